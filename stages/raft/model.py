@@ -1,0 +1,176 @@
+"""RAFT, small and large (Teed and Deng, arXiv 2003.12039).
+
+A frame is encoded on its own (`encode`), a pair of encoded frames is refined into a flow (`refine`), and the flow
+is brought to full resolution (`upsample`). `forward` does the three for a pair of images; a stream calls them
+one by one and encodes each frame once.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from stages.raft.correlation import LEVELS, CorrelationPyramid
+from stages.raft.encoders import BottleneckBlock, Encoder, ResidualBlock
+from stages.raft.update import FlowHead, MotionEncoder, RecurrentBlock, UpdateBlock
+from stages.raft.upsample import MaskPredictor, upsample_bilinear, upsample_convex
+
+Architecture = Literal["small", "large"]
+
+
+class EncodedFrame(NamedTuple):
+    """All that the network needs of one frame."""
+
+    features: Tensor
+    """(B, C, H/8, W/8): matched against the other frame's."""
+    hidden: Tensor
+    """(B, hidden, H/8, W/8): the GRU's first state, after tanh."""
+    context: Tensor
+    """(B, context, H/8, W/8): after ReLU."""
+
+
+class RefinedFlow(NamedTuple):
+    """The outcome of the iterations."""
+
+    flow: Tensor
+    """(B, 2, H/8, W/8) in cells of the 1/8 grid: multiply by 8 for pixels."""
+    hidden: Tensor
+    """(B, hidden, H/8, W/8): the GRU's last state, from which the upsampling weights are read."""
+    iterations: int
+    """How many were run; fewer than asked for where an early stop was allowed."""
+
+
+@dataclass(frozen=True)
+class RaftDimensions:
+    """What differs between small and large. Table 4 of the paper's appendix; the authors' core/raft.py."""
+
+    block: type[ResidualBlock] | type[BottleneckBlock]
+    widths: tuple[int, int, int, int]
+    features: int
+    hidden: int
+    context: int
+    context_norm: type[nn.BatchNorm2d] | None
+    radius: int
+    corr_widths: tuple[int, ...]
+    flow_widths: tuple[int, int]
+    motion: int
+    gru_kernels: tuple[tuple[int, int], ...]
+    flow_head: int
+    convex_upsampling: bool
+
+
+DIMENSIONS: dict[Architecture, RaftDimensions] = {
+    "small": RaftDimensions(
+        block=BottleneckBlock,
+        widths=(32, 32, 64, 96),
+        features=128,
+        hidden=96,
+        context=64,
+        context_norm=None,
+        radius=3,
+        corr_widths=(96,),
+        flow_widths=(64, 32),
+        motion=82,
+        gru_kernels=((3, 3),),
+        flow_head=128,
+        convex_upsampling=False,
+    ),
+    "large": RaftDimensions(
+        block=ResidualBlock,
+        widths=(64, 64, 96, 128),
+        features=256,
+        hidden=128,
+        context=128,
+        context_norm=nn.BatchNorm2d,
+        radius=4,
+        corr_widths=(256, 192),
+        flow_widths=(128, 64),
+        motion=128,
+        gru_kernels=((1, 5), (5, 1)),
+        flow_head=256,
+        convex_upsampling=True,
+    ),
+}
+
+
+class Raft(nn.Module):
+    """The network. `Raft("small")` has 990,162 parameters, `Raft("large")` 5,257,536."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        if architecture not in DIMENSIONS:
+            raise ValueError(f"architecture: found {architecture!r}, allowed are {', '.join(map(repr, DIMENSIONS))}")
+        dims = DIMENSIONS[architecture]
+        self.architecture: Architecture = architecture
+        self.dimensions = dims
+        self.feature_encoder = Encoder(dims.block, dims.widths, dims.features, nn.InstanceNorm2d)
+        self.context_encoder = Encoder(dims.block, dims.widths, dims.hidden + dims.context, dims.context_norm)
+        corr_channels = LEVELS * (2 * dims.radius + 1) ** 2
+        self.update_block = UpdateBlock(
+            MotionEncoder(corr_channels, dims.corr_widths, dims.flow_widths, dims.motion),
+            RecurrentBlock(dims.hidden, dims.context, dims.motion, dims.gru_kernels),
+            FlowHead(dims.hidden, dims.flow_head),
+        )
+        self.mask_predictor = MaskPredictor(dims.hidden, 256) if dims.convex_upsampling else None
+
+    def forward(
+        self, image1: Tensor, image2: Tensor, iterations: int = 12, flow_init: Tensor | None = None
+    ) -> Tensor:
+        """Flow from image1 to image2.
+
+        Args:
+            image1, image2: (B, 3, H, W) RGB in [-1, 1]; H and W multiples of 8, at least 128.
+            iterations: how often the flow is updated.
+            flow_init: (B, 2, H/8, W/8) in cells, or None for zero.
+
+        Returns:
+            (B, 2, H, W) in px: where each pixel of image1 went; x right, y down.
+        """
+        earlier, later = self.encode(image1), self.encode(image2)
+        refined = self.refine(earlier, later, iterations, flow_init)
+        return self.upsample(refined)
+
+    def encode(self, image: Tensor) -> EncodedFrame:
+        """(B, 3, H, W) RGB in [-1, 1] -> the frame as the network knows it."""
+        hidden, context = self.context_encoder(image).split([self.dimensions.hidden, self.dimensions.context], dim=1)
+        return EncodedFrame(self.feature_encoder(image), torch.tanh(hidden), torch.relu(context))
+
+    def refine(
+        self,
+        earlier: EncodedFrame,
+        later: EncodedFrame,
+        iterations: int,
+        flow_init: Tensor | None = None,
+        early_stop_px: float | None = None,
+    ) -> RefinedFlow:
+        """Update the flow `iterations` times, or until the mean update is below `early_stop_px` pixels."""
+        correlation = CorrelationPyramid.between(earlier.features, later.features, self.dimensions.radius)
+        terms = self.update_block.recurrent_block.prepare(earlier.context)
+        hidden = earlier.hidden
+        origin = grid_coordinates(hidden)
+        coords = origin if flow_init is None else origin + flow_init
+        done = 0
+        while done < iterations:
+            coords = coords.detach()
+            hidden, delta = self.update_block(hidden, terms, correlation.lookup(coords), coords - origin)
+            coords = coords + delta
+            done += 1
+            if early_stop_px is not None and 8 * float(delta.norm(dim=1).mean()) < early_stop_px:
+                break
+        return RefinedFlow(coords - origin, hidden, done)
+
+    def upsample(self, refined: RefinedFlow) -> Tensor:
+        """-> (B, 2, H, W) in px."""
+        if self.mask_predictor is None:
+            return upsample_bilinear(refined.flow)
+        return upsample_convex(refined.flow, self.mask_predictor(refined.hidden))
+
+
+def grid_coordinates(like: Tensor) -> Tensor:
+    """(B, 2, H, W) float32: each cell's own (x, y)."""
+    batch, _, height, width = like.shape
+    y = torch.arange(height, device=like.device, dtype=torch.float32)
+    x = torch.arange(width, device=like.device, dtype=torch.float32)
+    grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
+    return torch.stack([grid_x, grid_y]).expand(batch, 2, height, width)

@@ -1,0 +1,179 @@
+"""Flow data sets in their official folder layouts: Middlebury, MPI-Sintel, KITTI 2015, FlyingChairs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from stages.motion.flow_io import read_flow
+from stages.raft.padding import PaddingMode
+
+
+class DatasetError(ValueError):
+    """A folder that is not laid out as expected; the message says what was looked for, and where."""
+
+
+@dataclass(frozen=True)
+class FlowPair:
+    """Two frames and the flow between them."""
+
+    name: str
+    """The earlier frame's name within its scene."""
+    image1: Path
+    image2: Path
+    truths: dict[str, Path]
+    """Which pixels count -> flow file. One entry named "" unless the data set scores several ("occ", "noc")."""
+
+
+@dataclass(frozen=True)
+class FlowScene:
+    """Pairs in a row: where `consecutive`, each begins at the frame on which the last one ended."""
+
+    name: str
+    pairs: tuple[FlowPair, ...]
+    consecutive: bool = False
+
+
+@dataclass(frozen=True)
+class FlowDataset:
+    """A data set and the protocol that its authors and RAFT's score it by."""
+
+    name: str
+    scenes: tuple[FlowScene, ...]
+    padding: PaddingMode = "centred"
+    iterations: int = 20
+    average_over_images: bool = False
+    """KITTI's end-point error is a mean of means per image; the others' is over all pixels."""
+
+
+def open_dataset(argument: str) -> FlowDataset:
+    """`name:folder` -> the data set, its files listed, none of them read.
+
+    Raises:
+        DatasetError: unknown name, no such folder, or another layout than the official one.
+    """
+    name, separator, folder = argument.partition(":")
+    if not separator or name not in _OPENERS or not folder:
+        allowed = ", ".join(f"{known}:DIR" for known in _OPENERS)
+        raise DatasetError(f"data set {argument!r}: expected one of {allowed}")
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise DatasetError(f"data set {argument!r}: {root} is {'not a folder' if root.exists() else 'not there'}")
+    return _OPENERS[name](root)
+
+
+def read_image(path: Path) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB; grey pictures are repeated over the channels.
+
+    Raises:
+        DatasetError: missing or not a picture.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
+    if image is None:
+        raise DatasetError(f"picture {path}: {'cannot be read' if path.exists() else 'not there'}")
+    return np.ascontiguousarray(image[:, :, ::-1]).astype(np.uint8, copy=False)
+
+
+def read_truth(path: Path) -> npt.NDArray[np.float32]:
+    """(H, W, 2) float32 px, NaN where unknown. Raises FlowFileError."""
+    return read_flow(path)
+
+
+def _middlebury(root: Path) -> FlowDataset:
+    scenes = []
+    for truth in sorted(root.glob("other-gt-flow/*/flow10.flo")):
+        images = root / "other-data" / truth.parent.name
+        pair = FlowPair("frame10", images / "frame10.png", images / "frame11.png", {"": truth})
+        scenes.append(FlowScene(truth.parent.name, (pair,)))
+    return _checked("middlebury", root, scenes, "other-gt-flow/SCENE/flow10.flo and other-data/SCENE/frame1{0,1}.png")
+
+
+def _sintel(root: Path) -> FlowDataset:
+    scenes = []
+    for quality in ("clean", "final"):
+        for images in sorted((root / "training" / quality).glob("*/")):
+            frames = sorted(images.glob("frame_*.png"))
+            truths = root / "training" / "flow" / images.name
+            pairs = tuple(
+                FlowPair(first.stem, first, second, {"": truths / f"{first.stem}.flo"})
+                for first, second in zip(frames, frames[1:], strict=False)
+            )
+            if pairs:
+                scenes.append(FlowScene(f"{quality}/{images.name}", pairs, consecutive=True))
+    layout = "training/{clean,final}/SCENE/frame_NNNN.png and training/flow/SCENE/frame_NNNN.flo"
+    return _checked("sintel", root, scenes, layout)
+
+
+def _kitti(root: Path) -> FlowDataset:
+    training = root / "training"
+    pairs = tuple(
+        FlowPair(
+            first.stem,
+            first,
+            first.with_name(first.name.replace("_10.png", "_11.png")),
+            {kind: training / f"flow_{kind}" / first.name for kind in ("occ", "noc")},
+        )
+        for first in sorted(training.glob("image_2/*_10.png"))
+    )
+    layout = "training/image_2/NNNNNN_1{0,1}.png and training/flow_{occ,noc}/NNNNNN_10.png"
+    scenes = [FlowScene("training", pairs)] if pairs else []
+    return _checked("kitti", root, scenes, layout, padding="kitti", iterations=24, average_over_images=True)
+
+
+def _chairs(root: Path) -> FlowDataset:
+    pairs = [
+        FlowPair(
+            truth.name.removesuffix("_flow.flo"),
+            truth.with_name(truth.name.replace("_flow.flo", "_img1.ppm")),
+            truth.with_name(truth.name.replace("_flow.flo", "_img2.ppm")),
+            {"": truth},
+        )
+        for truth in sorted(root.glob("data/*_flow.flo"))
+    ]
+    name = "all"
+    split = next((root / file for file in ("FlyingChairs_train_val.txt", "chairs_split.txt") if (root / file).is_file()), None)
+    if split is not None:
+        name = "validation"
+        pairs = _validation_only(pairs, split)
+    scenes = [FlowScene(name, tuple(pairs))] if pairs else []
+    return _checked("chairs", root, scenes, "data/NNNNN_flow.flo and data/NNNNN_img{1,2}.ppm")
+
+
+def _validation_only(pairs: list[FlowPair], split: Path) -> list[FlowPair]:
+    """Line n of the official split file is 1 for training and 2 for validation, for pair n."""
+    marks = split.read_text().split()
+    if any(not pair.name.isdigit() or not 1 <= int(pair.name) <= len(marks) for pair in pairs):
+        raise DatasetError(f"chairs: {split} has {len(marks)} lines, fewer than the numbers of the pairs beside it")
+    return [pair for pair in pairs if marks[int(pair.name) - 1] == "2"]
+
+
+def _checked(
+    name: str,
+    root: Path,
+    scenes: list[FlowScene],
+    layout: str,
+    *,
+    padding: PaddingMode = "centred",
+    iterations: int = 20,
+    average_over_images: bool = False,
+) -> FlowDataset:
+    if not scenes:
+        entries = ", ".join(sorted(entry.name for entry in root.iterdir())[:8]) or "nothing"
+        raise DatasetError(f"{name}: expected {layout} under {root}; found there: {entries}")
+    for scene in scenes:
+        for pair in scene.pairs:
+            for path in (pair.image1, pair.image2, *pair.truths.values()):
+                if not path.is_file():
+                    raise DatasetError(f"{name}: {path} is not there; the layout is {layout} under {root}")
+    return FlowDataset(name, tuple(scenes), padding, iterations, average_over_images)
+
+
+_OPENERS: dict[str, Callable[[Path], FlowDataset]] = {
+    "middlebury": _middlebury,
+    "sintel": _sintel,
+    "kitti": _kitti,
+    "chairs": _chairs,
+}
