@@ -9,7 +9,8 @@
     │   ├── OutputError           a file that cannot be written (disk full, no permission)
     │   ├── WeightsError          weights that are missing, damaged or of another network
     │   ├── TransportError        Redis unreachable, refusing or out of memory
-    │   │   └── TransportLost     the connection broke; the operation may be repeated
+    │   │   ├── TransportLost     the connection broke; the operation may be repeated
+    │   │   └── GroupLost         the server lost its data (a restart without persistence)
     │   └── PluginError           a stage that cannot be imported, opened or that broke its contract
     ├── DecodeError               a stream entry that is not a message of this version
     ├── StalePayloadError         pixels that were recycled before they were read
@@ -57,6 +58,10 @@ class TransportError(UserError):
 
 class TransportLost(TransportError):
     """The connection broke in the middle. Every operation of a transport may be repeated after it."""
+
+
+class GroupLost(TransportError):
+    """The server no longer knows the streams: it was restarted and keeps nothing on disk."""
 
 
 class PluginError(UserError):

@@ -1,0 +1,185 @@
+"""Messages to stream entries and back. The format is written down in ``docs/wire_format.md``.
+
+An entry is a flat map of fields: ``format``, ``type``, ``body`` (JSON) and, where pixels travel inline, ``a0``, ``a1``, ...
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import DecodeError
+from pipeline.messages import (
+    MESSAGE_TYPES,
+    Array,
+    Data,
+    Header,
+    LazyArray,
+    Message,
+    MotionEvent,
+    MotionObject,
+)
+from pipeline.payload.base import ArrayPlace, InlinePlace, Payload, SlotPlace
+
+FORMAT = "raftline/1"
+
+_TYPES: dict[str, type] = {cls.__name__: cls for cls in (*MESSAGE_TYPES, MotionObject, MotionEvent)}
+_FIELDS = {cls: tuple(field.name for field in fields(cls)) for cls in _TYPES.values()}
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A message ready to be published."""
+
+    fields: dict[str, bytes]
+    """What the stream entry holds."""
+    slots: tuple[tuple[str, int], ...]
+    """(ring, slot) of every array that the entry refers to; the slots are kept while the entry is open."""
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(len(value) for value in self.fields.values())
+
+
+def encode(message: Message, payload: Payload) -> Encoded:
+    """Encode a message; its arrays go where `payload` puts them.
+
+    An array that already lies in a slot which `payload` lets others share is referred to, not copied.
+    Raises `TransportError` where there is no room for the arrays.
+    """
+    arrays: list[Array] = []
+    body = _pack(message, None, arrays)
+    places = _place(arrays, payload)
+    body["arrays"] = [
+        {"shape": list(array.shape), "dtype": np.dtype(array.dtype).str, **place.to_json()}
+        for array, place in zip(arrays, places, strict=True)
+    ]
+    entry = {
+        "format": FORMAT.encode(),
+        "type": type(message).__name__.encode(),
+        "body": json.dumps(body, separators=(",", ":"), allow_nan=True).encode(),
+    }
+    slots: dict[tuple[str, int], None] = {}
+    for place in places:
+        if isinstance(place, InlinePlace):
+            entry[place.field] = place.data
+        else:
+            slots[(place.ring, place.slot)] = None
+    return Encoded(entry, tuple(slots))
+
+
+def decode(entry: Mapping[bytes, bytes], payload: Payload) -> Message:
+    """Decode a stream entry; arrays are fetched when they are first looked at.
+
+    Raises `DecodeError` for anything that is not a message of this format version.
+    """
+    try:
+        found = entry[b"format"].decode()
+        if found != FORMAT:
+            raise DecodeError(f"stream entry has format {found!r}, this version reads {FORMAT!r}")
+        body = json.loads(entry[b"body"])
+        lazy = [_lazy(spec, entry, payload) for spec in body.pop("arrays")]
+        message = _unpack(body, None, lazy)
+    except DecodeError:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
+        raise DecodeError(f"stream entry is not a message: {type(error).__name__}: {error}") from error
+    if not isinstance(message, MESSAGE_TYPES):
+        raise DecodeError(f"stream entry holds a {type(message).__name__}, not a message")
+    return message
+
+
+def materialize(message: Message) -> None:
+    """Fetch every array of a received message now. Raises `StalePayloadError` if one was recycled."""
+    arrays: list[Array] = []
+    _pack(message, None, arrays)
+    for array in arrays:
+        np.asarray(array)
+
+
+def _pack(value: Any, outer: Header | None, arrays: list[Array]) -> Any:
+    if isinstance(value, np.ndarray | LazyArray):
+        arrays.append(value)
+        return {"array": len(arrays) - 1}
+    if isinstance(value, Header):
+        return None if value == outer else _pack_header(value)
+    if is_dataclass(value):
+        packed: dict[str, Any] = {"type": type(value).__name__}
+        header = getattr(value, "header", None)
+        for name in _FIELDS[type(value)]:
+            item = getattr(value, name)
+            if name == "values" and isinstance(value, Data):
+                packed[name] = dict(item)
+            else:
+                packed[name] = _pack(item, outer if name == "header" else header, arrays)
+        return packed
+    if isinstance(value, tuple | list):
+        return [_pack(item, outer, arrays) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _pack(item, outer, arrays) for key, item in value.items()}
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
+
+
+def _pack_header(header: Header) -> dict[str, Any]:
+    return {
+        "source": header.source,
+        "pts": header.pts,
+        "time_base": f"{header.time_base.numerator}/{header.time_base.denominator}",
+        "arrival_ns": header.arrival_ns,
+        "epoch": header.epoch,
+        "sequence": header.sequence,
+        "ntp_ns": header.ntp_ns,
+    }
+
+
+def _unpack(value: Any, outer: Header | None, arrays: list[LazyArray]) -> Any:
+    if isinstance(value, list):
+        return tuple(_unpack(item, outer, arrays) for item in value)
+    if not isinstance(value, dict):
+        return value
+    if "array" in value:
+        return arrays[value["array"]]
+    if "type" not in value:
+        return {key: _unpack(item, outer, arrays) for key, item in value.items()}
+    values = dict(value)
+    cls = _TYPES[values.pop("type")]
+    if "header" in values:
+        header = _unpack_header(values["header"]) if values["header"] is not None else outer
+        if header is None:
+            raise DecodeError("the outermost message has no header")
+        outer = values["header"] = header
+    keep = ("header", "values") if cls is Data else ("header",)
+    return cls(**{key: item if key in keep else _unpack(item, outer, arrays) for key, item in values.items()})
+
+
+def _unpack_header(values: dict[str, Any]) -> Header:
+    return Header(**{**values, "time_base": Fraction(values["time_base"])})
+
+
+def _place(arrays: list[Array], payload: Payload) -> list[ArrayPlace]:
+    places: list[ArrayPlace | None] = [payload.shared_place(array) for array in arrays]
+    fresh = [index for index, place in enumerate(places) if place is None]
+    for index, place in zip(fresh, payload.put([np.asarray(arrays[index]) for index in fresh]), strict=True):
+        places[index] = place
+    return [place for place in places if place is not None]
+
+
+def _lazy(spec: dict[str, Any], entry: Mapping[bytes, bytes], payload: Payload) -> LazyArray:
+    shape, dtype = tuple(int(size) for size in spec["shape"]), np.dtype(spec["dtype"])
+    if dtype.hasobject or any(size < 0 for size in shape):
+        raise DecodeError(f"array of dtype {spec['dtype']!r} and shape {shape} is not allowed")
+    load: Callable[[], np.ndarray]
+    if "field" in spec:
+        data = entry[spec["field"].encode()]
+        if len(data) != int(np.prod(shape, dtype=np.int64)) * dtype.itemsize:
+            raise DecodeError(f"field {spec['field']} holds {len(data)} bytes, not those of a {dtype} array of {shape}")
+        return LazyArray(shape, dtype, lambda: np.frombuffer(data, dtype).reshape(shape))
+    place = SlotPlace.from_json(spec)
+    return LazyArray(shape, dtype, lambda: payload.get(place, shape, dtype), place)

@@ -1,0 +1,1 @@
+"""Where the arrays of messages lie: in shared memory, or inside the stream entry."""

@@ -1,0 +1,200 @@
+"""Rings of slots in shared memory: pixels cross processes without crossing Redis.
+
+A ring is one file: a header (magic, slots, bytes per slot), a table of one 64-bit generation per slot, the slots. A
+writer makes a slot's generation odd, writes, and makes it even; a reader copies and checks that the generation was
+what the reference says before and after. Files lie in the run's own directory, so removing that directory is all the
+clean-up there is, and nothing depends on Python's resource tracker.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import StalePayloadError, TransportError
+from pipeline.messages import Array, LazyArray
+from pipeline.payload.base import ArrayPlace, Payload, SlotPlace
+
+_MAGIC = b"RAFTRNG1"
+_HEADER = struct.Struct("<8sIIQ")
+_PAGE = 4096
+_ALIGN = 64
+_LEAST_SLOTS = 3
+
+TakeSlot = Callable[[list[str]], "tuple[str, int] | None"]
+"""Blocks until one of these rings has a free slot; None says: readers hold every slot and wait for more."""
+
+
+def _align(size: int, to: int) -> int:
+    return -(-size // to) * to
+
+
+class Ring:
+    """One mapped ring file."""
+
+    def __init__(self, path: Path) -> None:
+        with open(path, "r+b") as file:
+            self._map = mmap.mmap(file.fileno(), 0)
+        magic, self.slots, _, self.slot_bytes = _HEADER.unpack_from(self._map)
+        if magic != _MAGIC:
+            raise TransportError(f"{path} is not a ring of shared memory of this version; remove it")
+        self.name = path.name.removesuffix(".ring")
+        self._generations = np.frombuffer(self._map, np.uint64, self.slots, _PAGE)
+        self._data = np.frombuffer(self._map, np.uint8, offset=_PAGE + _align(self.slots * 8, _PAGE))
+
+    @classmethod
+    def create(cls, path: Path, slots: int, slot_bytes: int) -> Ring:
+        """Raises `TransportError` when shared memory is full."""
+        size = _PAGE + _align(slots * 8, _PAGE) + slots * slot_bytes
+        new = path.with_suffix(".new")
+        try:
+            with open(new, "xb") as file:
+                os.posix_fallocate(file.fileno(), 0, size)
+                file.write(_HEADER.pack(_MAGIC, slots, 0, slot_bytes))
+        except OSError as error:
+            new.unlink(missing_ok=True)
+            if error.errno != errno.ENOSPC:
+                raise
+            raise _no_room(path.parent, slots, slot_bytes) from error
+        os.rename(new, path)
+        return cls(path)
+
+    def write(self, slot: int, arrays: Sequence[np.ndarray]) -> list[SlotPlace]:
+        """Copy arrays into a slot, one behind the other."""
+        generation = (int(self._generations[slot]) | 1) + 1
+        self._generations[slot] = generation - 1
+        places, offset = [], 0
+        for array in arrays:
+            start = slot * self.slot_bytes + offset
+            self._data[start : start + array.nbytes].view(array.dtype).reshape(array.shape)[...] = array
+            places.append(SlotPlace(self.name, slot, generation, offset))
+            offset += _align(array.nbytes, _ALIGN)
+        self._generations[slot] = generation
+        return places
+
+    def read(self, place: SlotPlace, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        if not (0 <= place.slot < self.slots and 0 <= place.offset <= self.slot_bytes - size):
+            raise StalePayloadError(f"ring {self.name} has no slot {place.slot} with {size} bytes at {place.offset}")
+        start = place.slot * self.slot_bytes + place.offset
+        values = np.empty(shape, dtype)
+        current = self._generations[place.slot] == place.generation
+        if current:
+            values[...] = self._data[start : start + size].view(dtype).reshape(shape)
+        if not current or self._generations[place.slot] != place.generation:
+            raise StalePayloadError(f"slot {place.slot} of ring {self.name} was recycled before it was read")
+        return values
+
+    def close(self) -> None:
+        del self._generations, self._data
+        self._map.close()
+
+
+class SharedMemoryPayload(Payload):
+    """The rings of one stage for one source, and a reader of everybody's.
+
+    `take_slot` (policy lossless) hands out slots that no open entry refers to; without it (policy live) slots are used in
+    turn and an old one is recycled whether it was read or not.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        name: str,
+        slots: int,
+        *,
+        take_slot: TakeSlot | None = None,
+        on_ring: Callable[[str, int], None] | None = None,
+    ) -> None:
+        self.directory = directory
+        self.name = name
+        self.slots = slots
+        self._take_slot = take_slot
+        self._on_ring = on_ring or (lambda ring, slots: None)
+        self._readers: dict[str, Ring] = {}
+        self._own: list[Ring] = []
+        self._turn = 0
+        while (path := self._path(len(self._own))).exists():
+            self._adopt(Ring(path))
+
+    def put(self, arrays: Sequence[np.ndarray]) -> list[ArrayPlace]:
+        if not arrays:
+            return []
+        size = sum(_align(array.nbytes, _ALIGN) for array in arrays)
+        if not self._fitting(size):
+            self._extend(size)
+        ring, slot = self._next_slot(size)
+        return list(ring.write(slot, arrays))
+
+    def get(self, place: SlotPlace, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+        ring = self._readers.get(place.ring)
+        if ring is None:
+            if "/" in place.ring:
+                raise StalePayloadError(f"{place.ring!r} is not the name of a ring")
+            try:
+                ring = self._readers[place.ring] = Ring(self.directory / f"{place.ring}.ring")
+            except FileNotFoundError as error:
+                raise StalePayloadError(
+                    f"shared memory ring {place.ring} is not on this machine or is gone; "
+                    "stages on several machines need payload: inline"
+                ) from error
+        return ring.read(place, shape, dtype)
+
+    def shared_place(self, array: Array) -> SlotPlace | None:
+        # Only where slots are counted can another entry keep one alive; in the live policy pixels are copied on.
+        if self._take_slot is not None and isinstance(array, LazyArray) and isinstance(array.reference, SlotPlace):
+            return array.reference
+        return None
+
+    def close(self) -> None:
+        for ring in {id(ring): ring for ring in (*self._own, *self._readers.values())}.values():
+            ring.close()
+        self._own, self._readers = [], {}
+
+    def _fitting(self, size: int) -> list[Ring]:
+        return [ring for ring in self._own if ring.slot_bytes >= size]
+
+    def _next_slot(self, size: int) -> tuple[Ring, int]:
+        while self._take_slot is not None:
+            rings = {ring.name: ring for ring in self._fitting(size)}
+            taken = self._take_slot(list(rings))
+            if taken is not None:
+                return rings[taken[0]], taken[1]
+            self._extend(size)
+        ring = self._fitting(size)[-1]
+        self._turn = (self._turn + 1) % ring.slots
+        return ring, self._turn
+
+    def _extend(self, size: int) -> None:
+        """A ring more: the first, or for larger messages, or because readers hold all slots and need still more."""
+        slot_bytes = _align(size, _PAGE)
+        status = os.statvfs(self.directory)
+        room = int(status.f_bavail * status.f_frsize * 0.8) // slot_bytes
+        slots = min(self.slots, room)
+        if slots < _LEAST_SLOTS:
+            raise _no_room(self.directory, _LEAST_SLOTS, slot_bytes)
+        self._adopt(Ring.create(self._path(len(self._own)), slots, slot_bytes))
+
+    def _path(self, serial: int) -> Path:
+        return self.directory / f"{self.name}:{serial}.ring"
+
+    def _adopt(self, ring: Ring) -> None:
+        self._own.append(ring)
+        self._readers[ring.name] = ring
+        self._on_ring(ring.name, ring.slots)
+
+
+def _no_room(directory: Path, slots: int, slot_bytes: int) -> TransportError:
+    status = os.statvfs(directory)
+    return TransportError(
+        f"shared memory is full: {slots} slots of {slot_bytes / 1e6:.1f} MB do not fit into the "
+        f"{status.f_bavail * status.f_frsize / 1e6:.1f} MB free in {directory}; "
+        "enlarge /dev/shm, lower limits.slots, or set payload: inline"
+    )
