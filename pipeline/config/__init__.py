@@ -1,0 +1,8 @@
+"""The configuration: the YAML's schema, and the checked plan that is made of it."""
+
+from pipeline.config.loading import load_config, source_name
+from pipeline.config.plan import Plan, SourcePlan, StagePlan
+from pipeline.config.schema import Config, Limits
+from pipeline.config.wiring import make_plan
+
+__all__ = ["Config", "Limits", "Plan", "SourcePlan", "StagePlan", "load_config", "make_plan", "source_name"]

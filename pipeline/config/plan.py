@@ -1,0 +1,129 @@
+"""The plan: a configuration that was checked, with its classes found and its wiring known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from pipeline import registry
+from pipeline.config.explain import explain
+from pipeline.config.schema import Limits
+from pipeline.errors import ConfigError
+from pipeline.stage import Options, SourceInfo
+
+Policy = Literal["lossless", "live"]
+
+
+@dataclass(frozen=True)
+class PluginPlan:
+    """A plug-in by its name and its options as the user wrote them; class and checked options on demand."""
+
+    use: str
+    """``module:Class`` or an entry point's name."""
+    given: Mapping[str, Any]
+    """The options as they stand in the configuration."""
+
+    @cached_property
+    def cls(self) -> registry.PluginClass:
+        """Imports the plug-in. Raises `PluginError`."""
+        return registry.load(self.use)
+
+    @cached_property
+    def options(self) -> Options:
+        """The options checked and completed by the plug-in's own `Options`. Raises `ConfigError`."""
+        try:
+            return self.cls.Options.model_validate(dict(self.given))
+        except ValidationError as error:
+            raise ConfigError(explain(error, self.cls.Options, ("options",), lambda _: self.use)) from None
+
+
+@dataclass(frozen=True)
+class StagePlan(PluginPlan):
+    """One stage: a `Stage`, or the one `Source`."""
+
+    name: str
+    reads: str | None = None
+    """The stage it reads; None for the Source."""
+    readers: tuple[str, ...] = ()
+    """The stages that read it."""
+    needs: frozenset[str] = frozenset()
+    """Union of the readers' `Stage.needs`."""
+    workers: int = 1
+    """Processes that share the sources."""
+
+
+@dataclass(frozen=True)
+class SourcePlan(PluginPlan):
+    """One camera or file, and the Source that reads it."""
+
+    info: SourceInfo
+    policy: Policy = "lossless"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a supervisor or a worker has to know."""
+
+    name: str
+    payload: Literal["shm", "inline"]
+    output: Path
+    redis_url: str | None
+    """None: a private server. May hold a password: never log it."""
+    redis_memory_mb: int
+    limits: Limits
+    source_stage: str
+    stages: dict[str, StagePlan]
+    """In topological order: a stage stands after the one it reads; the first is the Source."""
+    sources: dict[str, SourcePlan]
+    search_path: tuple[str, ...] = field(default=())
+    """Directories whose modules a plug-in may lie in."""
+
+    def to_json(self) -> str:
+        """The plan as text for another process. Holds passwords: hand it on where nobody else can read it."""
+        stages = {
+            name: {**_plugin(s), "reads": s.reads, "readers": s.readers, "needs": sorted(s.needs), "workers": s.workers}
+            for name, s in self.stages.items()
+        }
+        sources = {name: {**_plugin(s), "info": asdict(s.info), "policy": s.policy} for name, s in self.sources.items()}
+        plain = {
+            "name": self.name,
+            "payload": self.payload,
+            "output": str(self.output),
+            "redis_url": self.redis_url,
+            "redis_memory_mb": self.redis_memory_mb,
+            "limits": self.limits.model_dump(),
+            "source_stage": self.source_stage,
+            "stages": stages,
+            "sources": sources,
+            "search_path": list(self.search_path),
+        }
+        return json.dumps(plain)
+
+    @staticmethod
+    def from_json(text: str) -> Plan:
+        """The plan that `to_json` wrote. Imports no plug-in before its class is asked for."""
+        plain = json.loads(text)
+        registry.add_search_path(plain["search_path"])
+        stages = {
+            name: StagePlan(name=name, **{**s, "readers": tuple(s["readers"]), "needs": frozenset(s["needs"])})
+            for name, s in plain.pop("stages").items()
+        }
+        sources = {
+            name: SourcePlan(**{**s, "info": SourceInfo(**s["info"])}) for name, s in plain.pop("sources").items()
+        }
+        rest = {
+            "output": Path(plain.pop("output")),
+            "limits": Limits(**plain.pop("limits")),
+            "search_path": tuple(plain.pop("search_path")),
+        }
+        return Plan(**plain, **rest, stages=stages, sources=sources)
+
+
+def _plugin(plan: PluginPlan) -> dict[str, Any]:
+    return {"use": plan.use, "given": dict(plan.given)}

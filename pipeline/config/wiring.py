@@ -1,0 +1,177 @@
+"""From a configuration to a plan: classes imported, options checked, the graph proved to be a tree of streams."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipeline import registry
+from pipeline.config.explain import explain, nearest
+from pipeline.config.plan import Plan, Policy, SourcePlan, StagePlan
+from pipeline.config.schema import Config, SourceSection
+from pipeline.errors import ConfigError, PluginError
+from pipeline.messages import Frame
+from pipeline.redaction import redact
+from pipeline.stage import Source, SourceInfo, Stage
+
+
+def make_plan(config: Config, *, require_sources: bool = True) -> Plan:
+    """Check everything that can be checked before a frame is read.
+
+    Raises `ConfigError` for options, wiring and sources, `PluginError` for a stage that cannot be imported.
+    """
+    search_path = tuple(str(path) for path in (config.file.resolve().parent, config.file.cwd()))
+    registry.add_search_path(search_path)
+    stages = {name: _stage(config, name) for name in config.stages}
+    source_stage = _source_stage(config, stages)
+    for stage in stages.values():
+        _check_reads(config, stage, stages)
+    stages = _with_readers(_in_order(config, stages))
+    if require_sources and not config.sources:
+        raise ConfigError(f"{config.file}: sources: there is none; give one with -i INPUT, or write it under `sources`")
+    sources = {name: _source(config, name, section, stages[source_stage]) for name, section in config.sources.items()}
+    _check_paths(config, stages, len(sources))
+    return Plan(
+        name=config.name,
+        payload=config.payload,
+        output=config.output,
+        redis_url=config.redis.url,
+        redis_memory_mb=config.redis.memory_mb,
+        limits=config.limits,
+        source_stage=source_stage,
+        stages=stages,
+        sources=sources,
+        search_path=search_path,
+    )
+
+
+def _wrong(config: Config, key_path: str, sentence: str) -> ConfigError:
+    return ConfigError(f"{config.origin(tuple(key_path.split('.')))}: {key_path}: {sentence}")
+
+
+def _load(config: Config, key_path: str, use: str) -> registry.PluginClass:
+    try:
+        return registry.load(use)
+    except PluginError as error:
+        raise PluginError(f"{config.file}: {key_path}: {error}") from error
+
+
+def _check_options(config: Config, keys: tuple[str, ...], cls: registry.PluginClass, given: Mapping[str, Any]) -> None:
+    try:
+        cls.Options.model_validate(dict(given))
+    except ValidationError as error:
+        raise ConfigError(explain(error, cls.Options, keys, config.origin)) from None
+
+
+def _stage(config: Config, name: str) -> StagePlan:
+    section = config.stages[name]
+    plan = StagePlan(section.use, section.options, name=name, reads=section.reads, workers=section.workers)
+    cls = _load(config, f"stages.{name}.use", section.use)
+    _check_options(config, ("stages", name, "options"), cls, section.options)
+    return plan
+
+
+def _source_stage(config: Config, stages: Mapping[str, StagePlan]) -> str:
+    names = [name for name, stage in stages.items() if issubclass(stage.cls, Source)]
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise ConfigError(
+            f"{config.file}: stages: none of them is a Source, so nothing makes frames; add one, such as "
+            '`decoder: {use: "stages.decoder:Decoder"}`'
+        )
+    raise ConfigError(
+        f"{config.file}: stages: {' and '.join(names)} are both Sources, a pipeline has one; keep one under `stages`, "
+        "and name the other at its source: `sources: {NAME: {use: ..., input: ...}}`"
+    )
+
+
+def _check_reads(config: Config, stage: StagePlan, stages: Mapping[str, StagePlan]) -> None:
+    key_path = f"stages.{stage.name}.reads"
+    if issubclass(stage.cls, Source):
+        if stage.reads is not None:
+            raise _wrong(config, key_path, f"found {stage.reads!r}, but {stage.use} is a Source and reads nothing")
+        return
+    fitting = [name for name, other in stages.items() if name != stage.name and _fits(stage.cls, other.cls)]
+    choice = f"stages that write {_types(stage.cls)}: {', '.join(fitting) or 'none here'}"
+    if stage.reads is None:
+        raise _wrong(config, key_path, f"this key is missing; name the stage it reads ({choice})")
+    if stage.reads not in stages:
+        raise _wrong(config, key_path, f"there is no stage {stage.reads!r}{nearest(stage.reads, stages)} ({choice})")
+    if stage.reads != stage.name and not _fits(stage.cls, stages[stage.reads].cls):
+        written = _written(stages[stage.reads].cls)
+        made = f"writes {written.__name__}" if written else "writes nothing"
+        raise _wrong(config, key_path, f"{stage.reads} {made}, {stage.name} takes {_types(stage.cls)} ({choice})")
+
+
+def _written(cls: registry.PluginClass) -> type | None:
+    return cls.writes if issubclass(cls, Stage) else Frame
+
+
+def _fits(reader: registry.PluginClass, writer: registry.PluginClass) -> bool:
+    written = _written(writer)
+    return written is not None and issubclass(reader, Stage) and issubclass(written, reader.reads)
+
+
+def _types(cls: registry.PluginClass) -> str:
+    return " or ".join(t.__name__ for t in cls.reads) if issubclass(cls, Stage) else "nothing"
+
+
+def _in_order(config: Config, stages: Mapping[str, StagePlan]) -> dict[str, StagePlan]:
+    """Each stage after the one it reads. Every stage reads one other, so a walk that does not end is a cycle."""
+    ordered: dict[str, StagePlan] = {}
+    for name in stages:
+        walk: list[str] = []
+        at: str | None = name
+        while at is not None and at not in ordered:
+            if at in walk:
+                circle = " -> ".join([*walk[walk.index(at) :], at])
+                raise _wrong(config, f"stages.{at}.reads", f"the stages read each other in a circle: {circle}")
+            walk.append(at)
+            at = stages[at].reads
+        ordered.update((step, stages[step]) for step in reversed(walk))
+    return ordered
+
+
+def _with_readers(stages: dict[str, StagePlan]) -> dict[str, StagePlan]:
+    result = {}
+    for name, stage in stages.items():
+        readers = tuple(other.name for other in stages.values() if other.reads == name)
+        classes = [stages[reader].cls for reader in readers]
+        needs = frozenset(need for cls in classes if issubclass(cls, Stage) for need in cls.needs)
+        result[name] = replace(stage, readers=readers, needs=needs)
+    return result
+
+
+def _source(config: Config, name: str, section: SourceSection, stage: StagePlan) -> SourcePlan:
+    own_class = section.use is not None and section.use != stage.use
+    use = section.use if section.use is not None else stage.use
+    given = section.options if own_class else {**stage.given, **section.options}
+    cls = _load(config, f"sources.{name}.use", use)
+    if not issubclass(cls, Source):
+        raise _wrong(config, f"sources.{name}.use", f"found {use!r}, which is a Stage; expected a Source")
+    _check_options(config, ("sources", name, "options"), cls, given)
+    live = bool(cls.is_live(section.input))
+    by_nature: Policy = "live" if live else "lossless"
+    policy = by_nature if config.policy == "auto" else config.policy
+    info = SourceInfo(name=name, input=section.input, display=redact(section.input), live=live)
+    return SourcePlan(use, given, info=info, policy=policy)
+
+
+def _check_paths(config: Config, stages: Mapping[str, StagePlan], sources: int) -> None:
+    """Two stages, or two sources, must not write one file."""
+    seen: dict[str, str] = {}
+    for name, stage in stages.items():
+        path = getattr(stage.options, "path", None)
+        if not isinstance(path, str):
+            continue
+        key_path = f"stages.{name}.options.path"
+        told_apart = path.replace("{stage}", name)
+        if told_apart in seen:
+            raise _wrong(config, key_path, f"found {path!r}, which stage {seen[told_apart]} writes already")
+        if sources > 1 and "{source}" not in path:
+            raise _wrong(config, key_path, f"found {path!r} for {sources} sources; it must contain {{source}}")
+        seen[told_apart] = name

@@ -1,0 +1,65 @@
+"""What must not be shown is taken out of a text: passwords and tokens in URLs.
+
+Everything that goes to a log, a metric, a stream, a summary or a screen and may hold a URL passes here.
+"""
+
+from __future__ import annotations
+
+import re
+
+HIDDEN = "***"
+
+SECRET_WORDS = (
+    "password",
+    "passwd",
+    "passphrase",
+    "pass",
+    "pwd",
+    "pw",
+    "token",
+    "secret",
+    "key",
+    "apikey",
+    "auth",
+    "authorization",
+    "credential",
+    "credentials",
+    "sig",
+    "signature",
+    "session",
+)
+"""A query parameter or option named by one of these words, alone or joined to others by ``_``, ``-`` or ``.``, is hidden."""
+
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<rest>[^\s<>\"'`]+)")
+_PORT_THEN_PATH = re.compile(r"\d{1,5}(?:[/?#]|$)")
+_PARAMETER = re.compile(r"(?P<lead>[?&;])(?P<name>[^=&;?#]+)=(?P<value>[^&;#]*)")
+
+
+def redact(text: object) -> str:
+    """`text` with the password and the secret query values of every URL in it replaced by ``***``.
+
+    Meant to err on the safe side: a password that holds an unescaped ``@`` or ``/`` is hidden whole.
+    """
+    return _URL.sub(_redact_url, str(text))
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether an option or query parameter of this name holds a secret."""
+    words = re.split(r"[_.\-]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
+    return any(word in SECRET_WORDS for word in words)
+
+
+def _redact_url(match: re.Match[str]) -> str:
+    rest = match["rest"]
+    user_info, at, after = rest.rpartition("@")
+    if at:
+        user, colon, secret = user_info.partition(":")
+        is_address = user.startswith("[") or "/" in user or _PORT_THEN_PATH.match(secret)
+        if colon and not is_address:
+            rest = f"{user}:{HIDDEN}@{after}"
+    return match["scheme"] + _PARAMETER.sub(_redact_parameter, rest)
+
+
+def _redact_parameter(match: re.Match[str]) -> str:
+    value = HIDDEN if is_secret_name(match["name"]) else match["value"]
+    return f"{match['lead']}{match['name']}={value}"

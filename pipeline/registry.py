@@ -1,0 +1,130 @@
+"""A name in the configuration -> a plug-in's class. The only dynamic import of the machine."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+
+from pipeline.errors import PluginError
+from pipeline.stage import Options, Source, Stage
+
+ENTRY_POINT_GROUP = "raftline.stages"
+
+PluginClass = type[Source] | type[Stage]
+
+
+def load(use: str) -> PluginClass:
+    """The class that ``module:Class``, or a name in the entry-point group ``raftline.stages``, stands for.
+
+    Raises `PluginError` where it cannot be imported, is not there, or is not a usable `Source` or `Stage`.
+    """
+    module_name, colon, class_name = use.partition(":")
+    if not colon:
+        module_name, _, class_name = _entry_point(use).partition(":")
+    if not module_name or not class_name:
+        raise PluginError(f"{use!r} names no class: write module:Class, such as stages.flow:OpticalFlow")
+    module = _import(module_name, use)
+    return _checked(_attribute(module, class_name, use), use)
+
+
+def names() -> dict[str, str]:
+    """Entry-point name -> ``module:Class`` for every installed plug-in, in order of name."""
+    points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
+    return dict(sorted((point.name, point.value) for point in points))
+
+
+def add_search_path(directories: Iterable[str | Path]) -> None:
+    """Make modules in `directories` importable. They come last, so that they hide nothing that is installed."""
+    for directory in directories:
+        entry = str(Path(directory).resolve())
+        if entry not in sys.path:
+            sys.path.append(entry)
+
+
+def _entry_point(name: str) -> str:
+    known = names()
+    if name in known:
+        return known[name].partition("[")[0].strip()
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "write module:Class, such as my_package.my_module:MyStage"
+    listed = ", ".join(known) or "none is installed"
+    raise PluginError(f"no stage is called {name!r} (entry-point group {ENTRY_POINT_GROUP}: {listed}); {hint}")
+
+
+def _import(module_name: str, use: str) -> ModuleType:
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if module_name == missing or module_name.startswith(missing + "."):
+            raise PluginError(
+                f"cannot import {use!r}: there is no module {missing!r}. It must be installed, or lie beside the "
+                "configuration file or in the current directory"
+            ) from error
+        raise PluginError(_import_failure(module_name, use, error)) from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plug-in may also call sys.exit
+        raise PluginError(_import_failure(module_name, use, error)) from error
+
+
+def _import_failure(module_name: str, use: str, error: BaseException) -> str:
+    said = str(error)
+    if isinstance(error, SyntaxError) and error.filename:
+        where, said = f"{error.filename}:{error.lineno}", error.msg
+    else:
+        where = _own_line(module_name, error)
+    return f"cannot import {use!r}: {type(error).__name__}: {said} (at {where})"
+
+
+def _own_line(module_name: str, error: BaseException) -> str:
+    """file:line of the plug-in's own code that led to `error`; the innermost line where it cannot be told."""
+    frames = traceback.extract_tb(error.__traceback__)
+    frames = [f for f in frames if not f.filename.startswith("<frozen") and f.filename != __file__]
+    try:
+        spec = importlib.util.find_spec(module_name)
+    except (ImportError, ValueError):
+        spec = None
+    own = [f for f in frames if spec is not None and f.filename == spec.origin]
+    frame = (own or [f for f in frames if "importlib" not in f.filename] or frames)[-1:]
+    return f"{frame[0].filename}:{frame[0].lineno}" if frame else module_name
+
+
+def _attribute(module: ModuleType, class_name: str, use: str) -> object:
+    found = getattr(module, class_name, None)
+    if found is not None:
+        return found
+    classes = [
+        name
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and issubclass(value, (Stage, Source)) and value.__module__ == module.__name__
+    ]
+    near = difflib.get_close_matches(class_name, classes, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise PluginError(
+        f"{use!r}: {module.__name__} ({module.__file__}) has no class {class_name!r}; "
+        f"its stages: {', '.join(classes) or 'none'}{hint}"
+    )
+
+
+def _checked(found: object, use: str) -> PluginClass:
+    if not inspect.isclass(found) or not issubclass(found, (Stage, Source)):
+        raise PluginError(
+            f"{use!r} is no stage: found {found!r}, expected a subclass of pipeline.stage.Stage or Source"
+        )
+    if inspect.isabstract(found):
+        missing = ", ".join(sorted(found.__abstractmethods__))
+        raise PluginError(f"{use!r} cannot be used: it does not implement {missing}")
+    if not (inspect.isclass(found.Options) and issubclass(found.Options, Options)):
+        raise PluginError(f"{use!r}: its Options is {found.Options!r}, expected a subclass of pipeline.stage.Options")
+    if issubclass(found, Stage) and not found.reads:
+        raise PluginError(f"{use!r} declares no message class in `reads`, such as reads = (Flow,)")
+    return found
