@@ -1,0 +1,1 @@
+"""How messages travel between processes: Redis Streams, and a twin within one process."""

