@@ -1,0 +1,40 @@
+"""Failures of writing, in the user's words."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+
+from pipeline.errors import OutputError
+
+_ADVICE = {
+    errno.ENOSPC: "the disk is full: free some space, or write elsewhere (-o DIR)",
+    errno.EDQUOT: "the disk quota is used up: free some space, or write elsewhere (-o DIR)",
+    errno.EFBIG: "the file outgrew the limit of this user or file system (ulimit -f): raise it, or write elsewhere (-o DIR)",
+    errno.EACCES: "no permission: write elsewhere (-o DIR), or change the folder's permissions",
+    errno.EPERM: "no permission: write elsewhere (-o DIR), or change the folder's permissions",
+    errno.EROFS: "the file system is read-only: write elsewhere (-o DIR)",
+    errno.ENOENT: "the folder is gone: was it removed or unmounted while the run went on?",
+    errno.EIO: "the device reports an input/output error: check the disk, or write elsewhere (-o DIR)",
+}
+
+
+def output_error(path: Path, error: OSError | av.FFmpegError) -> OutputError:
+    """An `OutputError` that names `path`, the system's words, and what to do."""
+    number = error.errno or 0
+    words = error.strerror or str(error)
+    advice = _ADVICE.get(number, "check the disk and the folder, or write elsewhere (-o DIR)")
+    return OutputError(f"{path}: cannot write: {words}; {advice}")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise `OutputError` for whatever the system or FFmpeg refuses inside."""
+    try:
+        yield
+    except (OSError, av.FFmpegError) as error:
+        raise output_error(path, error) from error
