@@ -1,7 +1,99 @@
+"""The correlation lookup: checks at the door, then the implementation for the device.
+
+Its meaning is `stages.kernels.reference.lookup`; the kernels are `lookup_cuda.py` with `cuda/lookup.cu`, and
+`lookup_cpu.py`. Gradients come from the reference.
+"""
+
+import functools
+import importlib.util
+from dataclasses import dataclass
+
+import torch
 from torch import Tensor
 
-from stages.kernels import reference
+from stages.kernels import lookup_cpu, lookup_cuda, reference
+
+MAX_LEVELS = 4
+MAX_RADIUS = 4
+
+
+@dataclass(frozen=True)
+class LookupChoice:
+    """Which implementation serves a device."""
+
+    name: str
+    """"cupy", "numba" or "reference"."""
+    fallback: str | None
+    """Why it is the reference and not the kernel, and what to do; None where it is the kernel."""
+
+
+def lookup_choice(device: torch.device | str) -> LookupChoice:
+    """The implementation that `lookup` takes on a device. Compiles nothing."""
+    return _choice(torch.device(device).type)
+
+
+@functools.lru_cache(maxsize=None)
+def _choice(device_type: str) -> LookupChoice:
+    if device_type == "cuda":
+        kernel, packages = "cupy", "cupy-cuda12x (or the one for your CUDA)"
+    elif device_type == "cpu":
+        kernel, packages = "numba", "numba"
+    else:
+        return LookupChoice("reference", f"no lookup kernel for device {device_type!r}; plain torch is used")
+    if importlib.util.find_spec(kernel) is None:
+        reason = f"{kernel} is not installed: the lookup runs in plain torch, several times slower. pip install {packages}"
+        return LookupChoice("reference", reason)
+    return LookupChoice(kernel, None)
 
 
 def lookup(levels: list[Tensor], coords: Tensor, radius: int) -> Tensor:
-    return reference.lookup(levels, coords, radius)
+    """Windows of every level around every pixel's coordinates, bilinear, zero outside.
+
+    Args:
+        levels: 1 to 4 tensors (B, H, W, h_l, w_l), contiguous, float32, float16 or bfloat16, all of one dtype.
+        coords: (B, 2, H, W) float32, (x, y) in cells of level 0; level l is read at coords / 2**l.
+        radius: 1 to 4, in cells of each level.
+
+    Returns:
+        (B, len(levels) * (2r+1)**2, H, W) of the levels' dtype; x is the outer, y the inner index of a window.
+
+    Raises:
+        ValueError: wrong device, dtype, shape or layout, with what was found and what is expected.
+    """
+    _check(levels, coords, radius)
+    wants_gradient = torch.is_grad_enabled() and (coords.requires_grad or any(x.requires_grad for x in levels))
+    choice = lookup_choice(coords.device)
+    if wants_gradient or choice.name == "reference":
+        return reference.lookup(levels, coords, radius).to(levels[0].dtype)
+    if choice.name == "cupy":
+        return lookup_cuda.lookup_cuda(levels, coords, radius)
+    if levels[0].dtype is not torch.float32:
+        return reference.lookup(levels, coords, radius).to(levels[0].dtype)
+    return lookup_cpu.lookup_cpu(levels, coords, radius)
+
+
+def _check(levels: list[Tensor], coords: Tensor, radius: int) -> None:
+    if not 1 <= len(levels) <= MAX_LEVELS:
+        raise ValueError(f"levels: expected 1 to {MAX_LEVELS} tensors, found {len(levels)}")
+    if not 1 <= radius <= MAX_RADIUS:
+        raise ValueError(f"radius: expected 1 to {MAX_RADIUS}, found {radius}")
+    if coords.ndim != 4 or coords.shape[1] != 2 or coords.numel() == 0:
+        raise ValueError(f"coords: expected shape (B, 2, H, W), none of them 0; found {tuple(coords.shape)}")
+    if coords.dtype is not torch.float32:
+        raise ValueError(f"coords: expected float32, found {coords.dtype}")
+    batch, _, height, width = coords.shape
+    for number, level in enumerate(levels):
+        if level.ndim != 5 or tuple(level.shape[:3]) != (batch, height, width) or level.numel() == 0:
+            raise ValueError(
+                f"levels[{number}]: expected shape ({batch}, {height}, {width}, h, w), h and w at least 1; "
+                f"found {tuple(level.shape)}"
+            )
+        if level.dtype not in (torch.float32, torch.float16, torch.bfloat16) or level.dtype is not levels[0].dtype:
+            raise ValueError(
+                f"levels[{number}]: expected one of float32, float16, bfloat16, the same in all levels; "
+                f"found {level.dtype}, levels[0] is {levels[0].dtype}"
+            )
+        if level.device != coords.device:
+            raise ValueError(f"levels[{number}]: on {level.device}, but coords are on {coords.device}; move one")
+        if not level.is_contiguous():
+            raise ValueError(f"levels[{number}]: expected a contiguous tensor, found strides {level.stride()}")

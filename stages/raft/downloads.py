@@ -4,7 +4,6 @@ import hashlib
 import os
 import shutil
 import tempfile
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -50,27 +49,32 @@ def download(name: str) -> Path:
     url = _BASE_URL + file_name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{file_name}.", suffix=".part") as part:
-            with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
-                shutil.copyfileobj(response, part)
-            part.flush()
-            if not _hash_fits(Path(part.name), file_name):
-                raise WeightsUnavailable(
-                    f"weights {name}: what {url} sent does not have the expected SHA-256 "
-                    f"({_expected_prefix(file_name)}...). Try again; if it stays so, put the file at {path} by hand"
-                )
-            os.link(part.name, _vacated(path))
-    except (OSError, urllib.error.URLError) as error:
+        part = _fetch(url, path)
+    except OSError as error:  # urllib's URLError and HTTPError are OSErrors
         raise WeightsUnavailable(
             f"weights {name}: could not be downloaded from {url} ({error}). Check the network, or put the file at "
             f"{path} by hand, or use weights: default, which needs no network"
         ) from error
+    if not _hash_fits(part, file_name):
+        part.unlink()
+        raise WeightsUnavailable(
+            f"weights {name}: what {url} sent does not have the expected SHA-256 ({_expected_prefix(file_name)}...). "
+            f"Try again; if it stays so, put the file at {path} by hand"
+        )
+    os.replace(part, path)
     return path
 
 
-def _vacated(path: Path) -> Path:
-    path.unlink(missing_ok=True)
-    return path
+def _fetch(url: str, path: Path) -> Path:
+    """Download beside `path`, under a name of its own, which it returns; nothing is left of a broken download."""
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=".part")
+    try:
+        with open(handle, "wb") as file, urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
+            shutil.copyfileobj(response, file)
+    except BaseException:
+        os.unlink(part)
+        raise
+    return Path(part)
 
 
 def _expected_prefix(file_name: str) -> str:

@@ -1,0 +1,108 @@
+"""How much a frame differs from the one before it: not at all, a little, or altogether."""
+
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Change = Literal["first", "duplicate", "continuous", "scene_cut"]
+
+_BLOCK_PX = 16
+
+# Thumbnails are compared block by block, each block within a search range of 9 % of the width.
+_THUMBNAIL = (128, 96)
+_THUMBNAIL_BLOCK = 16
+_SEARCH = 12
+_LEAST_MATCH = 0.7
+# Grey levels. Below these there is nothing to match (noise), and a cut would do nobody harm.
+_FLAT_STD = 2.0
+_LEAST_CUT_DIFFERENCE = 6.0
+
+
+class ChangeDetector:
+    """Judges each frame against the last one that was not a duplicate.
+
+    Comparing with that one, and not with the last frame seen, lets a drift too slow to see between two frames
+    add up until it counts.
+
+    Args:
+        duplicate_threshold: grey levels, see `block_difference`; None finds no duplicates.
+        scene_cut_threshold: 0 to 1, see `dissimilarity`; None finds no cuts.
+    """
+
+    def __init__(self, duplicate_threshold: float | None, scene_cut_threshold: float | None) -> None:
+        self._duplicate_threshold = duplicate_threshold
+        self._scene_cut_threshold = scene_cut_threshold
+        self._luma: npt.NDArray[np.uint8] | None = None
+        self._thumbnail: npt.NDArray[np.float32] | None = None
+
+    def judge(self, frame_rgb: npt.NDArray[np.uint8]) -> Change:
+        """frame_rgb: (H, W, 3) uint8. A frame of another size than the last one is "first"."""
+        luma = cv2.cvtColor(frame_rgb, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
+        last_luma, last_thumbnail = self._luma, self._thumbnail
+        if last_luma is None or last_thumbnail is None or last_luma.shape != luma.shape:
+            self._keep(luma, _thumbnail(luma))
+            return "first"
+        if self._duplicate_threshold is not None and block_difference(last_luma, luma) <= self._duplicate_threshold:
+            return "duplicate"
+        thumbnail = _thumbnail(luma)
+        self._keep(luma, thumbnail)
+        threshold = self._scene_cut_threshold
+        if threshold is not None and dissimilarity(last_thumbnail, thumbnail) > threshold:
+            return "scene_cut"
+        return "continuous"
+
+    def reset(self) -> None:
+        """Forget the last frame."""
+        self._luma = self._thumbnail = None
+
+    def _keep(self, luma: npt.NDArray[np.uint8], thumbnail: npt.NDArray[np.float32]) -> None:
+        self._luma, self._thumbnail = luma, thumbnail
+
+
+def block_difference(luma1: npt.NDArray[np.uint8], luma2: npt.NDArray[np.uint8]) -> float:
+    """The largest mean absolute difference, in grey levels, over blocks of 16x16 px.
+
+    The largest and not the mean over the picture: one small thing that moves must count.
+    """
+    height, width = luma1.shape
+    difference = cv2.absdiff(luma1, luma2).astype(np.float32)
+    size = (max(1, round(width / _BLOCK_PX)), max(1, round(height / _BLOCK_PX)))
+    return float(cv2.resize(difference, size, interpolation=cv2.INTER_AREA).max())
+
+
+def dissimilarity(thumbnail1: npt.NDArray[np.float32], thumbnail2: npt.NDArray[np.float32]) -> float:
+    """The share of blocks, 0 to 1, of the later thumbnail that are found nowhere near in the earlier one.
+
+    Matching is by normalised correlation, so that neither a pan nor a jump of the exposure counts as a cut. On 14
+    clips with 11 cuts, five of them in one half of the picture only, cuts score 0.44 to 0.96 and all else at most
+    0.31.
+    """
+    if float(np.abs(thumbnail1 - thumbnail2).mean()) < _LEAST_CUT_DIFFERENCE:
+        return 0.0
+    width, height = _THUMBNAIL
+    lost = [
+        _is_lost(thumbnail1, thumbnail2, x, y)
+        for y in range(0, height, _THUMBNAIL_BLOCK)
+        for x in range(0, width, _THUMBNAIL_BLOCK)
+    ]
+    return sum(lost) / len(lost)
+
+
+def _is_lost(thumbnail1: npt.NDArray[np.float32], thumbnail2: npt.NDArray[np.float32], x: int, y: int) -> bool:
+    """Whether the block at (x, y) of the later thumbnail is not in the earlier one, near the same place."""
+    here = np.s_[y : y + _THUMBNAIL_BLOCK, x : x + _THUMBNAIL_BLOCK]
+    block = thumbnail2[here]
+    if block.std() < _FLAT_STD:
+        return bool(thumbnail1[here].std() > 2 * _FLAT_STD)
+    reach = _THUMBNAIL_BLOCK + _SEARCH
+    around = thumbnail1[max(0, y - _SEARCH) : y + reach, max(0, x - _SEARCH) : x + reach]
+    if around.std() < _FLAT_STD:
+        return True
+    match = cv2.matchTemplate(around, block, cv2.TM_CCOEFF_NORMED)
+    return float(np.nan_to_num(match, nan=-1.0, posinf=-1.0, neginf=-1.0).max()) < _LEAST_MATCH
+
+
+def _thumbnail(luma: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    return cv2.resize(luma, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)

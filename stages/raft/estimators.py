@@ -1,0 +1,67 @@
+"""Open a session by name: what the command line and the flow stage call."""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from stages.raft.devices import choose_device, set_cpu_threads
+from stages.raft.dis import DisOptions, DisSession
+from stages.raft.model import Raft
+from stages.raft.result import FlowResult, SessionStatus
+from stages.raft.session import FlowSession, SessionOptions
+from stages.raft.weights import load_raft
+
+
+class Session(Protocol):
+    """What every estimator's session can do. One object per source; not to be shared between threads."""
+
+    def __call__(self, frame_rgb: npt.NDArray[np.uint8], full_resolution: bool = True) -> FlowResult | None:
+        """Flow from the previous frame, or None for the first of a run."""
+        ...
+
+    def reset(self) -> None:
+        """The next frame is the first of a run."""
+        ...
+
+    @property
+    def status(self) -> SessionStatus:
+        """What it runs on."""
+        ...
+
+
+def open_raft(weights: str | Path = "default", device: str = "auto", cpu_threads: int | None = None) -> Raft:
+    """The network on its device, once per process; give it to as many FlowSessions as there are sources.
+
+    Args:
+        weights: see `stages.raft.weights.load_raft`.
+        device: "auto" (CUDA if there, else CPU), "cpu", "cuda" or "cuda:N".
+        cpu_threads: threads of each operation on the CPU; None leaves torch's choice.
+
+    Raises:
+        ValueError: weights (WeightsError), device or threads that cannot be had.
+    """
+    if cpu_threads is not None:
+        set_cpu_threads(cpu_threads)
+    return load_raft(weights, choose_device(device))
+
+
+def open_session(
+    estimator: str,
+    model: Raft | None = None,
+    raft_options: SessionOptions | None = None,
+    dis_options: DisOptions | None = None,
+) -> Session:
+    """A session of the estimator "raft" (which needs `model`) or "dis".
+
+    Raises:
+        ValueError: another name, or no model for "raft".
+    """
+    if estimator == "dis":
+        return DisSession(dis_options)
+    if estimator != "raft":
+        raise ValueError(f"estimator: expected raft or dis, found {estimator!r}")
+    if model is None:
+        raise ValueError("estimator 'raft' needs a model: open_raft(weights, device)")
+    return FlowSession(model, raft_options)
