@@ -196,7 +196,7 @@ def source_name(given: str) -> str:
         text = Path(parts.path).stem or _host(given)
     else:
         path = Path(given)
-        text = path.stem if path.suffix and not path.is_dir() else path.resolve().name
+        text = path.stem if path.suffix and not os.path.isdir(path) else path.resolve().name
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", text).strip("._")
     return name[:100] or "source"
 

