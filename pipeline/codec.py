@@ -1,12 +1,13 @@
 """Messages to stream entries and back. The format is written down in ``docs/wire_format.md``.
 
-An entry is a flat map of fields: ``format``, ``type``, ``body`` (JSON) and, where pixels travel inline, ``a0``, ``a1``, ...
+An entry is a flat map of fields: ``format``, ``type``, ``body`` (JSON) and, where pixels travel inline, ``a0``,
+``a1``, ...
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from fractions import Fraction
 from typing import Any
@@ -175,7 +176,6 @@ def _lazy(spec: dict[str, Any], entry: Mapping[bytes, bytes], payload: Payload) 
     shape, dtype = tuple(int(size) for size in spec["shape"]), np.dtype(spec["dtype"])
     if dtype.hasobject or any(size < 0 for size in shape):
         raise DecodeError(f"array of dtype {spec['dtype']!r} and shape {shape} is not allowed")
-    load: Callable[[], np.ndarray]
     if "field" in spec:
         data = entry[spec["field"].encode()]
         if len(data) != int(np.prod(shape, dtype=np.int64)) * dtype.itemsize:

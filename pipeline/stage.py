@@ -90,7 +90,8 @@ class Context(Protocol):
         ...
 
     def count(self, name: str, by: int = 1) -> None:
-        """Count something that the summary should show, such as ``corrupt_packets``. Committed with the next message."""
+        """Count something that the summary should show, such as ``corrupt_packets``. Committed with the next
+        message."""
         ...
 
     def status(self, **values: str | int | float | bool) -> None:
@@ -118,9 +119,15 @@ class Source(ABC):
         """Yield frames in order, with `Frame.index` counting from 0 and headers from `Context.header`.
 
         Frames before `start_index` were delivered before a restart: a file goes on exactly there (same pts, same
-        pixels); a live source counts on from it, after a `Gap`. May block; between two frames at most a second, unless nothing
+        pixels); a live source counts on from it, after a `Gap`. May block; between two frames at most a second, unless
+        nothing
         comes, and must then end soon after `stop()`. Raises `InputError` if the input is not usable.
         """
+
+    def frame_count(self) -> int | None:
+        """About how many frames there are, for a progress bar; None if it cannot be known. Called once, after `read`
+        began."""
+        return None
 
     def stop(self) -> None:
         """Called from another thread: let `read` end soon. What it yields until then is still used."""
@@ -132,8 +139,10 @@ class Source(ABC):
 class Stage(ABC):
     """Reads one stream and writes one stream.
 
-    Delivery: every message once, in order (policy ``live``: newest kept, oldest dropped). After a crash the machine makes a
-    new object, calls `restore` with the last snapshot, and delivers again what was not yet acknowledged, the retained messages
+    Delivery: every message once, in order (policy ``live``: newest kept, oldest dropped). After a crash the machine
+    makes a
+    new object, calls `restore` with the last snapshot, and delivers again what was not yet acknowledged, the retained
+    messages
     first. What the stage yields for a sequence that was published already is dropped.
     """
 
@@ -146,19 +155,23 @@ class Stage(ABC):
     """Message class that it yields; None for a sink."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """Costly fields it wants filled: ``flow``, ``confidence``, ``original``."""
+    passes_gaps: ClassVar[bool] = True
+    """False for a stage that yields messages from before a gap after it: it then yields the gaps itself, in order."""
 
     def __init__(self, options: Any, context: Context) -> None:
         self.options = options
         self.context = context
 
     def open(self) -> None:
-        """Called once before the first message, in the worker. Load what is slow to load here. May raise `UserError`."""
+        """Called once before the first message, in the worker. Load what is slow to load here. May raise
+        `UserError`."""
 
     @abstractmethod
     def process(self, message: Any) -> Iterable[Message]:
         """Take a message; yield none, one or several, each with the header of the message it was made from.
 
-        Sequences must grow strictly. A frame's arrays are guaranteed only while the message is being processed or retained.
+        Sequences must grow strictly. A frame's arrays are guaranteed only while the message is being processed or
+        retained.
         """
 
     def gap(self, gap: Gap) -> Iterable[Message]:
@@ -168,19 +181,24 @@ class Stage(ABC):
     def flush(self, end: EndOfStream) -> Iterable[Message]:
         """The source ended: yield what is still held. The machine passes `end` on afterwards.
 
-        With ``end.reason == "failed"`` outputs are to be discarded. May yield long: each message is published as it comes.
+        With ``end.reason == "failed"`` outputs are to be discarded. May yield long: each message is published as it
+        comes.
         """
         return ()
 
     def retained(self) -> int:
         """How many of the latest messages (gaps included) are still needed.
 
-        They are not acknowledged: their pixels are kept, and after a crash they come again, oldest first, before anything new.
+        They are not acknowledged: their pixels are kept, and after a crash they come again, oldest first, before
+        anything new.
         """
         return 0
 
     def snapshot(self) -> Mapping[str, Any] | None:
-        """Small JSON state (< 64 kB), stored with every acknowledged message. None: nothing to keep."""
+        """Small JSON state (< 64 kB) after the latest message, stored with it. None: nothing to keep.
+
+        Retained messages that it accounts for already come again after a crash: tell them by ``header.sequence``.
+        """
         return None
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:

@@ -100,7 +100,8 @@ class Ring:
 class SharedMemoryPayload(Payload):
     """The rings of one stage for one source, and a reader of everybody's.
 
-    `take_slot` (policy lossless) hands out slots that no open entry refers to; without it (policy live) slots are used in
+    `take_slot` (policy lossless) hands out slots that no open entry refers to; without it (policy live) slots are used
+    in
     turn and an old one is recycled whether it was read or not.
     """
 

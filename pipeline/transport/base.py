@@ -1,7 +1,8 @@
 """The contract of a transport. One suite of tests (``tests/contracts``) runs over every implementation.
 
 A stream belongs to a (source, stage) and is written by that stage alone; each reading stage is a consumer group on it.
-Everything a worker changes in the world goes through `Transport.commit`, which is atomic, fenced by the worker's lease, and
+Everything a worker changes in the world goes through `Transport.commit`, which is atomic, fenced by the worker's
+lease, and
 may be repeated: what was done already is not done again.
 """
 
@@ -142,11 +143,13 @@ class Transport(ABC):
 
     @abstractmethod
     def starved(self, source: str, stage: str) -> bool:
-        """Whether every group has been given all there is in this stream: its readers hold entries and wait for more."""
+        """Whether every group has been given all there is in this stream: its readers hold entries and wait for
+        more."""
 
     @abstractmethod
     def adopt_ring(self, ring: str, slots: int) -> None:
-        """Make every slot of a ring free that no open entry refers to. Only for the ring's one writer, when it starts."""
+        """Make every slot of a ring free that no open entry refers to. Only for the ring's one writer, when it
+        starts."""
 
     @abstractmethod
     def take_slot(self, rings: Sequence[str], timeout_seconds: float) -> tuple[str, int] | None:

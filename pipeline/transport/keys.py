@@ -1,6 +1,7 @@
 """Every Redis key, in one place. ``docs/wire_format.md`` describes what lies under each.
 
-All keys of a pipeline share one hash tag, so that they lie on one node of a cluster and a script may touch them together.
+All keys of a pipeline share one hash tag, so that they lie on one node of a cluster and a script may touch them
+together.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 GROUP_CONSUMER = "owner"
-"""The one consumer of every group: a lease says which worker it is, so a new owner finds the pending entries of the last."""
+"""The one consumer of every group: a lease says which worker it is, so a new owner finds the pending entries of the
+last."""
 
 
 @dataclass(frozen=True)
@@ -78,3 +80,8 @@ class Keys:
     def dead_letters(self, stage: str) -> str:
         """Stream of entries that a stage could not process."""
         return self._key("dead", stage)
+
+
+def ring_name(source: str, stage: str) -> str:
+    """First part of the names of the rings that hold what a stage writes for a source."""
+    return f"{source}:{stage}"

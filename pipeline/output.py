@@ -1,0 +1,45 @@
+"""Files that appear under their name only when they are complete."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.errors import OutputError
+
+
+class OutputFile:
+    """See `pipeline.stage.Output`."""
+
+    def __init__(self, path: Path, on_finish: Callable[[Path], None] = lambda path: None) -> None:
+        self.path = path
+        self.part = path.with_name(path.name + ".part")
+        self._on_finish = on_finish
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(path.parent, error) from error
+
+    def finish(self) -> None:
+        try:
+            os.replace(self.part, self.path)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        self._on_finish(self.path)
+
+    def discard(self) -> None:
+        self.part.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: OSError) -> OutputError:
+    """The error for a path that cannot be written, with the system's reason."""
+    return OutputError(
+        f"cannot write {path}: {error.strerror or error}; free space or choose another directory with -o"
+    )
+
+
+def remove_parts(path: Path) -> None:
+    """Remove what an unfinished output left behind: ``NAME*.part``, or every ``*.part`` in a folder of outputs."""
+    for part in path.glob("*.part") if path.is_dir() else path.parent.glob(f"{path.name}*.part"):
+        part.unlink(missing_ok=True)

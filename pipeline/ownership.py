@@ -1,0 +1,68 @@
+"""Which worker has which source: leases with fencing numbers, renewed while the worker lives."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from pipeline.errors import TransportLost
+from pipeline.transport.base import Lease, Transport
+
+TTL_SECONDS = 15.0
+"""How long a source stays with a worker that is not heard of. A supervisor frees the leases of a worker it saw die at
+once."""
+
+
+class Ownership:
+    """The leases of one worker for one stage."""
+
+    def __init__(self, transport: Transport, stage: str, worker: str, ttl_seconds: float = TTL_SECONDS) -> None:
+        self._transport = transport
+        self._stage = stage
+        self._worker = worker
+        self._ttl_seconds = ttl_seconds
+        self._leases: dict[str, Lease] = {}
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="leases", daemon=True)
+        self._thread.start()
+
+    def acquire(self, source: str) -> Lease | None:
+        """The lease on a source, or None while another worker holds it."""
+        lease = self._transport.acquire(source, self._stage, self._worker, self._ttl_seconds)
+        if lease is not None:
+            with self._lock:
+                self._leases[source] = lease
+        return lease
+
+    def holds(self, source: str) -> bool:
+        """False once the lease was lost. The next commit would be refused as well."""
+        return source in self._leases
+
+    def release(self, source: str) -> None:
+        """Give a source back."""
+        with self._lock:
+            lease = self._leases.pop(source, None)
+        if lease is not None:
+            self._quietly(lease.release)
+
+    def close(self) -> None:
+        """Give everything back and stop renewing."""
+        self._stopped.set()
+        self._thread.join()
+        for source in list(self._leases):
+            self.release(source)
+
+    def _keep(self) -> None:
+        while not self._stopped.wait(self._ttl_seconds / 4):
+            for source, lease in list(self._leases.items()):
+                if self._quietly(lease.renew) is False:
+                    with self._lock:
+                        self._leases.pop(source, None)
+
+    def _quietly(self, call: Callable[[], bool | None]) -> bool | None:
+        # While the connection is gone nobody else can take the lease either; the fence of the next commit decides.
+        try:
+            return call()
+        except TransportLost:
+            return None

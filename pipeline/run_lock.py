@@ -1,0 +1,52 @@
+"""One `run` at a time under a pipeline's name."""
+
+from __future__ import annotations
+
+from redis import exceptions
+from redis.lock import Lock
+
+from pipeline.config.plan import Plan
+from pipeline.errors import TransportError
+from pipeline.transport.redis_connection import in_our_words
+from pipeline.transport.redis_streams import RedisStreams
+
+_TTL_SECONDS = 20.0
+
+
+class RunLock:
+    """Held for as long as the run lives; its loss says that the server lost its data."""
+
+    def __init__(self, transport: RedisStreams) -> None:
+        self.where = transport.where
+        self._key = transport.keys.run_lock
+        self._lock = Lock(transport.client, self._key, timeout=_TTL_SECONDS, thread_local=False)
+
+    @in_our_words
+    def __enter__(self) -> RunLock:
+        """Raises `TransportError` if another run has it."""
+        if not self._lock.acquire(blocking=False):
+            raise TransportError(
+                f"another run of this pipeline is active on Redis at {self.where} (key {self._key}); "
+                f"wait for its end (a killed one frees it after {_TTL_SECONDS:.0f} s), or give yours another `name`"
+            )
+        return self
+
+    @in_our_words
+    def keep(self, plan: Plan) -> None:
+        """Renew. Raises `TransportError` if the server lost its data under files, whose frames cannot be had again."""
+        try:
+            self._lock.extend(_TTL_SECONDS, replace_ttl=True)
+        except exceptions.LockError:
+            if any(source.policy == "lossless" for source in plan.sources.values()):
+                raise TransportError(
+                    f"Redis at {self.where} lost this run's data (restarted without persistence, "
+                    "or flushed); run it again"
+                ) from None
+            self._lock.acquire(blocking=False)
+
+    @in_our_words
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._lock.release()
+        except (exceptions.LockError, exceptions.ConnectionError, exceptions.TimeoutError):
+            pass  # gone with its server

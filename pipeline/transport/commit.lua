@@ -1,0 +1,76 @@
+-- One step of a worker, atomic: publish, acknowledge, count, store.
+-- KEYS: lease, own stream, own open, state, counters, upstream stream, upstream open
+-- ARGV: lease token, prefix of held hashes, prefix of free lists, step (JSON), then the entry's fields and values
+-- Returns {1 if published, entries in the own stream}. Repeating a step changes nothing.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return redis.error_reply('LEASELOST the lease belongs to another worker')
+end
+local held, free, step = ARGV[2], ARGV[3], cjson.decode(ARGV[4])
+
+local function beyond(position, field)
+  local stored = redis.call('HGET', KEYS[4], field)
+  if not stored then return true end
+  local epoch, sequence = string.match(stored, '^(%d+)-(%d+)$')
+  epoch, sequence = tonumber(epoch), tonumber(sequence)
+  return position[1] > epoch or (position[1] == epoch and position[2] > sequence)
+end
+
+local function release(ring, slot)
+  if redis.call('HINCRBY', held .. ring, slot, -1) <= 0 then
+    redis.call('HDEL', held .. ring, slot)
+    redis.call('RPUSH', free .. ring, slot)
+  end
+end
+
+local function acknowledged(id)
+  local value = redis.call('HGET', KEYS[7], id)
+  if not value then return end
+  local readers, slots = string.match(value, '^(%d+)(.*)$')
+  readers = tonumber(readers) - 1
+  if readers > 0 then
+    redis.call('HSET', KEYS[7], id, readers .. slots)
+    return
+  end
+  redis.call('HDEL', KEYS[7], id)
+  redis.call('XDEL', KEYS[6], id)
+  for ring, slot in string.gmatch(slots, ' ([^ /]+)/(%d+)') do release(ring, slot) end
+end
+
+local published = 0
+if step.position and beyond(step.position, 'published') then
+  local add = {'XADD', KEYS[2]}
+  if step.keep > 0 then
+    add[3], add[4], add[5] = 'MAXLEN', '=', step.keep
+  end
+  add[#add + 1] = '*'
+  for index = 5, #ARGV do add[#add + 1] = ARGV[index] end
+  local id = redis.call(unpack(add))
+  redis.call('HSET', KEYS[4], 'published', step.position[1] .. '-' .. step.position[2])
+  if step.lossless then
+    local value = tostring(step.readers)
+    for _, slot in ipairs(step.slots) do
+      value = value .. ' ' .. slot[1] .. '/' .. slot[2]
+      redis.call('HINCRBY', held .. slot[1], slot[2], 1)
+    end
+    redis.call('HSET', KEYS[3], id, value)
+  end
+  published = 1
+elseif step.position and step.lossless and not step.again then
+  -- Published before a crash: the slots written for it now are not needed. When the step itself is repeated they may be
+  -- in use already, and are left alone.
+  for _, slot in ipairs(step.slots) do
+    if redis.call('HEXISTS', held .. slot[1], slot[2]) == 0 then redis.call('RPUSH', free .. slot[1], slot[2]) end
+  end
+end
+
+for _, id in ipairs(step.acknowledge) do
+  if redis.call('XACK', KEYS[6], step.group, id) == 1 then acknowledged(id) end
+end
+
+if step.processed and beyond(step.processed, 'processed') then
+  redis.call('HSET', KEYS[4], 'processed', step.processed[1] .. '-' .. step.processed[2])
+  for name, by in pairs(step.counts) do redis.call('HINCRBY', KEYS[5], name, by) end
+end
+if step.snapshot then redis.call('HSET', KEYS[4], 'snapshot', step.snapshot) end
+if step.ended then redis.call('HSET', KEYS[4], 'ended', 1) end
+return {published, redis.call('XLEN', KEYS[2])}

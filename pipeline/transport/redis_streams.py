@@ -1,0 +1,245 @@
+"""Redis Streams as a transport."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import redis
+from redis import exceptions
+from redis.lock import Lock
+
+from pipeline.errors import TransportLost
+from pipeline.redaction import redact
+from pipeline.transport.base import START, Commit, Committed, Entry, Lease, Position, Progress, Transport
+from pipeline.transport.keys import GROUP_CONSUMER, Keys
+from pipeline.transport.redis_connection import connect, in_our_words
+
+_DEAD_LETTERS_KEPT = 10_000
+_RELEASE_WORKER = """
+local token = redis.call('GET', KEYS[1])
+if token and string.sub(token, -#ARGV[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
+
+
+class RedisStreams(Transport):
+    """See `Transport`. Safe to use from several threads."""
+
+    def __init__(self, url: str, pipeline: str, patience_seconds: float = 30.0) -> None:
+        """`patience_seconds`: how long `commit` repeats itself while the server cannot be reached."""
+        self.patience_seconds = patience_seconds
+        self.where = redact(url)
+        self.keys = Keys(pipeline)
+        self.client: Any = connect(url)
+        self._commit = self.client.register_script(Path(__file__).with_name("commit.lua").read_text())
+        self._release = self.client.register_script(_RELEASE_WORKER)
+
+    @in_our_words
+    def declare(self, source: str, stage: str, readers: Sequence[str]) -> None:
+        stream = self.keys.stream(source, stage)
+        for reader in readers:
+            try:
+                self.client.xgroup_create(stream, reader, id="0", mkstream=True)
+            except redis.ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+
+    @in_our_words
+    def read(
+        self, stage: str, streams: Sequence[tuple[str, str]], count: int, block_seconds: float
+    ) -> list[tuple[str, Entry]]:
+        by_key = {self.keys.stream(source, upstream).encode(): source for source, upstream in streams}
+        block_ms = max(1, int(block_seconds * 1000))
+        reply = self.client.xreadgroup(stage, GROUP_CONSUMER, dict.fromkeys(by_key, ">"), count=count, block=block_ms)
+        return [(by_key[key], _entry(item)) for key, items in reply or () for item in items]
+
+    @in_our_words
+    def pending(self, stage: str, source: str, upstream: str) -> list[Entry]:
+        reply = self.client.xreadgroup(stage, GROUP_CONSUMER, {self.keys.stream(source, upstream): "0"})
+        return [_entry(item) for _, items in reply or () for item in items]
+
+    def commit(self, commit: Commit) -> Committed:
+        deadline, delay_seconds, again = time.monotonic() + self.patience_seconds, 0.05, False
+        while True:
+            try:
+                return self._commit_once(commit, again)
+            except TransportLost:
+                if time.monotonic() > deadline:
+                    raise
+            again = True
+            time.sleep(delay_seconds)
+            delay_seconds = min(1.0, delay_seconds * 2)
+
+    @in_our_words
+    def _commit_once(self, commit: Commit, again: bool) -> Committed:
+        keys, publication = self.keys, commit.publication
+        upstream = commit.upstream or commit.stage
+        step: dict[str, Any] = {"acknowledge": list(commit.acknowledge), "group": commit.stage, "again": again}
+        if publication is not None:
+            step |= {
+                "position": publication.position,
+                "readers": publication.readers,
+                "keep": 0 if publication.lossless else publication.keep,
+                "lossless": publication.lossless,
+                "slots": publication.encoded.slots,
+            }
+        if commit.processed is not None:
+            step |= {"processed": commit.processed, "counts": dict(commit.counts)}
+        if commit.snapshot is not None:
+            step["snapshot"] = commit.snapshot
+        if commit.ended:
+            step["ended"] = True
+        own = commit.source, commit.stage
+        reply = self._commit(
+            keys=[
+                keys.lease(*own),
+                keys.stream(*own),
+                keys.open(*own),
+                keys.state(*own),
+                keys.counters(*own),
+                keys.stream(commit.source, upstream),
+                keys.open(commit.source, upstream),
+            ],
+            args=[commit.token, keys.held_prefix, keys.free_prefix, json.dumps(step), *_flat(publication)],
+        )
+        return Committed(bool(reply[0]), int(reply[1]))
+
+    @in_our_words
+    def dead_letter(self, commit: Commit, entry: Entry, error: str) -> None:
+        fields: dict[Any, Any] = {"source": commit.source, "entry": entry.id, "error": error, **entry.fields}
+        self.client.xadd(self.keys.dead_letters(commit.stage), fields, maxlen=_DEAD_LETTERS_KEPT, approximate=True)
+        self.commit(commit)
+
+    @in_our_words
+    def attempt(self, source: str, stage: str, entry_id: str) -> int:
+        return int(self.client.hincrby(self.keys.attempts(source, stage), entry_id, 1))
+
+    @in_our_words
+    def progress(self, source: str, stage: str) -> Progress:
+        state = _text(self.client.hgetall(self.keys.state(source, stage)))
+        return Progress(
+            published=Position.parse(state["published"]) if "published" in state else START,
+            processed=Position.parse(state["processed"]) if "processed" in state else START,
+            ended="ended" in state,
+            snapshot=state.get("snapshot"),
+        )
+
+    @in_our_words
+    def length(self, source: str, stage: str) -> int:
+        return int(self.client.xlen(self.keys.stream(source, stage)))
+
+    @in_our_words
+    def starved(self, source: str, stage: str) -> bool:
+        stream = self.keys.stream(source, stage)
+        with self.client.pipeline() as batch:
+            batch.xinfo_stream(stream)
+            batch.xinfo_groups(stream)
+            about, groups = batch.execute()
+        last = about["last-generated-id"]
+        return all(group["last-delivered-id"] == last for group in groups)
+
+    @in_our_words
+    def adopt_ring(self, ring: str, slots: int) -> None:
+        held = {int(slot) for slot in self.client.hkeys(self.keys.held(ring))}
+        free = [slot for slot in range(slots) if slot not in held]
+        with self.client.pipeline() as batch:
+            batch.delete(self.keys.free(ring))
+            if free:
+                batch.rpush(self.keys.free(ring), *free)
+            batch.execute()
+
+    @in_our_words
+    def take_slot(self, rings: Sequence[str], timeout_seconds: float) -> tuple[str, int] | None:
+        by_key = {self.keys.free(ring).encode(): ring for ring in rings}
+        reply = self.client.blpop(list(by_key), timeout=max(0.01, timeout_seconds))
+        return None if reply is None else (by_key[reply[0]], int(reply[1]))
+
+    @in_our_words
+    def acquire(self, source: str, stage: str, worker: str, ttl_seconds: float) -> Lease | None:
+        name = self.keys.lease(source, stage)
+        if self.client.exists(name):
+            return None
+        fence = int(self.client.incr(self.keys.fence(source, stage)))
+        lock = Lock(self.client, name, timeout=ttl_seconds, thread_local=False)
+        token = f"{fence}@{worker}"
+        return RedisLease(lock, token, ttl_seconds, self.where) if lock.acquire(blocking=False, token=token) else None
+
+    @in_our_words
+    def release_worker(self, worker: str, sources: Sequence[str], stage: str) -> None:
+        for source in sources:
+            self._release(keys=[self.keys.lease(source, stage)], args=[f"@{worker}"])
+
+    @in_our_words
+    def counters(self, source: str, stage: str) -> dict[str, int]:
+        return {
+            name: int(value) for name, value in _text(self.client.hgetall(self.keys.counters(source, stage))).items()
+        }
+
+    @in_our_words
+    def set_status(self, source: str, stage: str, values: Mapping[str, str]) -> None:
+        if values:
+            self.client.hset(self.keys.status(source, stage), mapping=dict(values))
+
+    @in_our_words
+    def status(self, source: str, stage: str) -> dict[str, str]:
+        return _text(self.client.hgetall(self.keys.status(source, stage)))
+
+    @in_our_words
+    def dead_letters(self, stage: str) -> list[tuple[str, str]]:
+        entries = self.client.xrange(self.keys.dead_letters(stage))
+        return [(fields[b"source"].decode(), fields[b"error"].decode()) for _, fields in entries]
+
+    @in_our_words
+    def reset(self) -> None:
+        found = list(self.client.scan_iter(match=_escaped(self.keys.pattern), count=1000))
+        run_lock = self.keys.run_lock.encode()
+        for key in found:
+            if key != run_lock:
+                self.client.unlink(key)
+
+    def close(self) -> None:
+        self.client.close()
+
+
+class RedisLease(Lease):
+    """A redis-py Lock whose token carries the fencing number."""
+
+    def __init__(self, lock: Lock, token: str, ttl_seconds: float, where: str) -> None:
+        self.token = token
+        self.where = where
+        self._lock = lock
+        self._ttl_seconds = ttl_seconds
+
+    @in_our_words
+    def renew(self) -> bool:
+        try:
+            return bool(self._lock.extend(self._ttl_seconds, replace_ttl=True))
+        except exceptions.LockError:
+            return False
+
+    @in_our_words
+    def release(self) -> None:
+        try:
+            self._lock.release()
+        except exceptions.LockError:
+            pass  # lost already: nothing to give back
+
+
+def _entry(item: tuple[bytes, Mapping[bytes, bytes] | None]) -> Entry:
+    return Entry(item[0].decode(), item[1] or {})
+
+
+def _flat(publication: Any) -> list[Any]:
+    return [] if publication is None else [part for pair in publication.encoded.fields.items() for part in pair]
+
+
+def _text(mapping: Any) -> dict[str, str]:
+    return {key.decode(): value.decode() for key, value in cast("dict[bytes, bytes]", mapping).items()}
+
+
+def _escaped(pattern: str) -> str:
+    return pattern.replace("[", r"\[").replace("]", r"\]")

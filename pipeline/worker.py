@@ -1,0 +1,234 @@
+"""One worker: one stage, any number of sources.
+
+Run by the supervisor as ``python -m pipeline.worker PLAN --stage NAME ...``, or on another host by the command line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import uuid
+from pathlib import Path
+
+from pipeline.config.plan import Plan
+from pipeline.errors import GroupLost, LeaseLost, RaftlineError, TransportLost, UserError
+from pipeline.lane import Lane, describe
+from pipeline.ownership import Ownership
+from pipeline.source_lane import SourceLane
+from pipeline.transport.base import Entry, Transport
+
+_READ_COUNT = 32
+_LIVE_READ_COUNT = 1000
+"""Live readers take all there is, to drop the oldest."""
+_BLOCK_SECONDS = 0.25
+_ACQUIRE_EVERY_SECONDS = 0.5
+_PATIENCE_SECONDS = 30.0
+"""How long Redis may be unreachable before a worker gives up."""
+
+log = logging.getLogger("raftline.worker")
+
+
+class Worker:
+    """Takes sources as their leases are free and works on them until they end or it is stopped."""
+
+    def __init__(
+        self, plan: Plan, stage: str, transport: Transport, worker_id: str, ring_directory: Path, supervised: bool
+    ) -> None:
+        self._plan = plan
+        self._stage = plan.stages[stage]
+        self._transport = transport
+        self._rings = ring_directory
+        self._supervised = supervised
+        self._is_source = stage == plan.source_stage
+        self._ownership = Ownership(transport, stage, worker_id)
+        self._lanes: dict[str, Lane | SourceLane] = {}
+        self._ended: set[str] = set()
+        self._stop = threading.Event()
+        self._next_acquire = 0.0
+
+    def stop(self) -> None:
+        """Finish what was begun and end. Under a supervisor sources also end their streams."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Work until every source has ended or `stop` was called. Raises what a stage raised."""
+        try:
+            lost_since = None
+            while not self._stop.is_set() and len(self._ended) < len(self._plan.sources):
+                try:
+                    self._acquire()
+                    self._work()
+                    lost_since = None
+                except TransportLost as error:
+                    lost_since = lost_since or time.monotonic()
+                    if time.monotonic() - lost_since > _PATIENCE_SECONDS:
+                        raise
+                    log.warning("stage %s: %s; trying again", self._stage.name, error)
+                    self._drop_all()
+                    time.sleep(0.5)
+                except GroupLost as error:
+                    log.warning("stage %s: %s; starting anew", self._stage.name, error)
+                    self._drop_all()
+            if self._is_source and self._supervised:
+                self._end_sources()
+        finally:
+            self._close()
+
+    def _acquire(self) -> None:
+        if time.monotonic() < self._next_acquire:
+            return
+        self._next_acquire = time.monotonic() + _ACQUIRE_EVERY_SECONDS
+        for source in self._plan.sources:
+            if source in self._lanes or source in self._ended:
+                continue
+            lease = self._ownership.acquire(source)
+            if lease is None:
+                if self._transport.progress(source, self._stage.name).ended:
+                    self._ended.add(source)
+                continue
+            self._take_up(source, lease.token)
+            if self._stage.workers > 1:
+                self._next_acquire = 0.0
+                return  # one at a time, so that the workers of a stage share the sources
+
+    def _take_up(self, source: str, token: str) -> None:
+        kind = SourceLane if self._is_source else Lane
+        lane = self._lanes[source] = kind(self._plan, self._transport, source, self._stage.name, token, self._rings)
+        if isinstance(lane, SourceLane):
+            lane.start()
+        elif not lane.ended:
+            self._guarded(lane, None)
+        if lane.ended:
+            self._finish(source)
+
+    def _work(self) -> None:
+        for source in [source for source in self._lanes if not self._ownership.holds(source)]:
+            log.warning("stage %s: lost %s to another worker", self._stage.name, source)
+            self._drop(source)
+        if self._is_source:
+            self._watch_sources()
+        elif self._lanes:
+            self._read()
+        else:
+            time.sleep(0.05)
+
+    def _read(self) -> None:
+        live = any(self._plan.sources[source].policy == "live" for source in self._lanes)
+        streams = [(source, str(self._stage.reads)) for source in self._lanes]
+        count = _LIVE_READ_COUNT if live else _READ_COUNT
+        by_source: dict[str, list[Entry]] = {}
+        for source, entry in self._transport.read(self._stage.name, streams, count, _BLOCK_SECONDS):
+            by_source.setdefault(source, []).append(entry)
+        for source, entries in by_source.items():
+            lane = self._lanes[source]
+            assert isinstance(lane, Lane)
+            self._guarded(lane, entries)
+            if lane.ended:
+                self._finish(source)
+
+    def _guarded(self, lane: Lane, entries: list[Entry] | None) -> None:
+        try:
+            if entries is None:
+                lane.resume()
+            else:
+                lane.handle_all(entries)
+        except LeaseLost:
+            self._drop(lane.source)
+        except RaftlineError:
+            raise
+        except Exception as error:
+            self._transport.set_status(lane.source, self._stage.name, {"error": describe(error)})
+            raise
+
+    def _watch_sources(self) -> None:
+        for source, lane in list(self._lanes.items()):
+            assert isinstance(lane, SourceLane)
+            if not lane.running:
+                if lane.error is not None:
+                    raise lane.error
+                if lane.ended:
+                    self._finish(source)
+                else:
+                    self._drop(source)
+        self._stop.wait(0.05)
+
+    def _end_sources(self) -> None:
+        for lane in self._lanes.values():
+            assert isinstance(lane, SourceLane)
+            lane.stop()
+        while any(isinstance(lane, SourceLane) and lane.running for lane in self._lanes.values()):
+            time.sleep(0.02)
+        self._watch_sources()
+
+    def _finish(self, source: str) -> None:
+        self._ended.add(source)
+        self._lanes.pop(source).close()
+        self._ownership.release(source)
+
+    def _drop(self, source: str) -> None:
+        lane = self._lanes.pop(source, None)
+        if lane is not None:
+            if isinstance(lane, SourceLane):
+                lane.lose()
+            lane.close()
+        self._ownership.release(source)
+
+    def _drop_all(self) -> None:
+        for source in list(self._lanes):
+            self._drop(source)
+        self._next_acquire = 0.0
+
+    def _close(self) -> None:
+        self._drop_all()
+        self._ownership.close()
+        self._transport.close()
+
+
+def worker_name() -> str:
+    """A name that no other worker has."""
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+def work(plan: Plan, stage: str, worker_id: str, ring_directory: Path, *, supervised: bool) -> None:
+    """Run a worker in this process until its sources end or SIGTERM comes. Raises `RaftlineError`."""
+    from pipeline.transport.redis_streams import RedisStreams
+
+    assert plan.redis_url is not None
+    transport = RedisStreams(plan.redis_url, plan.name)
+    worker = Worker(plan, stage, transport, worker_id, ring_directory, supervised)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    worker.run()
+
+
+def main() -> int:
+    """What the supervisor starts. A failure is told to it in a file beside the plan."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("plan", type=Path)
+    parser.add_argument("--stage", required=True)
+    parser.add_argument("--worker", required=True)
+    parser.add_argument("--rings", type=Path, required=True)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=os.environ.get("RAFTLINE_LOG", "WARNING"), format="%(levelname)s %(name)s: %(message)s")
+    try:
+        plan = Plan.from_json(arguments.plan.read_text())
+        work(plan, arguments.stage, arguments.worker, arguments.rings, supervised=True)
+    except Exception as error:
+        known = isinstance(error, RaftlineError)
+        report = {"final": isinstance(error, UserError), "error": str(error) if known else describe(error)}
+        (arguments.plan.parent / f"{arguments.worker}.error").write_text(json.dumps(report))
+        if not known:
+            log.exception("stage %s failed", arguments.stage)
+        return getattr(error, "exit_code", 1)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
