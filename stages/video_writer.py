@@ -39,19 +39,20 @@ class _Held:
 class VideoWriter(stage.Stage):
     """Writes an mp4 (H.264, yuv420p) per source.
 
-    Time: every frame keeps its pts exactly, in the input's time base; a variable rate stays variable. The start is kept too (an mp4
-    says it with an edit list), so a recording that begins at 3600 s does so in the output; ``start: zero`` moves picture and
-    sound together so that the first of them is at 0. Cameras always start at 0.
+    Time: every frame keeps its pts exactly, in the input's time base; a variable rate stays variable. The start is
+    kept too (an mp4 says it with an edit list), so a recording that begins at 3600 s does so in the output;
+    ``start: zero`` moves picture and sound together so that the first of them is at 0. Cameras always start at 0.
 
-    Sound: all audio streams of a file are copied without re-encoding; what an mp4 does not hold becomes AAC, and the status says so.
+    Sound: all audio streams of a file are copied without re-encoding; what an mp4 does not hold becomes AAC, and
+    the status says so.
 
     Size: that of the first frame. An odd width or height grows by one repeated line, as 4:2:0 has none. Later frames of
     another size are scaled into it, black beside them, and counted as ``frames_scaled_to_first_size``.
 
-    Kill -9: packets are kept in a spool beside the output (`stages.media.mp4_spool`) until the mp4 is made of them at the end. The
-    snapshot says which bytes of it count. It is stored together with the acknowledgement, so those bytes hold exactly
-    the frames that were acknowledged; frames still in the encoder are `retained`, and come again. Bytes
-    written after the last snapshot belong to frames that come again too, and are never read.
+    Kill -9: packets are kept in a spool beside the output (`stages.media.mp4_spool`) until the mp4 is made of them
+    at the end. The snapshot says which bytes of it count. It is stored together with the acknowledgement, so those
+    bytes hold exactly the frames that were acknowledged; frames still in the encoder are `retained`, and come
+    again. Bytes written after the last snapshot belong to frames that come again too, and are never read.
     """
 
     class Options(stage.Options):
@@ -161,8 +162,8 @@ class VideoWriter(stage.Stage):
         self.context.status(encoder="libx264", size=f"{track.width}x{track.height}")
 
     def _spool(self, packets: list[Packet]) -> None:
-        assert self._writer is not None or not packets
         for packet in packets:
+            assert self._writer is not None
             self._writer.append(packet)
             while (held := self._held.popleft()) is None:
                 pass
@@ -175,10 +176,9 @@ class VideoWriter(stage.Stage):
             self._held.popleft()
 
     def _write(self, end: EndOfStream) -> None:
-        segments = list(self._earlier)
         if self._writer is not None:
-            segments.append(self._writer.reader())
-        segments = [segment for segment in segments if any(True for _ in segment.places())]
+            self._earlier.append(self._writer.reader())
+        segments = [segment for segment in self._earlier if any(True for _ in segment.places())]
         if not segments:
             self._output.discard()
             self.context.log.warning("%s: no frames came, so no file was written", self._output.path)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import av
+from av.container import InputContainer, OutputContainer
+from av.error import FFmpegError, InvalidDataError
 
 from stages.media.mp4_input import open_input
 
@@ -18,20 +20,20 @@ _BITS_PER_CHANNEL_S = 80_000
 class AudioTracks:
     """All audio streams of a file, added to an output."""
 
-    def __init__(self, source: Path | None, output: av.container.OutputContainer) -> None:
+    def __init__(self, source: Path | None, output: OutputContainer) -> None:
         """`source` None: no sound. A file that cannot be opened has no sound either, and the description says so."""
         self._tracks: dict[int, _Copied | _Transcoded] = {}
-        self._input: av.container.InputContainer | None = None
+        self._input: InputContainer | None = None
         self.skipped_packets = 0
         self.description = "none"
         if source is None:
             return
         try:
-            self._input = open_input(source)
-        except (OSError, av.FFmpegError):
+            self._input = input_ = open_input(source)
+        except (OSError, FFmpegError):
             self.description = "none: the input is not a file with sound"
             return
-        for stream in self._input.streams.audio:
+        for stream in input_.streams.audio:
             if stream.codec_context is not None:
                 self._tracks[stream.index] = _track(stream, output)
         said = ", ".join(track.description for track in self._tracks.values())
@@ -60,17 +62,18 @@ class AudioTracks:
         sources = [track.source for track in self._tracks.values()]
         last: dict[int, int] = {}
         for packet in self._input.demux(sources):
-            track = self._tracks[packet.stream_index]
+            track = self._tracks[packet.stream.index]
             if packet.dts is not None and until_seconds is not None and packet.dts * packet.time_base >= until_seconds:
                 continue
             for out in self._made(track, packet):
                 shift = round(shift_seconds / out.time_base)
-                out.dts, out.pts = out.dts + shift, (out.dts if out.pts is None else out.pts) + shift
-                if out.dts <= last.get(packet.stream_index, out.dts - 1):
+                dts = (out.dts or 0) + shift
+                if dts <= last.get(packet.stream.index, dts - 1):
                     self.skipped_packets += 1  # the muxer refuses time that stands still or runs back
                     continue
-                last[packet.stream_index] = out.dts
-                yield float(out.dts * out.time_base), out
+                last[packet.stream.index] = dts
+                out.dts, out.pts = dts, dts if out.pts is None else out.pts + shift
+                yield float(dts * out.time_base), out
 
     def _made(self, track: _Copied | _Transcoded, packet: av.Packet) -> list[av.Packet]:
         if packet.dts is None and packet.size:
@@ -78,12 +81,12 @@ class AudioTracks:
             return []
         try:
             return track.take(packet)
-        except av.error.InvalidDataError:
+        except InvalidDataError:
             self.skipped_packets += 1
             return []
 
 
-def _track(stream: av.AudioStream, output: av.container.OutputContainer) -> _Copied | _Transcoded:
+def _track(stream: av.AudioStream, output: OutputContainer) -> _Copied | _Transcoded:
     copied = stream.codec_context.codec.canonical_name in HELD_BY_MP4
     track = _Copied(stream, output) if copied else _Transcoded(stream, output)
     if "language" in stream.metadata:
@@ -92,7 +95,7 @@ def _track(stream: av.AudioStream, output: av.container.OutputContainer) -> _Cop
 
 
 class _Copied:
-    def __init__(self, source: av.AudioStream, output: av.container.OutputContainer) -> None:
+    def __init__(self, source: av.AudioStream, output: OutputContainer) -> None:
         self.source = source
         self.target = output.add_stream_from_template(source)
         self.description = f"{source.codec_context.codec.canonical_name} copied"
@@ -106,7 +109,7 @@ class _Copied:
 
 
 class _Transcoded:
-    def __init__(self, source: av.AudioStream, output: av.container.OutputContainer) -> None:
+    def __init__(self, source: av.AudioStream, output: OutputContainer) -> None:
         self.source = source
         rate = source.rate if source.rate in _AAC_RATES_HZ else _AAC_RATES_HZ[0]
         channels = source.codec_context.layout.nb_channels

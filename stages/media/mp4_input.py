@@ -7,9 +7,17 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.container import InputContainer
+from av.error import FFmpegError
 
 UNSPECIFIED = 2
 """ISO/IEC 23091-2: no colour primaries or transfer characteristics are given."""
+ITUNES_KEYS = frozenset(
+    {"title", "artist", "album", "album_artist", "composer", "performer", "date", "comment", "genre", "copyright"}
+    | {"grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords", "disc", "track"}
+    | {"creation_time"}
+)
+"""Metadata that FFmpeg writes as iTunes does, the form that most players read (libavformat/movenc.c)."""
 _OF_THE_CONTAINER = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
 
 
@@ -30,7 +38,7 @@ class InputFacts:
     metadata: dict[str, str] = field(default_factory=dict)
 
 
-def open_input(path: Path) -> av.container.InputContainer:
+def open_input(path: Path) -> InputContainer:
     """A local file, and nothing that it may point to elsewhere."""
     return av.open(str(path), "r", options={"protocol_whitelist": "file"}, metadata_errors="replace")
 
@@ -41,10 +49,10 @@ def read_facts(path: Path | None) -> InputFacts:
         return InputFacts()
     try:
         container = open_input(path)
-    except (OSError, av.FFmpegError):
+    except (OSError, FFmpegError):
         return InputFacts()
     with container:
-        metadata = {key: value for key, value in container.metadata.items() if _is_content(key)}
+        metadata = {_spelling(key): value for key, value in container.metadata.items() if _is_content(key)}
         if not container.streams.video:
             return InputFacts(metadata=metadata)
         return _video_facts(container.streams.video[0], metadata)
@@ -52,6 +60,11 @@ def read_facts(path: Path | None) -> InputFacts:
 
 def _is_content(key: str) -> bool:
     return key.lower() not in _OF_THE_CONTAINER and not key.startswith("encoder-")
+
+
+def _spelling(key: str) -> str:
+    """Matroska writes the common keys in capitals, an mp4 in small letters."""
+    return key.lower() if key.lower() in ITUNES_KEYS else key
 
 
 def _video_facts(stream: av.VideoStream, metadata: dict[str, str]) -> InputFacts:

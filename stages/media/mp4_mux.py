@@ -11,17 +11,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.container import OutputContainer
 
 from pipeline.errors import OutputError
 from stages.media.mp4_audio import AudioTracks
+from stages.media.mp4_input import ITUNES_KEYS
 from stages.media.mp4_spool import PacketPlace, SegmentReader
-
-_ITUNES_KEYS = frozenset(
-    {"title", "artist", "album", "album_artist", "composer", "performer", "date", "comment", "genre", "copyright"}
-    | {"grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords", "disc", "track"}
-    | {"creation_time"}
-)
-"""Metadata that FFmpeg writes as iTunes does, the form that most players read (libavformat/movenc.c)."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +52,9 @@ def write_mp4(
     """Write `part`, index first, so that it plays while it is loaded.
 
     sound: the file whose audio is taken over; None for none.
-    start_at_zero: move everything so that the first picture or sound is at 0; else time stamps stay what they were, unless
-    pictures lie before 0, where an mp4 shows none.
-    cut_sound: leave out what sounds after the last picture.
-    Raises `OSError` or `av.FFmpegError` where the file cannot be written, `OutputError` where the result is not whole.
+    start_at_zero: move everything so that the first picture or sound is at 0; else time stamps stay what they were,
+    unless pictures lie before 0, where an mp4 shows none. cut_sound: leave out what sounds after the last picture.
+    Raises `OSError` or `FFmpegError` where the file cannot be written, `OutputError` where the result is not whole.
     """
     track = segments[0].track
     scale = track.time_base.denominator
@@ -83,7 +77,8 @@ def write_mp4(
 def _shift(samples: Sequence[_Sample], audio: AudioTracks, scale: int, start_at_zero: bool) -> int:
     """What is added to every time, in units of 1 / scale s.
 
-    Pictures before 0 are not shown in an mp4 (its edit list cuts them off), so they move to 0 in any case, and the sound with them.
+    Pictures before 0 are not shown in an mp4 (its edit list cuts them off), so they move to 0 in any case, and the
+    sound with them.
     """
     pictures = samples[0].pts
     if not start_at_zero:
@@ -96,8 +91,8 @@ def _samples(segments: Sequence[SegmentReader]) -> list[_Sample]:
     """Decoding times that grow strictly and are never after presentation, for pictures that are shown as they come.
 
     For time stamps that grow they are the time stamps. Where those jump back (files exist that do), the pictures before
-    are decoded earlier, and the true time stamps are kept; but an mp4 shows nothing from before its first picture's time, so
-    a picture from before it is shown at it.
+    are decoded earlier, and the true time stamps are kept; but an mp4 shows nothing from before its first picture's
+    time, so a picture from before it is shown at it.
     """
     track = segments[0].track
     unit = track.time_base.numerator
@@ -131,9 +126,7 @@ def _pictures(
         yield packet.dts / scale, packet
 
 
-def _video_stream(
-    output: av.container.OutputContainer, segment: SegmentReader, first: _Sample, scale: int
-) -> av.VideoStream:
+def _video_stream(output: OutputContainer, segment: SegmentReader, first: _Sample, scale: int) -> av.VideoStream:
     head = io.BytesIO(segment.extradata + segment.data(first.place))
     with av.open(head, format="h264") as template:
         target = output.add_stream_from_template(template.streams.video[0])
@@ -148,7 +141,7 @@ def _movie_timescale(scale: int) -> int:
 
 def _movflags(metadata: dict[str, str]) -> str:
     """With a key that iTunes does not know, FFmpeg has to write all of them the QuickTime way, or it drops that key."""
-    known = all(key.split("-")[0] in _ITUNES_KEYS for key in metadata)
+    known = all(key.split("-")[0] in ITUNES_KEYS for key in metadata)
     return "+faststart" if known else "+faststart+use_metadata_tags"
 
 

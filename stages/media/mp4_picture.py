@@ -71,7 +71,7 @@ def _as_decoded(frame: Frame) -> av.VideoFrame:
 def _planes(picture: av.VideoFrame) -> list[np.ndarray]:
     """Views of the picture's planes, without the bytes at the lines' ends."""
     return [
-        np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
         for plane in picture.planes
     ]
 

@@ -3,12 +3,13 @@
 An mp4 has its index at the end: one that is cut off by a killed process is lost. So packets are appended to a spool,
 which is readable up to any record's end, and the mp4 is made of it in one go.
 
-A spool is a list of segments, one for each process that worked on it. A segment is written by the process that made it and
-by no other, ever: a worker that takes over names the bytes of the earlier segments that count and starts a segment of
-its own. So nothing has to be truncated or locked, and a worker that was thought dead cannot spoil what its successor writes.
+A spool is a list of segments, one for each process that worked on it. A segment is written by the process that made
+it and by no other, ever: a worker that takes over names the bytes of the earlier segments that count and starts a
+segment of its own. So nothing has to be truncated or locked, and a worker that was thought dead cannot spoil what
+its successor writes.
 
-A segment: the 8 bytes of `MAGIC`, a length (uint32) and so many bytes of JSON, then records: `_RECORD` and so many bytes of H.264
-in Annex B form. All little-endian.
+A segment: the 8 bytes of `MAGIC`, a length (uint32) and so many bytes of JSON, then records: `_RECORD` and so many
+bytes of H.264 in Annex B form. All little-endian.
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ class SegmentReader:
 
     @classmethod
     def open(cls, final: Path, segment_id: str, length: int) -> SegmentReader:
-        """A segment that an earlier process wrote. Raises `OutputError` as the constructor does, or where it is gone."""
+        """A segment that an earlier process wrote. Raises `OutputError` as the constructor does, or if it is gone."""
         path = segment_path(final, segment_id)
         with writing(path):
             return cls(path, segment_id, length, FileIO(path))
@@ -153,7 +154,7 @@ class SegmentReader:
         found = os.fstat(self._file.fileno()).st_size
         if found < length:
             raise OutputError(
-                f"{self.path}: has {found} bytes where {length} were written; the video cannot be completed. Run it again"
+                f"{self.path}: has {found} bytes where {length} were written: the video cannot be completed; run again"
             )
         start = len(MAGIC) + _LENGTH.size
         head = self._read(0, start)

@@ -31,8 +31,8 @@ class TimelineState:
 class Timeline:
     """Gives each picture its pts in one unit.
 
-    A file's time stamps are kept exactly, those that jump back included. A camera that was connected again may count from 0:
-    its time goes on where it was. A picture without a time stamp comes one step after the one before.
+    A file's time stamps are kept exactly, those that jump back included. A camera that was connected again may
+    count from 0: its time goes on where it was. A picture without a time stamp comes one step after the one before.
     """
 
     def __init__(self, time_base: Fraction, rate: Fraction, live: bool, state: TimelineState | None = None) -> None:

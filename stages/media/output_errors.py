@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import av
+from av.error import FFmpegError
 
 from pipeline.errors import OutputError
 
 _ADVICE = {
     errno.ENOSPC: "the disk is full: free some space, or write elsewhere (-o DIR)",
     errno.EDQUOT: "the disk quota is used up: free some space, or write elsewhere (-o DIR)",
-    errno.EFBIG: "the file outgrew the limit of this user or file system (ulimit -f): raise it, or write elsewhere (-o DIR)",
+    errno.EFBIG: "the file outgrew the limit of this user (ulimit -f) or file system: write elsewhere (-o DIR)",
     errno.EACCES: "no permission: write elsewhere (-o DIR), or change the folder's permissions",
     errno.EPERM: "no permission: write elsewhere (-o DIR), or change the folder's permissions",
     errno.EROFS: "the file system is read-only: write elsewhere (-o DIR)",
@@ -23,7 +23,7 @@ _ADVICE = {
 }
 
 
-def output_error(path: Path, error: OSError | av.FFmpegError) -> OutputError:
+def output_error(path: Path, error: OSError | FFmpegError) -> OutputError:
     """An `OutputError` that names `path`, the system's words, and what to do."""
     number = error.errno or 0
     words = error.strerror or str(error)
@@ -36,5 +36,5 @@ def writing(path: Path) -> Iterator[None]:
     """Raise `OutputError` for whatever the system or FFmpeg refuses inside."""
     try:
         yield
-    except (OSError, av.FFmpegError) as error:
+    except (OSError, FFmpegError) as error:
         raise output_error(path, error) from error

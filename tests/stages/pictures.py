@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from pipeline.messages import EndOfStream, Frame, Gap, Header
+from pipeline.messages import EndOfStream, EndReason, Frame, Gap, Header
 
 BITS = 8
 
@@ -47,5 +47,5 @@ def gap(sequence: int) -> Gap:
     return Gap(header(sequence), "lost_frames")
 
 
-def end(sequence: int, reason="end") -> EndOfStream:
+def end(sequence: int, reason: EndReason = "end") -> EndOfStream:
     return EndOfStream(header(sequence), reason)

@@ -1,4 +1,5 @@
-"""A context for one stage, and a machine that delivers, acknowledges, kills and delivers again as the real one promises."""
+"""A context for one stage, and a machine that delivers, acknowledges, kills and delivers again as the real one
+promises."""
 
 from __future__ import annotations
 
@@ -8,10 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.messages import EndOfStream, Frame, Gap, Header, Message
 from pipeline.stage import SourceInfo, Stage
+
+_KILLED: list[Stage] = []
+"""Kept, so that no destructor tidies up what a killed process leaves."""
 
 
 class FileOutput:
@@ -34,7 +38,7 @@ class BenchContext:
     folder: Path
     source: SourceInfo = field(default_factory=lambda: SourceInfo("clip", "clip", "clip", live=False))
     stage: str = "stage"
-    policy: str = "lossless"
+    policy: Literal["lossless", "live"] = "lossless"
     needs: frozenset[str] = frozenset()
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("bench"))
     counted: Counter[str] = field(default_factory=Counter)
@@ -65,7 +69,8 @@ class BenchContext:
 
 
 class Machine:
-    """Delivers messages to a stage and keeps what a real one keeps: acknowledgements, the snapshot, committed counts."""
+    """Delivers messages to a stage and keeps what a real one keeps: acknowledgements, the snapshot, committed
+    counts."""
 
     def __init__(self, cls: type[Stage], context: BenchContext, **options: Any) -> None:
         self.cls, self.context, self.options = cls, context, options
@@ -109,7 +114,8 @@ class Machine:
         return made
 
     def kill(self) -> list[Message]:
-        """Forget the stage without closing it; make a new one and deliver again what was not acknowledged."""
+        """Leave the stage as it is, not closed; make a new one and deliver again what was not acknowledged."""
+        _KILLED.append(self.stage)
         self.stage = self._new()
         made: list[Message] = []
         for message in list(self.unacknowledged):

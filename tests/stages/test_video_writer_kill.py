@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import OutputError
-from pipeline.messages import Frame
+from pipeline.messages import Frame, Message
 from stages.video_writer import VideoWriter
 from tests.stages.pictures import end, gap, yuv_frame
 from tests.stages.stage_bench import BenchContext, Machine
@@ -21,8 +21,8 @@ from tests.stages.test_video_writer import read, the_file
 FRAMES = 40
 
 
-def messages():
-    made = [yuv_frame(i, 40 * i, duration=40) for i in range(FRAMES)]
+def messages() -> list[Message]:
+    made: list[Message] = [yuv_frame(i, 40 * i, duration=40) for i in range(FRAMES)]
     made[17] = gap(17)
     return [*made, end(FRAMES)]
 
@@ -96,6 +96,7 @@ def test_a_worker_thought_dead_that_goes_on_writing_does_no_harm(tmp_path):
 def test_what_an_unfinished_run_left_is_not_mixed_in_and_is_removed(tmp_path):
     abandoned = Machine(VideoWriter, BenchContext(tmp_path))
     abandoned.deliver(*[yuv_frame(200, 40 * i, sequence=i) for i in range(30)])
+    abandoned.close()
     assert list(tmp_path.glob("*.spool-*.part"))
     machine = Machine(VideoWriter, BenchContext(tmp_path))
     machine.deliver(*messages())
