@@ -1,0 +1,192 @@
+"""Path smoothing for live video: each frame is corrected once a bounded stretch of what follows it is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from stages.motion.constrained_smoothing import constrained_corrections, corner_displacements, corner_margin
+from stages.motion.crop import fitting_share, zoom_matrix
+from stages.motion.smoothing_kernel import ORDER, penalised_least_squares
+from stages.motion.transforms import VECTOR_LENGTH, motion_matrices, motion_vectors
+
+_LINE_CYCLES = 0.6
+"""Length of the stretch whose line says how the path goes on, and of its continuation, in cycles of the cutoff."""
+_SAME_TIME = 1e-6
+_MAX_HISTORY = 256
+_TIME_STEPS = 15
+_DIGITS = 6
+"""Of a px: rounded as it is made, so that the state holds it exactly and in few characters."""
+_ZOOM_TO_USE = 0.998
+_NEAR_SECONDS = 0.3
+_ITERATIONS = 60
+_MOST_HASTE = 8.0
+_HASTE_HALVINGS_PER_SECOND = 3.0
+
+
+class LookAheadSmoother:
+    """Corrections for a stream of camera motions, in order, each late by the look-ahead.
+
+    Every correction minimises the change of acceleration over what was already shown, what is known ahead and a
+    straight continuation (model predictive control), so what was shown is never taken back.
+    """
+
+    def __init__(
+        self, width: int, height: int, cutoff_hz: float = 0.6, look_ahead_seconds: float = 0.5, zoom: float = 1.1
+    ) -> None:
+        self.width, self.height = width, height
+        self.cutoff_hz = cutoff_hz
+        self.look_ahead_seconds = look_ahead_seconds
+        self.zoom = zoom
+        self._times: list[float] = []
+        self._path: list[np.ndarray] = []
+        self._duplicate: list[bool] = []
+        self._pending = 0
+        self._shown: list[np.ndarray] = []
+        self._shown_times: list[float] = []
+        self._correction = np.zeros(VECTOR_LENGTH)
+        self._given_seconds: float | None = None
+        self._haste = 1.0
+
+    @property
+    def pending(self) -> int:
+        """Frames pushed whose correction is not out yet."""
+        return self._pending
+
+    def push(self, time_seconds: float | None, motion: np.ndarray, duplicate: bool = False) -> list[np.ndarray]:
+        """Take a frame's time and the camera's motion (3, 3) from the frame before; return the corrections now due.
+
+        Corrections are (3, 3), zoom included, for the oldest frames that had none. The first frame's motion is not
+        used. Raises ValueError for a matrix that is no camera motion.
+        """
+        step = motion_vectors(motion[None], self.width, self.height)[0]
+        last = self._path[-1] if self._path else np.zeros(VECTOR_LENGTH)
+        self._path.append(np.round(last + step, _DIGITS) if self._path else last)
+        self._times.append(self._steady_time(time_seconds))
+        self._duplicate.append(duplicate and len(self._path) > 1)
+        self._pending += 1
+        due = []
+        while self._pending and self._times[-1] - self._times[-self._pending] >= self.look_ahead_seconds - _SAME_TIME:
+            due.append(self._correct_oldest())
+        return due
+
+    def finish(self) -> list[np.ndarray]:
+        """Corrections for all frames still waiting; the next frame begins a new path."""
+        due = [self._correct_oldest() for _ in range(self._pending)]
+        self.__init__(self.width, self.height, self.cutoff_hz, self.look_ahead_seconds, self.zoom)
+        return due
+
+    def state(self) -> dict[str, Any]:
+        """Everything that later corrections depend on, as JSON values; a few hundred bytes per frame of look-ahead."""
+        return {
+            "size": [self.width, self.height],
+            "options": [self.cutoff_hz, self.look_ahead_seconds, self.zoom],
+            "times": list(self._times),
+            "path": [_compact(vector) for vector in self._path],
+            "duplicate": [int(flag) for flag in self._duplicate],
+            "pending": self._pending,
+            "shown": [_compact(vector) for vector in self._shown],
+            "shown_times": list(self._shown_times),
+            "correction": _compact(self._correction),
+            "given_seconds": self._given_seconds,
+            "haste": self._haste,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> LookAheadSmoother:
+        """A smoother that goes on where `state` was taken."""
+        smoother = cls(*state["size"], *state["options"])
+        smoother._times = list(state["times"])
+        smoother._path = [np.array(vector) for vector in state["path"]]
+        smoother._duplicate = [bool(flag) for flag in state["duplicate"]]
+        smoother._pending = state["pending"]
+        smoother._shown = [np.array(vector) for vector in state["shown"]]
+        smoother._shown_times = list(state["shown_times"])
+        smoother._correction = np.array(state["correction"])
+        smoother._given_seconds = state["given_seconds"]
+        smoother._haste = state["haste"]
+        return smoother
+
+    def _steady_time(self, time_seconds: float | None) -> float:
+        """A time after the last one, also where the given one is missing, repeats or runs backwards."""
+        before, self._given_seconds = self._given_seconds, time_seconds
+        if not self._times:
+            return 0.0
+        steps = np.diff(self._times[-_TIME_STEPS:])
+        typical = float(np.median(steps)) if len(steps) else 1.0 / 30.0
+        if time_seconds is None or before is None or time_seconds <= before:
+            return self._times[-1] + typical
+        return self._times[-1] + max(time_seconds - before, typical / 4 if len(steps) else 0.0, 1e-4)
+
+    def _correct_oldest(self) -> np.ndarray:
+        first = len(self._times) - self._pending
+        if not self._duplicate[first]:
+            self._correction = np.round(self._plan(first), _DIGITS)
+            self._shown = [*self._shown, np.round(self._path[first] + self._correction, _DIGITS)][-ORDER:]
+            self._shown_times = [*self._shown_times, self._times[first]][-ORDER:]
+        self._pending -= 1
+        self._forget()
+        enlarge = zoom_matrix(self.zoom, self.width, self.height)
+        return enlarge @ motion_matrices(self._correction[None], self.width, self.height)[0]
+
+    def _plan(self, first: int) -> np.ndarray:
+        """Correction (8,) of frame `first`."""
+        own = [at for at in range(first, len(self._times)) if not self._duplicate[at]]
+        continued_times, continued = self._continuation()
+        path = np.concatenate([np.array([self._path[at] for at in own]), continued])
+        times = np.concatenate([self._shown_times, [self._times[at] for at in own], continued_times])
+        held = np.array(self._shown).reshape(-1, VECTOR_LENGTH)
+        near = sum(self._times[at] - self._times[first] <= _NEAR_SECONDS + _SAME_TIME for at in own)
+        steps, fits = self._least_squares(times, path, held, len(own), near)
+        if not fits.all():
+            usable = 1.0 + (self.zoom - 1.0) * _ZOOM_TO_USE
+            cutoff_hz = self.cutoff_hz * self._haste
+            steps = constrained_corrections(
+                times, path, cutoff_hz, usable, self.width, self.height, held=held, iterations=_ITERATIONS
+            )
+        return steps[0] * fitting_share(steps[:1], self.zoom, self.width, self.height)[0]
+
+    def _least_squares(
+        self, times: np.ndarray, path: np.ndarray, held: np.ndarray, own: int, near: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Corrections for `own` frames, and which of them fit the zoom.
+
+        Where one of the first `near` does not, the cutoff is raised until they do; it comes back within a second or
+        two. A hard bound alone, met with little time ahead, would jerk.
+        """
+        elapsed = self._times[-self._pending] - self._shown_times[-1] if self._shown_times else 0.0
+        self._haste = max(1.0, self._haste * 2.0 ** (-_HASTE_HALVINGS_PER_SECOND * elapsed))
+        to_corners = corner_displacements(self.width, self.height)
+        margin = corner_margin(self.zoom, self.width, self.height)
+        while True:
+            smooth = penalised_least_squares(times, path, np.ones(len(path)), self.cutoff_hz * self._haste, held)
+            steps = smooth[:own] - path[:own]
+            fits = (np.abs(steps @ to_corners.T) <= margin).all(axis=1)
+            if fits[:near].all() or self._haste > _MOST_HASTE:
+                return steps, fits
+            self._haste *= 1.1
+
+    def _continuation(self) -> tuple[np.ndarray, np.ndarray]:
+        """Times (M,) and path (M, 8) after what is known, along the line through its latest stretch."""
+        stretch = _LINE_CYCLES / self.cutoff_hz
+        times, path = np.array(self._times), np.array(self._path)
+        recent = times >= times[-1] - stretch - _SAME_TIME
+        away = times[recent] - times[-1]
+        step = float(np.median(np.diff(times[recent]))) if recent.sum() > 1 else 1.0 / 30.0
+        ahead = step * np.arange(1, int(np.ceil(stretch / step)) + 1)
+        lines = np.stack([np.ones_like(away), away], axis=1)
+        line = np.linalg.lstsq(lines, path[recent], rcond=None)[0]
+        return times[-1] + ahead, line[0] + ahead[:, None] * line[1]
+
+    def _forget(self) -> None:
+        """Drop what neither the continuation nor a pending frame needs."""
+        needed_since = self._times[-1] - _LINE_CYCLES / self.cutoff_hz - 2 * _SAME_TIME
+        needless = sum(time < needed_since for time in self._times[: len(self._times) - self._pending])
+        needless = max(needless, len(self._times) - self._pending - _MAX_HISTORY, 0)
+        needless = min(needless, len(self._times) - 1)
+        del self._times[:needless], self._path[:needless], self._duplicate[:needless]
+
+
+def _compact(vector: np.ndarray) -> list[float]:
+    return [round(float(value), _DIGITS) for value in vector]

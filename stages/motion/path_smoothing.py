@@ -1,0 +1,148 @@
+"""Camera paths: accumulated, cut where motion is not continuous, and smoothed over a whole clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from stages.motion.constrained_smoothing import constrained_corrections
+from stages.motion.crop import fitting_share, required_zoom, zoom_matrix
+from stages.motion.smoothing_kernel import penalised_least_squares, steady_times, time_shares
+from stages.motion.transforms import motion_matrices, motion_vectors
+
+Method = Literal["optimal", "gaussian"]
+_ZOOM_TO_USE = 0.998
+"""Of the zoom, what a bounded correction is planned for; the rest is for what its first-order bound leaves out."""
+
+
+@dataclass(frozen=True)
+class CameraPath:
+    """One continuous run of measured camera motion."""
+
+    times: np.ndarray
+    """(N,) seconds."""
+    motions: np.ndarray
+    """(N, 8) px motion vectors from the frame before; the first is not used."""
+    duplicates: np.ndarray
+    """(N,) bool: the frame repeats the one before."""
+    width: int
+    """px"""
+    height: int
+    """px"""
+
+
+@dataclass(frozen=True)
+class PathLimits:
+    """What a correction may cost."""
+
+    cutoff_hz: float = 0.5
+    """Camera movement slower than this is kept, faster is removed."""
+    min_zoom: float = 1.0
+    max_zoom: float = 1.2
+    """Corrections that would need more are made smaller, smoothly."""
+
+
+@dataclass(frozen=True)
+class SmoothedClip:
+    """Corrections for every run of a clip, at one zoom."""
+
+    zoom: float
+    corrections: list[np.ndarray]
+    """For each run (N, 3, 3): px of the original to px of the corrected frame, zoom included."""
+    shrunk_frames: int
+    """Frames whose correction had to be cut at the last to leave no border."""
+
+
+def accumulate(motions: np.ndarray) -> np.ndarray:
+    """Motion vectors between frames (N, 8) as a path (N, 8) that begins at 0."""
+    path = np.cumsum(motions, axis=0)
+    return path - path[:1]
+
+
+def camera_path(
+    matrices: np.ndarray, times_seconds: np.ndarray, duplicates: np.ndarray, width: int, height: int
+) -> CameraPath:
+    """One run from matrices (N, 3, 3), the first unused. Raises ValueError for a matrix that is no camera motion."""
+    return CameraPath(
+        steady_times(times_seconds),
+        motion_vectors(matrices, width, height),
+        np.asarray(duplicates, bool),
+        width,
+        height,
+    )
+
+
+def smooth_path(
+    times: np.ndarray, path: np.ndarray, cutoff_hz: float, method: Method = "optimal", weights: np.ndarray | None = None
+) -> np.ndarray:
+    """The path (N, D) without what is faster than `cutoff_hz`.
+
+    times: (N,) seconds, strictly growing, steps of any length. ``optimal``: least squares with the change of
+    acceleration penalised, no bias at the ends. ``gaussian``: a local line fitted under a Gaussian window in time.
+    """
+    pull = np.ones(len(times)) if weights is None else weights
+    if method == "optimal":
+        return penalised_least_squares(times, path, pull, cutoff_hz)
+    return _gaussian(times, path, cutoff_hz, pull)
+
+
+def smooth_clip(runs: list[CameraPath], limits: PathLimits, method: Method = "optimal") -> SmoothedClip:
+    """Smooth every run of a clip and choose one zoom for all, as small as covers the output, at most `max_zoom`.
+
+    A run that would need more is smoothed again with the margin as a bound (always by least squares).
+    """
+    steps = [_free(run, limits.cutoff_hz, method) for run in runs]
+    needed = [
+        float(required_zoom(motion_matrices(step, run.width, run.height), run.width, run.height).max(initial=1.0))
+        for run, step in zip(runs, steps, strict=True)
+    ]
+    zoom = float(np.clip(max(needed, default=1.0), limits.min_zoom, limits.max_zoom))
+    corrections, shrunk = [], 0
+    for run, step, need in zip(runs, steps, needed, strict=True):
+        if need > zoom:
+            step = _constrained(run, limits.cutoff_hz, zoom)
+        share = fitting_share(step, zoom, run.width, run.height)
+        shrunk += int((share < 1.0).sum())
+        matrices = motion_matrices(step * share[:, None], run.width, run.height)
+        corrections.append(zoom_matrix(zoom, run.width, run.height) @ matrices)
+    return SmoothedClip(zoom, corrections, shrunk)
+
+
+def _free(run: CameraPath, cutoff_hz: float, method: Method) -> np.ndarray:
+    """Corrections (N, 8), smoothed path minus path, without regard to the zoom."""
+    own = _own(run)
+    path = accumulate(run.motions)[own]
+    return (smooth_path(run.times[own], path, cutoff_hz, method) - path)[np.cumsum(own) - 1]
+
+
+def _constrained(run: CameraPath, cutoff_hz: float, zoom: float) -> np.ndarray:
+    """Corrections (N, 8) for a run whose free ones do not fit the zoom."""
+    own = _own(run)
+    path = accumulate(run.motions)[own]
+    step = constrained_corrections(run.times[own], path, cutoff_hz, zoom * _ZOOM_TO_USE, run.width, run.height)
+    return step[np.cumsum(own) - 1]
+
+
+def _own(run: CameraPath) -> np.ndarray:
+    """(N,) bool: frames with a motion of their own. A duplicate takes no part and repeats the correction before it."""
+    own = ~run.duplicates
+    own[:1] = True
+    return own
+
+
+def _gaussian(times: np.ndarray, path: np.ndarray, cutoff_hz: float, weights: np.ndarray) -> np.ndarray:
+    """Kernel-weighted local lines; the kernel halves movement of `cutoff_hz`."""
+    sigma = np.sqrt(np.log(2.0) / 2.0) / (np.pi * cutoff_hz)
+    pull = weights * time_shares(times)
+    smooth = np.empty_like(path, np.float64)
+    for at, time in enumerate(times):
+        first, last = np.searchsorted(times, [time - 4 * sigma, time + 4 * sigma])
+        away = times[first:last] - time
+        kernel = pull[first:last] * np.exp(-0.5 * (away / sigma) ** 2)
+        total, mean = kernel.sum(), (kernel @ away) / kernel.sum()
+        spread = kernel @ (away - mean) ** 2
+        tilt = -mean / spread if spread > 0 else 0.0
+        smooth[at] = (kernel / total * (1.0 + tilt * total * (away - mean))) @ path[first:last]
+    return smooth

@@ -1,0 +1,100 @@
+"""Plane transforms as matrices, and as vectors that may be added, averaged and smoothed.
+
+A motion vector is the matrix logarithm in coordinates with the frame's centre as origin and half its diagonal as
+unit, times that half diagonal: 8 numbers, each about the px by which a corner moves because of it. For a translation
+only entries 2 and 5 are not zero, and hold it in px.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+VECTOR_LENGTH = 8
+_SQUARE_ROOTS = 4
+_SERIES_TERMS = 12
+_SQUARINGS = 4
+
+
+def frame_corners(width: int, height: int) -> np.ndarray:
+    """Centres of the four corner pixels, (4, 2) float64 px, clockwise from the top left."""
+    right, bottom = width - 1.0, height - 1.0
+    return np.array([[0.0, 0.0], [right, 0.0], [right, bottom], [0.0, bottom]])
+
+
+def transform_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Points (..., 2) px through `matrix` (3, 3), or through each of (N, 3, 3) where points are (P, 2): (N, P, 2)."""
+    moved = points @ np.swapaxes(matrix[..., :, :2], -1, -2) + matrix[..., None, :, 2]
+    return moved[..., :2] / moved[..., 2:]
+
+
+def centred(width: int, height: int) -> tuple[np.ndarray, float]:
+    """Matrix (3, 3) from px to coordinates about the frame's centre in half diagonals, and that half diagonal in px."""
+    half_diagonal = max(0.5 * float(np.hypot(width - 1.0, height - 1.0)), 0.5)
+    scale = 1.0 / half_diagonal
+    to_centred = np.array(
+        [[scale, 0.0, -scale * (width - 1) / 2], [0.0, scale, -scale * (height - 1) / 2], [0.0, 0.0, 1.0]]
+    )
+    return to_centred, half_diagonal
+
+
+def motion_vectors(matrices: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Matrices (N, 3, 3) as motion vectors (N, 8), px.
+
+    Raises ValueError for a matrix that has no real logarithm (a mirror, a singular matrix): it is no camera motion.
+    """
+    to_centred, half_diagonal = centred(width, height)
+    normal = to_centred @ np.asarray(matrices, np.float64) @ np.linalg.inv(to_centred)
+    logarithm = _logarithm(normal)
+    logarithm -= logarithm[:, 2:, 2:] * np.eye(3)
+    return logarithm.reshape(-1, 9)[:, :VECTOR_LENGTH] * half_diagonal
+
+
+def motion_matrices(vectors: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Motion vectors (N, 8) px as matrices (N, 3, 3) with 1 at the lower right: the inverse of `motion_vectors`."""
+    to_centred, half_diagonal = centred(width, height)
+    generators = np.zeros((len(vectors), 9))
+    generators[:, :VECTOR_LENGTH] = np.asarray(vectors, np.float64) / half_diagonal
+    if not len(generators):
+        return np.empty((0, 3, 3))
+    matrices = np.linalg.inv(to_centred) @ _exponential(generators.reshape(-1, 3, 3)) @ to_centred
+    return matrices / matrices[:, 2:, 2:]
+
+
+def _exponential(generators: np.ndarray) -> np.ndarray:
+    """Exponentials of (N, 3, 3): the series of a fraction, squared until it is the whole."""
+    fraction = generators / 2.0**_SQUARINGS
+    total, power = np.eye(3) + fraction, fraction
+    for term in range(2, _SERIES_TERMS + 1):
+        power = power @ fraction / term
+        total = total + power
+    for _ in range(_SQUARINGS):
+        total = total @ total
+    return total
+
+
+def _logarithm(matrices: np.ndarray) -> np.ndarray:
+    """Logarithms of (N, 3, 3): repeated square roots until close to identity, then the series."""
+    if not np.all(np.isfinite(matrices)) or np.any(np.linalg.det(matrices) <= 0):
+        raise ValueError("no logarithm: a camera motion needs finite entries and a positive determinant")
+    root = matrices
+    for _ in range(_SQUARE_ROOTS):
+        root = _square_root(root)
+    step = root - np.eye(3)
+    if np.max(np.abs(step), initial=0.0) > 0.5:
+        raise ValueError("no logarithm: the transform is too far from identity to be a camera motion")
+    logarithm, power = np.zeros_like(step), np.eye(3)
+    for term in range(1, _SERIES_TERMS + 1):
+        power = power @ step
+        logarithm += power * ((-1.0) ** (term + 1) / term)
+    return logarithm * 2.0**_SQUARE_ROOTS
+
+
+def _square_root(matrices: np.ndarray) -> np.ndarray:
+    """Principal square roots of (N, 3, 3) by the iteration of Denman and Beavers (1976)."""
+    root, inverse_root = matrices, np.broadcast_to(np.eye(3), matrices.shape)
+    for _ in range(10):
+        try:
+            root, inverse_root = (root + np.linalg.inv(inverse_root)) / 2, (inverse_root + np.linalg.inv(root)) / 2
+        except np.linalg.LinAlgError as error:
+            raise ValueError("no logarithm: a square root of the transform does not exist") from error
+    return root
