@@ -56,7 +56,7 @@ def encode(message: Message, payload: Payload) -> Encoded:
     arrays: list[Array] = []
     body = _pack(message, None, arrays)
     places = _place(arrays, payload)
-    body["arrays"] = [
+    body["payload"] = [
         {"shape": list(array.shape), "dtype": np.dtype(array.dtype).str, **place.to_json()}
         for array, place in zip(arrays, places, strict=True)
     ]
@@ -84,7 +84,7 @@ def decode(entry: Mapping[bytes, bytes], payload: Payload) -> Message:
         if found != FORMAT:
             raise DecodeError(f"stream entry has format {found!r}, this version reads {FORMAT!r}")
         body = json.loads(entry[b"body"])
-        lazy = [_lazy(spec, entry, payload) for spec in body.pop("arrays")]
+        lazy = [_lazy(spec, entry, payload) for spec in body.pop("payload")]
         message = _unpack(body, None, lazy)
     except DecodeError:
         raise
@@ -147,8 +147,6 @@ def _unpack(value: Any, outer: Header | None, arrays: list[LazyArray]) -> Any:
         return value
     if "array" in value:
         return arrays[value["array"]]
-    if "type" not in value:
-        return {key: _unpack(item, outer, arrays) for key, item in value.items()}
     values = dict(value)
     cls = _TYPES[values.pop("type")]
     if "header" in values:
@@ -156,8 +154,12 @@ def _unpack(value: Any, outer: Header | None, arrays: list[LazyArray]) -> Any:
         if header is None:
             raise DecodeError("the outermost message has no header")
         outer = values["header"] = header
-    keep = ("header", "values") if cls is Data else ("header",)
-    return cls(**{key: item if key in keep else _unpack(item, outer, arrays) for key, item in values.items()})
+    for name, item in values.items():
+        if name == "arrays" and cls is Data:
+            values[name] = {key: _unpack(array, outer, arrays) for key, array in item.items()}
+        elif name != "header" and not (name == "values" and cls is Data):
+            values[name] = _unpack(item, outer, arrays)
+    return cls(**values)
 
 
 def _unpack_header(values: dict[str, Any]) -> Header:
