@@ -29,10 +29,12 @@ def load_config(
     inputs: Sequence[str] = (),
     output: Path | None = None,
     redis_url: str | None = None,
+    names: Sequence[str] | None = None,
 ) -> Config:
     """The configuration in the file at `path`, with the command line laid over it.
 
-    `overrides` are ``key.path=value``, the value in YAML. `inputs` replace all sources; each is named after its file.
+    `overrides` are ``key.path=value``, the value in YAML. `inputs` replace all sources; each is named after its file,
+    or as `names` says.
     ``${VAR}`` in a text is filled in from the environment (``$${VAR}`` stands for itself). Raises `ConfigError`.
     """
     path = Path(path)
@@ -42,7 +44,9 @@ def load_config(
         keys = _override(data, override)
         origins[keys] = "--set"
     if inputs:
-        data["sources"] = {name: {"input": given} for name, given in _named(inputs).items()}
+        data["sources"] = {
+            name: {"input": given} for name, given in (zip(names, inputs, strict=True) if names else _named(inputs))
+        }
         origins[("sources",)] = "-i"
     if output is not None:
         data["output"] = str(output)
@@ -177,7 +181,7 @@ def _filled(node: Any, keys: Keys, origin: Callable[[Keys], str]) -> Any:
     return _VARIABLE.sub(value_of, node)
 
 
-def _named(inputs: Iterable[str]) -> dict[str, str]:
+def _named(inputs: Iterable[str]) -> Iterable[tuple[str, str]]:
     """A source name for every input: what the file or the URL's last part is called, made unique."""
     names: dict[str, str] = {}
     for given in inputs:
@@ -186,7 +190,7 @@ def _named(inputs: Iterable[str]) -> dict[str, str]:
         while name in names:
             name, number = f"{stem}-{number}", number + 1
         names[name] = given
-    return names
+    return names.items()
 
 
 def source_name(given: str) -> str:

@@ -1,0 +1,1 @@
+"""The commands of ``run_pipeline.py``, one file each."""

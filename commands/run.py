@@ -1,0 +1,74 @@
+"""``run``: a whole pipeline on this machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from commands.arguments import ConfigFile, Debug, Inputs, Output, Overrides, Redis, read_config
+from commands.failures import INTERRUPTED, USER_MISTAKE, reported, say_error
+from commands.progress import progress_of
+from commands.results import show_results
+from pipeline.config import Plan, make_plan
+from pipeline.errors import OutputError
+
+
+@reported
+def run(
+    config: ConfigFile,
+    inputs: Inputs = None,
+    output: Output = None,
+    overrides: Overrides = None,
+    redis: Redis = None,
+    debug: Debug = False,
+) -> None:
+    """Run a pipeline until its files end or you stop it; results and summary.json go to the output directory.
+
+    Ctrl-C drains: what was read is finished and every file is whole. A second Ctrl-C stops at once.
+
+    \b
+    run_pipeline.py run configs/demo.yaml
+    run_pipeline.py run configs/stabilize.yaml -i holiday.mp4 -o out
+    run_pipeline.py run configs/cameras.yaml -i 'rtsp://user:${CAM_PASSWORD}@192.168.1.20/stream'
+    run_pipeline.py run configs/flow.yaml -i clip.mp4 --set stages.flow.options.estimator=dis
+    """
+    from pipeline.supervisor import Supervisor
+
+    plan = make_plan(read_config(config, inputs, output, overrides, redis))
+    make_output_directory(plan)
+    with progress_of(plan) as progress:
+        summary = Supervisor(plan, on_status=progress.update).run()
+    show_results(summary, plan.output)
+    code = outcome(summary, plan)
+    if code:
+        raise typer.Exit(code)
+
+
+def make_output_directory(plan: Plan) -> None:
+    """Raises `OutputError` before anything was started where results could not be written."""
+    try:
+        plan.output.mkdir(parents=True, exist_ok=True)
+        probe = plan.output / ".raftline.part"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"output {plan.output}: cannot be written ({error.strerror}); choose another directory with -o"
+        ) from error
+
+
+def outcome(summary: dict[str, Any], plan: Plan) -> int:
+    """The exit code of a run that came to its end; says what went wrong in it."""
+    for name, source in summary["sources"].items():
+        if source["state"] == "failed":
+            say_error(f"source {name} ({source['input']}): {source['error'] or 'failed'}")
+    letters = summary.get("dead_letters", [])
+    for letter in letters:
+        say_error(f"stage {letter['stage']}, source {letter['source']}: a message was given up: {letter['error']}")
+    if summary["state"] == "failed" or letters:
+        return USER_MISTAKE
+    stopped_file = any(
+        source["state"] == "stopped" and not plan.sources[name].info.live for name, source in summary["sources"].items()
+    )
+    return INTERRUPTED if stopped_file else 0
