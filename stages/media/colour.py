@@ -9,11 +9,11 @@ sizes are widened by one pixel, converted, and cut again.
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import av
 import cv2
 import numpy as np
-from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange as SwsRange
 from av.video.reformatter import Colorspace as SwsMatrix
 from av.video.reformatter import Interpolation, VideoReformatter
@@ -129,7 +129,7 @@ def plane_shapes(format: PixelFormat, height: int, width: int) -> tuple[tuple[in
     return ((height, width),) if format == "gray8" else ((height, width), chroma, chroma)
 
 
-def plane_array(plane: VideoPlane) -> np.ndarray:
+def plane_array(plane: Any) -> np.ndarray:
     """A plane's bytes, shared, padding at the end of lines included: uint8 (rows, line size)."""
     values = np.frombuffer(plane, np.uint8).reshape(plane.height, abs(plane.line_size))
     return values if plane.line_size > 0 else values[::-1]
