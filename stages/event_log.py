@@ -1,0 +1,159 @@
+"""Writes motion events as lines of JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from pipeline import stage
+from pipeline.messages import EndOfStream, Mask, Message, MotionEvent
+from stages.media.line_file import LineFile
+
+
+@dataclass
+class _Open:
+    """An event that has begun and not ended."""
+
+    id: int
+    begin_seconds: float
+    begin_ns: int
+    peak_seconds: float
+    peak_area: float
+    object_ids: list[int]
+
+
+class EventLog(stage.Stage):
+    """Writes one line per motion event, when it ends.
+
+    A line is an object with: ``source``; ``id``; ``begin_seconds``, ``end_seconds`` and ``peak_seconds``,
+    presentation times in s of the first frame, the last, and the one with the largest moving area;
+    ``duration_seconds``; ``peak_area``, that area as a share of the frame, 0-1; ``object_ids``; ``cut_short``, true
+    where the source ended before the motion did; for cameras ``begin_time`` and ``end_time``, wall clock, ISO 8601
+    UTC.
+
+    A file's log appears when it is complete, and is empty where nothing moved. A camera's grows under its final
+    name from the start (``appear: at_once``), line by line, and later runs add to it.
+    """
+
+    class Options(stage.Options):
+        path: str = Field("{source}.motion.jsonl", description="file to write; {source} and {stage} are filled in")
+        appear: Literal["auto", "complete", "at_once"] = Field(
+            "auto",
+            description="complete: the file appears when the source ends; at_once: it grows under its name, and later "
+            "runs add to it; auto: at_once for live sources",
+        )
+
+    reads = (Mask,)
+    writes = None
+
+    def __init__(self, options: Options, context: stage.Context) -> None:
+        super().__init__(options, context)
+        self._begun = False
+        self._open: dict[int, _Open] = {}
+        self._last_seconds = 0.0
+        self._last_ns = 0
+
+    def open(self) -> None:
+        live = self.context.source.live
+        visible = self.options.appear == "at_once" or (self.options.appear == "auto" and live)
+        self._lines = LineFile(self.context.output(self.options.path), visible)
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        self._lines.resume(snapshot["length"])
+        self._begun = True
+        self._open = {values["id"]: _Open(**values) for values in snapshot["open"]}
+        self._last_seconds, self._last_ns = snapshot["last_seconds"], snapshot["last_ns"]
+
+    def snapshot(self) -> Mapping[str, Any] | None:
+        if not self._begun:
+            return None
+        return {
+            "length": self._lines.length,
+            "open": [asdict(event) for event in self._open.values()],
+            "last_seconds": self._last_seconds,
+            "last_ns": self._last_ns,
+        }
+
+    def process(self, message: Mask) -> Iterable[Message]:
+        self._begin()
+        seconds = message.header.pts_seconds
+        self._last_seconds = self._last_seconds if seconds is None else seconds
+        self._last_ns = message.header.arrival_ns
+        for event in message.events:
+            if event.end_seconds is None:
+                self._open[event.id] = _Open(
+                    event.id,
+                    event.begin_seconds,
+                    message.header.arrival_ns,
+                    event.peak_seconds,
+                    event.peak_area,
+                    list(event.object_ids),
+                )
+            else:
+                self._write_ended(event)
+        if self._open:
+            self._follow(message)
+        return ()
+
+    def flush(self, end: EndOfStream) -> Iterable[Message]:
+        self._begin()
+        if end.reason == "failed":
+            self._lines.discard()
+            return ()
+        for event in list(self._open.values()):
+            self._write(event, self._last_seconds, cut_short=True)
+        self._lines.finish()
+        return ()
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._lines.begin()
+            self._begun = True
+
+    def _follow(self, message: Mask) -> None:
+        """Keep the peak of what goes on: an event that the end of the source cuts short is told by nobody else."""
+        area = float(np.count_nonzero(np.asarray(message.mask)) / (message.frame.width * message.frame.height))
+        for event in self._open.values():
+            event.object_ids = sorted({*event.object_ids, *(moving.id for moving in message.objects)})
+            if area > event.peak_area:
+                event.peak_area, event.peak_seconds = area, self._last_seconds
+
+    def _write_ended(self, event: MotionEvent) -> None:
+        begun = self._open.pop(event.id, None)
+        told = _Open(
+            event.id,
+            event.begin_seconds,
+            begun.begin_ns if begun else self._last_ns,
+            event.peak_seconds,
+            event.peak_area,
+            list(event.object_ids),
+        )
+        self._write(told, event.end_seconds if event.end_seconds is not None else self._last_seconds, cut_short=False)
+
+    def _write(self, event: _Open, end_seconds: float, cut_short: bool) -> None:
+        line = {
+            "source": self.context.source.name,
+            "id": event.id,
+            "begin_seconds": round(event.begin_seconds, 6),
+            "end_seconds": round(end_seconds, 6),
+            "duration_seconds": round(end_seconds - event.begin_seconds, 6),
+            "peak_seconds": round(event.peak_seconds, 6),
+            "peak_area": round(event.peak_area, 6),
+            "object_ids": event.object_ids,
+            "cut_short": cut_short,
+        }
+        if self.context.source.live:
+            line |= {"begin_time": _iso(event.begin_ns), "end_time": _iso(self._last_ns)}
+        self._lines.append(json.dumps(line))
+        self.context.count("events")
+
+
+def _iso(wall_ns: int) -> str:
+    moment = datetime.fromtimestamp(wall_ns // 1_000_000 / 1000, timezone.utc)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

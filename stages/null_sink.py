@@ -1,0 +1,42 @@
+"""Takes everything and keeps nothing: for measuring what comes before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from pipeline import stage
+from pipeline.messages import MESSAGE_TYPES, EndOfStream, Gap, LazyArray, Message
+
+
+class NullSink(stage.Stage):
+    """Reads any stream to its end."""
+
+    class Options(stage.Options):
+        fetch: bool = Field(False, description="fetch the arrays of each message, as a reader that uses them would")
+
+    reads = tuple(kind for kind in MESSAGE_TYPES if kind not in (Gap, EndOfStream))
+    writes = None
+
+    def process(self, message: Any) -> Iterable[Message]:
+        if self.options.fetch:
+            for array in _arrays(message):
+                np.asarray(array)
+        return ()
+
+
+def _arrays(value: Any) -> Iterator[Any]:
+    if isinstance(value, (np.ndarray, LazyArray)):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _arrays(item)
+    elif isinstance(value, dict):
+        yield from _arrays(list(value.values()))
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _arrays(getattr(value, field.name))
