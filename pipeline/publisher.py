@@ -125,7 +125,9 @@ class Publisher:
             self._check()
             starving_since = self._starving(starving_since)
             if starving_since is not None and time.monotonic() - starving_since > _STARVED_SECONDS:
-                return  # readers hold all of it and need more before they let go
+                # Readers hold all of it and need more before they let go.
+                self._limit = self._length + max(2, self._limit // 2)
+                return
             time.sleep(pause_seconds)
             pause_seconds = min(0.02, pause_seconds * 2)
             self._length = self._patiently_length()

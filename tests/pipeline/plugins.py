@@ -1,0 +1,140 @@
+"""Plug-ins that the tests of the machine run in real worker processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import InputError
+from pipeline.messages import EndOfStream, Frame, Gap, Message
+from pipeline.stage import Context, Options, Source, Stage
+from pipeline.testing import make_frame
+
+
+class Counter(Source):
+    """Frames whose every pixel is their index, as fast or as slow as asked for; live if the input says so."""
+
+    class Options(Options):
+        frames: int = 100
+        frames_per_second: float = 0
+        fail_at: int = -1
+        side_px: int = 32
+
+    def __init__(self, options: Any, context: Context) -> None:
+        super().__init__(options, context)
+        self._stop = threading.Event()
+
+    @classmethod
+    def is_live(cls, input: str) -> bool:
+        return input == "live"
+
+    def read(self, start_index: int) -> Iterator[Frame | Gap]:
+        for index in range(start_index, self.options.frames):
+            if self.options.frames_per_second and self._stop.wait(1 / self.options.frames_per_second):
+                return
+            if index == self.options.fail_at:
+                raise InputError(f"{self.context.source.display}: broken at frame {index}")
+            side = self.options.side_px
+            picture = np.full((side, side), index % 256, np.uint8)
+            yield make_frame(picture, index, header=self.context.header(index, Fraction(1, 30)))
+
+    def stop(self) -> None:
+        self._stop.set()
+
+
+class Relay(Stage):
+    """Passes frames on; does what it is told at one frame."""
+
+    class Options(Options):
+        at: int = -1
+        do: str = ""
+        every: bool = False
+
+    reads = (Frame,)
+    writes = Frame
+
+    def open(self) -> None:
+        if self.options.do == "fail to open":
+            raise ZeroDivisionError("no such thing")
+
+    def process(self, message: Frame) -> Iterable[Message]:
+        if message.index == self.options.at or self.options.every:
+            if self.options.do == "raise":
+                raise ValueError("frame is not to my taste")
+            if self.options.do == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.options.do == "repeat":
+                yield message
+        yield message
+
+
+class Ledger(Stage):
+    """Writes down what it got: one line a message, checked against the pixels. Its state survives by snapshots."""
+
+    class Options(Options):
+        path: str = "{source}.{stage}.txt"
+        seconds_per_frame: float = 0
+
+    reads = (Frame,)
+
+    def open(self) -> None:
+        self._lines: list[str] = []
+        self._file = self.context.output(self.options.path)
+
+    def snapshot(self) -> Mapping[str, Any]:
+        return {"lines": self._lines}
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        self._lines = list(snapshot["lines"])
+
+    def process(self, message: Frame) -> Iterable[Message]:
+        time.sleep(self.options.seconds_per_frame)
+        pixels = np.asarray(message.planes[0])
+        assert (pixels == message.index % 256).all()
+        self._lines.append(str(message.index))
+        return ()
+
+    def gap(self, gap: Gap) -> Iterable[Message]:
+        self._lines.append(gap.reason)
+        return ()
+
+    def flush(self, end: EndOfStream) -> Iterable[Message]:
+        if end.reason == "failed":
+            self._file.discard()
+            return ()
+        self._file.part.write_text("\n".join([*self._lines, end.reason]))
+        self._file.finish()
+        return ()
+
+
+class Holder(Stage):
+    """Looks ahead: yields a frame only when `hold` later ones have come."""
+
+    class Options(Options):
+        hold: int = 5
+
+    reads = (Frame,)
+    writes = Frame
+
+    def open(self) -> None:
+        self._held: deque[Frame] = deque()
+
+    def process(self, message: Frame) -> Iterable[Message]:
+        self._held.append(message)
+        if len(self._held) > self.options.hold:
+            yield self._held.popleft()
+
+    def flush(self, end: EndOfStream) -> Iterable[Message]:
+        yield from self._held
+        self._held.clear()
+
+    def retained(self) -> int:
+        return len(self._held)

@@ -1,0 +1,71 @@
+"""Runs of the real machine for tests: a configuration from a few words, a supervisor, and what it must not leave."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from pipeline.config import load_config, make_plan
+from pipeline.config.plan import Plan
+
+PLUGINS = "tests.pipeline.plugins"
+
+
+def make_test_plan(
+    directory: Path,
+    stages: Mapping[str, Mapping[str, Any]],
+    *,
+    sources: Mapping[str, Mapping[str, Any]] | None = None,
+    source: Mapping[str, Any] | None = None,
+    **top: Any,
+) -> Plan:
+    """A plan with a `Counter` as source ``a`` (options `source`) and `stages` given as ``{name: {do, reads, ...}}``."""
+    decoder = {"use": f"{PLUGINS}:Counter", "options": dict(source or {})}
+    written = {
+        "name": "test",
+        "output": str(directory / "out"),
+        "sources": sources or {"a": {"input": "counter"}},
+        "stages": {"decoder": decoder, **{name: _stage(dict(section)) for name, section in stages.items()}},
+        **top,
+    }
+    file = directory / "test.yaml"
+    file.write_text(yaml.safe_dump(written))
+    return make_plan(load_config(file))
+
+
+def ledger(plan: Plan, source: str = "a", stage: str = "ledger") -> list[str]:
+    """What the `Ledger` wrote down."""
+    return (plan.output / f"{source}.{stage}.txt").read_text().split()
+
+
+@contextmanager
+def nothing_left_behind(directory: Path) -> Iterator[None]:
+    """Fails if a process, a run directory or a ``.part`` file is there afterwards that was not there before."""
+    children = {child.pid for child in psutil.Process().children(recursive=True)}
+    yield
+    left = [c for c in psutil.Process().children(recursive=True) if c.pid not in children and c.status() != "zombie"]
+    assert not left, f"processes left behind: {[child.cmdline() for child in left]}"
+    assert not abandoned_run_directories(), "a run directory was left behind"
+    assert not list(directory.rglob("*.part")), "an unfinished file was left behind"
+
+
+def abandoned_run_directories() -> list[Path]:
+    """Those of this user that no living pipeline holds."""
+    abandoned = []
+    for lock in [lock for place in ("/dev/shm", "/tmp") for lock in Path(place).glob(f"raftline-{os.getuid()}-*/lock")]:
+        with contextlib.suppress(OSError), open(lock) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            abandoned.append(lock.parent)
+    return abandoned
+
+
+def _stage(section: dict[str, Any]) -> dict[str, Any]:
+    return {**section, "use": f"{PLUGINS}:{section['use']}"}
