@@ -50,7 +50,8 @@ def batch(
     """
     begin, started = time.monotonic(), datetime.now(timezone.utc)
     files = name_files(expand(inputs), output)
-    plan = make_plan(read_config(config, [files[0].path], output, overrides, redis))
+    # Of two files, so that outputs without {source} in their name, which would overwrite each other, are refused.
+    plan = make_plan(read_config(config, [file.path for file in files[:2]], output, overrides, redis))
     make_output_directory(plan)
     request = {"config": str(config), "overrides": overrides or [], "output": str(output), "redis": redis}
     todo = [file for file in files if not already_finished(file, plan, output)]

@@ -53,8 +53,7 @@ class BatchFile:
         except OSError:
             file = [self.path]
         stages = [(s.name, s.use, s.reads, s.options.model_dump(mode="json")) for s in plan.stages.values()]
-        sources = [s.options.model_dump(mode="json") for s in plan.sources.values()]
-        text = json.dumps([file, stages, sources], sort_keys=True, default=str)
+        text = json.dumps([file, stages], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

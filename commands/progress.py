@@ -101,13 +101,16 @@ class Lines:
 
 
 def in_a_line(source: Status) -> str:
-    """``120/300 frames, slowest flow 5.1 fps, dropped 3``"""
+    """``120/300 frames, slowest: flow 80 at 5.1 fps, dropped 3``"""
     if source["state"] != "running":
         return source["state"]
     expected = source["frames_expected"]
     frames = f"{source['frames_decoded']}{f'/{expected}' if expected else ''} frames"
     rates = [(stage["fps"], name) for name, stage in source["stages"].items() if stage["fps"]]
-    slowest = f", slowest {min(rates)[1]} {min(rates)[0]:.1f} fps" if rates else ""
+    slowest = ""
+    if rates:
+        fps, name = min(rates)
+        slowest = f", slowest: {name} {source['stages'][name]['frames']} at {fps:.1f} fps"
     dropped = sum(n for stage in source["stages"].values() for n in stage["dropped"].values())
     restarts = sum(stage["restarts"] for stage in source["stages"].values())
     return (
