@@ -49,3 +49,12 @@ def warp_yuv420(
         warp_image(blue, for_chroma, interpolation),
         warp_image(red, for_chroma, interpolation),
     )
+
+
+def warp_planes(
+    planes: Sequence[np.ndarray], matrix: np.ndarray, interpolation: Interpolation = "cubic"
+) -> tuple[np.ndarray, ...]:
+    """A picture as its planes, moved by `matrix` (3, 3): one plane is grey or packed colour, three are 4:2:0."""
+    if len(planes) == 3:
+        return warp_yuv420(planes, matrix, interpolation)
+    return tuple(warp_image(plane, matrix, interpolation) for plane in planes)

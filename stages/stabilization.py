@@ -1,0 +1,142 @@
+"""Holds the picture still: measures the camera's motion, smooths its path, moves every frame onto it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+from pipeline import stage
+from pipeline.errors import ConfigError
+from pipeline.messages import EndOfStream, Flow, Frame, Gap, Message, Stabilized
+from stages.motion.camera_motion import CameraMotion, fit_camera_motion
+from stages.motion.path_records import PathRecord
+from stages.motion.texture import texture_weights
+from stages.motion.warp import Interpolation
+from stages.stabilizing.look_ahead import LookAhead
+from stages.stabilizing.whole_clip import WholeClip
+
+_TRUSTED_CONFIDENCE = 0.1
+"""Motion that is less sure than this is taken as none: a picture that stays beats one that wanders."""
+
+
+class Stabilization(stage.Stage):
+    """Moves every frame to where a steady camera would have shown it, without a black border.
+
+    ``whole_clip`` measures the camera's motion in the whole file, then reads the file again and corrects it along the
+    best path there is. ``look_ahead`` corrects each frame after a bounded delay, for cameras.
+
+    Kill -9: what was measured of a frame is in a file before the frame is acknowledged, and the snapshot says how much
+    of that file counts. Frames that wait for what follows them are retained; the snapshot holds the smoother's state.
+    """
+
+    class Options(stage.Options):
+        smoothing: Literal["auto", "whole_clip", "look_ahead"] = Field(
+            "auto", description="whole_clip: best, for files; look_ahead: for cameras; auto: by the source"
+        )
+        cutoff_hz: float = Field(
+            0.6, ge=0.05, le=10, description="camera movement slower than this stays, faster is shake; in Hz"
+        )
+        method: Literal["optimal", "gaussian"] = Field(
+            "optimal", description="whole_clip: how the path is smoothed; optimal follows intended movement best"
+        )
+        look_ahead_seconds: float = Field(
+            0.5, ge=0, le=2, description="look_ahead: how long after its arrival a frame is corrected; in seconds"
+        )
+        model: Literal["translation", "similarity", "affine", "homography"] = Field(
+            "similarity", description="model of the camera's motion; a simpler one where the picture supports no more"
+        )
+        max_zoom: float = Field(
+            1.15, ge=1, le=3, description="whole_clip: most enlargement to hide borders, of which the least is used"
+        )
+        zoom: float = Field(1.1, ge=1, le=3, description="look_ahead: enlargement to hide borders")
+        interpolation: Interpolation = Field("cubic", description="linear is faster, lanczos sharper")
+        path: str = Field("{source}.path.jsonl", description="file for the camera path and correction of each frame")
+
+    reads = (Flow,)
+    writes = Stabilized
+    passes_gaps = False
+
+    options: Options
+
+    def open(self) -> None:
+        live, wanted = self.context.source.live, self.options.smoothing
+        if wanted == "whole_clip" and live:
+            raise ConfigError(
+                f"stage {self.context.stage!r}: smoothing: whole_clip reads its input twice, and "
+                f"{self.context.source.display} is live; use smoothing: look_ahead"
+            )
+        looks_ahead = wanted == "look_ahead" or live
+        self._mode = LookAhead(self.options, self.context) if looks_ahead else WholeClip(self.options, self.context)
+        self._size: tuple[int, int] | None = None
+        self._after_gap = False
+        self._last = (0, 0)
+        self.context.status(smoothing="look_ahead" if looks_ahead else "whole_clip")
+
+    def process(self, message: Flow) -> Iterable[Message]:
+        if _position(message) <= self._last:
+            self._mode.take_again(message)
+            return
+        yield from self._mode.take(message, self._measure(message))
+        self._size, self._after_gap = (message.frame.width, message.frame.height), False
+        self._last = _position(message)
+
+    def gap(self, gap: Gap) -> Iterable[Message]:
+        if _position(gap) > self._last:
+            yield from self._mode.gap(gap)
+            self._after_gap = True
+            self._last = _position(gap)
+
+    def flush(self, end: EndOfStream) -> Iterable[Message]:
+        if end.reason == "failed":
+            self._mode.discard()
+        else:
+            yield from self._mode.finish()
+
+    def retained(self) -> int:
+        return self._mode.retained
+
+    def snapshot(self) -> Mapping[str, Any]:
+        return {"last": self._last, "size": self._size, "after_gap": self._after_gap, "mode": self._mode.state()}
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        self._last = tuple(snapshot["last"])
+        self._size = tuple(snapshot["size"]) if snapshot["size"] else None
+        self._after_gap = snapshot["after_gap"]
+        self._mode.restore(snapshot["mode"])
+
+    def close(self) -> None:
+        if hasattr(self, "_mode"):
+            self._mode.close()
+
+    def _measure(self, message: Flow) -> PathRecord:
+        """The camera's motion into this frame."""
+        frame = message.frame
+        size = (frame.width, frame.height)
+        starts = message.grid_px is None or self._after_gap or self._size != size
+        duplicate = not starts and message.start == "duplicate"
+        motion = CameraMotion.still()
+        if not starts and not duplicate:
+            weights = texture_weights(_luma(frame))
+            if message.confidence is not None:
+                weights = weights * np.asarray(message.confidence)
+            motion = fit_camera_motion(np.asarray(message.grid_px), *size, self.options.model, weights)
+            if motion.confidence < _TRUSTED_CONFIDENCE:
+                motion = CameraMotion.unknown(motion.reason)
+            if motion.model != self.options.model:
+                self.context.count(f"camera_model_{motion.model}")
+        return PathRecord.of(
+            motion, frame.index, message.header.pts_seconds, size, starts_path=starts, duplicate=duplicate
+        )
+
+
+def _luma(frame: Frame) -> np.ndarray:
+    plane = np.asarray(frame.planes[0])
+    return plane if plane.ndim == 2 else cv2.cvtColor(plane, cv2.COLOR_RGB2GRAY)
+
+
+def _position(message: Flow | Gap) -> tuple[int, int]:
+    return message.header.epoch, message.header.sequence

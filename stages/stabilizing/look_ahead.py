@@ -1,0 +1,85 @@
+"""Stabilizing a camera: correct each frame once a bounded stretch of what follows it is known."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from pipeline.messages import Flow, Gap, Message
+from pipeline.stage import Context
+from stages.motion.look_ahead import LookAheadSmoother
+from stages.motion.path_records import JsonLinesSpool, PathRecord
+from stages.stabilizing.correction import Settings, appended, corrected, cut_back, flat
+
+
+class LookAhead:
+    """Correct each frame once enough of what follows it is known."""
+
+    def __init__(self, settings: Settings, context: Context) -> None:
+        self._settings, self._context = settings, context
+        self._output = context.output(settings.path)
+        self._spool: JsonLinesSpool | None = None
+        self._smoother: LookAheadSmoother | None = None
+        self._records: deque[tuple[int, PathRecord]] = deque()
+        self._held: deque[Flow] = deque()
+
+    @property
+    def retained(self) -> int:
+        return len(self._held)
+
+    def take(self, message: Flow, record: PathRecord) -> Iterator[Message]:
+        if record.starts_path or self._smoother is None:
+            yield from self._emit(self._smoother.finish() if self._smoother else [])
+            settings = self._settings
+            self._smoother = LookAheadSmoother(
+                record.width, record.height, settings.cutoff_hz, settings.look_ahead_seconds, settings.zoom
+            )
+        self._held.append(message)
+        self._records.append((message.header.sequence, record))
+        yield from self._emit(self._smoother.push(record.pts_seconds, record.matrix, record.duplicate))
+
+    def take_again(self, message: Flow) -> None:
+        self._held.append(message)
+
+    def gap(self, gap: Gap) -> Iterator[Message]:
+        yield from self._emit(self._smoother.finish() if self._smoother else [])
+        yield gap
+
+    def finish(self) -> Iterator[Message]:
+        yield from self._emit(self._smoother.finish() if self._smoother else [])
+        self._spool = self._spool or JsonLinesSpool(self._output.part)
+        self._output.finish()
+
+    def discard(self) -> None:
+        self._output.discard()
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "bytes": self._spool.length if self._spool else 0,
+            "smoother": self._smoother.state() if self._smoother else None,
+            "records": [[sequence, *record.to_json().values()] for sequence, record in self._records],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._spool = cut_back(self._output.part, state["bytes"], self._context)
+        self._smoother = LookAheadSmoother.from_state(state["smoother"]) if state["smoother"] else None
+        self._records = deque((sequence, PathRecord.from_values(values)) for sequence, *values in state["records"])
+
+    def close(self) -> None:
+        if self._spool is not None:
+            self._spool.close()
+
+    def _emit(self, corrections: list[np.ndarray]) -> Iterator[Message]:
+        for correction in corrections:
+            sequence, record = self._records.popleft()
+            self._spool = appended(self._spool, self._output.part, record.to_json(correction=flat(correction)))
+            if self._held and self._held[0].header.sequence == sequence:
+                message = self._held.popleft()
+                frame = replace(message.frame, header=message.header)
+                yield corrected(frame, correction, self._settings, self._context)
+            else:
+                self._context.count("frames_recycled_before_correction")
