@@ -1,0 +1,161 @@
+"""Estimates dense optical flow from frame to frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Literal
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+from pipeline import stage
+from pipeline.errors import ConfigError, WeightsError
+from pipeline.messages import EndOfStream, Flow, FlowStart, Frame, Gap, Message
+from stages.media.colour import rgb
+from stages.media.flow_grid import frame_flow, frame_grid, working_size
+from stages.raft import weights as raft_weights
+from stages.raft.dis import DisOptions
+from stages.raft.estimators import open_raft, open_session
+from stages.raft.model import Raft
+from stages.raft.result import FlowResult
+from stages.raft.session import SessionOptions
+
+
+class OpticalFlow(stage.Stage):
+    """One Flow for every frame: where the content of the frame before went.
+
+    The first frame, the first after a gap or a change of size, and a frame after a scene cut have no flow.
+    After a crash the frame before is delivered again, and the flow goes on from it, with a cold start.
+    """
+
+    class Options(stage.Options):
+        estimator: Literal["raft", "dis"] = Field(
+            "raft", description="raft: the network; dis: OpenCV's Dense Inverse Search, for many cameras on few cores"
+        )
+        weights: str = Field(
+            "default", description="of raft: default, a name such as torchvision/raft_large, or a file"
+        )
+        iterations: int = Field(12, ge=1, le=100, description="updates of raft per frame, at most")
+        warm_start: bool = Field(True, description="raft begins with the last flow carried forward, not with zero")
+        early_stop_px: float | None = Field(
+            None, ge=0, description="raft stops when the mean update is shorter, px of 1/8 size; null: never"
+        )
+        dis_preset: Literal["ultrafast", "fast", "medium"] = Field(
+            "medium", description="of dis: speed against quality"
+        )
+        duplicates: float | None = Field(
+            0.5, ge=0, description="a frame that differs by less everywhere, grey levels, has zero flow; null: never"
+        )
+        scene_cut: float | None = Field(
+            0.4,
+            ge=0,
+            le=1,
+            description="share of a picture not found in the last, above which it is a cut; null: never",
+        )
+        device: str = Field("auto", description="of raft: auto (CUDA if there, else cpu), cpu, cuda or cuda:N")
+        max_side_px: int | None = Field(
+            None,
+            ge=64,
+            description="flow of larger pictures is computed at this size and scaled up, px; null: full size",
+        )
+        threads: int | None = Field(None, ge=1, description="CPU threads of an operation; null: the library's choice")
+
+    reads = (Frame,)
+    writes = Flow
+
+    def __init__(self, options: Options, context: stage.Context) -> None:
+        super().__init__(options, context)
+        self._previous: Frame | None = None
+
+    def open(self) -> None:
+        if "confidence" in self.context.needs:
+            raise ConfigError(
+                f"stage {self.context.stage!r}: a reader needs 'confidence', which no estimator here gives; "
+                "'flow' is what can be asked for"
+            )
+        options = self.options
+        try:
+            session_options = SessionOptions(
+                options.iterations, options.warm_start, options.early_stop_px, options.duplicates, options.scene_cut
+            )
+            dis_options = DisOptions(options.dis_preset, options.duplicates, options.scene_cut)
+            model = self._network() if options.estimator == "raft" else None
+            if options.estimator == "dis" and options.threads is not None:
+                cv2.setNumThreads(options.threads)
+            self._session = open_session(options.estimator, model, session_options, dis_options)
+        except raft_weights.WeightsError as error:
+            raise WeightsError(f"stage {self.context.stage!r}: {error}") from error
+        except ValueError as error:
+            raise ConfigError(f"stage {self.context.stage!r}: {error}") from error
+        self._say_status()
+
+    def process(self, message: Frame) -> Iterable[Message]:
+        previous, self._previous = self._previous, message
+        full_resolution = "flow" in self.context.needs
+        shape = (message.height, message.width)
+        worked = working_size(*shape, self.options.max_side_px)
+        picture = rgb(message)
+        if worked != shape:
+            picture = np.asarray(cv2.resize(picture, worked[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+        result = self._session(picture, full_resolution)
+        if previous is None or result is None:
+            yield Flow(message.header, message, "first", None)
+            return
+        flow = _flow(message, previous, result, worked)
+        self.context.count(f"frames_{flow.start}")
+        yield flow
+
+    def gap(self, gap: Gap) -> Iterable[Message]:
+        self._session.reset()
+        self._previous = None
+        return ()
+
+    def flush(self, end: EndOfStream) -> Iterable[Message]:
+        self._previous = None
+        return ()
+
+    def retained(self) -> int:
+        return 0 if self._previous is None else 1
+
+    def _network(self) -> Raft:
+        """One per process for all its sources."""
+        options = self.options
+        key = f"raft {options.weights} {options.device} {options.threads}"
+        return self.context.shared(key, lambda: open_raft(options.weights, options.device, options.threads))
+
+    def _say_status(self) -> None:
+        said = self._session.status
+        self.context.status(
+            estimator=said.estimator,
+            device=said.device,
+            precision=said.precision,
+            lookup=said.lookup,
+            correlation=said.correlation,
+            cpu_threads=said.cpu_threads,
+            fallback="; ".join(said.fallbacks) or "none",
+        )
+        for fallback in said.fallbacks:
+            self.context.log.warning("%s", fallback)
+
+
+def _flow(frame: Frame, previous: Frame, result: FlowResult, worked: tuple[int, int]) -> Flow:
+    start: FlowStart = result.start
+    seconds, before = frame.header.pts_seconds, previous.header.pts_seconds
+    flow = Flow(
+        frame.header,
+        frame,
+        start,
+        None,
+        previous_index=previous.index,
+        step_seconds=None if seconds is None or before is None else seconds - before,
+        iterations=result.iterations,
+    )
+    if start == "scene_cut":
+        return flow
+    shape = (frame.height, frame.width)
+    origin_px = (-result.padding.left, -result.padding.top)
+    grid_px = frame_grid(result.grid_px, origin_px, worked, shape)
+    flow_px = None if result.flow_px is None else frame_flow(result.flow_px, shape).astype(np.float16)
+    return replace(flow, grid_px=np.ascontiguousarray(grid_px, np.float32), flow_px=flow_px)

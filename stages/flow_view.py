@@ -1,0 +1,88 @@
+"""Shows optical flow as colours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+from pipeline import stage
+from pipeline.messages import Flow, Frame, Message
+from stages.media.colour import from_rgb
+from stages.media.drawing import label, text_height
+from stages.motion.flow_colour import flow_colour
+
+_LEAST_PX = 1.0
+"""Full saturation is never given to less than this, or a still camera's noise would be the most colourful picture."""
+_PERCENTILE = 99.0
+_DECAY_SECONDS = 2.0
+_SAMPLED_EVERY = 4
+
+
+class FlowView(stage.Stage):
+    """Draws direction as hue and speed as saturation (Middlebury's colour wheel); white is still.
+
+    The speed of full saturation is fixed by ``max_px``, or follows the fastest motion of the last seconds. It is
+    written on the picture, beside a wheel that shows which colour is which direction.
+    """
+
+    class Options(stage.Options):
+        max_px: float | None = Field(
+            None, gt=0, description="speed of full saturation, px per frame; null: follows the fastest motion"
+        )
+        legend: bool = Field(True, description="draw the colour wheel and its scale")
+
+    reads = (Flow,)
+    writes = Frame
+    needs = frozenset({"flow"})
+
+    def __init__(self, options: Options, context: stage.Context) -> None:
+        super().__init__(options, context)
+        self._scale_px = _LEAST_PX
+
+    def process(self, message: Flow) -> Iterable[Message]:
+        frame = message.frame
+        if message.flow_px is None:
+            flow_px = np.zeros((frame.height, frame.width, 2), np.float32)
+        else:
+            flow_px = np.asarray(message.flow_px).astype(np.float32)
+            self._follow(flow_px, message.step_seconds)
+        full_px = self.options.max_px or self._scale_px
+        picture = flow_colour(flow_px, full_px)
+        if self.options.legend:
+            _draw_legend(picture, full_px)
+        yield from_rgb(picture, message.header, frame.index, frame.duration)
+
+    def snapshot(self) -> Mapping[str, Any]:
+        return {"scale_px": self._scale_px}
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        self._scale_px = snapshot["scale_px"]
+
+    def _follow(self, flow_px: np.ndarray, step_seconds: float | None) -> None:
+        """Up at once, down slowly: colours are comparable from frame to frame, and nothing saturates for long."""
+        sample = flow_px[::_SAMPLED_EVERY, ::_SAMPLED_EVERY]
+        speed = np.hypot(sample[..., 0], sample[..., 1])
+        fast = float(np.nanpercentile(speed, _PERCENTILE)) if np.isfinite(speed).any() else 0.0
+        kept = 0.5 ** ((step_seconds or 0.0) / _DECAY_SECONDS)
+        self._scale_px = max(_LEAST_PX, fast, kept * self._scale_px + (1 - kept) * fast)
+
+
+def _draw_legend(picture: np.ndarray, full_px: float) -> None:
+    height_px = text_height(picture.shape[0])
+    radius = min(3 * height_px, min(picture.shape[:2]) // 4)
+    if radius < 8:
+        return
+    steps = np.arange(-radius, radius + 1, dtype=np.float32)
+    u, v = np.meshgrid(steps, steps)
+    inside = np.hypot(u, v) <= radius
+    wheel = flow_colour(np.stack([u, v], axis=2), float(radius) + 1)
+    corner = picture[-wheel.shape[0] - height_px : -height_px, height_px : height_px + wheel.shape[1]]
+    corner[inside] = wheel[inside]
+    centre = (height_px + radius, picture.shape[0] - height_px - radius - 1)
+    cv2.circle(picture, centre, radius, (60, 60, 60), 1, cv2.LINE_AA)
+    beside = (2 * height_px + 2 * radius, centre[1] - height_px)
+    label(picture, f"{full_px:.1f} px/frame", beside, height_px)
