@@ -1,5 +1,6 @@
 """Flow data sets in their official folder layouts: Middlebury, MPI-Sintel, KITTI 2015, FlyingChairs."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,7 @@ def _sintel(root: Path) -> FlowDataset:
             truths = root / "training" / "flow" / images.name
             pairs = tuple(
                 FlowPair(first.stem, first, second, {"": truths / f"{first.stem}.flo"})
-                for first, second in zip(frames, frames[1:], strict=False)
+                for first, second in itertools.pairwise(frames)
             )
             if pairs:
                 scenes.append(FlowScene(f"{quality}/{images.name}", pairs, consecutive=True))
@@ -134,8 +135,8 @@ def _chairs(root: Path) -> FlowDataset:
         for truth in sorted(root.glob("data/*_flow.flo"))
     ]
     name = "all"
-    split = next((root / file for file in ("FlyingChairs_train_val.txt", "chairs_split.txt") if (root / file).is_file()), None)
-    if split is not None:
+    split = root / "FlyingChairs_train_val.txt"
+    if split.is_file():
         name = "validation"
         pairs = _validation_only(pairs, split)
     scenes = [FlowScene(name, tuple(pairs))] if pairs else []

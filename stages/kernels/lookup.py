@@ -32,16 +32,18 @@ def lookup_choice(device: torch.device | str) -> LookupChoice:
     return _choice(torch.device(device).type)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _choice(device_type: str) -> LookupChoice:
     if device_type == "cuda":
-        kernel, packages = "cupy", "cupy-cuda12x (or the one for your CUDA)"
+        kernel, packages = "cupy", "cupy-cuda13x (the one for torch's CUDA)"
     elif device_type == "cpu":
         kernel, packages = "numba", "numba"
     else:
         return LookupChoice("reference", f"no lookup kernel for device {device_type!r}; plain torch is used")
     if importlib.util.find_spec(kernel) is None:
-        reason = f"{kernel} is not installed: the lookup runs in plain torch, several times slower. pip install {packages}"
+        reason = (
+            f"{kernel} is not installed: the lookup runs in plain torch, several times slower. pip install {packages}"
+        )
         return LookupChoice("reference", reason)
     return LookupChoice(kernel, None)
 

@@ -47,7 +47,7 @@ def lookup_cuda(levels: list[Tensor], coords: Tensor, radius: int) -> Tensor:
     return out.permute(0, 3, 1, 2)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _kernel(device_index: int, dtype: torch.dtype) -> Any:
     """The compiled function; the caller has made `device_index` CuPy's current device."""
     import cupy

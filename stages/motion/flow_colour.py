@@ -6,7 +6,14 @@ import numpy.typing as npt
 
 # How many steps the wheel takes from each colour to the next: red, yellow, green, cyan, blue, magenta, red.
 # From vision.middlebury.edu/flow/code/flow-code (colorcode.cpp), chosen there by perceived difference.
-_SEGMENTS = ((15, (255, 0, 0)), (6, (255, 255, 0)), (4, (0, 255, 0)), (11, (0, 255, 255)), (13, (0, 0, 255)), (6, (255, 0, 255)))
+_SEGMENTS = (
+    (15, (255, 0, 0)),
+    (6, (255, 255, 0)),
+    (4, (0, 255, 0)),
+    (11, (0, 255, 255)),
+    (13, (0, 0, 255)),
+    (6, (255, 0, 255)),
+)
 _ANGLES = 1024
 _BEYOND_MAX = 0.75
 
@@ -48,4 +55,4 @@ def flow_colour(flow_px: npt.NDArray[np.float32], max_px: float | None = None) -
     hue = _WHEEL[index]
     inside = 255 - np.minimum(saturation, 1) * (255 - hue)
     colours = np.where(saturation <= 1, inside, hue * _BEYOND_MAX)
-    return np.where(known[:, :, None], colours, 0).astype(np.uint8)
+    return np.where(np.expand_dims(known, 2), colours, 0).astype(np.uint8)

@@ -112,7 +112,7 @@ def _read_kitti(path: Path) -> FlowArray:
 
 def _write_kitti(path: Path, flow: FlowArray) -> None:
     known = np.isfinite(flow).all(axis=2)
-    encoded = np.round(np.where(known[:, :, None], flow, 0) * _KITTI_SCALE + _KITTI_ZERO)
+    encoded = np.round(np.where(np.expand_dims(known, 2), flow, 0) * _KITTI_SCALE + _KITTI_ZERO)
     if encoded.min() < 0 or encoded.max() > np.iinfo(np.uint16).max:
         raise FlowFileError(
             f"flow {path}: KITTI's PNG holds -512 to 511.98 px; found {np.nanmin(flow):.1f} to {np.nanmax(flow):.1f}. "
@@ -142,7 +142,7 @@ def _read_npz(path: Path) -> FlowArray:
 
 
 def _write_npz(path: Path, flow: FlowArray) -> None:
-    np.savez_compressed(path, **{NPZ_KEY: flow})
+    np.savez_compressed(path, allow_pickle=False, **{NPZ_KEY: flow})
 
 
 _FORMATS: dict[str, tuple[Callable[[Path], FlowArray], Callable[[Path, FlowArray], None]]] = {

@@ -4,7 +4,7 @@ import torch
 
 
 def choose_device(device: str = "auto") -> torch.device:
-    """"auto" (CUDA if there, else the CPU), "cuda", "cuda:N" or "cpu" -> the device.
+    """The device of a name: "auto" (CUDA if there, else the CPU), "cuda", "cuda:N" or "cpu".
 
     Raises:
         ValueError: CUDA was asked for and is not there, or the name is none of these.

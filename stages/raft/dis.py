@@ -1,7 +1,7 @@
 """OpenCV's Dense Inverse Search (Kroeger et al., ECCV 2016): a second estimator, for many streams on few cores."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -14,6 +14,9 @@ from stages.raft.result import CELL_PX, FlowResult, SessionStatus, zero_result
 from stages.raft.session import check_change_thresholds
 
 DisPreset = Literal["ultrafast", "fast", "medium"]
+
+# OpenCV takes None for "allocate the result", which its type stubs do not say.
+_NEW_ARRAY: Any = None
 
 _PRESETS: dict[str, int] = {
     "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
@@ -60,7 +63,7 @@ class DisSession:
         last_luma, self._last_luma = self._last_luma, luma
         if change == "first" or last_luma is None:
             return None
-        flow = _finite(self._dis.calc(last_luma, luma, None))
+        flow = _finite(self._dis.calc(last_luma, luma, _NEW_ARRAY))
         grid_px = cv2.resize(flow, (flow.shape[1] // CELL_PX, flow.shape[0] // CELL_PX), interpolation=cv2.INTER_AREA)
         flow_px = np.ascontiguousarray(_cropped(flow, padding)) if full_resolution else None
         start = "scene_cut" if change == "scene_cut" else "cold"
@@ -89,7 +92,7 @@ def estimate_dis_px(image1: npt.NDArray[np.uint8], image2: npt.NDArray[np.uint8]
     """DIS (medium) on one pair of (H, W, 3) uint8 RGB pictures -> (H, W, 2) px."""
     padding = Padding.for_size(*image1.shape[:2])
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    flow = dis.calc(_padded_luma(image1, padding), _padded_luma(image2, padding), None)
+    flow = dis.calc(_padded_luma(image1, padding), _padded_luma(image2, padding), _NEW_ARRAY)
     return _cropped(_finite(flow), padding)
 
 

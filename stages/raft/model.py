@@ -114,9 +114,7 @@ class Raft(nn.Module):
         )
         self.mask_predictor = MaskPredictor(dims.hidden, 256) if dims.convex_upsampling else None
 
-    def forward(
-        self, image1: Tensor, image2: Tensor, iterations: int = 12, flow_init: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, image1: Tensor, image2: Tensor, iterations: int = 12, flow_init: Tensor | None = None) -> Tensor:
         """Flow from image1 to image2.
 
         Args:

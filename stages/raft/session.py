@@ -26,8 +26,9 @@ class SessionOptions:
 
     iterations: int = 12
     """Updates per frame, at most."""
-    warm_start: bool = True
-    """Start from the last flow carried forward, instead of zero."""
+    warm_start: bool = False
+    """Start from the last flow carried forward, instead of zero. Pays for smooth, large motion at few iterations;
+    weights that were not trained for it drift a little with every frame (the default ones do)."""
     early_stop_px: float | None = None
     """Stop when the mean update is shorter than this; None runs all iterations."""
     duplicate_threshold: float | None = 0.5

@@ -12,6 +12,7 @@ Three kinds of keys are known: this project's and torchvision's (the same names)
 
 import pickle
 import struct
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -78,7 +79,9 @@ def resolve_weights(weights: str | Path) -> Path:
         return path
     found = "a folder" if path.is_dir() else "no such file"
     allowed = ", ".join(["default", *DOWNLOADS])
-    raise WeightsNotFound(f"weights {name!r}: {found}. Give the path of a .safetensors or .pth file, or one of: {allowed}")
+    raise WeightsNotFound(
+        f"weights {name!r}: {found}. Give the path of a .safetensors or .pth file, or one of: {allowed}"
+    )
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -97,7 +100,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"weights {path}: found {found}; expected a flat mapping of names to tensors. "
             "Save the network's state_dict() alone"
         )
-    return {key: value.float() if value.is_floating_point() else value for key, value in loaded.items()}
+    tensors = {key: value for key, value in loaded.items() if isinstance(value, Tensor)}
+    return {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
 
 
 def _looks_like_torch(path: Path) -> bool:
@@ -108,7 +112,9 @@ def _looks_like_torch(path: Path) -> bool:
 
 def _read_torch(path: Path) -> Mapping[str, object]:
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's remarks on odd pickles; what comes of them is said below
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsUnreadable(
             f"weights {path}: the file holds more than tensors, or is damaged, and was not opened. Objects in it could "
