@@ -1,0 +1,50 @@
+"""What holds for every test: a clean environment, and nothing of ours left running."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def clean_environment() -> Iterator[None]:
+    """Settings of the person who runs the tests must not change what they see."""
+    changed = pytest.MonkeyPatch()
+    for name in list(os.environ):
+        if name.startswith("RAFTLINE_") and name != "RAFTLINE_DATA":
+            changed.delenv(name)
+    changed.setenv("COLUMNS", "120")
+    changed.setenv("NO_COLOR", "1")
+    changed.delenv("FORCE_COLOR", raising=False)
+    yield
+    changed.undo()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nothing_left_running() -> Iterator[None]:
+    """A server or worker that a test started must end with it. Looked at once, when all tests are over."""
+    yield
+    left = [line for pid in _children(os.getpid()) if any(word in (line := _command_line(pid)) for word in OURS)]
+    assert not left, f"processes of ours are still running: {left}"
+
+
+OURS = ("redis-server", "valkey-server", "pipeline.worker", "pipeline/guard.py", "run_pipeline.py")
+
+
+def _children(pid: int) -> list[int]:
+    """Processes below `pid`, however deep; none where there is no ``/proc``."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            found += [int(child), *_children(int(child))]
+    return found
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return ""
