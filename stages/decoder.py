@@ -68,6 +68,7 @@ class Decoder(Source):
         super().__init__(options, context)
         self._display = context.source.display
         self._limits = Limits(*options.max_size)
+        self._perhaps = f"damaged, or larger than {options.max_size[0]}x{options.max_size[1]} px (option max_size)"
         self._stopped = threading.Event()
         self._pictures = PictureReader()
         self._container: Any = None
@@ -119,7 +120,7 @@ class Decoder(Source):
             self._seen.clear()
             yield from self._decode_file(path, frame_threads=False)
         if self._index == 0 and not self._stopped.is_set():
-            raise InputError(f"{self._display}: no frame of its video could be decoded; the file is damaged or empty")
+            raise InputError(f"{self._display}: no frame of its video could be decoded; {self._perhaps}")
 
     def _decode_file(self, path: Path, frame_threads: bool) -> Iterator[Frame | Gap]:
         self.close()
@@ -145,14 +146,16 @@ class Decoder(Source):
             frame = read_image(image, self._display, self._limits)
             if frame is None:
                 self.context.log.warning(
-                    "%s: %s is not a picture that can be read; left out", self._display, image.name
+                    "%s: %s is not a picture that can be read, or is larger than max_size; left out",
+                    self._display,
+                    image.name,
                 )
                 self._count("corrupt_packets")
                 continue
             frame.pts, frame.time_base, frame.duration = position, times.time_base, 1
             yield from self._frames(frame, times)
         if self._index == 0:
-            raise InputError(f"{self._display}: none of its {len(paths)} pictures could be decoded")
+            raise InputError(f"{self._display}: none of its {len(paths)} pictures could be decoded; {self._perhaps}")
 
     def _read_camera(self) -> Iterator[Frame | Gap]:
         camera = Camera(self._camera_settings(), self._stopped, self.context.log, self._count, self.context.status)

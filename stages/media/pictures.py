@@ -28,6 +28,8 @@ _UNTOUCHED: dict[str, PixelFormat] = {
 _SPACES: dict[int, ColorSpace] = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "bt709", 9: "bt2020", 10: "bt2020"}
 """AVColorSpace (ITU-T H.273, table 4). 4, FCC, and 7, SMPTE 240M, are told as the matrix next to them."""
 _JPEG_RANGE = 2
+_QUARTERS = (None, (True, False, True), (False, True, True), (True, True, False))
+"""What `_orientation` says of turns by 0, 90, 180 and 270 degrees counter-clockwise."""
 
 
 class Picture(NamedTuple):
@@ -121,7 +123,10 @@ def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool] | None:
     The matrix maps stored to shown px, row vectors, y down, 16.16 fixed point in its linear part (ISO/IEC 14496-12,
     6.2.2). Angles between the quarters are not applied.
     """
-    side_data: Any = frame.side_data
+    try:
+        side_data: Any = frame.side_data
+    except ValueError:  # Side data of a kind that this PyAV does not know, such as EXIF: the angle is all it tells.
+        return _QUARTERS[round(frame.rotation / 90) % 4]
     if len(side_data) == 0 or SideDataType.DISPLAYMATRIX not in side_data:
         return None
     a, b, _, c, d = np.frombuffer(side_data[SideDataType.DISPLAYMATRIX], np.int32)[:5].tolist()
