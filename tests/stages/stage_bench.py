@@ -3,76 +3,28 @@ promises."""
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pipeline.messages import EndOfStream, Frame, Gap, Header, Message
-from pipeline.stage import SourceInfo, Stage
+from pipeline.messages import EndOfStream, Gap, Message
+from pipeline.stage import Stage
+from pipeline.testing import TestContext
 
 _KILLED: list[Stage] = []
 """Kept, so that no destructor tidies up what a killed process leaves."""
 
 
-class FileOutput:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.part = path.with_name(path.name + ".part")
-        path.parent.mkdir(parents=True, exist_ok=True)
-
-    def finish(self) -> None:
-        self.part.replace(self.path)
-
-    def discard(self) -> None:
-        self.part.unlink(missing_ok=True)
-
-
-@dataclass
-class BenchContext:
-    """What the machine gives to a plug-in, for a folder and one source."""
-
-    folder: Path
-    source: SourceInfo = field(default_factory=lambda: SourceInfo("clip", "clip", "clip", live=False))
-    stage: str = "stage"
-    policy: Literal["lossless", "live"] = "lossless"
-    needs: frozenset[str] = frozenset()
-    log: logging.Logger = field(default_factory=lambda: logging.getLogger("bench"))
-    counted: Counter[str] = field(default_factory=Counter)
-    said: dict[str, Any] = field(default_factory=dict)
-    shared_objects: dict[str, Any] = field(default_factory=dict)
-
-    def header(
-        self, pts: int | None, time_base: Fraction, arrival_ns: int | None = None, ntp_ns: int | None = None
-    ) -> Header:
-        return Header(self.source.name, pts, time_base, arrival_ns or 0, ntp_ns=ntp_ns)
-
-    def output(self, template: str) -> FileOutput:
-        return FileOutput(self.folder / template.format(source=self.source.name, stage=self.stage))
-
-    def reopen(self) -> Iterator[Frame | Gap]:
-        raise NotImplementedError
-
-    def shared(self, key: str, make: Any) -> Any:
-        if key not in self.shared_objects:
-            self.shared_objects[key] = make()
-        return self.shared_objects[key]
-
-    def count(self, name: str, by: int = 1) -> None:
-        self.counted[name] += by
-
-    def status(self, **values: Any) -> None:
-        self.said.update(values)
+def bench_context(folder: Path, input: str = "clip", live: bool = False) -> TestContext:
+    """A context whose source is called ``clip``."""
+    return TestContext(source="clip", input=input, live=live, directory=folder)
 
 
 class Machine:
     """Delivers messages to a stage and keeps what a real one keeps: acknowledgements, the snapshot, committed
     counts."""
 
-    def __init__(self, cls: type[Stage], context: BenchContext, **options: Any) -> None:
+    def __init__(self, cls: type[Stage], context: TestContext, **options: Any) -> None:
         self.cls, self.context, self.options = cls, context, options
         self.unacknowledged: list[Message] = []
         self.committed: dict[str, Any] | None = None
@@ -81,7 +33,7 @@ class Machine:
         self.stage = self._new()
 
     def _new(self) -> Any:
-        self.context.counted = Counter()
+        self.context.counts = {}
         made = self.cls(self.cls.Options(**self.options), self.context)
         made.open()
         if self.committed is not None:
@@ -109,8 +61,8 @@ class Machine:
         del self.unacknowledged[:acknowledged]
         if acknowledged:
             self.committed = self.stage.snapshot()
-            self.counts += self.context.counted
-            self.context.counted = Counter()
+            self.counts.update(self.context.counts)
+            self.context.counts = {}
         return made
 
     def kill(self) -> list[Message]:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from pipeline.messages import Mask, MotionEvent, MotionObject
-from pipeline.stage import SourceInfo
+from pipeline.testing import TestContext
 from stages.event_log import EventLog
 from tests.stages.pictures import end, yuv_frame
-from tests.stages.stage_bench import BenchContext, Machine
+from tests.stages.stage_bench import Machine, bench_context
 
 
 def mask(index: int, *events: MotionEvent, area_px: int = 0, objects: tuple[int, ...] = ()) -> Mask:
@@ -59,12 +59,12 @@ def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def camera(folder: Path) -> BenchContext:
-    return BenchContext(folder, SourceInfo("clip", "rtsp://host", "rtsp://host", live=True))
+def camera(folder: Path) -> TestContext:
+    return bench_context(folder, "rtsp://host", live=True)
 
 
 def test_one_line_for_each_event_and_one_for_what_the_end_cut_short(tmp_path):
-    Machine(EventLog, BenchContext(tmp_path)).deliver(*script())
+    Machine(EventLog, bench_context(tmp_path)).deliver(*script())
     assert [path.name for path in tmp_path.iterdir()] == ["clip.motion.jsonl"]
     first, second, third = lines(tmp_path / "clip.motion.jsonl")
     assert first == FIRST
@@ -75,30 +75,30 @@ def test_one_line_for_each_event_and_one_for_what_the_end_cut_short(tmp_path):
 
 
 def test_where_nothing_moved_the_log_is_empty_and_there(tmp_path):
-    Machine(EventLog, BenchContext(tmp_path)).deliver(mask(0), end(1))
+    Machine(EventLog, bench_context(tmp_path)).deliver(mask(0), end(1))
     assert (tmp_path / "clip.motion.jsonl").read_bytes() == b""
 
 
 def test_a_source_without_frames_has_an_empty_log(tmp_path):
-    Machine(EventLog, BenchContext(tmp_path)).deliver(end(0))
+    Machine(EventLog, bench_context(tmp_path)).deliver(end(0))
     assert (tmp_path / "clip.motion.jsonl").read_bytes() == b""
 
 
 def test_the_log_of_a_file_appears_when_it_is_complete(tmp_path):
-    machine = Machine(EventLog, BenchContext(tmp_path))
+    machine = Machine(EventLog, bench_context(tmp_path))
     machine.deliver(*script()[:5])
     assert not (tmp_path / "clip.motion.jsonl").exists()
 
 
 def test_a_failed_file_leaves_no_log(tmp_path):
-    Machine(EventLog, BenchContext(tmp_path)).deliver(*script()[:5], end(7, "failed"))
+    Machine(EventLog, bench_context(tmp_path)).deliver(*script()[:5], end(7, "failed"))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("live", [False, True])
 @pytest.mark.parametrize("kill_after", range(7))
 def test_killed_after_any_message_no_line_is_lost_or_doubled(tmp_path, kill_after, live):
-    machine = Machine(EventLog, camera(tmp_path) if live else BenchContext(tmp_path))
+    machine = Machine(EventLog, camera(tmp_path) if live else bench_context(tmp_path))
     for index, message in enumerate(script()):
         machine.deliver(message)
         if index == kill_after:
@@ -109,7 +109,7 @@ def test_killed_after_any_message_no_line_is_lost_or_doubled(tmp_path, kill_afte
 
 @pytest.mark.parametrize("live", [False, True])
 def test_a_line_written_before_the_kill_but_not_committed_is_written_once(tmp_path, live):
-    machine = Machine(EventLog, camera(tmp_path) if live else BenchContext(tmp_path))
+    machine = Machine(EventLog, camera(tmp_path) if live else bench_context(tmp_path))
     machine.deliver(*script()[:3])
     machine.stage.process(script()[3])
     machine.kill()

@@ -13,7 +13,7 @@ from pipeline.testing import TestContext, run_stage
 from stages.flow import OpticalFlow
 from stages.media.colour import from_rgb
 from tests.stages.pictures import header
-from tests.stages.stage_bench import BenchContext, Machine
+from tests.stages.stage_bench import Machine, bench_context
 
 SPEED_PX = (3, 2)
 RAFT = {"iterations": 6, "threads": 1}
@@ -128,7 +128,7 @@ def test_tiny_frames_have_flow_of_the_right_shape(size):
 
 
 def test_after_a_crash_the_flow_goes_on_from_the_frame_before(tmp_path):
-    machine = Machine(OpticalFlow, BenchContext(tmp_path), **DIS)
+    machine = Machine(OpticalFlow, bench_context(tmp_path), **DIS)
     machine.deliver(moving(0), moving(1))
     machine.kill()
     (flow,) = machine.deliver(moving(2))
@@ -137,7 +137,7 @@ def test_after_a_crash_the_flow_goes_on_from_the_frame_before(tmp_path):
 
 
 def test_after_a_gap_no_frame_is_held_back(tmp_path):
-    machine = Machine(OpticalFlow, BenchContext(tmp_path), **DIS)
+    machine = Machine(OpticalFlow, bench_context(tmp_path), **DIS)
     machine.deliver(moving(0), Gap(header(1), "lost_frames"))
     assert machine.unacknowledged == []
     machine.kill()
@@ -145,10 +145,17 @@ def test_after_a_gap_no_frame_is_held_back(tmp_path):
     assert isinstance(flow, Flow) and flow.start == "first"
 
 
-def test_sources_of_a_process_share_one_network(tmp_path):
-    context = BenchContext(tmp_path)
+def test_sources_of_a_process_share_one_network(tmp_path, monkeypatch):
+    context, asked = bench_context(tmp_path), []
+    keep = context.shared
+
+    def shared(key, make):
+        asked.append(key)
+        return keep(key, make)
+
+    monkeypatch.setattr(context, "shared", shared)
     machines = [Machine(OpticalFlow, context, **RAFT) for _ in range(2)]
-    assert len(context.shared_objects) == 1
+    assert len(set(asked)) == 1, "one key is one object in a process"
     for machine in machines:
         machine.deliver(moving(0), EndOfStream(header(1)))
 

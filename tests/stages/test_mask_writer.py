@@ -11,7 +11,7 @@ from pipeline.messages import EndOfStream, Mask
 from pipeline.testing import TestContext, run_stage
 from stages.mask_writer import MaskWriter
 from tests.stages.pictures import end, header, yuv_frame
-from tests.stages.stage_bench import BenchContext, Machine
+from tests.stages.stage_bench import Machine, bench_context
 
 
 def mask(index: int, width: int = 31, height: int = 17) -> Mask:
@@ -49,7 +49,7 @@ def test_masks_of_a_longer_run_before_do_not_stay_behind(tmp_path):
 
 
 def test_a_failed_file_leaves_no_masks_not_even_those_before_a_crash(tmp_path):
-    machine = Machine(MaskWriter, BenchContext(tmp_path))
+    machine = Machine(MaskWriter, bench_context(tmp_path))
     machine.deliver(mask(0), mask(1))
     machine.kill()
     machine.deliver(mask(2), end(3, "failed"))
@@ -63,7 +63,7 @@ def test_a_camera_that_fails_keeps_the_masks_it_gave(tmp_path):
 
 
 def test_a_mask_delivered_twice_is_one_file(tmp_path):
-    machine = Machine(MaskWriter, BenchContext(tmp_path))
+    machine = Machine(MaskWriter, bench_context(tmp_path))
     machine.deliver(mask(0))
     machine.stage.process(mask(1))
     machine.kill()

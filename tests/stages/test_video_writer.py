@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from pipeline.messages import EndReason, Frame
-from pipeline.stage import SourceInfo
+from pipeline.testing import TestContext
 from stages.video_writer import VideoWriter
 from tests.stages.pictures import end, gap, header, read_number, yuv_frame
-from tests.stages.stage_bench import BenchContext, Machine
+from tests.stages.stage_bench import Machine, bench_context
 
 JITTERED_MS = [0, 33, 67, 100, 150, 151, 400, 433, 467, 500, 533, 567, 600, 633, 667, 700, 733, 767, 800, 833]
 
 
 def write(
-    folder: Path, frames: list[Frame], context: BenchContext | None = None, reason: EndReason = "end", **options
+    folder: Path, frames: list[Frame], context: TestContext | None = None, reason: EndReason = "end", **options
 ) -> Machine:
-    machine = Machine(VideoWriter, context or BenchContext(folder), **options)
+    machine = Machine(VideoWriter, context or bench_context(folder), **options)
     machine.deliver(*frames, end(len(frames) + 100, reason))
     machine.close()
     return machine
@@ -161,7 +161,7 @@ def test_a_failed_source_leaves_nothing(tmp_path):
 def test_an_output_appears_only_when_it_is_complete_and_replaces_the_one_before(tmp_path):
     final = tmp_path / "clip.stabilized.mp4"
     final.write_bytes(b"older")
-    machine = Machine(VideoWriter, BenchContext(tmp_path))
+    machine = Machine(VideoWriter, bench_context(tmp_path))
     machine.deliver(*[yuv_frame(i, 40 * i) for i in range(30)])
     assert final.read_bytes() == b"older"
     machine.deliver(end(30))
@@ -193,7 +193,7 @@ def test_a_gap_does_not_disturb_the_file(tmp_path):
 
 
 def test_a_camera_whose_clock_starts_over_goes_on_where_it_was(tmp_path):
-    context = BenchContext(tmp_path, SourceInfo("clip", "rtsp://host/x", "rtsp://host/x", live=True))
+    context = bench_context(tmp_path, "rtsp://host/x", live=True)
     pts = [9000, 9040, 9080, 0, 40]
     write(tmp_path, [yuv_frame(i, p) for i, p in enumerate(pts)], context)
     assert read(the_file(tmp_path)) == [(Fraction(40 * i, 1000), i) for i in range(5)]

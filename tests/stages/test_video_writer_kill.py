@@ -15,7 +15,7 @@ from pipeline.errors import OutputError
 from pipeline.messages import Frame, Message
 from stages.video_writer import VideoWriter
 from tests.stages.pictures import end, gap, yuv_frame
-from tests.stages.stage_bench import BenchContext, Machine
+from tests.stages.stage_bench import Machine, bench_context
 from tests.stages.test_video_writer import read, the_file
 
 FRAMES = 40
@@ -32,7 +32,7 @@ EXPECTED = [(Fraction(40 * i, 1000), i) for i in range(FRAMES) if i != 17]
 
 @pytest.mark.parametrize("kills", [{0}, {3}, {9}, {17}, {20, 21, 35}, {5, 6, 7, 8, 9, 10, 11, 12, 13}, {39}])
 def test_killed_after_these_messages_the_file_is_whole(tmp_path, kills):
-    machine = Machine(VideoWriter, BenchContext(tmp_path))
+    machine = Machine(VideoWriter, bench_context(tmp_path))
     for number, message in enumerate(messages()):
         machine.deliver(message)
         if number in kills:
@@ -43,7 +43,7 @@ def test_killed_after_these_messages_the_file_is_whole(tmp_path, kills):
 
 def test_killed_at_random_a_hundred_times_the_file_is_whole(tmp_path):
     dice = random.Random(2)
-    machine = Machine(VideoWriter, BenchContext(tmp_path))
+    machine = Machine(VideoWriter, bench_context(tmp_path))
     for message in messages()[:-1]:
         machine.deliver(message)
         for _ in range(dice.choice([0, 0, 1, 8])):
@@ -54,7 +54,7 @@ def test_killed_at_random_a_hundred_times_the_file_is_whole(tmp_path):
 
 
 def test_killed_before_the_commit_the_packets_already_spooled_are_not_written_twice(tmp_path):
-    machine = Machine(VideoWriter, BenchContext(tmp_path))
+    machine = Machine(VideoWriter, bench_context(tmp_path))
     sent = messages()
     machine.deliver(*sent[:20])
     # The stage had the message, spooled a packet, and died before the machine could commit.
@@ -67,7 +67,7 @@ def test_killed_before_the_commit_the_packets_already_spooled_are_not_written_tw
 
 
 def test_killed_between_the_finished_file_and_the_commit_the_file_is_made_again(tmp_path):
-    machine = Machine(VideoWriter, BenchContext(tmp_path))
+    machine = Machine(VideoWriter, bench_context(tmp_path))
     sent = messages()
     machine.deliver(*sent[:-1])
     machine.unacknowledged.append(sent[-1])
@@ -79,7 +79,7 @@ def test_killed_between_the_finished_file_and_the_commit_the_file_is_made_again(
 
 
 def test_a_worker_thought_dead_that_goes_on_writing_does_no_harm(tmp_path):
-    machine = Machine(VideoWriter, BenchContext(tmp_path))
+    machine = Machine(VideoWriter, bench_context(tmp_path))
     sent = messages()
     machine.deliver(*sent[:20])
     undead = machine.stage
@@ -94,18 +94,18 @@ def test_a_worker_thought_dead_that_goes_on_writing_does_no_harm(tmp_path):
 
 
 def test_what_an_unfinished_run_left_is_not_mixed_in_and_is_removed(tmp_path):
-    abandoned = Machine(VideoWriter, BenchContext(tmp_path))
+    abandoned = Machine(VideoWriter, bench_context(tmp_path))
     abandoned.deliver(*[yuv_frame(200, 40 * i, sequence=i) for i in range(30)])
     abandoned.close()
     assert list(tmp_path.glob("*.spool-*.part"))
-    machine = Machine(VideoWriter, BenchContext(tmp_path))
+    machine = Machine(VideoWriter, bench_context(tmp_path))
     machine.deliver(*messages())
     machine.close()
     assert read(the_file(tmp_path)) == EXPECTED
 
 
 def test_a_spool_that_vanished_is_an_error_that_names_it(tmp_path):
-    machine = Machine(VideoWriter, BenchContext(tmp_path))
+    machine = Machine(VideoWriter, bench_context(tmp_path))
     machine.deliver(*messages()[:20])
     for left in tmp_path.glob("*.part"):
         left.unlink()
@@ -114,7 +114,7 @@ def test_a_spool_that_vanished_is_an_error_that_names_it(tmp_path):
 
 
 def _work_until_killed(folder: Path, upto: int, committed) -> None:
-    machine = Machine(VideoWriter, BenchContext(folder))
+    machine = Machine(VideoWriter, bench_context(folder))
     for message in messages()[:upto]:
         machine.deliver(message)
     committed.send((machine.committed, [m.header.sequence for m in machine.unacknowledged]))
@@ -136,7 +136,7 @@ def test_a_process_that_is_killed_with_sigkill_loses_nothing(tmp_path, upto):
     assert receiver.recv() == "ready"
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
-    machine = Machine(VideoWriter, BenchContext(tmp_path))
+    machine = Machine(VideoWriter, bench_context(tmp_path))
     machine.committed = committed
     machine.unacknowledged = [m for m in messages() if m.header.sequence in unacknowledged]
     machine.kill()

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 from pipeline.messages import EndReason, Frame, Header
-from pipeline.stage import SourceInfo
+from pipeline.testing import TestContext
 from stages.video_writer import VideoWriter
 from tests.data import data_path
 from tests.stages.pictures import end, yuv_frame
-from tests.stages.stage_bench import BenchContext, Machine
+from tests.stages.stage_bench import Machine, bench_context
 
 
-def context_of(folder: Path, source: Path) -> BenchContext:
-    return BenchContext(folder, SourceInfo("clip", str(source), str(source), live=False))
+def context_of(folder: Path, source: Path) -> TestContext:
+    return bench_context(folder, str(source))
 
 
 def frames_at_the_times_of(source: Path, limit: int | None = None) -> Iterator[Frame]:
@@ -70,7 +70,7 @@ def test_the_sound_of_an_mp4_is_copied_packet_by_packet(tmp_path, name):
     path, machine = written(tmp_path, source)
     assert sound(path) == sound(source)
     assert times(path) == times(source)
-    assert "copied" in machine.context.said["audio"]
+    assert "copied" in str(machine.context.said["audio"])
 
 
 def test_every_audio_stream_is_taken_over(tmp_path):
@@ -160,7 +160,7 @@ def loud_from(path: Path) -> float:
 def test_sound_that_an_mp4_does_not_hold_becomes_aac_in_step_and_the_status_says_so(tmp_path, layout, rate):
     source = _film(tmp_path / "source.mkv", "pcm_s16le", layout, rate)
     path, machine = written(tmp_path / "out", source)
-    assert "pcm_s16le transcoded to aac, as mp4 does not hold it" in machine.context.said["audio"]
+    assert "pcm_s16le transcoded to aac, as mp4 does not hold it" in str(machine.context.said["audio"])
     # 5 ms: AAC smears an onset over part of its 1024-sample window.
     assert loud_from(path) == pytest.approx(0.5, abs=0.005)
 
@@ -221,7 +221,7 @@ def test_sound_that_breaks_off_in_the_middle_is_kept_up_to_there(tmp_path):
 def test_frames_of_a_longer_time_base_header_are_rescaled(tmp_path):
     frames = [yuv_frame(0, 0), yuv_frame(1, 40)]
     ninety = Header("clip", 7200, Fraction(1, 90000), 0, sequence=2)
-    machine = Machine(VideoWriter, BenchContext(tmp_path))
+    machine = Machine(VideoWriter, bench_context(tmp_path))
     machine.deliver(*frames, replace(yuv_frame(2, 0), header=ninety), end(3))
     machine.close()
     assert times(tmp_path / "clip.stabilized.mp4") == [0, Fraction(40, 1000), Fraction(80, 1000)]

@@ -13,7 +13,7 @@ from stages.media.colour import from_rgb, rgb
 from stages.overlay import Overlay
 from stages.side_by_side import SideBySide
 from tests.stages.pictures import end, header
-from tests.stages.stage_bench import BenchContext, Machine
+from tests.stages.stage_bench import Machine, bench_context
 
 GREY = (100, 100, 100)
 
@@ -64,7 +64,7 @@ def test_the_banner_stands_from_the_beginning_of_an_event_to_its_end():
 
 
 def test_a_running_event_is_remembered_over_a_crash(tmp_path):
-    machine = Machine(Overlay, BenchContext(tmp_path), time=False)
+    machine = Machine(Overlay, bench_context(tmp_path), time=False)
     machine.deliver(mask(0, events=[MotionEvent(1, 0.0, None, 0.0, 0.1)]))
     machine.kill()
     (frame,) = machine.deliver(mask(1))
@@ -149,6 +149,6 @@ def test_an_original_of_another_size_is_fitted():
 
 def test_without_the_original_the_fault_is_named(tmp_path):
     frame = plain(0)
-    machine = Machine(SideBySide, BenchContext(tmp_path))
+    machine = Machine(SideBySide, bench_context(tmp_path))
     with pytest.raises(PluginError, match="came without its original"):
         machine.deliver(Stabilized(frame.header, frame, (1.0,) * 9), end(1))
