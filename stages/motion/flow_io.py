@@ -128,7 +128,7 @@ def _write_kitti(path: Path, flow: FlowArray) -> None:
 
 def _read_npz(path: Path) -> FlowArray:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             if NPZ_KEY not in archive:
                 raise FlowFileError(f"flow {path}: no array {NPZ_KEY!r} in it; found {', '.join(archive) or 'nothing'}")
             flow = archive[NPZ_KEY]

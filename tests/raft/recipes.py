@@ -29,6 +29,12 @@ def numbered_weights(architecture: Architecture, seed: int = 0) -> dict[str, Ten
     return weights
 
 
+def texture(height: int, width: int, seed: int = 0) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) uint8: random colours in patches of 4 px; two seeds have nothing in common."""
+    patches = np.random.RandomState(seed).randint(0, 256, (-(-height // 4), -(-width // 4), 3))
+    return patches.astype(np.uint8).repeat(4, axis=0).repeat(4, axis=1)[:height, :width]
+
+
 def waves(height: int, width: int, shift_px: float = 0.0) -> npt.NDArray[np.uint8]:
     """(H, W, 3) uint8: a smooth colour pattern, moved to the right by `shift_px`."""
     y, x = np.mgrid[:height, :width].astype(np.float64)
