@@ -83,8 +83,7 @@ def _run_all(runs: list[FileRun], jobs: int, interruption: Interruption) -> dict
             for future in done:
                 run, number = running.pop(future), number + 1
                 error = future.result()
-                said = f"failed: {error}" if error else run.said
-                print(f"[{number}/{len(runs)}] {run.file.display}: {said}", flush=True)
+                print(f"[{number}/{len(runs)}] {run.file.display}: {'failed' if error else run.said}", flush=True)
                 if error:
                     failed[run.file.display] = error
     return failed
@@ -111,4 +110,4 @@ def _conclude(summary: dict[str, Any], failed: dict[str, str], skipped: int, out
         soft_wrap=True,
     )
     for path, error in failed.items():
-        say_error(f"{path}: {error}")
+        say_error(error if path in error else f"{path}: {error}")

@@ -62,7 +62,9 @@ def outcome(summary: dict[str, Any], plan: Plan) -> int:
     """The exit code of a run that came to its end; says what went wrong in it."""
     for name, source in summary["sources"].items():
         if source["state"] == "failed":
-            say_error(f"source {name} ({source['input']}): {source['error'] or 'failed'}")
+            error = source["error"] or "failed"
+            shown = "" if source["input"] in error else f" ({source['input']})"
+            say_error(f"source {name}{shown}: {error}")
     letters = summary.get("dead_letters", [])
     for letter in letters:
         say_error(f"stage {letter['stage']}, source {letter['source']}: a message was given up: {letter['error']}")

@@ -225,7 +225,7 @@ def main() -> int:
         report = {"final": isinstance(error, UserError), "error": str(error) if known else describe(error)}
         (arguments.plan.parent / f"{arguments.worker}.error").write_text(json.dumps(report))
         if not known:
-            log.exception("stage %s failed", arguments.stage)
+            log.error("stage %s: %s", arguments.stage, describe(error), exc_info=log.isEnabledFor(logging.INFO))
         return getattr(error, "exit_code", 1)
     return 0
 

@@ -1,0 +1,105 @@
+"""``batch``: many files, skipped when finished, one bad one among them."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import lay_out, run, running, summary, wait_until_alone, wait_until_begun
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    lay_out(tmp_path)
+    (tmp_path / "in" / "deeper").mkdir(parents=True)
+    (tmp_path / "in" / "a.mp4").write_text("a")
+    (tmp_path / "in" / "deeper" / "a.MOV").write_text("another a")
+    (tmp_path / "in" / "notes.txt").write_text("no video")
+    return tmp_path
+
+
+def outputs(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "out").glob("*.sums.txt"))
+
+
+def test_every_video_of_a_folder_gets_results_of_its_own(folder: Path) -> None:
+    said = run(folder, "batch", "counting.yaml", "in", "-o", "out", "--jobs", 2).stdout
+    assert "2 files, 0 finished before, 2 to do, 2 at a time" in said
+    assert outputs(folder) == ["a-2.sums.txt", "a.sums.txt"]
+    written = summary(folder / "out")
+    assert written["state"] == "finished"
+    assert {name: source["input"] for name, source in written["sources"].items()} == {
+        "a": "in/a.mp4",
+        "a-2": "in/deeper/a.MOV",
+    }
+
+
+def test_what_is_finished_is_skipped_until_it_or_the_configuration_changes(folder: Path) -> None:
+    batch = ("batch", "counting.yaml", "in", "-o", "out")
+    run(folder, *batch)
+    assert "2 finished before, 0 to do" in run(folder, *batch).stdout
+    assert len(summary(folder / "out")["sources"]) == 2
+    (folder / "in" / "a.mp4").write_text("a, but longer")
+    assert "1 finished before, 1 to do" in run(folder, *batch).stdout
+    (folder / "out" / "a-2.sums.txt").unlink()
+    assert "1 finished before, 1 to do" in run(folder, *batch).stdout
+    more = ("--set", "stages.counter.options.frames=5")
+    assert "0 finished before, 2 to do" in run(folder, *batch, *more).stdout
+
+
+def test_a_file_keeps_its_name_when_another_of_that_name_comes(folder: Path) -> None:
+    batch = ("batch", "counting.yaml", "in", "-o", "out")
+    run(folder, *batch)
+    (folder / "in" / "Aa").mkdir()
+    (folder / "in" / "Aa" / "a.mp4").write_text("yet another")
+    assert "2 finished before, 1 to do" in run(folder, *batch).stdout
+    assert outputs(folder) == ["a-2.sums.txt", "a-3.sums.txt", "a.sums.txt"]
+
+
+def test_one_bad_file_is_named_and_does_not_stop_the_rest(folder: Path) -> None:
+    done = run(folder, "batch", "counting.yaml", "*.mp4", "-o", "out", code=2)
+    assert outputs(folder) == ["a.sums.txt", "b.sums.txt"]
+    assert "2 files finished (0 of them before), 1 failed" in done.stdout
+    assert done.stderr == "error: bad.mp4: no such file\n"
+    assert summary(folder / "out")["state"] == "failed"
+    again = run(folder, "batch", "counting.yaml", "*.mp4", "-o", "out", code=2)
+    assert "2 finished before, 1 to do" in again.stdout
+
+
+def test_outputs_that_would_overwrite_each_other_are_refused(folder: Path) -> None:
+    one = ("--set", "stages.sums.options.path=all.txt")
+    done = run(folder, "batch", "counting.yaml", "in", "-o", "out", *one, code=2)
+    assert "it must contain {source}" in done.stderr
+
+
+def test_an_input_that_gives_nothing_is_refused(folder: Path) -> None:
+    (folder / "empty").mkdir()
+    for given in ("empty", "nothing*.mp4", "not_there.mp4"):
+        assert f"error: {given}: no such file, no folder with videos in it" in run(
+            folder, "batch", "counting.yaml", given, "-o", "out", code=2
+        ).stderr  # fmt: skip
+
+
+SLOW = ("--set", "stages.counter.options={frames: 100000, pause_seconds: 0.01}")
+
+
+def test_ctrl_c_drains_what_is_under_way_and_begins_nothing_more(folder: Path) -> None:
+    with running(folder, "batch", "counting.yaml", "in", "-o", "out", *SLOW) as process:
+        wait_until_begun(folder)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+    assert outputs(folder) == ["a.sums.txt"]
+    assert summary(folder / "out")["sources"]["a"]["state"] == "stopped"
+    wait_until_alone(folder)
+    assert "0 finished before, 2 to do" in run(folder, "batch", "counting.yaml", "in", "-o", "out").stdout
+
+
+def test_a_killed_batch_leaves_no_process(folder: Path) -> None:
+    with running(folder, "batch", "counting.yaml", "in", "-o", "out", *SLOW) as process:
+        wait_until_begun(folder)
+        process.kill()
+        process.wait()
+        wait_until_alone(folder)
+    assert outputs(folder) == []
