@@ -49,10 +49,8 @@ class VideoWriter(stage.Stage):
     Size: that of the first frame. An odd width or height grows by one repeated line, as 4:2:0 has none. Later frames of
     another size are scaled into it, black beside them, and counted as ``frames_scaled_to_first_size``.
 
-    Kill -9: packets are kept in a spool beside the output (`stages.media.mp4_spool`) until the mp4 is made of them
-    at the end. The snapshot says which bytes of it count. It is stored together with the acknowledgement, so those
-    bytes hold exactly the frames that were acknowledged; frames still in the encoder are `retained`, and come
-    again. Bytes written after the last snapshot belong to frames that come again too, and are never read.
+    Until the source ends, its packets lie in a spool beside the output, in files that end in ``.part``; then the
+    mp4 is made of them, which takes about the same space once more. A worker that is killed costs no frame.
     """
 
     class Options(stage.Options):
@@ -104,6 +102,9 @@ class VideoWriter(stage.Stage):
         ]
 
     def snapshot(self) -> Mapping[str, Any]:
+        # Which bytes of the spool count. They are committed together with the acknowledgement, so they hold exactly the
+        # frames that were acknowledged. Frames inside the encoder are retained and come again; so do those whose
+        # packets were written after the last commit, and these bytes are never read.
         segments = [(reader.id, reader.length) for reader in self._earlier]
         if self._writer is not None:
             segments.append((self._writer.id, self._writer.length))

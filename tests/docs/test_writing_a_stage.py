@@ -1,0 +1,92 @@
+"""What docs/writing_a_stage.md shows is run here, as it stands there."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.testing import run_stage
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs/writing_a_stage.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch) -> Path:
+    """A folder with the stage of the page in it, as its reader would save it."""
+    (tmp_path / "my_package").mkdir()
+    (tmp_path / "my_package/__init__.py").touch()
+    (tmp_path / "my_package/my_module.py").write_text(blocks("python")[0])
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("my_package", "my_package.my_module"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    importlib.invalidate_caches()
+    return tmp_path
+
+
+def test_the_stage_has_30_lines_of_code_at_most():
+    assert len([line for line in blocks("python")[0].splitlines() if line.strip()]) <= 30
+
+
+def test_the_test_of_the_page_passes(package):
+    names: dict = {}
+    exec(compile(blocks("python")[1], "docs/writing_a_stage.md", "exec"), names)
+    tests = [value for name, value in names.items() if name.startswith("test_")]
+    assert len(tests) == 1
+    tests[0]()
+
+
+def test_the_stage_runs_on_real_flow(package):
+    module = importlib.import_module("my_package.my_module")
+    from stages.flow import OpticalFlow
+    from tests.stages.test_flow import moving
+
+    flows = run_stage(OpticalFlow, [moving(i) for i in range(3)], {"estimator": "dis"})
+    popped = run_stage(module.ColourPop, flows)
+    assert [type(message).__name__ for message in popped] == ["Frame"] * 3
+
+
+def cli(package: Path, *arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "run_pipeline.py"), *arguments]
+    environment = {**os.environ, "COLUMNS": "200"}
+    return subprocess.run(command, cwd=package, env=environment, capture_output=True, text=True, timeout=100)
+
+
+def test_the_configuration_of_the_page_is_valid_with_the_module_beside_it(package):
+    (package / "walk.mp4").touch()
+    (package / "my.yaml").write_text(blocks("yaml")[0])
+    done = cli(package, "validate", "my.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_mistyped_option_of_the_stage_is_refused_with_the_nearest(package):
+    (package / "walk.mp4").touch()
+    (package / "my.yaml").write_text(blocks("yaml")[0].replace("min_speed_px_s:", "min_speed_pxs:"))
+    done = cli(package, "validate", "my.yaml")
+    assert done.returncode == 2 and "min_speed_px_s" in done.stderr
+
+
+def test_the_command_line_shows_the_stage_and_its_option(package):
+    done = cli(package, "stages", "my_package.my_module:ColourPop")
+    assert done.returncode == 0 and "min_speed_px_s" in done.stdout and "px/s" in done.stdout, done.stderr
+
+
+def test_the_entry_point_group_of_the_page_is_the_one_that_is_read():
+    from pipeline.registry import ENTRY_POINT_GROUP
+
+    assert f'[project.entry-points."{ENTRY_POINT_GROUP}"]' in blocks("toml")[0]
+
+
+def test_every_file_that_the_page_names_is_there():
+    for path in re.findall(r"`((?:stages|pipeline|docs)/[\w/]+\.\w+)`", PAGE):
+        assert (ROOT / path).exists(), path
