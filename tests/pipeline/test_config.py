@@ -133,3 +133,28 @@ def test_every_key_of_the_schema_is_described() -> None:
         f"{s['title']}.{k}" for s in sections for k, v in s.get("properties", {}).items() if not v.get("description")
     ]
     assert bare == []
+
+
+def test_every_key_of_the_schema_stands_in_the_manual_with_its_default() -> None:
+    manual = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text()
+    schema = Config.model_json_schema()
+    prefixes = {"Config": "", "RedisSection": "redis.", "Limits": "limits."}
+    prefixes |= {"SourceSection": "sources.NAME.", "StageSection": "stages.NAME."}
+    for section in (schema, *schema["$defs"].values()):
+        for key, node in section["properties"].items():
+            if key in ("redis", "limits", "sources", "stages"):
+                continue
+            default = node.get("default")
+            shown = f" `{default}` " if isinstance(default, (str, int)) else " "
+            assert f"| `{prefixes[section['title']]}{key}` |{shown}" in manual, key
+
+
+@pytest.mark.parametrize("file", sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml")), ids=str)
+def test_every_configuration_that_is_shipped_is_valid_and_says_its_units(file: Path) -> None:
+    made = make_plan(load_config(file))
+    assert made.name == file.stem
+    assert len(made.sources) == 1
+    for line in file.read_text().splitlines():
+        key, _, value = line.strip().partition(":")
+        if value.strip() and not key.startswith(("#", "use", "reads", '"', "path")):
+            assert "#" in line, f"{file.name}: {line.strip()}: say what it is, and its unit"
