@@ -112,7 +112,7 @@ class Camera:
 
     def ntp_ns(self, frame: av.VideoFrame) -> int | None:
         """The sender's wall clock at this frame, ns since 1970, where it tells (RTCP sender reports)."""
-        origin_us = self._container.start_time_realtime if self._container is not None else None
+        origin_us = getattr(self._container, "start_time_realtime", None)  # PyAV 18 and later
         if not origin_us or frame.pts is None or frame.time_base is None:
             return None
         return origin_us * 1000 + round(frame.pts * frame.time_base * 1_000_000_000)

@@ -14,18 +14,16 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import ColorRange as SwsRange
-from av.video.reformatter import Colorspace as SwsMatrix
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import VideoReformatter
 
-from pipeline.messages import ColorSpace, Frame, Header, PixelFormat
+from pipeline.messages import ColorRange, ColorSpace, Frame, Header, PixelFormat
 
-MATRICES: dict[ColorSpace, SwsMatrix] = {
-    "bt601": SwsMatrix.ITU601,
-    "bt709": SwsMatrix.ITU709,
-    "bt2020": SwsMatrix.BT2020,
-}
-RANGES = {"tv": SwsRange.MPEG, "pc": SwsRange.JPEG}
+MATRICES: dict[ColorSpace, int] = {"bt601": 6, "bt709": 1, "bt2020": 9, "rgb": 0}
+"""AVColorSpace: ITU-T H.273, table 4."""
+RANGES: dict[ColorRange, int] = {"tv": 1, "pc": 2}
+"""AVColorRange."""
+_AREA_ACCURATE = 0x20 | 0x40000
+"""SWS_AREA | SWS_ACCURATE_RND. Not every PyAV has a name for their sum."""
 
 _TV_TO_PC = np.clip(np.rint((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
 
@@ -46,13 +44,12 @@ def rgb(frame: Frame) -> np.ndarray:
     if frame.format == "gray8":
         return cv2.merge([gray(frame)] * 3)
     picture = _even_yuv420p(frame)
+    picture.colorspace = MATRICES[frame.color_space]
     converted = _reformatter("rgb").reformat(
         picture,
         format="rgb24",
-        src_colorspace=MATRICES[frame.color_space],
-        dst_colorspace=MATRICES[frame.color_space],
         src_color_range=RANGES[frame.color_range],
-        dst_color_range=SwsRange.JPEG,
+        dst_color_range=RANGES["pc"],
         threads=1,
     )
     pixels = plane_array(converted.planes[0]).reshape(picture.height, -1, 3)
@@ -88,15 +85,14 @@ def from_rgb(pixels: np.ndarray, header: Header, index: int, duration: int | Non
         raise ValueError(f"from_rgb: pixels are {pixels.dtype} {pixels.shape}; uint8 (H, W, 3) is needed, H and W >= 1")
     height, width = pixels.shape[:2]
     source = av.VideoFrame(width + width % 2, height + height % 2, "rgb24")
+    source.colorspace = MATRICES["bt709"]  # What the YUV made of it is to have.
     _fill(plane_array(source.planes[0]), pixels.reshape(height, width * 3), step=3)
     converted = _reformatter("yuv").reformat(
         source,
         format="yuv420p",
-        src_colorspace=SwsMatrix.ITU709,
-        dst_colorspace=SwsMatrix.ITU709,
-        src_color_range=SwsRange.JPEG,
-        dst_color_range=SwsRange.MPEG,
-        interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND,
+        src_color_range=RANGES["pc"],
+        dst_color_range=RANGES["tv"],
+        interpolation=_AREA_ACCURATE,
         threads=1,
     )
     planes = []
@@ -115,9 +111,8 @@ def video_frame(frame: Frame) -> av.VideoFrame:
     picture = av.VideoFrame(frame.width, frame.height, {"gray8": "gray"}.get(frame.format, frame.format))
     for plane, values in zip(picture.planes, frame.planes, strict=True):
         _fill(plane_array(plane), np.asarray(values).reshape(len(values), -1))
-    matrix = {"bt601": 6, "bt709": 1, "bt2020": 9, "rgb": 0}  # AVColorSpace: ITU-T H.273, table 4
-    picture.colorspace = matrix[frame.color_space]
-    picture.color_range = int(RANGES[frame.color_range])
+    picture.colorspace = MATRICES[frame.color_space]
+    picture.color_range = RANGES[frame.color_range]
     return picture
 
 

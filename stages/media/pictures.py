@@ -73,13 +73,11 @@ class PictureReader:
     def _convert(
         self, frame: av.VideoFrame, format: PixelFormat, space: ColorSpace, color_range: ColorRange
     ) -> av.VideoFrame:
-        matrix = MATRICES[space]
+        frame.colorspace = MATRICES[space]
         kept = RANGES[color_range]
         return self._reformatter.reformat(
             frame,
             format="gray" if format == "gray8" else format,
-            src_colorspace=matrix,
-            dst_colorspace=matrix,
             src_color_range=kept,
             dst_color_range=kept,
             threads=1,
