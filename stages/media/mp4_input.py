@@ -23,7 +23,7 @@ _OF_THE_CONTAINER = {"major_brand", "minor_version", "compatible_brands", "encod
 
 @dataclass(frozen=True)
 class InputFacts:
-    """Of the first video stream, and of the container."""
+    """Of the main video stream, and of the container."""
 
     width: int = 0
     """px, as coded, before any rotation"""
@@ -53,9 +53,10 @@ def read_facts(path: Path | None) -> InputFacts:
         return InputFacts()
     with container:
         metadata = {_spelling(key): value for key, value in container.metadata.items() if _is_content(key)}
-        if not container.streams.video:
+        stream = container.streams.best("video")
+        if not isinstance(stream, av.VideoStream):
             return InputFacts(metadata=metadata)
-        return _video_facts(container.streams.video[0], metadata)
+        return _video_facts(stream, metadata)
 
 
 def _is_content(key: str) -> bool:
