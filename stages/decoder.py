@@ -20,7 +20,7 @@ from stages.media.cameras import Camera, CameraSettings, Reconnected, webcam_opt
 from stages.media.containers import Limits, best_video_stream, open_file
 from stages.media.images import list_images, read_image
 from stages.media.packets import PacketReader
-from stages.media.pictures import PictureReader
+from stages.media.pictures import Picture, PictureReader
 from stages.media.presentation_times import PresentationTimes
 
 _LOST_SECONDS = 1
@@ -210,9 +210,19 @@ class Decoder(Source):
             if before not in (None, size):
                 detail = f"{before[0]}x{before[1]} became {size[0]}x{size[1]}"
                 yield Gap(self.context.header(None, times.time_base), "size_change", detail)
-            picture = self._pictures.read(frame)
+            picture = self._picture(frame)
             yield Frame(header, self._index, *picture, duration=frame.duration or None)
         self._index += 1
+
+    def _picture(self, frame: av.VideoFrame) -> Picture:
+        known = self._pictures.unknown_matrix is None
+        picture = self._pictures.read(frame)
+        matrix = self._pictures.unknown_matrix
+        if known and matrix is not None:
+            told = f"matrix {matrix} of ITU-T H.273 is not known; shown as {picture.color_space}"
+            self.context.log.warning("%s: %s", self._display, told)
+            self.context.status(colours=told)
+        return picture
 
     def _camera_settings(self) -> CameraSettings:
         options = self.options

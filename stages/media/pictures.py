@@ -27,6 +27,8 @@ _UNTOUCHED: dict[str, PixelFormat] = {
 }
 _SPACES: dict[int, ColorSpace] = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "bt709", 9: "bt2020", 10: "bt2020"}
 """AVColorSpace (ITU-T H.273, table 4). 4, FCC, and 7, SMPTE 240M, are told as the matrix next to them."""
+_UNTOLD = frozenset({0, 2, 3})
+"""RGB, unspecified, reserved."""
 _JPEG_RANGE = 2
 _QUARTERS = (None, (True, False, True), (False, True, True), (True, True, False))
 """What `_orientation` says of turns by 0, 90, 180 and 270 degrees counter-clockwise."""
@@ -48,6 +50,8 @@ class PictureReader:
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
+        self.unknown_matrix: int | None = None
+        """AVColorSpace of a frame that had to be taken for another one's; None if none had."""
 
     def read(self, frame: av.VideoFrame) -> Picture:
         """The picture, upright, planes read-only and owned by the decoder's buffer as long as they live.
@@ -57,6 +61,8 @@ class PictureReader:
         """
         color_range = _color_range(frame)
         color_space = _color_space(frame)
+        if frame.colorspace not in _SPACES and frame.colorspace not in _UNTOLD and not frame.format.is_rgb:
+            self.unknown_matrix = frame.colorspace
         format = _target_format(frame.format)
         if frame.format.name not in _UNTOUCHED:
             frame = self._convert(frame, format, color_space, color_range)

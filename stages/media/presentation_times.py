@@ -38,7 +38,7 @@ class PresentationTimes:
             pts: what the container says, in `time_base` (default: the same).
         """
         pts = self._units(pts, time_base)
-        if self._distance is not None and self.last is not None:
+        if self.last is not None and self._distance is not None:
             placed = self.last + self._distance
             if pts is not None:
                 self._offset = placed - pts
@@ -61,7 +61,8 @@ class PresentationTimes:
 
     def resume(self, gap_seconds: float) -> None:
         """Another container follows (a reconnect): its first frame is to come `gap_seconds` after the last one."""
-        self._distance = max(self.step, round(gap_seconds / self.time_base))
+        if self.last is not None:
+            self._distance = max(self.step, round(gap_seconds / self.time_base))
 
     def _units(self, pts: int | None, time_base: Fraction | None) -> int | None:
         if pts is None or time_base is None or time_base == self.time_base:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice, pairwise
 
-import av
 import av.error
 import pytest
+from av.container import InputContainer
 
 from pipeline.errors import InputError
 from pipeline.messages import Frame, Gap
@@ -65,9 +65,7 @@ def test_a_camera_gives_frames_with_the_times_of_its_stream(clip):
     assert sum(steps) / len(steps) == pytest.approx(1 / 25, rel=0.05)
 
 
-@pytest.mark.skipif(
-    not hasattr(av.container.InputContainer, "start_time_realtime"), reason="PyAV before 18 does not tell it"
-)
+@pytest.mark.skipif(not hasattr(InputContainer, "start_time_realtime"), reason="PyAV before 18 does not tell it")
 def test_the_senders_clock_comes_along_where_it_is_told(clip):
     with rtsp_server(clip) as server, decoder(server.url) as (source, _):
         told = (frame.header.ntp_ns for frame in islice(source.read(0), 500))

@@ -30,6 +30,7 @@ def write_clip(
     container_options: dict[str, str] | None = None,
     first: int = 0,
     rotation: int | None = None,
+    mirrored: tuple[bool, bool] = (False, False),
     tags: tuple[int, int] | None = None,
     format: str | None = None,
 ) -> Path:
@@ -39,6 +40,7 @@ def write_clip(
         pts: of the frames, in `time_base`; by default 0, 1, 2, ...
         first: index of the first frame, for the brightness.
         rotation: degrees counter-clockwise, to be written as display matrix.
+        mirrored: left-right and top-bottom, after the rotation.
         tags: AVColorSpace and AVColorRange.
     """
     with av.open(str(path), "w", format=format, container_options=container_options) as container:
@@ -49,7 +51,7 @@ def write_clip(
         if tags is not None:
             stream.codec_context.colorspace, stream.codec_context.color_range = tags
         if rotation is not None:
-            stream.set_display_rotation(rotation)
+            stream.set_display_rotation(rotation, *mirrored)
         for index in range(frames):
             frame = plain_frame(size, shade(first + index), pix_fmt)
             frame.pts = index if pts is None else pts[index]

@@ -63,6 +63,12 @@ def test_after_a_reconnect_the_first_time_may_be_missing_and_the_units_others():
     assert [clock.place(pts, units) for pts in (None, 180_000, 183_600)] == [11_000, 11_040, 11_080]
 
 
+def test_a_connection_that_is_the_first_keeps_its_times():
+    clock = PresentationTimes(MILLI, Fraction(25))
+    clock.resume(0.0)
+    assert [clock.place(pts) for pts in (7, 40, 90)] == [7, 40, 90]
+
+
 def test_a_leap_is_told_before_it_is_taken():
     clock = PresentationTimes(MILLI, Fraction(25))
     assert clock.leap(5000) == 0
