@@ -46,7 +46,7 @@ class VideoMoments:
         """The picture that is shown at a presentation time, or the nearest."""
         found = None
         for moment in self._from(seconds):
-            if found is not None and moment.seconds > seconds:
+            if found is not None and moment.seconds > seconds + 0.5 * self._unit:
                 break
             found = moment
         if found is None:

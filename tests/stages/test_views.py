@@ -10,6 +10,7 @@ from pipeline.messages import Flow, FlowStart, Frame, Mask, MotionEvent, MotionO
 from pipeline.testing import run_stage
 from stages.flow_view import FlowView
 from stages.media.colour import from_rgb, rgb
+from stages.motion.flow_colour import flow_colour
 from stages.overlay import Overlay
 from stages.side_by_side import SideBySide
 from tests.stages.pictures import end, header
@@ -152,3 +153,17 @@ def test_without_the_original_the_fault_is_named(tmp_path):
     machine = Machine(SideBySide, bench_context(tmp_path))
     with pytest.raises(PluginError, match="came without its original"):
         machine.deliver(Stabilized(frame.header, frame, (1.0,) * 9), end(1))
+
+
+def test_colours_are_those_of_the_wheel():
+    u, v = np.meshgrid(np.linspace(-12, 12, 160), np.linspace(-12, 12, 120))
+    full = np.stack([u, v], axis=2).astype(np.float16)
+    frame = plain(0)
+    (view,) = pictures(
+        run_stage(FlowView, [Flow(frame.header, frame, "cold", None, full)], {"max_px": 6, "legend": False})
+    )
+    exact = rgb(from_rgb(flow_colour(full.astype(np.float32), 6), frame.header, 0))
+    speed = np.hypot(u, v)
+    # Where saturation ends, colours jump; interpolation rounds that edge off.
+    smooth = np.abs(speed - 6) > 0.5
+    assert np.abs(view.astype(int) - exact)[smooth].mean() < 2
