@@ -72,8 +72,8 @@ class FlowView(stage.Stage):
         """`flow_colour` by looking it up: a tenth of the time, and the same to the eye."""
         centre = (_TABLE_SIZE - 1) / 2
         place = flow_px * np.float32(centre / _TABLE_REACH / full_px) + np.float32(centre)
-        both_in_one = np.empty(0, np.float32)
-        return np.asarray(cv2.remap(self._table, place, both_in_one, cv2.INTER_LINEAR, borderMode=_BEYOND), np.uint8)
+        columns, rows = cv2.split(place)
+        return np.asarray(cv2.remap(self._table, columns, rows, cv2.INTER_LINEAR, borderMode=_BEYOND), np.uint8)
 
     def _follow(self, flow_px: np.ndarray, step_seconds: float | None) -> None:
         """Up at once, down slowly: colours are comparable from frame to frame, and nothing saturates for long."""
