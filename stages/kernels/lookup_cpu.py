@@ -3,12 +3,13 @@
 import functools
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from stages.kernels.cpu_threads import in_threads
 
 
 def lookup_cpu(levels: list[Tensor], coords: Tensor, radius: int) -> Tensor:
@@ -21,7 +22,7 @@ def lookup_cpu(levels: list[Tensor], coords: Tensor, radius: int) -> Tensor:
     pixels = batch * height * width
     per_level = (2 * radius + 1) ** 2
     out = torch.empty(batch, height, width, len(levels) * per_level)
-    xy = coords.permute(0, 2, 3, 1).reshape(pixels, 2).numpy()
+    xy = coords.permute(0, 2, 3, 1).contiguous().view(pixels, 2).numpy()
     channels = out.view(pixels, -1).numpy()
     planes = [level.view(pixels, *level.shape[3:]).numpy() for level in levels]
     kernel = _kernel()
@@ -30,27 +31,8 @@ def lookup_cpu(levels: list[Tensor], coords: Tensor, radius: int) -> Tensor:
         for number, plane in enumerate(planes):
             kernel(plane, xy, np.float32(0.5**number), radius, channels, number * per_level, begin, end)
 
-    _in_threads(run, pixels)
+    in_threads(run, pixels)
     return out.permute(0, 3, 1, 2)
-
-
-def _in_threads(run: Callable[[int, int], None], count: int) -> None:
-    """Share the range out over as many threads as torch uses. (numba's own pool must not be entered from two
-    threads at once, which sessions of several sources may do.)"""
-    threads = max(1, min(torch.get_num_threads(), count // 256))
-    if threads == 1:
-        run(0, count)
-        return
-    edges = [count * number // threads for number in range(threads + 1)]
-    pending = [_pool(threads - 1).submit(run, edges[n], edges[n + 1]) for n in range(1, threads)]
-    run(0, edges[1])
-    for future in pending:
-        future.result()
-
-
-@functools.lru_cache(maxsize=4)
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="lookup")
 
 
 @functools.lru_cache(maxsize=1)

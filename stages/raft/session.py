@@ -10,6 +10,7 @@ from torch import Tensor
 from stages.kernels.forward_splat import forward_splat
 from stages.kernels.lookup import lookup_choice
 from stages.raft.change import ChangeDetector
+from stages.raft.correlation import correlation_mode
 from stages.raft.model import EncodedFrame, Raft, RefinedFlow
 from stages.raft.padding import Padding
 from stages.raft.preprocess import check_rgb, to_network_input
@@ -120,7 +121,7 @@ class FlowSession:
             device=_device_name(self._device),
             precision="float32",
             lookup=choice.name,
-            correlation="all-pairs",
+            correlation=correlation_mode(self._device),
             cpu_threads=torch.get_num_threads(),
             fallbacks=() if choice.fallback is None else (choice.fallback,),
         )

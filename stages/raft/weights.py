@@ -62,7 +62,7 @@ def load_raft(weights: str | Path = "default", device: str | torch.device = "cpu
     model = Raft(detect_architecture(tensors, path))
     _check_fit(tensors, model, path)
     model.load_state_dict(tensors)
-    return model.eval().requires_grad_(False).to(device)
+    return model.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def resolve_weights(weights: str | Path) -> Path:

@@ -170,7 +170,7 @@ def test_an_early_stop_ends_the_iterations(model: Raft) -> None:
 def test_the_status_says_what_it_runs_on(model: Raft) -> None:
     status = FlowSession(model).status
     assert (status.estimator, status.device, status.precision) == ("raft-small", "cpu", "float32")
-    assert (status.lookup, status.correlation, status.fallbacks) == ("numba", "all-pairs", ())
+    assert (status.lookup, status.correlation, status.fallbacks) == ("numba", "on-demand", ())
     assert status.cpu_threads == torch.get_num_threads()
 
 

@@ -1,0 +1,30 @@
+"""One loop over pixels, shared out over as many threads as torch uses."""
+
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+
+_LEAST_SHARE = 256
+
+
+def in_threads(run: Callable[[int, int], None], count: int) -> None:
+    """Call run(begin, end) over parts of range(count), at once, and wait for all. `run` releases the GIL.
+
+    Not numba's own pool: that must not be entered from two threads at once, as the sessions of two sources may do.
+    """
+    threads = max(1, min(torch.get_num_threads(), count // _LEAST_SHARE))
+    if threads == 1:
+        run(0, count)
+        return
+    edges = [count * number // threads for number in range(threads + 1)]
+    pending = [_pool(threads - 1).submit(run, edges[n], edges[n + 1]) for n in range(1, threads)]
+    run(0, edges[1])
+    for future in pending:
+        future.result()
+
+
+@functools.lru_cache(maxsize=4)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="kernels")
