@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.messages import EndOfStream, Frame, Gap, Message
+from pipeline.messages import EndOfStream, Flow, Frame, Gap, Message
 from pipeline.stage import Context, Options, Source, Stage
 from pipeline.testing import make_frame
 
@@ -138,3 +138,13 @@ class Holder(Stage):
 
     def retained(self) -> int:
         return len(self._held)
+
+
+class Shifter(Stage):
+    """Flow that is the same everywhere."""
+
+    reads = (Frame,)
+    writes = Flow
+
+    def process(self, message: Frame) -> Iterable[Message]:
+        yield Flow(message.header, message, "cold", np.full((4, 4, 2), (1.5, -0.25), np.float32))
