@@ -8,11 +8,8 @@ from fractions import Fraction
 import av
 from av.codec.context import Flags
 
+from stages.media.colour import MATRICES, RANGES
 from stages.media.mp4_spool import Packet, VideoTrack
-
-# ISO/IEC 23091-2, "MatrixCoefficients".
-_MATRIX_CODE = {"bt601": 6, "bt709": 1, "bt2020": 9}
-_RANGE_CODE = {"tv": 1, "pc": 2}
 
 LOOKAHEAD = 8
 """Frames that x264 looks ahead. Few, as each is a frame that its sender has to keep; enough for its rate control by
@@ -32,7 +29,7 @@ class H264Encoder:
         context.width, context.height, context.pix_fmt = track.width, track.height, "yuv420p"
         context.time_base, context.framerate = track.time_base, track.rate
         context.sample_aspect_ratio = track.pixel_aspect
-        context.colorspace, context.color_range = _MATRIX_CODE[track.color_space], _RANGE_CODE[track.color_range]
+        context.colorspace, context.color_range = MATRICES[track.color_space], RANGES[track.color_range]
         context.color_primaries, context.color_trc = track.primaries, track.transfer
         context.options = {
             "preset": preset,

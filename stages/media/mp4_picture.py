@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from pipeline.messages import Frame
+from stages.media.colour import MATRICES, RANGES, rgb
 from stages.media.mp4_spool import VideoTrack
 
-_MATRIX = {"bt601": Colorspace.ITU601, "bt709": Colorspace.ITU709, "bt2020": Colorspace.BT2020}
-_RANGE = {"tv": ColorRange.MPEG, "pc": ColorRange.JPEG}
-_SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND
+_BICUBIC_ACCURATE = 0x4 | 0x40000
+"""SWS_BICUBIC | SWS_ACCURATE_RND. Not every PyAV has a name for their sum."""
 
 
 def even(size_px: int) -> int:
@@ -45,22 +44,23 @@ def picture(frame: Frame, track: VideoTrack) -> av.VideoFrame:
 
 
 def _converted(frame: Frame, width: int, height: int, track: VideoTrack) -> av.VideoFrame:
-    source = _as_decoded(frame)
+    matrix = MATRICES[track.color_space]
+    if frame.format == "rgb24" or (frame.format == "yuv420p" and frame.color_space != track.color_space):
+        source, source_range = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb(frame)), format="rgb24"), "pc"
+    else:
+        source, source_range = _as_decoded(frame), frame.color_range
+    source.colorspace = matrix  # of what comes out, where RGB goes in
     return source.reformat(
         width=width,
         height=height,
         format="yuv420p",
-        src_colorspace=_MATRIX.get(frame.color_space),
-        dst_colorspace=_MATRIX[track.color_space],
-        src_color_range=_RANGE["pc" if frame.format == "rgb24" else frame.color_range],
-        dst_color_range=_RANGE[track.color_range],
-        interpolation=_SCALING,
+        src_color_range=RANGES[source_range],
+        dst_color_range=RANGES[track.color_range],
+        interpolation=_BICUBIC_ACCURATE,
     )
 
 
 def _as_decoded(frame: Frame) -> av.VideoFrame:
-    if frame.format == "rgb24":
-        return av.VideoFrame.from_ndarray(np.ascontiguousarray(frame.planes[0]), format="rgb24")
     picture = av.VideoFrame(frame.width, frame.height, "yuv420p")
     _fill(picture, 0, np.asarray(frame.planes[0]))
     for plane in (1, 2):

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import OutputError
+from pipeline.messages import ColorRange, ColorSpace
 from stages.media.output_errors import writing
 
 MAGIC = b"RLSPOOL1"
@@ -46,9 +47,9 @@ class VideoTrack:
     """Seconds per unit of pts and duration."""
     rate: Fraction
     """Frames per second, a hint only; time stamps say the truth."""
-    color_space: str
+    color_space: ColorSpace
     """``bt601``, ``bt709`` or ``bt2020``"""
-    color_range: str
+    color_range: ColorRange
     """``tv`` or ``pc``"""
     primaries: int
     """ISO/IEC 23091-2"""

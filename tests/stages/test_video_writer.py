@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.messages import EndReason, Frame
+from pipeline.messages import ColorRange, ColorSpace, EndReason, Frame
 from pipeline.testing import TestContext
 from stages.video_writer import VideoWriter
 from tests.stages.pictures import end, gap, header, read_number, yuv_frame
@@ -144,6 +144,27 @@ def test_rgb_and_grey_frames_are_taken(tmp_path):
     # BT.709 limited range (ITU-R BT.709-6, 8 bit): red is Y 63, Cb 102, Cr 240; one level for rounding, two for coding.
     assert abs(int(red[24, 32]) - 63) <= 3 and abs(int(red[52, 10]) - 102) <= 3 and abs(int(red[66, 10]) - 240) <= 3
     assert abs(int(white[24, 32]) - 235) <= 3 and abs(int(white[52, 10]) - 128) <= 3
+
+
+def test_a_later_frame_of_another_matrix_or_range_is_converted_to_the_first_ones(tmp_path):
+    def red(index: int, space: ColorSpace, range_: ColorRange, values: tuple[int, int, int]) -> Frame:
+        planes = [
+            np.full(size, value, np.uint8) for size, value in zip([(48, 64), (24, 32), (24, 32)], values, strict=True)
+        ]
+        return Frame(header(index, 40 * index), index, 64, 48, "yuv420p", tuple(planes), space, range_)
+
+    # Red by ITU-R BT.709, BT.601 and BT.2020, 8 bit.
+    frames = [
+        red(0, "bt709", "tv", (63, 102, 240)),
+        red(1, "bt601", "tv", (81, 90, 240)),
+        red(2, "bt2020", "tv", (74, 97, 240)),
+    ]
+    write(tmp_path, [*frames, red(3, "bt709", "pc", (54, 99, 255))])
+    with av.open(str(the_file(tmp_path))) as container:
+        for frame in container.decode(video=0):
+            y, u, v = (int(np.frombuffer(memoryview(plane), np.uint8)[5]) for plane in frame.planes)
+            # Three levels for the way through RGB at 8 bits, two for coding.
+            assert abs(y - 63) <= 5 and abs(u - 102) <= 5 and abs(v - 240) <= 5
 
 
 def test_no_frames_give_no_file_and_a_note(tmp_path, caplog):
