@@ -2,8 +2,8 @@
 
     python -m benchmarks.bench_pipeline [--repeats 5] [--json FILE]
 
-Both sides run in turn, in one call, on the same clips, which are rendered first. The pipeline's frames per second are those
-between the first and the last message of its sink, so that start-up, which is paid once, is told apart (``startup_s``).
+Both sides run in turn, in one call, on the same clips, which are rendered first. The pipeline's frames per second are
+those between the first and the last message of its sink, so that start-up, paid once, is told apart (``startup_s``).
 """
 
 from __future__ import annotations
