@@ -2,8 +2,8 @@
 
     python -m benchmarks.soak [--frames 20000] [--config configs/demo.yaml] [--json FILE]
 
-Prints the private memory of each process early and late in the run, and what Redis uses. Shared pages are left out: they
-are the rings of pixels, as large as they were made.
+Prints the private memory of each process early and late in the run, and what Redis uses. Shared pages are left
+out: they are the rings of pixels, as large as they were made.
 """
 
 from __future__ import annotations
