@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from stages.kernels import reference
-from stages.kernels.lookup_cuda import ELEMENT, SOURCE
+from stages.kernels.lookup_cuda import ELEMENT, SOURCE, _kernel, lookup_cuda
 from tests.kernels.cuda_on_cpu import compile_on_cpu
 from tests.kernels.nvrtc import CompilationFailed, compile_cubin
 from tests.kernels.pyramids import coordinates, pyramid
@@ -20,6 +25,13 @@ extern "C" void run(const element* const* levels, const float* coords, element* 
                     const int* widths, long long pixels, long long plane, int count, int radius, unsigned int grid) {
     launch(grid, 64, lookup, levels[0], levels[1], levels[2], levels[3], coords, out, heights[0], heights[1],
            heights[2], heights[3], widths[0], widths[1], widths[2], widths[3], pixels, plane, count, radius);
+}
+extern "C" void run_flat(unsigned int grid, unsigned int block, const element* l0, const element* l1,
+                         const element* l2, const element* l3, const float* coords, element* out, int h0, int h1,
+                         int h2, int h3, int w0, int w1, int w2, int w3, long long pixels, long long plane, int count,
+                         int radius) {
+    launch(grid, block, lookup, l0, l1, l2, l3, coords, out, h0, h1, h2, h3, w0, w1, w2, w3, pixels, plane, count,
+           radius);
 }
 """
 
@@ -100,6 +112,45 @@ def test_a_window_at_an_undefined_coordinate_is_zero(
     assert (found[0, :, 2, 3] == 0).all()
     assert (found[0, :, 5, 6] == 0).all()
     assert torch.isfinite(found.float()).all()
+
+
+class CupyOnCpu:
+    """The part of CuPy that the wrapper uses, with the kernel compiled by g++ behind it."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self.library = library
+        self.cuda = self
+        self.ExternalStream = lambda pointer, device: nullcontext()
+        self.Device = lambda index: nullcontext()
+
+    def RawModule(self, code: str, options: tuple[str, ...]) -> CupyOnCpu:
+        assert code == SOURCE.read_text() and len(options) == 2
+        return self
+
+    def get_function(self, name: str) -> Callable[..., None]:
+        assert name == "lookup"
+        as_c = {np.uint64: ctypes.c_void_p, np.int64: ctypes.c_longlong, np.int32: ctypes.c_int}
+
+        def run(grid: tuple[int], block: tuple[int], arguments: tuple[np.generic, ...]) -> None:
+            self.library.run_flat(*grid, *block, *(as_c[type(argument)](argument.item()) for argument in arguments))
+
+        return run
+
+
+@pytest.mark.parametrize("levels", [1, 4])
+def test_the_wrapper_gives_the_kernel_what_it_expects(
+    compiled: tuple[torch.dtype, ctypes.CDLL], levels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dtype, library = compiled
+    monkeypatch.setitem(sys.modules, "cupy", CupyOnCpu(library))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: SimpleNamespace(cuda_stream=0))
+    pyramid_part = [level.to(dtype) for level in pyramid(2, 9, 13)[:levels]]
+    coords = coordinates(2, 9, 13).contiguous(memory_format=torch.channels_last)
+    _kernel.cache_clear()
+    found = lookup_cuda(pyramid_part, coords, 3)
+    _kernel.cache_clear()
+    expected = reference.lookup([level.float() for level in pyramid_part], coords, 3)
+    torch.testing.assert_close(found.float(), expected, atol=TOLERANCE[dtype], rtol=0)
 
 
 @pytest.mark.parametrize("element", list(ELEMENT.values()))
