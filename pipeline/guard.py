@@ -158,8 +158,14 @@ def _place(needed_bytes: int) -> Path:
     chosen = (roomy or places)[0]
     if chosen != places[0]:
         free_mb = shutil.disk_usage(places[0]).free >> 20
-        log.warning("%s has %d MB free, %d MB are needed: frames lie in %s, which may be slower (in a container, give it "
-                    "more with --shm-size)", places[0], free_mb, needed_bytes >> 20, chosen)  # fmt: skip
+        log.warning(
+            "%s has %d MB free, %d MB are needed: frames lie in %s, which may be slower "
+            "(in a container, give it more with --shm-size)",
+            places[0],
+            free_mb,
+            needed_bytes >> 20,
+            chosen,
+        )
     return chosen
 
 
@@ -200,7 +206,7 @@ def _server_pids(directory: Path) -> list[int]:
 
 
 def _started(pid: int) -> str:
-    """When the living process `pid` was started, to tell it from a later one of the same number; empty if it is dead."""
+    """When the living process `pid` was started, to tell it from a later one of that number; empty if it is dead."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return "" if fields[0] in "ZX" else fields[19]

@@ -28,7 +28,7 @@ SECRET_WORDS = (
     "signature",
     "session",
 )
-"""A query parameter or option named by one of these words, alone or joined to others by ``_``, ``-`` or ``.``, is hidden."""
+"""A query parameter or option named by one of these, alone or joined to others by ``_``, ``-`` or ``.``, is hidden."""
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<rest>[^\s<>\"'`]+)")
 _PORT_THEN_PATH = re.compile(r"\d{1,5}(?:[/?#]|$)")

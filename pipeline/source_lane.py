@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from pipeline.config.plan import Plan
 from pipeline.context import WorkerContext
@@ -39,13 +40,14 @@ class SourceLane:
         transport.declare(source, stage, plan.stages[stage].readers)
         progress = transport.progress(source, stage)
         self.ended = progress.ended
-        self._index = json.loads(progress.snapshot)["index"] if progress.snapshot else 0
+        self._snapshot: dict[str, Any] = json.loads(progress.snapshot) if progress.snapshot else {"index": 0}
         self._position = progress.published if progress.published.epoch else Position(int(time.time()), 0)
         self._time_base = Fraction(1)
         self._last_step = 0
         self._stopping = threading.Event()
         self.publisher = Publisher(plan, transport, source, stage, token, ring_directory)
         self._source: Source = self._plan.cls(self._plan.options, self._context)  # type: ignore[assignment]
+        self._source.delivered = self._delivered()
         self._thread = threading.Thread(target=self._run, name=f"source {source}", daemon=True)
 
     def start(self) -> None:
@@ -85,7 +87,7 @@ class SourceLane:
 
     def _read(self) -> tuple[EndReason, str | None]:
         try:
-            for count, item in enumerate(self._source.read(self._index)):
+            for count, item in enumerate(self._source.read(self._snapshot["index"])):
                 self._publish(item)
                 if count == 0:
                     self._expect(self._source.frame_count())
@@ -102,11 +104,22 @@ class SourceLane:
         counts = self._context.take_counts()
         if isinstance(item, Frame):
             now = time.monotonic_ns()
-            self._index = item.index + 1
+            self._snapshot = {
+                "index": item.index + 1,
+                "pts": header.pts,
+                "time_base": str(header.time_base),
+                "arrival_ns": header.arrival_ns,
+            }
             counts |= {FRAMES: 1, ELAPSED_US: (now - (self._last_step or now)) // 1000}
             self._last_step = now
-        step = Acknowledgement(processed=self._position, counts=counts, snapshot=json.dumps({"index": self._index}))
+        step = Acknowledgement(processed=self._position, counts=counts, snapshot=json.dumps(self._snapshot))
         self.publisher.publish(replace(item, header=header), step)
+
+    def _delivered(self) -> Header | None:
+        last = self._snapshot
+        if "pts" not in last:
+            return None
+        return Header(self.source, last["pts"], Fraction(last["time_base"]), last["arrival_ns"])
 
     def _end(self, reason: EndReason, error: str | None) -> None:
         header = self._stamp(Header(self.source, None, self._time_base, time.time_ns()))

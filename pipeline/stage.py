@@ -105,6 +105,9 @@ class Source(ABC):
     class Options(Options):
         pass
 
+    delivered: Header | None = None
+    """Header of the last frame delivered before a restart, set before `read`; a live source's times go on from it."""
+
     def __init__(self, options: Any, context: Context) -> None:
         self.options = options
         self.context = context

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
@@ -161,8 +162,10 @@ class Decoder(Source):
         camera = Camera(self._camera_settings(), self._stopped, self.context.log, self._count, self.context.status)
         self._container = camera
         self._index = self._start_index
-        gap = Reconnected(0.0, "") if self._start_index else None
         times: PresentationTimes | None = None
+        gap: Reconnected | None = None
+        if self._start_index:
+            times, gap = self._times_before_restart()
         for frame in camera.frames():
             if isinstance(frame, Reconnected):
                 gap = frame
@@ -176,6 +179,14 @@ class Decoder(Source):
                 gap = self._size = None
             yield from self._lost_frames(frame, times)
             yield from self._frames(frame, times, camera.ntp_ns(frame))
+
+    def _times_before_restart(self) -> tuple[PresentationTimes | None, Reconnected]:
+        last = self.delivered
+        if last is None or last.pts is None:
+            return None, Reconnected(0.0, "")
+        times = PresentationTimes(last.time_base, None)
+        times.last = last.pts
+        return times, Reconnected(max(0.0, (time.time_ns() - last.arrival_ns) / 1e9), "")
 
     def _camera_gap(self, gap: Reconnected, time_base: Fraction) -> Gap:
         header = self.context.header(None, time_base)
