@@ -38,9 +38,13 @@ class OpticalFlow(stage.Stage):
             "default", description="of raft: default, a name such as torchvision/raft_large, or a file"
         )
         iterations: int = Field(12, ge=1, le=100, description="updates of raft per frame, at most")
-        warm_start: bool = Field(True, description="raft begins with the last flow carried forward, not with zero")
+        warm_start: bool = Field(
+            False,
+            description="raft begins with the last flow carried forward, not with zero; the default weights were not "
+            "trained for that, and their flow of a still camera drifts",
+        )
         early_stop_px: float | None = Field(
-            None, ge=0, description="raft stops when the mean update is shorter, px of 1/8 size; null: never"
+            None, ge=0, description="raft stops when the mean update is shorter, px; null: never"
         )
         dis_preset: Literal["ultrafast", "fast", "medium"] = Field(
             "medium", description="of dis: speed against quality"

@@ -82,10 +82,10 @@ def test_without_time_stamps_the_step_is_unknown():
     assert run(frames, DIS)[1].step_seconds is None
 
 
-def test_raft_goes_on_from_the_last_flow_unless_told_not_to():
+def test_raft_goes_on_from_the_last_flow_where_told_to():
     frames = [moving(i) for i in range(3)]
-    assert [flow.start for flow in run(frames, RAFT)] == ["first", "cold", "warm"]
-    assert [flow.start for flow in run(frames, {**RAFT, "warm_start": False})] == ["first", "cold", "cold"]
+    assert [flow.start for flow in run(frames, {**RAFT, "warm_start": True})] == ["first", "cold", "warm"]
+    assert [flow.start for flow in run(frames, RAFT)] == ["first", "cold", "cold"]
     assert [flow.iterations for flow in run(frames, RAFT)] == [0, 6, 6]
 
 
