@@ -83,7 +83,7 @@ def test_a_worker_thought_dead_that_goes_on_writing_does_no_harm(tmp_path):
     sent = messages()
     machine.deliver(*sent[:20])
     undead = machine.stage
-    machine.kill()
+    machine.kill(thought_dead=True)
     for message in sent[20:30]:
         undead.process(message)
         machine.deliver(message)
