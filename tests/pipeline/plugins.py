@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -148,3 +149,33 @@ class Shifter(Stage):
 
     def process(self, message: Frame) -> Iterable[Message]:
         yield Flow(message.header, message, "cold", np.full((4, 4, 2), (1.5, -0.25), np.float32))
+
+
+class Diary(Stage):
+    """One JSON line for every message of a flow stream."""
+
+    class Options(Options):
+        path: str = "{source}.diary.jsonl"
+
+    reads = (Flow,)
+
+    def open(self) -> None:
+        self._lines: list[str] = []
+
+    def process(self, message: Flow) -> Iterable[Message]:
+        self._note(kind="Flow", start=message.start, pts_seconds=message.header.pts_seconds)
+        return ()
+
+    def gap(self, gap: Gap) -> Iterable[Message]:
+        self._note(kind=gap.reason)
+        return ()
+
+    def flush(self, end: EndOfStream) -> Iterable[Message]:
+        self._note(kind=end.reason)
+        output = self.context.output(self.options.path)
+        output.part.write_text("\n".join(self._lines))
+        output.finish()
+        return ()
+
+    def _note(self, **values: Any) -> None:
+        self._lines.append(json.dumps(values))
