@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from typing import Annotated, Any
 
 import typer
 
@@ -21,6 +22,10 @@ def run(
     output: Output = None,
     overrides: Overrides = None,
     redis: Redis = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, metavar="PORT", help="Serve metrics for Prometheus on 127.0.0.1:PORT."),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Run a pipeline until its files end or you stop it; results and summary.json go to the output directory.
@@ -37,8 +42,18 @@ def run(
 
     plan = make_plan(read_config(config, inputs, output, overrides, redis))
     make_output_directory(plan)
-    with progress_of(plan) as progress:
-        summary = Supervisor(plan, on_status=progress.update).run()
+    with progress_of(plan) as progress, contextlib.ExitStack() as serving:
+        if metrics_port is not None:
+            from pipeline.prometheus import serve_metrics
+
+            collector = serving.enter_context(serve_metrics(metrics_port))
+
+        def on_status(status: dict[str, Any]) -> None:
+            progress.update(status)
+            if metrics_port is not None:
+                collector.status = status
+
+        summary = Supervisor(plan, on_status=on_status).run()
     show_results(summary, plan.output)
     code = outcome(summary, plan)
     if code:
