@@ -75,7 +75,9 @@ class TestContext(Context):
         return iter(self.frames)
 
     def shared(self, key: str, make: Callable[[], T]) -> T:
-        return self._shared.setdefault(key, make())
+        if key not in self._shared:
+            self._shared[key] = make()
+        return self._shared[key]
 
     def count(self, name: str, by: int = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + by
