@@ -114,7 +114,7 @@ def _samples(
     x, y = np.meshgrid(x[picked[1]], y[picked[0]])
     flow = np.asarray(flow_px[picked], np.float64).reshape(-1, 2)
     trust = np.ones(len(flow)) if weights is None else np.asarray(weights[picked], np.float64).ravel()
-    finite = np.isfinite(flow).all(axis=1)
+    finite = np.isfinite(flow[:, 0]) & np.isfinite(flow[:, 1])
     flow = np.where(finite[:, None], flow, 0.0)
     to_x, to_y = x.ravel() + flow[:, 0], y.ravel() + flow[:, 1]
     stays = (to_x >= 0) & (to_x <= width - 1) & (to_y >= 0) & (to_y <= height - 1)

@@ -55,6 +55,10 @@ def context_of(flows: Sequence[Message], directory: Path, **more) -> TestContext
     return TestContext(directory=directory, frames=again, **more)
 
 
+def stage_of(options: dict, context: TestContext) -> Stabilization:
+    return Stabilization(Stabilization.Options(**options), context)
+
+
 def corrections(messages: Sequence[Message]) -> np.ndarray:
     return np.array([item.correction for item in messages if isinstance(item, Stabilized)]).reshape(-1, 3, 3)
 
@@ -144,15 +148,15 @@ def worker_runs(
     flows: Sequence[Flow], options: dict, directory: Path, killed_after: set[int]
 ) -> Iterator[tuple[list[Message], Stabilization]]:
     """Delivers as a worker does; at the given positions it is killed after processing and before acknowledging."""
-    waiting: list[Message] = []
+    waiting: list[Flow] = []
     snapshot = None
-    stage = Stabilization(Stabilization.Options(**options), context_of(flows, directory))
+    stage = stage_of(options, context_of(flows, directory))
     stage.open()
     for at, message in enumerate(flows):
         if at in killed_after:
             list(stage.process(message))  # lost with its worker
             stage.close()
-            stage = Stabilization(Stabilization.Options(**options), context_of(flows, directory))
+            stage = stage_of(options, context_of(flows, directory))
             stage.open()
             if snapshot is not None:
                 stage.restore(json.loads(json.dumps(snapshot)))
@@ -172,10 +176,10 @@ def test_a_killed_worker_changes_nothing(flows: list[Flow], tmp_path: Path, opti
     for name, kills in (("whole", set()), ("killed", {0, 1, 30, 31, 77})):
         directory = tmp_path / name
         done: list[Message] = []
-        last = None
-        for published, last in worker_runs(flows, options, directory, kills):
+        runs = list(worker_runs(flows, options, directory, kills))
+        for published, _ in runs:
             done += published
-        assert last is not None
+        last = runs[-1][1]
         done += last.flush(end)
         last.close()
         results.append((corrections(done), (directory / "source.path.jsonl").read_bytes()))
@@ -191,7 +195,7 @@ def test_a_worker_killed_in_the_second_reading_reads_again(flows: list[Flow], tm
     for _ in range(10):
         next(flushing)
     stage.close()
-    again = Stabilization(Stabilization.Options(), context_of(flows, tmp_path))
+    again = stage_of({}, context_of(flows, tmp_path))
     again.open()
     again.restore(snapshot)
     assert len(list(again.flush(EndOfStream(header(FRAMES))))) == FRAMES
@@ -201,7 +205,7 @@ def test_a_worker_killed_in_the_second_reading_reads_again(flows: list[Flow], tm
 
 def test_a_worker_without_the_measurements_says_where_they_lie(flows: list[Flow], tmp_path: Path) -> None:
     *_, (_, stage) = worker_runs(flows[:5], {}, tmp_path / "here", set())
-    other = Stabilization(Stabilization.Options(), context_of(flows[:5], tmp_path / "there"))
+    other = stage_of({}, context_of(flows[:5], tmp_path / "there"))
     other.open()
     with pytest.raises(OutputError, match="same output directory"):
         other.restore(stage.snapshot())
@@ -209,9 +213,7 @@ def test_a_worker_without_the_measurements_says_where_they_lie(flows: list[Flow]
 
 
 def test_snapshots_stay_under_64_kb_at_60_hz_and_the_longest_look_ahead(flows: list[Flow], tmp_path: Path) -> None:
-    stage = Stabilization(
-        Stabilization.Options(smoothing="look_ahead", look_ahead_seconds=2.0), context_of([], tmp_path)
-    )
+    stage = stage_of({"smoothing": "look_ahead", "look_ahead_seconds": 2.0}, context_of([], tmp_path))
     stage.open()
     for at in range(200):
         head = Header("source", at, Fraction(1, 60), 10**18 + at, epoch=7, sequence=at + 1)

@@ -1,0 +1,76 @@
+"""When there is motion: events with begin, end and peak."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+_MOST_IDS = 200
+
+
+@dataclass(frozen=True)
+class OpenEvent:
+    """Motion from its begin to what is known of its end."""
+
+    id: int
+    begin_seconds: float
+    last_seconds: float
+    """When motion was last seen, or, of an event that ended, its end."""
+    peak_seconds: float
+    peak_area: float
+    """Share of the frame, 0-1."""
+    object_ids: tuple[int, ...] = ()
+    """The first 200 of them, in order of appearance."""
+
+
+class EventRecorder:
+    """One event for as long as anything moves."""
+
+    def __init__(self, merge_seconds: float, after_seconds: float = 0.0) -> None:
+        """Pauses of up to `merge_seconds` belong to an event, and so do `after_seconds` after its last motion."""
+        self.pause_seconds = max(merge_seconds, after_seconds)
+        self.after_seconds = after_seconds
+        self._event: OpenEvent | None = None
+        self._next_id = 1
+
+    @property
+    def open_event(self) -> OpenEvent | None:
+        """The event that goes on."""
+        return self._event
+
+    def update(
+        self, seconds: float, area: float, object_ids: tuple[int, ...], since_seconds: float
+    ) -> tuple[OpenEvent | None, OpenEvent | None]:
+        """A frame in which `area` of it (share, 0 for none) moves: (event that ended, event that began).
+
+        since_seconds: when the oldest of the moving objects was first seen, which is when an event begins.
+        """
+        ended = began = None
+        if self._event and seconds - self._event.last_seconds > self.pause_seconds:
+            ended = replace(self._event, last_seconds=self._event.last_seconds + self.after_seconds)
+            self._event = None
+        if area <= 0:
+            return ended, None
+        if self._event is None:
+            begin = since_seconds if ended is None else max(since_seconds, ended.last_seconds)
+            began = self._event = OpenEvent(self._next_id, begin, seconds, seconds, area, object_ids)
+            self._next_id += 1
+            return ended, began
+        event = replace(
+            self._event,
+            last_seconds=seconds,
+            object_ids=tuple(dict.fromkeys(self._event.object_ids + object_ids))[:_MOST_IDS],
+        )
+        if area > event.peak_area:
+            event = replace(event, peak_seconds=seconds, peak_area=area)
+        self._event = event
+        return ended, None
+
+    def state(self) -> dict[str, Any]:
+        """JSON values."""
+        return {"event": asdict(self._event) if self._event else None, "next_id": self._next_id}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        values = state["event"]
+        self._event = OpenEvent(**{**values, "object_ids": tuple(values["object_ids"])}) if values else None
+        self._next_id = state["next_id"]

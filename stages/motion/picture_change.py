@@ -1,0 +1,76 @@
+"""Where the picture shows that something moved, as flow alone, which spreads over plain surfaces, does not."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from stages.motion.residual_motion import SampledFlow
+
+_NOISE_SIGMAS = 3.0
+_LEAST_LEVELS = 3.0
+_SIGMA_OF_MEDIAN = 1.4826
+_EXPLAINED = 0.7
+
+
+def supported(flow: SampledFlow, camera: np.ndarray, earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
+    """bool (h, w) on the flow's grid: the flow explains the picture's change, and the camera's motion does not.
+
+    earlier, later: uint8 luma (H, W). camera: (3, 3), px of the earlier to px of the later frame. A change counts if it
+    is more than the noise, which is what half of the picture stays under, and more than a common change of light.
+    """
+    x, y = np.meshgrid(flow.x, flow.y)
+    camera_x, camera_y = _through(camera, x, y)
+    flow_x, flow_y = x + flow.flow_px[..., 0], y + flow.flow_px[..., 1]
+    before, after = (cv2.blur(luma, (flow.step_px + 1, flow.step_px + 1)) for luma in (earlier, later))
+    here = before[flow.first_px :: flow.step_px, flow.first_px :: flow.step_px].astype(np.float32)
+    left_by_camera = _difference(here, after, camera_x, camera_y)
+    left_by_flow = _difference(here, after, flow_x, flow_y)
+    # Where a moving thing arrives the picture changes too; a plain surface that merely shares its flow stays the same.
+    found_x, found_y = _through(np.linalg.inv(camera), flow_x, flow_y)
+    to_sample = np.float32(1 / flow.step_px)
+    on_arrival = cv2.remap(
+        left_by_camera,
+        (found_x - flow.first_px) * to_sample,
+        (found_y - flow.first_px) * to_sample,
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    sigma = _SIGMA_OF_MEDIAN * float(np.median(left_by_camera[::3, ::3]))
+    visible = np.minimum(left_by_camera, on_arrival) > max(_LEAST_LEVELS, _NOISE_SIGMAS * sigma)
+    return visible & (left_by_flow < _EXPLAINED * left_by_camera)
+
+
+def snapped(moving: np.ndarray, support: np.ndarray, reach: float) -> np.ndarray:
+    """bool (h, w): of the moving regions (h, w) what the picture supports, plain surfaces between such places included.
+
+    reach: how many samples such a surface may be wide.
+    """
+    seen = (moving & support).astype(np.uint8)
+    radius = max(1, round(reach / 2))
+    element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    opened = cv2.morphologyEx(seen, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    padded = cv2.copyMakeBorder(opened, radius, radius, radius, radius, cv2.BORDER_REPLICATE)
+    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, element)[radius:-radius, radius:-radius]
+    return moving & (_without_holes(np.ascontiguousarray(closed)) > 0)
+
+
+def _through(matrix: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points with coordinates x and y, float32 (h, w), through a plane transform (3, 3)."""
+    m = matrix.astype(np.float32)
+    depth = m[2, 0] * x + m[2, 1] * y + m[2, 2]
+    return (m[0, 0] * x + m[0, 1] * y + m[0, 2]) / depth, (m[1, 0] * x + m[1, 1] * y + m[1, 2]) / depth
+
+
+def _difference(here: np.ndarray, later: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    there = cv2.remap(later, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    difference = here - there
+    difference -= float(np.median(difference[::3, ::3]))
+    return cv2.blur(np.abs(difference), (3, 3))
+
+
+def _without_holes(mask: np.ndarray) -> np.ndarray:
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = np.zeros_like(mask)
+    cv2.drawContours(filled, outlines, -1, 1, thickness=cv2.FILLED)
+    return filled
