@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import os
 import sys
 import traceback
@@ -13,7 +12,7 @@ from typing import ParamSpec, TypeVar
 import typer
 
 from pipeline.errors import RaftlineError, UserError
-from pipeline.redaction import redact
+from pipeline.redaction import log_redacted, redact
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,7 +37,7 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(command)
     def wrapped(*arguments: P.args, **options: P.kwargs) -> R:
-        _log_to_stderr()
+        log_redacted()
         try:
             return command(*arguments, **options)
         except KeyboardInterrupt:
@@ -79,14 +78,3 @@ def say_error(text: str) -> None:
 def _show_traceback() -> None:
     if os.environ.get(_DEBUG):
         print(redact(traceback.format_exc()), file=sys.stderr)
-
-
-class _Redacting(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Redacting("%(levelname)s: %(message)s"))
-    logging.basicConfig(level=os.environ.get("RAFTLINE_LOG", "WARNING"), handlers=[handler])

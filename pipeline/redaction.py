@@ -5,6 +5,8 @@ Everything that goes to a log, a metric, a stream, a summary or a screen and may
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 
 HIDDEN = "***"
@@ -63,3 +65,15 @@ def _redact_url(match: re.Match[str]) -> str:
 def _redact_parameter(match: re.Match[str]) -> str:
     value = HIDDEN if is_secret_name(match["name"]) else match["value"]
     return f"{match['lead']}{match['name']}={value}"
+
+
+class _Redacting(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+def log_redacted() -> None:
+    """Log to stderr, without secrets, from the level that ``RAFTLINE_LOG`` names; WARNING by default."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Redacting("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=os.environ.get("RAFTLINE_LOG", "WARNING"), handlers=[handler])

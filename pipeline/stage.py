@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
@@ -37,7 +37,7 @@ class SourceInfo:
 
     name: str
     """``[A-Za-z0-9_.-]+``"""
-    input: str
+    input: str = field(repr=False)
     """What the user gave: a path, a URL, a device. May hold a password: never log it; log `display`."""
     display: str
     """`input` without password."""

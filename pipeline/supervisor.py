@@ -128,13 +128,13 @@ class Supervisor:
         return [WorkerProcess(stage.name, file, guard.directory.path, guard) for stage in stages]
 
     def _watch(self, plan: Plan, transport: RedisStreams, lock: RunLock) -> None:
-        next_status, unreachable_since, told = 0.0, None, False
+        next_status, unreachable_since = 0.0, None
         while True:
             if self._abort.is_set():
                 raise KeyboardInterrupt
             self._check_server()
-            if self._draining and not told:
-                told = self._end_sources(plan)
+            if self._draining:
+                self._end_sources(plan)
             try:
                 self._tend_workers(plan, transport)
                 if time.monotonic() >= next_status:
@@ -175,7 +175,7 @@ class Supervisor:
             return
         why, final = worker.report(status)
         if final:
-            raise UserError(f"stage {worker.stage!r}: {why}")
+            raise UserError(why if why.startswith("stage ") else f"stage {worker.stage!r}: {why}")
         done = sum(transport.counters(source, worker.stage).get(FRAMES, 0) for source in plan.sources)
         worker.restart_later(progressed=done > worker.done_before)
         worker.done_before = done
@@ -190,11 +190,10 @@ class Supervisor:
             self._ended.add(stage)
         return stage in self._ended
 
-    def _end_sources(self, plan: Plan) -> bool:
+    def _end_sources(self, plan: Plan) -> None:
         for worker in self._workers:
             if worker.stage == plan.source_stage:
                 worker.terminate()
-        return True
 
     def _let_workers_end(self) -> None:
         deadline = time.monotonic() + _LAST_SECONDS

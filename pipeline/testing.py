@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -55,12 +57,17 @@ class TestContext(Context):
         self.policy: Literal["lossless", "live"] = "live" if live else "lossless"
         self.needs = frozenset(needs)
         self.log = logging.getLogger(f"raftline.{stage}")
-        self.directory = directory or Path(tempfile.mkdtemp(prefix="raftline-test-"))
+        self.directory = directory or self._temporary_directory()
         self.frames = frames
         self.counts: dict[str, int] = {}
         self.said: dict[str, str | int | float | bool] = {}
         self.outputs: list[Path] = []
         self._shared: dict[str, Any] = {}
+
+    def _temporary_directory(self) -> Path:
+        path = Path(tempfile.mkdtemp(prefix="raftline-test-"))
+        weakref.finalize(self, shutil.rmtree, path, True)
+        return path
 
     def header(
         self, pts: int | None, time_base: Fraction, arrival_ns: int | None = None, ntp_ns: int | None = None

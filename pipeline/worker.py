@@ -21,6 +21,7 @@ from pipeline.config.plan import Plan
 from pipeline.errors import GroupLost, LeaseLost, RaftlineError, TransportLost, UserError
 from pipeline.lane import Lane, describe
 from pipeline.ownership import Ownership
+from pipeline.redaction import log_redacted, redact
 from pipeline.source_lane import SourceLane
 from pipeline.transport.base import Entry, Transport
 
@@ -160,6 +161,10 @@ class Worker:
         self._stop.wait(0.05)
 
     def _end_sources(self) -> None:
+        # A source that was not begun yet has to say its end, too.
+        for _ in self._plan.sources:
+            self._next_acquire = 0.0
+            self._acquire()
         for lane in self._lanes.values():
             assert isinstance(lane, SourceLane)
             lane.stop()
@@ -205,6 +210,7 @@ def work(plan: Plan, stage: str, worker_id: str, ring_directory: Path, *, superv
     worker = Worker(plan, stage, transport, worker_id, ring_directory, supervised)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     worker.run()
 
 
@@ -216,13 +222,13 @@ def main() -> int:
     parser.add_argument("--worker", required=True)
     parser.add_argument("--rings", type=Path, required=True)
     arguments = parser.parse_args()
-    logging.basicConfig(level=os.environ.get("RAFTLINE_LOG", "WARNING"), format="%(levelname)s %(name)s: %(message)s")
+    log_redacted()
     try:
         plan = Plan.from_json(arguments.plan.read_text())
         work(plan, arguments.stage, arguments.worker, arguments.rings, supervised=True)
     except Exception as error:
         known = isinstance(error, RaftlineError)
-        report = {"final": isinstance(error, UserError), "error": str(error) if known else describe(error)}
+        report = {"final": isinstance(error, UserError), "error": redact(error if known else describe(error))}
         (arguments.plan.parent / f"{arguments.worker}.error").write_text(json.dumps(report))
         if not known:
             log.error("stage %s: %s", arguments.stage, describe(error), exc_info=log.isEnabledFor(logging.INFO))

@@ -34,6 +34,7 @@ class WorkerProcess:
         self._guard = guard
         self._process: subprocess.Popen[bytes] | None = None
         self._start_at = 0.0
+        self._told = False
 
     @property
     def pid(self) -> int | None:
@@ -45,14 +46,23 @@ class WorkerProcess:
         if self._process is not None or time.monotonic() < self._start_at:
             return
         self.worker = worker_name()
-        self._process = subprocess.Popen(
+        self._told = False
+        # A SIGTERM that comes before the worker has its handler must wait for it, not kill it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            self._process = self._spawn()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._guard.watch(self._process.pid)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
             [sys.executable, "-m", "pipeline.worker", str(self._plan_file), "--stage", self.stage]
             + ["--worker", self.worker, "--rings", str(self._rings)],
             stdin=subprocess.DEVNULL,
             env=_environment(),
             start_new_session=True,  # Ctrl-C goes to the supervisor, which drains
         )
-        self._guard.watch(self._process.pid)
 
     def ended(self) -> int | None:
         """The exit status, once, when it has just ended; negative for a signal."""
@@ -80,9 +90,10 @@ class WorkerProcess:
         return f"ended with status {status}", False
 
     def terminate(self) -> None:
-        """Ask it to finish."""
-        if self._process is not None:
+        """Ask it to finish; once in each of its lives."""
+        if self._process is not None and not self._told:
             self._process.terminate()
+            self._told = True
 
     def kill(self) -> None:
         """End it now and wait for that."""

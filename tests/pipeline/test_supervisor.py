@@ -209,3 +209,25 @@ def test_a_run_may_be_supervised_from_any_thread(tmp_path: Path) -> None:
 
 def test_plugin_errors_are_user_errors() -> None:
     assert issubclass(PluginError, UserError)
+
+
+def test_draining_before_anything_was_read_ends_the_run(tmp_path: Path) -> None:
+    plan = make_test_plan(tmp_path, CHAIN, source={"frames": 10_000, "frames_per_second": 100})
+    supervisor = Supervisor(plan)
+    supervisor.drain()
+    assert supervisor.run()["state"] == "stopped"
+    *frames, end = ledger(plan)
+    assert (end, len(frames) < 100) == ("stopped", True)
+
+
+def test_a_source_that_dies_while_draining_still_ends(tmp_path: Path) -> None:
+    plan = make_test_plan(tmp_path, CHAIN, source={"frames": 10_000, "frames_per_second": 100})
+
+    def drain_and_kill(supervisor: Supervisor) -> None:
+        os.kill(supervisor.worker_pids["decoder"][0], signal.SIGKILL)
+        supervisor.drain()
+
+    assert supervise(plan, when_done(20, "ledger", drain_and_kill))["state"] == "stopped"
+    *frames, end = ledger(plan)
+    assert end == "stopped"
+    assert frames == [str(index) for index in range(len(frames))]
