@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stages.kernels.compiled import compiled
 from stages.kernels.cpu_threads import in_threads
 
 
@@ -37,9 +38,7 @@ def lookup_cpu(levels: list[Tensor], coords: Tensor, radius: int) -> Tensor:
 
 @functools.lru_cache(maxsize=1)
 def _kernel() -> Callable[..., Any]:
-    import numba  # here: importing this module must neither need nor compile anything
-
-    return numba.njit(nogil=True, cache=True, error_model="numpy")(_lookup_pixels)
+    return compiled(_lookup_pixels)
 
 
 def _lookup_pixels(plane, xy, scale, radius, out, first_channel, begin, end):  # type: ignore[no-untyped-def]

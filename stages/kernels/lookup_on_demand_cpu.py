@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stages.kernels.compiled import compiled
 from stages.kernels.cpu_threads import in_threads
 
 
@@ -36,12 +37,9 @@ def lookup_on_demand_cpu(features1: Tensor, levels2: list[Tensor], coords: Tenso
 
 @functools.lru_cache(maxsize=1)
 def _kernel() -> Callable[..., Any]:
-    import numba  # here: importing this module must neither need nor compile anything
-
     # The sum of a dot product may be taken in any order, so that it fills the vector registers. Nothing is said
     # about NaN and infinities: they must stay what they are.
-    order = {"reassoc", "contract", "nsz"}
-    return numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=order)(_lookup_pixels)
+    return compiled(_lookup_pixels, fastmath={"reassoc", "contract", "nsz"})
 
 
 def _lookup_pixels(features1, features2, xy, scale, radius, out, first_channel, begin, end):  # type: ignore[no-untyped-def]
