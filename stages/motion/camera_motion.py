@@ -6,16 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.motion.plane_models import PLANE_MODELS, ModelName
+from stages.motion.plane_models import PLANE_MODELS, ModelName, PlaneModel
 from stages.motion.robust_fit import RobustFit, consensus, refine
-from stages.motion.transforms import centred, frame_corners
+from stages.motion.transforms import centred, frame_corners, transform_points
 
 GRID_PX = 8
 _MAX_POINTS = 5000
 _CORRELATED_CELLS = 16.0
 """Neighbouring grid cells whose flow errors go together: about 4 x 4, the reach of a patch or of coarse features."""
-_MIN_EFFECTIVE_POINTS = 2.0
+_MIN_EFFECTIVE_POINTS = 1.0
 _MAX_CORNER_ERROR_PX = 0.5
+_SIGNIFICANT = 2.5
+"""Times its expected error that a motion must be, to be believed where that error is large."""
 _MAX_SCALE_STEP = 0.35
 _MIN_DETERMINATION_PX = 0.1
 _GUESSED_TRUST = 0.05
@@ -79,16 +81,55 @@ def fit_camera_motion(
     threshold_px = max(1.0, width / 1280) + 0.03 * float(np.median(np.hypot(flow[:, 0], flow[:, 1])))
     residual_px = consensus(points, flow, trust, half_diagonal, threshold_px)
 
-    reason, name = "", model
-    while name is not None:
-        candidate = PLANE_MODELS[name]
-        fit = refine(candidate, points, flow, trust, half_diagonal, residual_px, threshold_px)
-        refused = _refusal(name, fit, cells_each, width, height)
-        if fit is not None and not refused:
-            return _result(name, fit, trust, cells_each, width, height, reason)
-        reason = refused
-        name = candidate.simpler
-    return CameraMotion.unknown(reason)
+    def fitted(name: ModelName) -> _Candidate | str:
+        return _candidate(PLANE_MODELS[name], points, flow, trust, residual_px, threshold_px, cells_each, width, height)
+
+    wanted = fitted(model)
+    if isinstance(wanted, _Candidate) and wanted.error_px <= _MAX_CORNER_ERROR_PX:
+        return _result(wanted, trust, "")
+    found, reason = _best_supported(
+        [wanted if name == model else fitted(name) for name in _up_to(model)], width, height
+    )
+    return CameraMotion.unknown(reason) if found is None else _result(found, trust, reason)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    name: str
+    fit: RobustFit
+    matrix: np.ndarray
+    error_px: float
+
+
+def _up_to(model: ModelName) -> list[ModelName]:
+    """The models that `model` may fall back to, from the simplest, and itself."""
+    names: list[ModelName] = [model]
+    while (simpler := PLANE_MODELS[names[0]].simpler) is not None:
+        names.insert(0, simpler)
+    return names
+
+
+def _best_supported(candidates: list[_Candidate | str], width: int, height: int) -> tuple[_Candidate | None, str]:
+    """From the simplest on, what is sure enough, or differs from the simpler by far more than it may be wrong.
+
+    Also why it is not the last one; empty where it is.
+    """
+    corners = frame_corners(width, height)
+    found, reason, moved = None, "", corners
+    for candidate in candidates:
+        if isinstance(candidate, str):
+            reason = candidate
+            continue
+        here = transform_points(candidate.matrix, corners)
+        beyond_px = float(np.sqrt(((here - moved) ** 2).sum(axis=1).mean()))
+        if candidate.error_px <= _MAX_CORNER_ERROR_PX or beyond_px > _SIGNIFICANT * candidate.error_px:
+            found, reason, moved = candidate, "", here
+        else:
+            reason = (
+                f"{candidate.name}: expected error {candidate.error_px:.2f} px at the corners, for "
+                f"{beyond_px:.2f} px of motion beyond the simpler model"
+            )
+    return found, reason
 
 
 def _step(flow_px: np.ndarray, width: int, height: int) -> int:
@@ -124,40 +165,46 @@ def _samples(
     return points, flow, trust, (stride * step_px / GRID_PX) ** 2
 
 
-def _corner_error(name: str, fit: RobustFit, cells_each: float, width: int, height: int) -> float:
+def _corner_error(model: PlaneModel, fit: RobustFit, cells_each: float, width: int, height: int) -> float:
     """Expected error in px, rms over the frame's corners, from the fit's covariance."""
     to_centred, _ = centred(width, height)
     corners = frame_corners(width, height) * to_centred[0, 0] + to_centred[:2, 2]
-    rows = PLANE_MODELS[name].design(corners, corners)
+    rows = model.design(corners, corners)
     independent = max(cells_each / _CORRELATED_CELLS, 1e-9)
     floor = (max(fit.sigma_px, _MIN_DETERMINATION_PX) / fit.sigma_px) ** 2
     variance = np.einsum("anj,jk,ank->n", rows, fit.covariance * floor / independent, rows)
     return float(np.sqrt(variance.mean()))
 
 
-def _refusal(name: str, fit: RobustFit | None, cells_each: float, width: int, height: int) -> str:
-    """Why this fit cannot be used; empty where it can."""
-    if fit is None:
-        return f"{name}: the points that agree do not determine it"
-    if fit.weights.sum() * cells_each / _CORRELATED_CELLS < _MIN_EFFECTIVE_POINTS:
-        return f"{name}: too few points agree"
-    error_px = _corner_error(name, fit, cells_each, width, height)
-    if error_px > _MAX_CORNER_ERROR_PX:
-        return f"{name}: expected error {error_px:.2f} px at the corners, at most {_MAX_CORNER_ERROR_PX} px is allowed"
-    _, half_diagonal = centred(width, height)
-    step = PLANE_MODELS[name].matrix(fit.parameters, half_diagonal) - np.eye(3)
-    if np.abs(step[:2, :2]).max() > _MAX_SCALE_STEP or np.abs(step[2, :2]).max() > _MAX_SCALE_STEP / 2:
-        return f"{name}: implausible for a camera (linear part {np.abs(step[:2, :2]).max():.2f} away from identity)"
-    return ""
-
-
-def _result(
-    name: str, fit: RobustFit, trust: np.ndarray, cells_each: float, width: int, height: int, reason: str
-) -> CameraMotion:
+def _candidate(
+    model: PlaneModel,
+    points: np.ndarray,
+    flow: np.ndarray,
+    trust: np.ndarray,
+    residual_px: np.ndarray,
+    threshold_px: float,
+    cells_each: float,
+    width: int,
+    height: int,
+) -> _Candidate | str:
+    """The model's fit, or why it cannot be used."""
     to_centred, half_diagonal = centred(width, height)
-    matrix = np.linalg.inv(to_centred) @ PLANE_MODELS[name].matrix(fit.parameters, half_diagonal) @ to_centred
+    fit = refine(model, points, flow, trust, half_diagonal, residual_px, threshold_px)
+    if fit is None:
+        return f"{model.name}: the points that agree do not determine it"
+    if fit.weights.sum() * cells_each / _CORRELATED_CELLS < _MIN_EFFECTIVE_POINTS:
+        return f"{model.name}: too few points agree"
+    centred_matrix = model.matrix(fit.parameters, half_diagonal)
+    step = np.abs(centred_matrix - np.eye(3))
+    if step[:2, :2].max() > _MAX_SCALE_STEP or step[2, :2].max() > _MAX_SCALE_STEP / 2:
+        return f"{model.name}: implausible for a camera (linear part {step[:2, :2].max():.2f} away from identity)"
+    matrix = np.linalg.inv(to_centred) @ centred_matrix @ to_centred
+    return _Candidate(model.name, fit, matrix / matrix[2, 2], _corner_error(model, fit, cells_each, width, height))
+
+
+def _result(candidate: _Candidate, trust: np.ndarray, reason: str) -> CameraMotion:
+    fit = candidate.fit
     follows = fit.residual_px < max(3.0 * fit.sigma_px, 0.5)
     share = float(trust[follows].sum() / trust.sum())
-    error_px = _corner_error(name, fit, cells_each, width, height)
-    confidence = min(1.0, share / 0.5) / (1.0 + (error_px / _MAX_CORNER_ERROR_PX) ** 2)
-    return CameraMotion(matrix / matrix[2, 2], name, share, confidence, fit.sigma_px, reason)
+    confidence = min(1.0, share / 0.5) / (1.0 + (candidate.error_px / _MAX_CORNER_ERROR_PX) ** 2)
+    return CameraMotion(candidate.matrix, candidate.name, share, confidence, fit.sigma_px, reason)

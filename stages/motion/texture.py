@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 
 GRID_PX = 8
-_SEEN_CONTRAST = 6.0
+_SEEN_CONTRAST = 4.0
 """Squared grey levels per px along the weaker direction at which a cell counts half."""
+_ROUNDING = 0.08
+"""The same that rounding to whole grey levels can give (measured on noise of sigma 1)."""
 
 
 def texture_weights(luma: np.ndarray) -> np.ndarray:
@@ -30,7 +32,7 @@ def texture_weights(luma: np.ndarray) -> np.ndarray:
         for product in (along_x * along_x, along_y * along_y, along_x * along_y)
     )
     weaker = (xx + yy) / 2 - np.sqrt(((xx - yy) / 2) ** 2 + xy**2)
-    seen = np.maximum(weaker - 2.0 * _noise_gradient_variance(half), 0.0)
+    seen = np.maximum(weaker - 2.0 * _noise_gradient_variance(half) - _ROUNDING, 0.0)
     return (seen / (seen + _SEEN_CONTRAST)).astype(np.float32)
 
 

@@ -56,7 +56,7 @@ def test_samples_lie_where_they_say_at_every_size(size: tuple[int, int]) -> None
 
 def test_the_mask_belongs_to_the_later_frame() -> None:
     moving = box(60, 40, 30, 50)
-    flow_px = np.where(moving[..., None], np.float32([12, -6]), np.float32(0))
+    flow_px = np.where(moving[..., None], np.array([12, -6], np.float32), np.float32(0))
     flow = sampled(flow_px, WIDTH, HEIGHT)
     mask, residual = carried_forward(flow, flow.flow_px, moving)
     np.testing.assert_array_equal(mask, box(54, 52, 30, 50))
@@ -76,7 +76,7 @@ def test_holes_of_an_expanding_object_are_filled() -> None:
 
 def test_what_leaves_the_frame_is_gone() -> None:
     moving = box(0, 300, 20, 20)
-    flow_px = np.where(moving[..., None], np.float32([30, 0]), np.float32(0))
+    flow_px = np.where(moving[..., None], np.array([30, 0], np.float32), np.float32(0))
     mask, _ = carried_forward(SampledFlow(flow_px, 1, 0), flow_px, moving)
     assert not mask.any()
 
@@ -114,7 +114,7 @@ def test_flow_that_spreads_over_a_plain_surface_is_cut_back_to_what_moved() -> N
     later = np.full((HEIGHT, WIDTH), 90, np.uint8)
     later[62:102, 106:166] = textured(60, 40)
     spread = box(30, 60, 100, 150)
-    flow = SampledFlow(np.where(spread[..., None], np.float32([6, 2]), np.float32(0)), 1, 0)
+    flow = SampledFlow(np.where(spread[..., None], np.array([6, 2], np.float32), np.float32(0)), 1, 0)
     found = snapped(spread, supported(flow, np.eye(3), earlier, later), 8)
     truth = box(60, 100, 40, 60)
     # the changed edge is blurred by a pixel or two, of a perimeter of 200 px

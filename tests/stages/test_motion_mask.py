@@ -179,7 +179,7 @@ def test_a_killed_worker_changes_nothing(still: list[Flow]) -> None:
     stage, snapshot, kept = None, None, []
     for at, flow in enumerate(still):
         if stage is None or at in (1, 25, 41):
-            stage = MotionMask(MotionMask.Options(), TestContext())
+            stage = MotionMask(MotionMask.Options.model_validate({}), TestContext())
             stage.open()
             if snapshot is not None:
                 stage.restore(json.loads(json.dumps(snapshot)))
