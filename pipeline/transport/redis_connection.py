@@ -43,7 +43,11 @@ def connect(url: str) -> redis.Redis:
         client.ping()
         _check_version(client)
     except redis.RedisError as error:
-        raise explain(error, redact(url)) from error
+        told = explain(error, redact(url))
+        if isinstance(told, TransportLost):
+            advice = "check that it runs and the address is right, or give none: a private server is then started"
+            raise TransportLost(f"{told}; {advice}") from error
+        raise told from error
     return client
 
 
