@@ -7,12 +7,14 @@ from typing import Literal
 
 import numpy as np
 
-from stages.motion.constrained_smoothing import constrained_corrections
+from stages.motion.constrained_smoothing import constrained_corrections, corner_displacements
 from stages.motion.crop import fitting_share, required_zoom, zoom_matrix
 from stages.motion.smoothing_kernel import penalised_least_squares, steady_times, time_shares
 from stages.motion.transforms import motion_matrices, motion_vectors
 
 Method = Literal["optimal", "gaussian"]
+_SEEN_PX = 0.25
+"""A run that shakes less at every corner is left alone: interpolating it would only blur a fixed camera's picture."""
 _ZOOM_TO_USE = 0.998
 """Of the zoom, what a bounded correction is planned for; the rest is for what its first-order bound leaves out."""
 
@@ -111,10 +113,12 @@ def smooth_clip(runs: list[CameraPath], limits: PathLimits, method: Method = "op
 
 
 def _free(run: CameraPath, cutoff_hz: float, method: Method) -> np.ndarray:
-    """Corrections (N, 8), smoothed path minus path, without regard to the zoom."""
+    """Corrections (N, 8), smoothed path minus path, without regard to the zoom; none where none could be seen."""
     own = _own(run)
     path = accumulate(run.motions)[own]
-    return (smooth_path(run.times[own], path, cutoff_hz, method) - path)[np.cumsum(own) - 1]
+    steps = (smooth_path(run.times[own], path, cutoff_hz, method) - path)[np.cumsum(own) - 1]
+    corners_px = steps @ corner_displacements(run.width, run.height).T
+    return np.zeros_like(steps) if np.abs(corners_px).max(initial=0.0) < _SEEN_PX else steps
 
 
 def _constrained(run: CameraPath, cutoff_hz: float, zoom: float) -> np.ndarray:

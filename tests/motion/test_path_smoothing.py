@@ -137,7 +137,9 @@ def test_a_clip_without_frames_has_no_corrections() -> None:
     assert smooth_clip([], PathLimits()).corrections == []
 
 
-def test_a_still_clip_is_left_as_it_is() -> None:
-    clip = smooth_clip([run_of(np.zeros((30, 8)), TIMES[:30])], PathLimits())
+@pytest.mark.parametrize("noise_px", [0.0, 0.03])
+def test_a_still_clip_is_left_as_it_is(noise_px: float) -> None:
+    path = np.random.default_rng(0).normal(0, noise_px, (30, 8))
+    clip = smooth_clip([run_of(path, TIMES[:30])], PathLimits())
     assert clip.zoom == 1.0
     np.testing.assert_allclose(clip.corrections[0], np.broadcast_to(np.eye(3), (30, 3, 3)), atol=1e-9)
