@@ -79,7 +79,6 @@ class MotionMask(stage.Stage):
 
     reads = (Flow,)
     writes = Mask
-    needs = frozenset({"flow"})
 
     options: Options
 

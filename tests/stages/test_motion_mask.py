@@ -106,11 +106,11 @@ def test_a_moving_camera_is_told_from_what_moves(camera: dict) -> None:
     assert np.median(areas[:BEGINS]) == np.median(areas[ENDS + 2 :]) == 0
 
 
-def test_the_coarse_grid_alone_serves_too(still: list[Flow]) -> None:
+def test_the_coarse_grid_serves_as_well(still: list[Flow]) -> None:
     flows = [replace(flow, flow_px=None) for flow in still]
     masks = masks_of(run_stage(MotionMask, flows, {"persistence_seconds": 0.0}))
     moving = range(BEGINS + 1, ENDS + 1)
-    assert f_score([masks[at] for at in moving], [truth(at) for at in moving]) > 0.8
+    assert f_score([masks[at] for at in moving], [truth(at) for at in moving]) > 0.9
 
 
 def test_objects_have_one_id_a_box_and_a_velocity(still: list[Flow]) -> None:
@@ -238,7 +238,7 @@ def test_events_of_a_real_road_are_those_of_another_program() -> None:
             else:
                 flow_px = np.asarray(dis.calc(earlier, luma, None), np.float32)
                 grid = cv2.resize(flow_px, (80, 45), interpolation=cv2.INTER_AREA)
-                yield Flow(head, frame, "cold", grid, flow_px.astype(np.float16), step_seconds=2 / 25)
+                yield Flow(head, frame, "cold", grid, step_seconds=2 / 25)
             earlier = luma
 
     masks = masks_of(run_stage(MotionMask, flows(), options))
