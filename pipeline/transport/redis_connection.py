@@ -81,7 +81,7 @@ def explain(error: redis.RedisError, where: str) -> Exception:
         )
     if text.startswith("LEASELOST"):
         return LeaseLost(text)
-    if "NOGROUP" in text:
+    if "NOGROUP" in text or text.startswith("UNBLOCKED"):  # the latter from Redis 7 to who waits while it is flushed
         return GroupLost(f"Redis at {where} lost its streams; it was restarted without persistence ({text})")
     if isinstance(error, redis.ConnectionError | redis.TimeoutError):
         return TransportLost(f"Redis at {where} cannot be reached: {redact(text) or type(error).__name__}")
