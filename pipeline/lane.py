@@ -19,6 +19,8 @@ from pipeline.publisher import Acknowledgement, Publisher
 from pipeline.stage import Stage
 from pipeline.transport.base import START, Entry, Position, Transport
 
+_COMMIT_EVERY_SECONDS = 0.005
+"""Steps that publish nothing may wait so long for others of the same batch; a slow stage commits each by itself."""
 ATTEMPTS = 3
 """Workers that may die on an entry before it is put aside."""
 
@@ -45,6 +47,8 @@ class Lane:
             on_status=lambda values: transport.set_status(source, stage, values),
         )
         self._unacknowledged: deque[str] = deque()
+        self._waiting: list[Acknowledgement] = []
+        self._committed = 0.0
         self._last_step = 0
         self._seen = START
         transport.declare(source, self._upstream, plan.stages[self._upstream].readers)
@@ -68,6 +72,7 @@ class Lane:
                 )
             else:
                 self.handle(entry)
+                self._commit_waiting()
 
     def handle_all(self, entries: Sequence[Entry]) -> None:
         """Handle new entries, in order. In the live policy all but the newest are dropped."""
@@ -75,6 +80,7 @@ class Lane:
             entries = self._drop_late(entries)
         for entry in entries:
             self.handle(entry)
+        self._commit_waiting()
 
     def handle(self, entry: Entry) -> None:
         """One entry, from its bytes to its acknowledgement."""
@@ -164,8 +170,16 @@ class Lane:
         if last is not None:
             self.publisher.publish(last, step)
         else:
-            self.publisher.commit(step)
+            self._waiting.append(step)
+            if ended or time.monotonic() - self._committed > _COMMIT_EVERY_SECONDS:
+                self._commit_waiting()
         self.ended = ended
+
+    def _commit_waiting(self) -> None:
+        if self._waiting:
+            self.publisher.commit(*self._waiting)
+            self._waiting = []
+        self._committed = time.monotonic()
 
     def _fetch(self, entry: Entry, message: Message, position: Position) -> bool:
         try:

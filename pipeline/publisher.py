@@ -20,6 +20,7 @@ from pipeline.transport.keys import ring_name
 
 LIVE_SLOTS = 8
 """In the live policy pixels are copied at every hop, so a slot only has to outlive the newest few messages."""
+_SLOTS_AT_ONCE = 4
 _UNREAD_KEPT = 64
 _STARVED_SECONDS = 0.5
 _INLINE_SHARE = 0.5
@@ -39,7 +40,7 @@ class Acknowledgement:
 
 
 class Publisher:
-    """Encodes, waits for room, commits. Not for several threads at once."""
+    """Encodes, waits for room, commits."""
 
     def __init__(
         self, plan: Plan, transport: Transport, source: str, stage: str, token: str, ring_directory: Path
@@ -62,6 +63,25 @@ class Publisher:
 
         Blocks while readers are behind (policy lossless). Raises `PluginError` for a message out of order, `LeaseLost`.
         """
+        self.send([self.prepare(message, step or Acknowledgement())])
+
+    def prepare(self, message: Message, step: Acknowledgement) -> Commit:
+        """Encode a message; its pixels are copied when this returns. Waits for free slots. See `publish` for errors."""
+        return self.step(step, self._publication(message))
+
+    def send(self, commits: Sequence[Commit]) -> None:
+        """Commit what was prepared, in as few round trips as can be. Waits for room in the stream.
+
+        `prepare` and `send` may be called from two threads.
+        """
+        self._wait_for_room()
+        self._length = self._transport.commit_all(commits).length
+
+    def commit(self, *steps: Acknowledgement) -> None:
+        """Commit steps that publish nothing."""
+        self._transport.commit_all([self.step(step) for step in steps])
+
+    def _publication(self, message: Message) -> Publication:
         position = Position(message.header.epoch, message.header.sequence)
         if message.header.source != self._source or position <= self._last:
             raise PluginError(
@@ -70,16 +90,9 @@ class Publisher:
                 "grow strictly: give each message the header of the one it was made from, and one message per sequence"
             )
         self._last = position
-        self._wait_for_room()
         encoded = encode(message, self.payload)
-        keep = min(_UNREAD_KEPT, self._limit)
-        publication = Publication(position, encoded, len(self._readers), keep, self._lossless)
         self._tighten(encoded)
-        self.commit(step or Acknowledgement(), publication)
-
-    def commit(self, step: Acknowledgement, publication: Publication | None = None) -> None:
-        """Commit a step that publishes nothing, or the given publication."""
-        self._length = self._transport.commit(self.step(step, publication)).length
+        return Publication(position, encoded, len(self._readers), min(_UNREAD_KEPT, self._limit), self._lossless)
 
     def step(self, step: Acknowledgement, publication: Publication | None = None) -> Commit:
         """The transport's form of a step."""
@@ -110,7 +123,7 @@ class Publisher:
             ring_directory,
             ring_name(self._source, self._stage),
             plan.limits.slots if self._lossless else LIVE_SLOTS,
-            take_slot=self._take_slot if self._lossless else None,
+            take_slots=self._take_slots if self._lossless else None,
             on_ring=self._transport.adopt_ring if self._lossless else None,
         )
 
@@ -132,20 +145,20 @@ class Publisher:
             pause_seconds = min(0.02, pause_seconds * 2)
             self._length = self._patiently_length()
 
-    def _take_slot(self, rings: list[str]) -> tuple[str, int] | None:
+    def _take_slots(self, rings: list[str]) -> list[tuple[str, int]]:
         starving_since = None
         while True:
             self._check()
             try:
-                taken = self._transport.take_slot(rings, 0.25)
+                taken = self._transport.take_slots(rings, _SLOTS_AT_ONCE, 0.25)
             except TransportLost:
                 time.sleep(0.25)  # the commit that follows decides how long to be patient
                 continue
-            if taken is not None:
+            if taken:
                 return taken
             starving_since = self._starving(starving_since)
             if starving_since is not None and time.monotonic() - starving_since > _STARVED_SECONDS:
-                return None
+                return []
 
     def _starving(self, since: float | None) -> float | None:
         try:

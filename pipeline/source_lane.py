@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import queue
 import threading
 import time
 from dataclasses import replace
@@ -17,11 +18,14 @@ from pipeline.messages import EndOfStream, EndReason, Frame, Gap, Header
 from pipeline.metrics import ELAPSED_US, FRAMES
 from pipeline.publisher import Acknowledgement, Publisher
 from pipeline.stage import Source
-from pipeline.transport.base import Position, Transport
+from pipeline.transport.base import Commit, Position, Transport
+
+_READ_AHEAD = 4
+"""Messages that are encoded and not yet published: decoding goes on while Redis is waited for."""
 
 
 class SourceLane:
-    """Runs a `Source` in a thread of its own, so that one silent camera does not hold up the others."""
+    """Runs a `Source` in threads of its own: one silent camera does not hold up the others, nor Redis the decoder."""
 
     def __init__(
         self, plan: Plan, transport: Transport, source: str, stage: str, token: str, ring_directory: Path
@@ -45,6 +49,9 @@ class SourceLane:
         self._time_base = Fraction(1)
         self._last_step = 0
         self._stopping = threading.Event()
+        self._given_up = threading.Event()
+        self._read_ahead: queue.Queue[Commit | BaseException | None] = queue.Queue(_READ_AHEAD)
+        self._at_once = max(1, min(_READ_AHEAD, plan.limits.slots // 8))
         self.publisher = Publisher(plan, transport, source, stage, token, ring_directory)
         self._source: Source = self._plan.cls(self._plan.options, self._context)  # type: ignore[assignment]
         self._source.delivered = self._delivered()
@@ -77,7 +84,7 @@ class SourceLane:
 
     def _run(self) -> None:
         try:
-            self._end(*self._read())
+            self._end(*self._publish_all())
         except LeaseLost:
             pass
         except BaseException as error:
@@ -85,35 +92,72 @@ class SourceLane:
         finally:
             self._source.close()
 
-    def _read(self) -> tuple[EndReason, str | None]:
+    def _publish_all(self) -> tuple[EndReason, str | None]:
+        """Publish what the reader hands over, several at once where several wait, until it says how it ended."""
+        reader = threading.Thread(target=self._read, name=f"reader {self.source}", daemon=True)
+        reader.start()
+        try:
+            while True:
+                items = [self._read_ahead.get()]
+                while len(items) < self._at_once and not self._read_ahead.empty():
+                    items.append(self._read_ahead.get())
+                commits = [item for item in items if isinstance(item, Commit)]
+                if commits:
+                    self.publisher.send(commits)
+                if len(commits) < len(items):
+                    return self._how_it_ended(items[-1])
+        finally:
+            self._given_up.set()
+            self._source.stop()
+            reader.join()
+
+    def _read(self) -> None:
+        """Read ahead a little: decoding goes on while Redis is waited for. Whatever ends it is handed over, too."""
+        ended: BaseException | None = None
         try:
             for count, item in enumerate(self._source.read(self._snapshot["index"])):
-                self._publish(item)
+                if not self._hand_over(self._prepare(item)) or self._stopping.is_set():
+                    break
                 if count == 0:
                     self._expect(self._source.frame_count())
-                if self._stopping.is_set():
-                    return "stopped", None
-        except InputError as error:
+        except BaseException as error:
+            ended = error
+        self._hand_over(ended)
+
+    def _hand_over(self, item: Commit | BaseException | None) -> bool:
+        while not self._given_up.is_set():
+            try:
+                self._read_ahead.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def _how_it_ended(self, error: Commit | BaseException | None) -> tuple[EndReason, str | None]:
+        if isinstance(error, InputError):
             self._context.status(error=str(error))
             return "failed", str(error)
+        if isinstance(error, BaseException):
+            raise error
         return ("stopped" if self._stopping.is_set() else "end"), None
 
-    def _publish(self, item: Frame | Gap) -> None:
+    def _prepare(self, item: Frame | Gap) -> Commit:
+        # The pixels are copied here, before the source is asked for more: it may use its buffers again.
         header = self._stamp(item.header)
         self._time_base = header.time_base
         counts = self._context.take_counts()
         if isinstance(item, Frame):
             now = time.monotonic_ns()
+            counts |= {FRAMES: 1, ELAPSED_US: (now - (self._last_step or now)) // 1000}
+            self._last_step = now
             self._snapshot = {
                 "index": item.index + 1,
                 "pts": header.pts,
                 "time_base": str(header.time_base),
                 "arrival_ns": header.arrival_ns,
             }
-            counts |= {FRAMES: 1, ELAPSED_US: (now - (self._last_step or now)) // 1000}
-            self._last_step = now
         step = Acknowledgement(processed=self._position, counts=counts, snapshot=json.dumps(self._snapshot))
-        self.publisher.publish(replace(item, header=header), step)
+        return self.publisher.prepare(replace(item, header=header), step)
 
     def _delivered(self) -> Header | None:
         last = self._snapshot

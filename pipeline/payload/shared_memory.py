@@ -28,8 +28,8 @@ _PAGE = 4096
 _ALIGN = 64
 _LEAST_SLOTS = 3
 
-TakeSlot = Callable[[list[str]], "tuple[str, int] | None"]
-"""Blocks until one of these rings has a free slot; None says: readers hold every slot and wait for more."""
+TakeSlots = Callable[[list[str]], list[tuple[str, int]]]
+"""Blocks until one of these rings has free slots, and takes a few; none says: readers hold all and wait for more."""
 
 
 def _align(size: int, to: int) -> int:
@@ -100,7 +100,7 @@ class Ring:
 class SharedMemoryPayload(Payload):
     """The rings of one stage for one source, and a reader of everybody's.
 
-    `take_slot` (policy lossless) hands out slots that no open entry refers to; without it (policy live) slots are used
+    `take_slots` (policy lossless) hands out slots that no open entry refers to; without it (policy live) slots are used
     in
     turn and an old one is recycled whether it was read or not.
     """
@@ -111,13 +111,14 @@ class SharedMemoryPayload(Payload):
         name: str,
         slots: int,
         *,
-        take_slot: TakeSlot | None = None,
+        take_slots: TakeSlots | None = None,
         on_ring: Callable[[str, int], None] | None = None,
     ) -> None:
         self.directory = directory
         self.name = name
         self.slots = slots
-        self._take_slot = take_slot
+        self._take_slots = take_slots
+        self._taken: list[tuple[str, int]] = []
         self._on_ring = on_ring or (lambda ring, slots: None)
         self._readers: dict[str, Ring] = {}
         self._own: list[Ring] = []
@@ -150,7 +151,7 @@ class SharedMemoryPayload(Payload):
 
     def shared_place(self, array: Array) -> SlotPlace | None:
         # Only where slots are counted can another entry keep one alive; in the live policy pixels are copied on.
-        if self._take_slot is not None and isinstance(array, LazyArray) and isinstance(array.reference, SlotPlace):
+        if self._take_slots is not None and isinstance(array, LazyArray) and isinstance(array.reference, SlotPlace):
             return array.reference
         return None
 
@@ -163,12 +164,16 @@ class SharedMemoryPayload(Payload):
         return [ring for ring in self._own if ring.slot_bytes >= size]
 
     def _next_slot(self, size: int) -> tuple[Ring, int]:
-        while self._take_slot is not None:
+        while self._take_slots is not None:
             rings = {ring.name: ring for ring in self._fitting(size)}
-            taken = self._take_slot(list(rings))
-            if taken is not None:
-                return rings[taken[0]], taken[1]
-            self._extend(size)
+            for taken in self._taken:
+                if taken[0] in rings:
+                    self._taken.remove(taken)
+                    return rings[taken[0]], taken[1]
+            more = self._take_slots(list(rings))
+            self._taken += more
+            if not more:
+                self._extend(size)
         ring = self._fitting(size)[-1]
         self._turn = (self._turn + 1) % ring.slots
         return ring, self._turn

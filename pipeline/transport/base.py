@@ -125,6 +125,10 @@ class Transport(ABC):
     def commit(self, commit: Commit) -> Committed:
         """Publish, acknowledge, count, store. Raises `LeaseLost` and changes nothing if the lease is not `token`'s."""
 
+    def commit_all(self, commits: Sequence[Commit]) -> Committed:
+        """Several commits in order, in as few round trips as can be; returns the last one's. Each is atomic."""
+        return [self.commit(commit) for commit in commits][-1]
+
     @abstractmethod
     def dead_letter(self, commit: Commit, entry: Entry, error: str) -> None:
         """Keep an entry with its error aside, and commit (its acknowledgement)."""
@@ -152,8 +156,8 @@ class Transport(ABC):
         starts."""
 
     @abstractmethod
-    def take_slot(self, rings: Sequence[str], timeout_seconds: float) -> tuple[str, int] | None:
-        """A free slot of one of the rings, no longer free; None when there is none within the time."""
+    def take_slots(self, rings: Sequence[str], most: int, timeout_seconds: float) -> list[tuple[str, int]]:
+        """Free slots of the rings, no longer free: at least one unless there is none within the time, and at `most`."""
 
     @abstractmethod
     def acquire(self, source: str, stage: str, worker: str, ttl_seconds: float) -> Lease | None:

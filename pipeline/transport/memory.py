@@ -119,11 +119,14 @@ class MemoryTransport(Transport):
             self._free[ring] = deque(slot for slot in range(slots) if slot not in self._held[ring])
             self._changed.notify_all()
 
-    def take_slot(self, rings: Sequence[str], timeout_seconds: float) -> tuple[str, int] | None:
-        def take() -> tuple[str, int] | None:
-            return next(((ring, self._free[ring].popleft()) for ring in rings if self._free[ring]), None)
+    def take_slots(self, rings: Sequence[str], most: int, timeout_seconds: float) -> list[tuple[str, int]]:
+        def take() -> list[tuple[str, int]]:
+            free = [(ring, slot) for ring in rings for slot in self._free[ring]][:most]
+            for ring, slot in free:
+                self._free[ring].remove(slot)
+            return free
 
-        return self._wait(take, timeout_seconds)
+        return self._wait(take, timeout_seconds) or []
 
     def acquire(self, source: str, stage: str, worker: str, ttl_seconds: float) -> Lease | None:
         key = source, stage

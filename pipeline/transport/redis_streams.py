@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -35,7 +36,8 @@ class RedisStreams(Transport):
         self.where = redact(url)
         self.keys = Keys(pipeline)
         self.client: Any = connect(url)
-        self._commit = self.client.register_script(Path(__file__).with_name("commit.lua").read_text())
+        self._commit = Path(__file__).with_name("commit.lua").read_text()
+        self._sha = hashlib.sha1(self._commit.encode()).hexdigest()
         self._release = self.client.register_script(_RELEASE_WORKER)
 
     @in_our_words
@@ -63,10 +65,13 @@ class RedisStreams(Transport):
         return [_entry(item) for _, items in reply or () for item in items]
 
     def commit(self, commit: Commit) -> Committed:
+        return self.commit_all([commit])
+
+    def commit_all(self, commits: Sequence[Commit]) -> Committed:
         deadline, delay_seconds, again = time.monotonic() + self.patience_seconds, 0.05, False
         while True:
             try:
-                return self._commit_once(commit, again)
+                return self._commit_once(commits, again)
             except TransportLost:
                 if time.monotonic() > deadline:
                     raise
@@ -75,9 +80,32 @@ class RedisStreams(Transport):
             delay_seconds = min(1.0, delay_seconds * 2)
 
     @in_our_words
-    def _commit_once(self, commit: Commit, again: bool) -> Committed:
+    def _commit_once(self, commits: Sequence[Commit], again: bool) -> Committed:
+        calls = [self._call(commit, again) for commit in commits]
+        try:
+            replies = self._evaluate(calls)
+        except exceptions.NoScriptError:  # a new server, or SCRIPT FLUSH
+            self.client.script_load(self._commit)
+            replies = self._evaluate(calls)
+        published, length = replies[-1]
+        return Committed(bool(published), int(length))
+
+    def _evaluate(self, calls: Sequence[Sequence[Any]]) -> list[Any]:
+        if len(calls) == 1:
+            return [self.client.evalsha(self._sha, *calls[0])]
+        with self.client.pipeline(transaction=False) as batch:
+            for call in calls:
+                batch.evalsha(self._sha, *call)
+            replies = batch.execute(raise_on_error=False)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply  # as it is: with raise_on_error the server's word would be buried in another's sentence
+        return replies
+
+    def _call(self, commit: Commit, again: bool) -> list[Any]:
+        """Number of keys, keys and arguments of ``commit.lua``."""
         keys, publication = self.keys, commit.publication
-        upstream = commit.upstream or commit.stage
+        own, upstream = (commit.source, commit.stage), (commit.source, commit.upstream or commit.stage)
         step: dict[str, Any] = {"acknowledge": list(commit.acknowledge), "group": commit.stage, "again": again}
         if publication is not None:
             step |= {
@@ -93,20 +121,10 @@ class RedisStreams(Transport):
             step["snapshot"] = commit.snapshot
         if commit.ended:
             step["ended"] = True
-        own = commit.source, commit.stage
-        reply = self._commit(
-            keys=[
-                keys.lease(*own),
-                keys.stream(*own),
-                keys.open(*own),
-                keys.state(*own),
-                keys.counters(*own),
-                keys.stream(commit.source, upstream),
-                keys.open(commit.source, upstream),
-            ],
-            args=[commit.token, keys.held_prefix, keys.free_prefix, json.dumps(step), *_flat(publication)],
-        )
-        return Committed(bool(reply[0]), int(reply[1]))
+        names = [keys.lease(*own), keys.stream(*own), keys.open(*own), keys.state(*own), keys.counters(*own)]
+        names += [keys.stream(*upstream), keys.open(*upstream)]
+        arguments = [commit.token, keys.held_prefix, keys.free_prefix, json.dumps(step), *_flat(publication)]
+        return [len(names), *names, *arguments]
 
     @in_our_words
     def dead_letter(self, commit: Commit, entry: Entry, error: str) -> None:
@@ -153,10 +171,14 @@ class RedisStreams(Transport):
             batch.execute()
 
     @in_our_words
-    def take_slot(self, rings: Sequence[str], timeout_seconds: float) -> tuple[str, int] | None:
+    def take_slots(self, rings: Sequence[str], most: int, timeout_seconds: float) -> list[tuple[str, int]]:
+        for ring in rings:
+            slots = self.client.lpop(self.keys.free(ring), most)
+            if slots:
+                return [(ring, int(slot)) for slot in slots]
         by_key = {self.keys.free(ring).encode(): ring for ring in rings}
         reply = self.client.blpop(list(by_key), timeout=max(0.01, timeout_seconds))
-        return None if reply is None else (by_key[reply[0]], int(reply[1]))
+        return [] if reply is None else [(by_key[reply[0]], int(reply[1]))]
 
     @in_our_words
     def acquire(self, source: str, stage: str, worker: str, ttl_seconds: float) -> Lease | None:

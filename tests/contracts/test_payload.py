@@ -90,16 +90,16 @@ def test_a_new_process_goes_on_with_the_rings_it_finds(tmp_path: Path) -> None:
 def test_readers_that_hold_every_slot_get_a_ring_more(tmp_path: Path) -> None:
     free = [("a:b:0", slot) for slot in range(4)]
 
-    def take(rings: list[str]) -> tuple[str, int] | None:
-        return free.pop() if free else ("a:b:1", 0) if "a:b:1" in rings else None
+    def take(rings: list[str]) -> list[tuple[str, int]]:
+        return [free.pop()] if free else [("a:b:1", 0)] if "a:b:1" in rings else []
 
-    payload = SharedMemoryPayload(tmp_path, "a:b", 4, take_slot=take)
+    payload = SharedMemoryPayload(tmp_path, "a:b", 4, take_slots=take)
     frames = [through(make_frame(np.full((8, 8), i, np.uint8)), payload, payload) for i in range(5)]
     assert [int(np.asarray(frame.planes[0])[0, 0]) for frame in frames] == [0, 1, 2, 3, 4]
 
 
 def test_passing_an_array_on_copies_nothing_where_slots_are_counted(tmp_path: Path) -> None:
-    payload = SharedMemoryPayload(tmp_path, "a:b", 4, take_slot=lambda rings: (rings[0], 2))
+    payload = SharedMemoryPayload(tmp_path, "a:b", 4, take_slots=lambda rings: [(rings[0], 2)])
     received = through(make_frame(np.zeros((8, 8), np.uint8)), payload, payload)
     assert encode(received, payload).slots == (("a:b:0", 2),)
     assert received.planes[0].reference == SlotPlace("a:b:0", 2, 2, 0)  # type: ignore[union-attr]

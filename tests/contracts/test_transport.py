@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pipeline.codec import Encoded
 from pipeline.errors import GroupLost, LeaseLost
-from pipeline.transport.base import START, Commit, Entry, Lease, Position, Publication, Transport
+from pipeline.transport.base import START, Commit, Committed, Entry, Lease, Position, Publication, Transport
 
 SOURCE, WRITER, READERS = "cam.1", "decoder", ("flow", "view")
 
@@ -117,6 +118,14 @@ def test_a_later_epoch_begins_its_numbers_anew(transport: Transport, lease: Leas
     assert transport.commit(Commit(SOURCE, WRITER, lease.token, later)).published
 
 
+def test_several_commits_are_made_in_order(transport: Transport, lease: Lease) -> None:
+    commits = [Commit(SOURCE, WRITER, lease.token, publication(sequence)) for sequence in (1, 2, 2, 3)]
+    assert transport.commit_all(commits) == Committed(True, 3)
+    assert bodies(read(transport, "flow")) == [b"message 1", b"message 2", b"message 3"]
+    with pytest.raises(LeaseLost):
+        transport.commit_all([replace(commit, token="0@nobody") for commit in commits])
+
+
 def test_counts_are_added_once_per_processed_position(transport: Transport, lease: Lease) -> None:
     step = Commit(SOURCE, WRITER, lease.token, processed=Position(7, 1), counts={"frames": 1, "dropped:late": 2})
     transport.commit(step)
@@ -170,42 +179,42 @@ def test_the_leases_of_a_dead_worker_can_be_freed_and_no_others(transport: Trans
 
 def test_a_slot_is_free_again_when_every_entry_that_refers_to_it_is_closed(transport: Transport, lease: Lease) -> None:
     transport.adopt_ring("ring", 1)
-    assert transport.take_slot(["ring"], 0.01) == ("ring", 0)
+    assert transport.take_slots(["ring"], 1, 0.01) == [("ring", 0)]
     publish(transport, lease, 1, slots=(("ring", 0),))
     publish(transport, lease, 2, slots=(("ring", 0),))
     for reader in READERS:
-        assert transport.take_slot(["ring"], 0.01) is None
+        assert transport.take_slots(["ring"], 1, 0.01) == []
         acknowledge(transport, reader, *[entry.id for entry in read(transport, reader)])
-    assert transport.take_slot(["ring"], 0.01) == ("ring", 0)
-    assert transport.take_slot(["ring"], 0.01) is None
+    assert transport.take_slots(["ring"], 1, 0.01) == [("ring", 0)]
+    assert transport.take_slots(["ring"], 1, 0.01) == []
 
 
 def test_the_slots_of_a_duplicate_are_given_back(transport: Transport, lease: Lease) -> None:
     transport.adopt_ring("ring", 2)
     publish(transport, lease, 1)
-    assert transport.take_slot(["ring"], 0.01) == ("ring", 0)
+    assert transport.take_slots(["ring"], 1, 0.01) == [("ring", 0)]
     assert not publish(transport, lease, 1, slots=(("ring", 0),))
-    assert {transport.take_slot(["ring"], 0.01), transport.take_slot(["ring"], 0.01)} == {("ring", 0), ("ring", 1)}
+    assert sorted(transport.take_slots(["ring"], 5, 0.01)) == [("ring", 0), ("ring", 1)]
 
 
 def test_adopting_a_ring_finds_the_slots_its_dead_writer_had_taken(transport: Transport, lease: Lease) -> None:
     transport.adopt_ring("ring", 3)
-    transport.take_slot(["ring"], 0.01)
+    transport.take_slots(["ring"], 1, 0.01)
     publish(transport, lease, 1, slots=(("ring", 0),))
-    transport.take_slot(["ring"], 0.01)
+    transport.take_slots(["ring"], 1, 0.01)
     transport.adopt_ring("ring", 3)
-    assert {transport.take_slot(["ring"], 0.01) for _ in range(3)} == {("ring", 1), ("ring", 2), None}
+    assert sorted(transport.take_slots(["ring"], 5, 0.01)) == [("ring", 1), ("ring", 2)]
 
 
 def test_a_slot_comes_from_whichever_ring_has_one(transport: Transport) -> None:
     transport.adopt_ring("empty", 0)
     transport.adopt_ring("full", 1)
-    assert transport.take_slot(["empty", "full"], 0.01) == ("full", 0)
+    assert transport.take_slots(["empty", "full"], 1, 0.01) == [("full", 0)]
 
 
 def test_taking_a_slot_waits_for_one(transport: Transport) -> None:
     with soon(lambda: transport.adopt_ring("ring", 1)):
-        assert transport.take_slot(["ring"], 5.0) == ("ring", 0)
+        assert transport.take_slots(["ring"], 1, 5.0) == [("ring", 0)]
 
 
 def test_a_stream_starves_its_readers_when_all_of_it_was_given_out(transport: Transport, lease: Lease) -> None:
