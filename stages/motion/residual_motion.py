@@ -110,7 +110,7 @@ def moving_regions(
     if allowed is not None:
         low &= allowed
     closed = cv2.morphologyEx(low.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
+    count, labels, stats = _regions(closed)
     if count == 1:
         return np.zeros(low.shape, bool)
     seeds = speed_px_s >= thresholds.high_px_s
@@ -125,7 +125,7 @@ def moving_regions(
 
 def large_enough(mask: np.ndarray, min_area: float) -> np.ndarray:
     """The connected regions of a bool mask (h, w) that cover at least `min_area` of it."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    _, labels, stats = _regions(mask.astype(np.uint8))
     keeps = stats[:, cv2.CC_STAT_AREA] >= min_area * mask.size
     keeps[0] = False
     return keeps[labels]
@@ -145,3 +145,8 @@ def full_size(mask: np.ndarray, flow: SampledFlow, width: int, height: int) -> n
     to_grid = np.array([[flow.step_px, 0.0, flow.first_px], [0.0, flow.step_px, flow.first_px]], np.float64)
     large = cv2.warpAffine(soft, to_grid, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return (large >= 0.5).astype(np.uint8) * 255
+
+
+def _regions(mask: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    return count, np.asarray(labels, np.intp), np.asarray(stats)

@@ -236,7 +236,7 @@ def test_events_of_a_real_road_are_those_of_another_program() -> None:
             if earlier is None:
                 yield Flow(head, frame, "first", None)
             else:
-                flow_px = np.asarray(dis.calc(earlier, luma, None), np.float32)
+                flow_px = np.asarray(dis.calc(earlier, luma, None), np.float32)  # pyright: ignore[reportCallIssue, reportArgumentType]
                 grid = cv2.resize(flow_px, (80, 45), interpolation=cv2.INTER_AREA)
                 yield Flow(head, frame, "cold", grid, step_seconds=2 / 25)
             earlier = luma
