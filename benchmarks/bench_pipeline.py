@@ -33,18 +33,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--only", choices=("decode", "flow", "hop"), help="one part of it")
     arguments = parser.parse_args()
     logging.getLogger("libav").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         result: dict[str, Any] = {"machine": machine()}
         hd, small = _render(directory / "hd.mp4", 1920, 1080, 10), _render(directory / "small.mp4", 448, 256, 2)
-        result["decode_1080p"] = _compare(
-            arguments.repeats, lambda: _bare_decode(hd), lambda: _decode_through_pipeline(directory, hd)
-        )
-        result["flow_raft_small_448x256_12_iterations"] = _compare(
-            arguments.repeats, lambda: _bare_flow(small), lambda: _flow_through_pipeline(directory, small)
-        )
+        if arguments.only in (None, "decode"):
+            result["decode_1080p"] = _compare(
+                arguments.repeats, lambda: _bare_decode(hd), lambda: _decode_through_pipeline(directory, hd)
+            )
+        if arguments.only in (None, "flow"):
+            result["flow_raft_small_448x256_12_iterations"] = _compare(
+                arguments.repeats, lambda: _bare_flow(small), lambda: _flow_through_pipeline(directory, small)
+            )
+        hops = arguments.only in (None, "hop")
         result["hop_ms"] = {
             f"{height}p {payload}{' new pixels' if copy else ''}": spread(
                 [_hop_ms(directory, width, height, payload, copy) for _ in range(min(3, arguments.repeats))], 3
@@ -52,6 +56,7 @@ def main() -> None:
             for width, height in ((1280, 720), (1920, 1080))
             for payload in ("shm", "inline")
             for copy in (False, True)
+            if hops
         }
     _show(result)
     if arguments.json:

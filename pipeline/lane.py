@@ -78,9 +78,11 @@ class Lane:
         """Handle new entries, in order. In the live policy all but the newest are dropped."""
         if self._live:
             entries = self._drop_late(entries)
-        for entry in entries:
-            self.handle(entry)
-        self._commit_waiting()
+        try:
+            for entry in entries:
+                self.handle(entry)
+        finally:
+            self._commit_waiting()  # what was processed before an error was processed
 
     def handle(self, entry: Entry) -> None:
         """One entry, from its bytes to its acknowledgement."""
@@ -202,6 +204,7 @@ class Lane:
         self.context.log.error(
             "stage %s: entry %s of %s is put aside: %s", self._plan.name, entry.id, self.source, error
         )
+        self._commit_waiting()
         position = self._position(entry)
         step = Acknowledgement(self._upstream, [entry.id], position, {DEAD_LETTERS: 1})
         self._transport.dead_letter(self.publisher.step(step), entry, error)
@@ -216,6 +219,7 @@ class Lane:
     def _acknowledge(
         self, ids: list[str], processed: Position | None = None, counts: dict[str, int] | None = None
     ) -> None:
+        self._commit_waiting()
         self.publisher.commit(Acknowledgement(self._upstream, ids, processed, counts or {}))
 
     def _is_new(self, entry: Entry) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 # Before torch is imported: as in the workers, threads that wait must not take the cores from the other processes.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
 @pytest.fixture(autouse=True, scope="session")
