@@ -147,7 +147,7 @@ def test_what_an_owner_killed_together_with_its_guard_left_is_swept_up_by_the_ne
     process.wait()
     assert directory.exists()
     time.sleep(1.1)  # a directory younger than a second may be one that is being made
-    assert directory in sweep()
+    sweep()  # or that of a pipeline which happened to start just now: who swept does not matter
     wait_until_gone([server_pid], directory)
     os.kill(worker_pid, signal.SIGKILL)
 
