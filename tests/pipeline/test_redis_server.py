@@ -25,7 +25,8 @@ from pipeline.transport.redis_server import PrivateServer, find_program
 ROOT = Path(__file__).resolve().parents[2]
 
 OWNER = """
-import subprocess, sys, time
+import signal, subprocess, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started with it ignored
 from pipeline.guard import Guard, RunDirectory
 from pipeline.transport.redis_server import PrivateServer
 guard = Guard.start(RunDirectory.create())
