@@ -16,12 +16,11 @@ ELAPSED_US = "elapsed_us"
 """From one message to the next, idle time included."""
 BUSY_US = "busy_us"
 """Inside the stage."""
-RESTARTS = "restarts"
 DEAD_LETTERS = "dead_letters"
 DROPPED = "dropped:"
 """Prefix; the reason follows."""
 _LATENCY = "latency:"
-_OWN = (FRAMES, ELAPSED_US, BUSY_US, RESTARTS, DEAD_LETTERS)
+_OWN = (FRAMES, ELAPSED_US, BUSY_US, DEAD_LETTERS)
 _WIDTH = math.log(1.05)
 _LEAST_MS = 0.01
 
@@ -51,7 +50,7 @@ def stage_summary(counters: Mapping[str, int], status: Mapping[str, str]) -> dic
         "fps": round(frames / elapsed_us * 1e6, 2) if elapsed_us and frames > 1 else None,
         "busy_ms_per_frame": round(counters.get(BUSY_US, 0) / frames / 1000, 3) if frames else None,
         "latency_ms": {"p50": latency_percentile(counters, 0.5), "p99": latency_percentile(counters, 0.99)},
-        "restarts": counters.get(RESTARTS, 0),
+        "restarts": 0,  # filled in by the supervisor, which alone knows
         "dead_letters": counters.get(DEAD_LETTERS, 0),
         "counts": {n: v for n, v in counters.items() if n not in _OWN and not n.startswith((DROPPED, _LATENCY))},
         "status": dict(status),

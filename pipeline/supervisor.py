@@ -49,13 +49,11 @@ class Supervisor:
         self._sources: Status = {}
 
     def run(self) -> Status:
-        """Run to the end of every source, or to a signal; returns the summary, which is also written to the output
-        directory.
+        """Run to the end of every source, or to a signal; returns the summary, and writes it to the output directory.
 
         SIGINT and SIGTERM drain: sources end, everything in flight is processed, outputs are whole. A second SIGINT
         stops at once and raises `KeyboardInterrupt`. Raises `UserError` for what the user can mend and `WorkerFailed`
-        for a
-        worker that kept dying. A source that fails does not stop the others: it says so in the summary.
+        for a worker that kept dying. A source that fails does not stop the others: it says so in the summary.
         """
         guard = Guard.start(RunDirectory.create())
         try:
@@ -98,8 +96,7 @@ class Supervisor:
                 for worker in self._workers:
                     worker.kill()
                 summary = self._conclude(plan, transport, error)
-                transport_gone = isinstance(error, TransportError)
-                if not transport_gone:
+                if not isinstance(error, TransportError):  # else the server is gone
                     transport.reset()
         return summary
 
@@ -230,9 +227,9 @@ class Supervisor:
         return summary
 
     def _summary(self, state: str, error: str | None) -> Status:
-        for worker in self._workers:
-            for source in self._sources.values():
-                source["stages"][worker.stage]["restarts"] = worker.restarts
+        for source in self._sources.values():
+            for name, stage in source["stages"].items():
+                stage["restarts"] = sum(worker.restarts for worker in self._workers if worker.stage == name)
         return {
             "pipeline": self._plan.name,
             "payload": self._plan.payload,
