@@ -5,15 +5,16 @@ is brought to full resolution (`upsample`). `forward` does the three for a pair 
 one by one and encodes each frame once.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from stages.raft.correlation import LEVELS, correlate
+from stages.raft.correlation import LEVELS, Correlation, correlate
 from stages.raft.encoders import BottleneckBlock, Encoder, InstanceNorm, ResidualBlock
-from stages.raft.update import FlowHead, MotionEncoder, RecurrentBlock, UpdateBlock
+from stages.raft.update import FlowHead, GateTerms, MotionEncoder, RecurrentBlock, UpdateBlock
 from stages.raft.upsample import MaskPredictor, upsample_bilinear, upsample_convex
 
 Architecture = Literal["small", "large"]
@@ -28,6 +29,24 @@ class EncodedFrame(NamedTuple):
     """(B, hidden, H/8, W/8): the GRU's first state, after tanh."""
     context: Tensor
     """(B, context, H/8, W/8): after ReLU."""
+
+
+class PairTerms(NamedTuple):
+    """What stays the same over the iterations of one pair."""
+
+    correlation: Correlation
+    gates: list[GateTerms]
+    origin: Tensor
+    """(B, 2, H/8, W/8) float32: each cell's own (x, y)."""
+
+
+class UpdateState(NamedTuple):
+    """What an iteration changes."""
+
+    hidden: Tensor
+    """(B, hidden, H/8, W/8)."""
+    coords: Tensor
+    """(B, 2, H/8, W/8) float32: where each cell went, (x, y) in cells."""
 
 
 class RefinedFlow(NamedTuple):
@@ -143,26 +162,50 @@ class Raft(nn.Module):
         early_stop_px: float | None = None,
     ) -> RefinedFlow:
         """Update the flow `iterations` times, or until the mean update is below `early_stop_px` pixels."""
-        correlation = correlate(earlier.features, later.features, self.dimensions.radius)
-        terms = self.update_block.recurrent_block.prepare(earlier.context)
-        hidden = earlier.hidden
-        origin = grid_coordinates(hidden)
-        coords = origin if flow_init is None else origin + flow_init
+        terms, state = self.begin(earlier, later, flow_init)
         done = 0
         while done < iterations:
-            coords = coords.detach()
-            hidden, delta = self.update_block(hidden, terms, correlation.lookup(coords), coords - origin)
-            coords = coords + delta
+            before, state = state, self.step(terms, state)
             done += 1
-            if early_stop_px is not None and 8 * float(delta.norm(dim=1).mean()) < early_stop_px:
+            if early_stop_px is not None and _mean_distance_px(before.coords, state.coords) < early_stop_px:
                 break
-        return RefinedFlow(coords - origin, hidden, done)
+        return RefinedFlow(state.coords - terms.origin, state.hidden, done)
+
+    def iterate(
+        self, earlier: EncodedFrame, later: EncodedFrame, iterations: int, flow_init: Tensor | None = None
+    ) -> Iterator[RefinedFlow]:
+        """The flow after each iteration. Gradients do not flow from one iteration's flow into the next, as in the
+        paper; they do through the hidden state."""
+        terms, state = self.begin(earlier, later, flow_init)
+        for done in range(1, iterations + 1):
+            state = self.step(terms, state)
+            yield RefinedFlow(state.coords - terms.origin, state.hidden, done)
+
+    def begin(
+        self, earlier: EncodedFrame, later: EncodedFrame, flow_init: Tensor | None = None
+    ) -> tuple[PairTerms, UpdateState]:
+        """Everything that `step` needs of a pair, and the state before the first iteration."""
+        correlation = correlate(earlier.features, later.features, self.dimensions.radius)
+        origin = grid_coordinates(earlier.hidden)
+        terms = PairTerms(correlation, self.update_block.recurrent_block.prepare(earlier.context), origin)
+        return terms, UpdateState(earlier.hidden, origin if flow_init is None else origin + flow_init)
+
+    def step(self, terms: PairTerms, state: UpdateState) -> UpdateState:
+        """One iteration: a function of tensors alone, without a look at their values."""
+        coords = state.coords.detach()
+        correlation = terms.correlation.lookup(coords)
+        hidden, delta = self.update_block(state.hidden, terms.gates, correlation, coords - terms.origin)
+        return UpdateState(hidden, coords + delta)
 
     def upsample(self, refined: RefinedFlow) -> Tensor:
         """-> (B, 2, H, W) in px."""
         if self.mask_predictor is None:
             return upsample_bilinear(refined.flow)
         return upsample_convex(refined.flow, self.mask_predictor(refined.hidden))
+
+
+def _mean_distance_px(coords1: Tensor, coords2: Tensor) -> float:
+    return 8 * float((coords2 - coords1).norm(dim=1).mean())
 
 
 def grid_coordinates(like: Tensor) -> Tensor:

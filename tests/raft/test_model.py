@@ -101,6 +101,19 @@ def test_an_early_stop_ends_the_iterations_and_says_how_many_were_run() -> None:
         assert model.refine(frame, frame, 5, early_stop_px=0.0).iterations == 5
 
 
+def test_the_flow_of_every_iteration_is_given_to_those_who_train() -> None:
+    model = Raft("small")
+    model.load_state_dict(numbered_weights("small"))
+    padding = Padding.for_size(128, 128)
+    earlier, later = (model.encode(to_network_input(waves(128, 128, shift), padding, "cpu")) for shift in (0, 3))
+    each = list(model.iterate(earlier, later, 3))
+    assert [refined.iterations for refined in each] == [1, 2, 3]
+    for refined in each:
+        torch.testing.assert_close(refined.flow, model.refine(earlier, later, refined.iterations).flow)
+    each[0].flow.sum().backward(retain_graph=True)
+    assert model.update_block.flow_head.conv2.weight.grad is not None
+
+
 def test_every_parameter_gets_a_gradient() -> None:
     model = Raft("large")
     model.load_state_dict(numbered_weights("large"))
