@@ -162,7 +162,7 @@ class Raft(nn.Module):
         early_stop_px: float | None = None,
     ) -> RefinedFlow:
         """Update the flow `iterations` times, or until the mean update is below `early_stop_px` pixels."""
-        terms, state = self.begin(earlier, later, flow_init)
+        terms, state = self.begin(earlier, self.correlate(earlier, later), flow_init)
         done = 0
         while done < iterations:
             before, state = state, self.step(terms, state)
@@ -176,19 +176,22 @@ class Raft(nn.Module):
     ) -> Iterator[RefinedFlow]:
         """The flow after each iteration. Gradients do not flow from one iteration's flow into the next, as in the
         paper; they do through the hidden state."""
-        terms, state = self.begin(earlier, later, flow_init)
+        terms, state = self.begin(earlier, self.correlate(earlier, later), flow_init)
         for done in range(1, iterations + 1):
             state = self.step(terms, state)
             yield RefinedFlow(state.coords - terms.origin, state.hidden, done)
 
     def begin(
-        self, earlier: EncodedFrame, later: EncodedFrame, flow_init: Tensor | None = None
+        self, earlier: EncodedFrame, correlation: Correlation, flow_init: Tensor | None = None
     ) -> tuple[PairTerms, UpdateState]:
         """Everything that `step` needs of a pair, and the state before the first iteration."""
-        correlation = correlate(earlier.features, later.features, self.dimensions.radius)
         origin = grid_coordinates(earlier.hidden)
         terms = PairTerms(correlation, self.update_block.recurrent_block.prepare(earlier.context), origin)
         return terms, UpdateState(earlier.hidden, origin if flow_init is None else origin + flow_init)
+
+    def correlate(self, earlier: EncodedFrame, later: EncodedFrame) -> Correlation:
+        """What the iterations look up, held as `stages.raft.correlation.choose_correlation` says."""
+        return correlate(earlier.features, later.features, self.dimensions.radius)
 
     def step(self, terms: PairTerms, state: UpdateState) -> UpdateState:
         """One iteration: a function of tensors alone, without a look at their values."""

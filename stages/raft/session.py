@@ -10,7 +10,7 @@ from torch import Tensor
 from stages.kernels.forward_splat import forward_splat
 from stages.kernels.lookup import lookup_choice
 from stages.raft.change import ChangeDetector
-from stages.raft.correlation import correlation_mode
+from stages.raft.correlation import choose_correlation
 from stages.raft.model import EncodedFrame, Raft, RefinedFlow
 from stages.raft.padding import Padding
 from stages.raft.preprocess import check_rgb, to_network_input
@@ -100,7 +100,7 @@ class FlowSession:
         if change == "scene_cut":
             start = "scene_cut"
         elif self._options.warm_start and self._last_flow is not None:
-            start, flow_init = "warm", forward_splat(self._last_flow)
+            start, flow_init = "warm", forward_splat(self._last_flow).flow
         refined = self._model.refine(
             last_frame, encoded, self._options.iterations, flow_init, self._options.early_stop_px
         )
@@ -121,7 +121,7 @@ class FlowSession:
             device=_device_name(self._device),
             precision="float32",
             lookup=choice.name,
-            correlation=correlation_mode(self._device),
+            correlation=choose_correlation(self._device, 1, 16, 16, torch.float32),
             cpu_threads=torch.get_num_threads(),
             fallbacks=() if choice.fallback is None else (choice.fallback,),
         )

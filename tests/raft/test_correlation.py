@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from stages.raft.correlation import AllPairsCorrelation, OnDemandCorrelation, correlate, correlation_mode
+from stages.raft import correlation
+from stages.raft.correlation import (
+    AllPairsCorrelation,
+    OnDemandCorrelation,
+    choose_correlation,
+    correlate,
+    volume_bytes,
+)
 from tests.kernels.pyramids import coordinates
 
 
@@ -23,6 +31,16 @@ def test_all_pairs_and_on_demand_are_the_same_correlation() -> None:
     torch.testing.assert_close(on_demand, all_pairs, atol=2e-5, rtol=0)
 
 
+@pytest.mark.parametrize("made", [AllPairsCorrelation, OnDemandCorrelation])
+def test_both_ways_are_the_two_ways(made: type) -> None:
+    one, two = features(0, 17, 22), features(1, 17, 22)
+    coords = coordinates(2, 17, 22)
+    both = made(one, two, 3, both_ways=True).lookup(torch.cat([coords, coords]))
+    apart = torch.cat([made(one, two, 3).lookup(coords), made(two, one, 3).lookup(coords)])
+    # The finest level of the way back is the other's, transposed: a sum in another order.
+    torch.testing.assert_close(both, apart, atol=2e-5, rtol=0)
+
+
 def test_gradients_take_the_way_that_has_them() -> None:
     one, two = features(0, 16, 16), features(1, 16, 16)
     assert isinstance(correlate(one, two, 3), OnDemandCorrelation)
@@ -31,6 +49,23 @@ def test_gradients_take_the_way_that_has_them() -> None:
         assert isinstance(correlate(one, two, 3), OnDemandCorrelation)
 
 
-def test_the_mode_is_said_for_each_device() -> None:
-    assert correlation_mode(torch.device("cpu")) == "on-demand"
-    assert correlation_mode(torch.device("cuda", 0)) == "all-pairs"
+def test_a_mode_that_is_asked_for_is_taken() -> None:
+    one, two = features(0, 16, 16), features(1, 16, 16)
+    assert isinstance(correlate(one, two, 3, "all-pairs"), AllPairsCorrelation)
+    assert choose_correlation(torch.device("cpu"), 1, 16, 16, torch.float32, "all-pairs") == "all-pairs"
+    with pytest.raises(ValueError, match=r"'on-demand': there is no kernel for it on meta. Use auto or all-pairs"):
+        choose_correlation(torch.device("meta"), 1, 16, 16, torch.float32, "on-demand")
+
+
+def test_the_volume_is_four_thirds_of_the_pixels_squared() -> None:
+    made = AllPairsCorrelation(features(0, 17, 22), features(1, 17, 22), 3)
+    assert sum(level.nbytes for level in made.levels) == volume_bytes(2, 17, 22, torch.float32)
+
+
+@pytest.mark.parametrize(("free_gigabytes", "mode"), [(80, "all-pairs"), (5, "on-demand")])
+def test_on_a_gpu_free_memory_decides(monkeypatch: pytest.MonkeyPatch, free_gigabytes: int, mode: str) -> None:
+    monkeypatch.setattr(correlation, "supports", lambda device: True)
+    monkeypatch.setattr(correlation, "_free_bytes", lambda device: free_gigabytes << 30)
+    # 1080p in half precision: 2.6 GiB.
+    assert choose_correlation(torch.device("cuda", 0), 1, 136, 240, torch.float16) == mode
+    assert choose_correlation(torch.device("cpu"), 1, 136, 240, torch.float16) == "on-demand"
