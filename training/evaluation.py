@@ -148,7 +148,7 @@ class _RaftEstimate:
         padding = Padding.for_size(*image1.shape[:2], mode=self._padding_mode)
         device = next(self._model.parameters()).device
         earlier, later = (self._model.encode(to_network_input(image, padding, device)) for image in (image1, image2))
-        start = None if not carry or self._last_flow is None else forward_splat(self._last_flow)
+        start = None if not carry or self._last_flow is None else forward_splat(self._last_flow).flow
         refined = self._model.refine(earlier, later, self._iterations, start)
         self._last_flow = refined.flow
         return padding.unpad(self._model.upsample(refined))[0].permute(1, 2, 0).cpu().numpy()
