@@ -6,7 +6,8 @@ Its meaning is `stages.kernels.reference.forward_splat`.
 import torch
 from torch import Tensor
 
-from stages.kernels import reference
+from stages.kernels import forward_splat_cpu, reference
+from stages.kernels.lookup import lookup_choice
 from stages.kernels.reference import Carried
 
 
@@ -27,6 +28,8 @@ def forward_splat(flow: Tensor, error: Tensor | None = None, values: Tensor | No
     """
     _check(flow, error, values)
     with torch.no_grad():
+        if lookup_choice(flow.device).name == "numba":
+            return forward_splat_cpu.forward_splat_cpu(flow, error, values)
         return reference.forward_splat(flow, error, values)
 
 
