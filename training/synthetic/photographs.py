@@ -1,0 +1,86 @@
+"""Photographs as textures: from a folder, or packed into one file that is carried to another machine.
+
+python -m training.synthetic.photographs FOLDER textures.safetensors
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.numpy
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+_JPEG_QUALITY = 92
+_LONGEST_SIDE_PX = 1600
+
+
+class TexturesError(ValueError):
+    """A folder or file without usable photographs; the message names it."""
+
+
+def read_photographs(source: Path) -> Iterator[npt.NDArray[np.uint8]]:
+    """(H, W, 3) uint8 RGB, in the order of their names.
+
+    Args:
+        source: a folder of pictures, or a file made by `pack_photographs`.
+
+    Raises:
+        TexturesError: nothing there, no picture in it, or one that cannot be read.
+    """
+    if source.is_dir():
+        files = [file for file in sorted(source.iterdir()) if file.suffix.lower() in SUFFIXES]
+        if not files:
+            raise TexturesError(f"textures {source}: no picture in this folder; expected {', '.join(SUFFIXES)}")
+        for file in files:
+            yield _decode(np.fromfile(file, np.uint8), str(file))
+    elif source.is_file():
+        yield from _unpack(source)
+    else:
+        raise TexturesError(f"textures {source}: not there. Give a folder of photographs or a packed file")
+
+
+def pack_photographs(source: Path, target: Path) -> int:
+    """Write the photographs of a folder as JPEG into one file. Returns how many."""
+    parameters = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    jpegs = [cv2.imencode(".jpg", _bounded(p)[:, :, ::-1], parameters)[1].ravel() for p in read_photographs(source)]
+    lengths = np.array([jpeg.size for jpeg in jpegs], np.int64)
+    safetensors.numpy.save_file({"jpegs": np.concatenate(jpegs), "lengths": lengths}, target)
+    return len(jpegs)
+
+
+def _unpack(file: Path) -> Iterator[npt.NDArray[np.uint8]]:
+    try:
+        tensors = safetensors.numpy.load_file(file)
+        jpegs, lengths = tensors["jpegs"], tensors["lengths"]
+    except (safetensors.SafetensorError, KeyError, OSError) as error:
+        raise TexturesError(
+            f"textures {file}: not a file of packed photographs ({error}). Make one of a folder with: "
+            f"python -m training.synthetic.photographs FOLDER {file.name}"
+        ) from error
+    for number, jpeg in enumerate(np.split(jpegs, np.cumsum(lengths)[:-1])):
+        yield _decode(jpeg, f"{file}, number {number}")
+
+
+def _decode(encoded: npt.NDArray[np.uint8], name: str) -> npt.NDArray[np.uint8]:
+    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
+    if image is None:
+        raise TexturesError(f"texture {name}: not a picture, or damaged")
+    return np.ascontiguousarray(image[:, :, ::-1]).astype(np.uint8, copy=False)
+
+
+def _bounded(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    scale = _LONGEST_SIDE_PX / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    print(f"{pack_photographs(Path(sys.argv[1]), Path(sys.argv[2]))} photographs in {sys.argv[2]}")
