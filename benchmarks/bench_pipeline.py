@@ -107,10 +107,10 @@ def _bare_decode(path: Path) -> float:
 
 
 def _bare_flow(path: Path) -> float:
-    from stages.raft.session import FlowSession, SessionOptions
-    from stages.raft.weights import load_raft
+    from stages.raft.estimators import open_raft, open_session
+    from stages.raft.options import SessionOptions
 
-    session = FlowSession(load_raft("default"), SessionOptions(12))
+    session = open_session("raft", open_raft("default", "cpu"), SessionOptions(12))
     begin, count = 0.0, 0
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = "AUTO"

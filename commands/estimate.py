@@ -69,12 +69,12 @@ def flow(
 
 def _open(estimator: str, weights: str, device: str, iterations: int) -> Any:
     from stages.raft.estimators import open_raft, open_session
-    from stages.raft.session import SessionOptions
+    from stages.raft.options import SessionOptions
 
     options = SessionOptions(iterations=iterations, duplicate_threshold=None, scene_cut_threshold=None)
     try:
-        model = open_raft(weights, device) if estimator == "raft" else None
-        return open_session(estimator, model, raft_options=options)
+        refiner = open_raft(weights, device) if estimator == "raft" else None
+        return open_session(estimator, refiner, raft_options=options)
     except ValueError as error:
         raise UserError(str(error)) from error
 

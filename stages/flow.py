@@ -14,13 +14,13 @@ from pipeline import stage
 from pipeline.errors import ConfigError, WeightsError
 from pipeline.messages import EndOfStream, Flow, FlowStart, Frame, Gap, Message
 from stages.media.colour import rgb
-from stages.media.flow_grid import frame_flow, frame_grid, working_size
+from stages.media.flow_grid import frame_cells, frame_flow, frame_grid, working_size
 from stages.raft import weights as raft_weights
 from stages.raft.dis import DisOptions
 from stages.raft.estimators import open_raft, open_session
-from stages.raft.model import Raft
-from stages.raft.result import FlowResult
-from stages.raft.session import SessionOptions
+from stages.raft.options import SessionOptions
+from stages.raft.refinement import Refiner
+from stages.raft.result import FlowResult, SessionStatus
 
 
 class OpticalFlow(stage.Stage):
@@ -45,6 +45,11 @@ class OpticalFlow(stage.Stage):
         )
         early_stop_px: float | None = Field(
             None, ge=0, description="raft stops when the mean update is shorter, px; null: never"
+        )
+        correlation: Literal["auto", "all-pairs", "on-demand"] = Field(
+            "auto",
+            description="how raft holds it: all-pairs takes memory by the square of the pixels, on-demand by "
+            "the pixels; auto: on-demand on a CPU, and on a GPU where all pairs would take half of the free memory",
         )
         dis_preset: Literal["ultrafast", "fast", "medium"] = Field(
             "medium", description="of dis: speed against quality"
@@ -74,39 +79,41 @@ class OpticalFlow(stage.Stage):
         self._previous: Frame | None = None
 
     def open(self) -> None:
-        if "confidence" in self.context.needs:
-            raise ConfigError(
-                f"stage {self.context.stage!r}: a reader needs 'confidence', which no estimator here gives; "
-                "'flow' is what can be asked for"
-            )
         options = self.options
         try:
             session_options = SessionOptions(
-                options.iterations, options.warm_start, options.early_stop_px, options.duplicates, options.scene_cut
+                options.iterations,
+                options.warm_start,
+                options.early_stop_px,
+                options.correlation,
+                options.duplicates,
+                options.scene_cut,
             )
             dis_options = DisOptions(options.dis_preset, options.duplicates, options.scene_cut)
-            model = self._network() if options.estimator == "raft" else None
+            refiner = self._network() if options.estimator == "raft" else None
             if options.estimator == "dis" and options.threads is not None:
                 cv2.setNumThreads(options.threads)
-            self._session = open_session(options.estimator, model, session_options, dis_options)
+            self._session = open_session(options.estimator, refiner, session_options, dis_options)
         except raft_weights.WeightsError as error:
             raise WeightsError(f"stage {self.context.stage!r}: {error}") from error
         except ValueError as error:
             raise ConfigError(f"stage {self.context.stage!r}: {error}") from error
+        self._said: SessionStatus | None = None
         self._say_status()
 
     def process(self, message: Frame) -> Iterable[Message]:
         previous, self._previous = self._previous, message
-        full_resolution = "flow" in self.context.needs
+        needs = self.context.needs
         shape = (message.height, message.width)
         worked = working_size(*shape, self.options.max_side_px)
         picture = rgb(message)
         if worked != shape:
             picture = np.asarray(cv2.resize(picture, worked[::-1], interpolation=cv2.INTER_AREA), np.uint8)
-        result = self._session(picture, full_resolution)
+        result = self._session(picture, "flow" in needs, "confidence" in needs)
         if previous is None or result is None:
             yield Flow(message.header, message, "first", None)
             return
+        self._say_status()
         flow = _flow(message, previous, result, worked)
         self.context.count(f"frames_{flow.start}")
         yield flow
@@ -123,7 +130,7 @@ class OpticalFlow(stage.Stage):
     def retained(self) -> int:
         return 0 if self._previous is None else 1
 
-    def _network(self) -> Raft:
+    def _network(self) -> Refiner:
         """One per process for all its sources."""
         options = self.options
         key = f"raft {options.weights} {options.device} {options.threads}"
@@ -131,12 +138,16 @@ class OpticalFlow(stage.Stage):
 
     def _say_status(self) -> None:
         said = self._session.status
+        if said == self._said:
+            return
+        self._said = said
         self.context.status(
             estimator=said.estimator,
             device=said.device,
             precision=said.precision,
             lookup=said.lookup,
             correlation=said.correlation,
+            update_loop=said.update_loop,
             cpu_threads=said.cpu_threads,
             fallback="; ".join(said.fallbacks) or "none",
         )
@@ -162,4 +173,7 @@ def _flow(frame: Frame, previous: Frame, result: FlowResult, worked: tuple[int, 
     origin_px = (-result.padding.left, -result.padding.top)
     grid_px = frame_grid(result.grid_px, origin_px, worked, shape)
     flow_px = None if result.flow_px is None else frame_flow(result.flow_px, shape).astype(np.float16)
-    return replace(flow, grid_px=np.ascontiguousarray(grid_px, np.float32), flow_px=flow_px)
+    confidence = None
+    if result.confidence is not None:
+        confidence = np.ascontiguousarray(frame_cells(result.confidence, origin_px, worked, shape), np.float32)
+    return replace(flow, grid_px=np.ascontiguousarray(grid_px, np.float32), flow_px=flow_px, confidence=confidence)

@@ -20,25 +20,33 @@ def working_size(height: int, width: int, max_side_px: int | None) -> tuple[int,
 def frame_grid(
     grid_px: np.ndarray, origin_px: tuple[int, int], worked: tuple[int, int], frame: tuple[int, int]
 ) -> np.ndarray:
-    """The flow at the cell centres (8 j + 3.5, 8 i + 3.5) of the frame, by bilinear interpolation.
+    """The flow at the cell centres of the frame: `frame_cells`, in px of the frame instead of the picture."""
+    cells = frame_cells(grid_px, origin_px, worked, frame)
+    return cells if worked == frame else cells * _enlargement(worked, frame)
+
+
+def frame_cells(
+    values: np.ndarray, origin_px: tuple[int, int], worked: tuple[int, int], frame: tuple[int, int]
+) -> np.ndarray:
+    """Values of a picture's cells at the cell centres (8 j + 3.5, 8 i + 3.5) of the frame, by bilinear interpolation.
 
     Args:
-        grid_px: float32 (H', W', 2), px of the picture that was worked on; cells of 8x8 px.
+        values: float32 (H', W') or (H', W', C) of the picture that was worked on; cells of 8x8 px.
         origin_px: (x, y) of the first cell's corner in that picture: not above 0 where it was padded.
         worked: (height, width) of that picture.
         frame: (height, width) of the frame.
 
     Returns:
-        float32 (ceil(H / 8), ceil(W / 8), 2), px of the frame.
+        float32 (ceil(H / 8), ceil(W / 8)) or (ceil(H / 8), ceil(W / 8), C).
     """
     rows, columns = -(-frame[0] // CELL_PX), -(-frame[1] // CELL_PX)
     if worked == frame and origin_px == (0, 0):
-        return grid_px[:rows, :columns]
+        return values[:rows, :columns]
     x = _positions(columns, frame[1], worked[1], origin_px[0])
     y = _positions(rows, frame[0], worked[0], origin_px[1])
     map_x, map_y = np.meshgrid(x, y)
-    values = cv2.remap(grid_px, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return values.reshape(rows, columns, 2) * _enlargement(worked, frame)
+    read = cv2.remap(values, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return read.reshape(rows, columns, *values.shape[2:])
 
 
 def frame_flow(flow_px: np.ndarray, frame: tuple[int, int]) -> np.ndarray:

@@ -9,7 +9,7 @@ _RELATIVE, _ABSOLUTE_PX2 = 0.01, 0.5
 and return exceeds 0.01 of the two flows' squared lengths plus 0.5 px^2."""
 
 
-def confidence(forward_px: Tensor, backward_px: Tensor) -> Tensor:
+def round_trip_confidence(forward_px: Tensor, backward_px: Tensor) -> Tensor:
     """Confidence in a flow, from the flow of the same pair the other way.
 
     Args:

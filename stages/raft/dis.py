@@ -6,12 +6,14 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from stages.raft.change import ChangeDetector
+from stages.raft.confidence import round_trip_confidence
+from stages.raft.options import check_change_thresholds
 from stages.raft.padding import Padding
 from stages.raft.preprocess import check_rgb
 from stages.raft.result import CELL_PX, FlowResult, SessionStatus, zero_result
-from stages.raft.session import check_change_thresholds
 
 DisPreset = Literal["ultrafast", "fast", "medium"]
 
@@ -51,23 +53,29 @@ class DisSession:
         self._changes = ChangeDetector(self._options.duplicate_threshold, self._options.scene_cut_threshold)
         self._last_luma: npt.NDArray[np.uint8] | None = None
 
-    def __call__(self, frame_rgb: npt.NDArray[np.uint8], full_resolution: bool = True) -> FlowResult | None:
+    def __call__(
+        self, frame_rgb: npt.NDArray[np.uint8], full_resolution: bool = True, confidence: bool = False
+    ) -> FlowResult | None:
         """Flow from the previous frame to this one, or None for the first frame of a run; as FlowSession's."""
         check_rgb(frame_rgb)
         height, width = frame_rgb.shape[:2]
         padding = Padding.for_size(height, width)
         change = self._changes.judge(frame_rgb)
         if change == "duplicate" and self._last_luma is not None:
-            return zero_result(padding, height, width, full_resolution)
+            return zero_result(padding, height, width, full_resolution, confidence)
         luma = _padded_luma(frame_rgb, padding)
         last_luma, self._last_luma = self._last_luma, luma
         if change == "first" or last_luma is None:
             return None
         flow = _finite(self._dis.calc(last_luma, luma, _NEW_ARRAY))
-        grid_px = cv2.resize(flow, (flow.shape[1] // CELL_PX, flow.shape[0] // CELL_PX), interpolation=cv2.INTER_AREA)
+        grid_px = _grid(flow)
+        trusted = None
+        if confidence:
+            back_px = _grid(_finite(self._dis.calc(luma, last_luma, _NEW_ARRAY)))
+            trusted = round_trip_confidence(_tensor(grid_px), _tensor(back_px))[0].numpy()
         flow_px = np.ascontiguousarray(_cropped(flow, padding)) if full_resolution else None
         start = "scene_cut" if change == "scene_cut" else "cold"
-        return FlowResult(grid_px.astype(np.float32, copy=False), flow_px, start, 0, padding)
+        return FlowResult(grid_px, flow_px, start, 0, padding, trusted)
 
     def reset(self) -> None:
         """End the run: after a gap the next frame is a first one."""
@@ -83,6 +91,7 @@ class DisSession:
             precision="float32",
             lookup="none",
             correlation="none",
+            update_loop="none",
             cpu_threads=cv2.getNumThreads(),
             fallbacks=(),
         )
@@ -105,6 +114,15 @@ def _padded_luma(frame_rgb: npt.NDArray[np.uint8], padding: Padding) -> npt.NDAr
 def _cropped(flow: npt.NDArray[np.float32], padding: Padding) -> npt.NDArray[np.float32]:
     height, width = flow.shape[:2]
     return flow[padding.top : height - padding.bottom, padding.left : width - padding.right]
+
+
+def _grid(flow: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    size = (flow.shape[1] // CELL_PX, flow.shape[0] // CELL_PX)
+    return np.asarray(cv2.resize(flow, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _tensor(grid_px: npt.NDArray[np.float32]) -> torch.Tensor:
+    return torch.from_numpy(grid_px).permute(2, 0, 1)[None]
 
 
 def _finite(flow: object) -> npt.NDArray[np.float32]:

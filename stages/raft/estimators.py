@@ -8,16 +8,19 @@ import numpy.typing as npt
 
 from stages.raft.devices import choose_device, keep_freed_memory, set_cpu_threads
 from stages.raft.dis import DisOptions, DisSession
-from stages.raft.model import Raft
+from stages.raft.options import SessionOptions
+from stages.raft.refinement import Refiner
 from stages.raft.result import FlowResult, SessionStatus
-from stages.raft.session import FlowSession, SessionOptions
+from stages.raft.session import FlowSession
 from stages.raft.weights import load_raft
 
 
 class Session(Protocol):
     """What every estimator's session can do. One object per source; not to be shared between threads."""
 
-    def __call__(self, frame_rgb: npt.NDArray[np.uint8], full_resolution: bool = True) -> FlowResult | None:
+    def __call__(
+        self, frame_rgb: npt.NDArray[np.uint8], full_resolution: bool = True, confidence: bool = False
+    ) -> FlowResult | None:
         """Flow from the previous frame, or None for the first of a run."""
         ...
 
@@ -31,7 +34,7 @@ class Session(Protocol):
         ...
 
 
-def open_raft(weights: str | Path = "default", device: str = "auto", cpu_threads: int | None = None) -> Raft:
+def open_raft(weights: str | Path = "default", device: str = "auto", cpu_threads: int | None = None) -> Refiner:
     """The network on its device, once per process; give it to as many FlowSessions as there are sources.
 
     Args:
@@ -47,24 +50,24 @@ def open_raft(weights: str | Path = "default", device: str = "auto", cpu_threads
     chosen = choose_device(device)
     if chosen.type == "cpu":
         keep_freed_memory()
-    return load_raft(weights, chosen)
+    return Refiner(load_raft(weights, chosen))
 
 
 def open_session(
     estimator: str,
-    model: Raft | None = None,
+    refiner: Refiner | None = None,
     raft_options: SessionOptions | None = None,
     dis_options: DisOptions | None = None,
 ) -> Session:
-    """A session of the estimator "raft" (which needs `model`) or "dis".
+    """A session of the estimator "raft" (which needs `refiner`) or "dis".
 
     Raises:
-        ValueError: another name, or no model for "raft".
+        ValueError: another name, or no refiner for "raft".
     """
     if estimator == "dis":
         return DisSession(dis_options)
     if estimator != "raft":
         raise ValueError(f"estimator: expected raft or dis, found {estimator!r}")
-    if model is None:
-        raise ValueError("estimator 'raft' needs a model: open_raft(weights, device)")
-    return FlowSession(model, raft_options)
+    if refiner is None:
+        raise ValueError("estimator 'raft' needs its network: open_raft(weights, device)")
+    return FlowSession(refiner, raft_options)

@@ -154,22 +154,11 @@ class Raft(nn.Module):
         return EncodedFrame(self.feature_encoder(image), torch.tanh(hidden), torch.relu(context))
 
     def refine(
-        self,
-        earlier: EncodedFrame,
-        later: EncodedFrame,
-        iterations: int,
-        flow_init: Tensor | None = None,
-        early_stop_px: float | None = None,
+        self, earlier: EncodedFrame, later: EncodedFrame, iterations: int, flow_init: Tensor | None = None
     ) -> RefinedFlow:
-        """Update the flow `iterations` times, or until the mean update is below `early_stop_px` pixels."""
-        terms, state = self.begin(earlier, self.correlate(earlier, later), flow_init)
-        done = 0
-        while done < iterations:
-            before, state = state, self.step(terms, state)
-            done += 1
-            if early_stop_px is not None and _mean_distance_px(before.coords, state.coords) < early_stop_px:
-                break
-        return RefinedFlow(state.coords - terms.origin, state.hidden, done)
+        """The flow after the last of `iterations`, which are 1 or more."""
+        *_, refined = self.iterate(earlier, later, iterations, flow_init)
+        return refined
 
     def iterate(
         self, earlier: EncodedFrame, later: EncodedFrame, iterations: int, flow_init: Tensor | None = None
@@ -205,10 +194,6 @@ class Raft(nn.Module):
         if self.mask_predictor is None:
             return upsample_bilinear(refined.flow)
         return upsample_convex(refined.flow, self.mask_predictor(refined.hidden))
-
-
-def _mean_distance_px(coords1: Tensor, coords2: Tensor) -> float:
-    return 8 * float((coords2 - coords1).norm(dim=1).mean())
 
 
 def grid_coordinates(like: Tensor) -> Tensor:

@@ -30,6 +30,9 @@ class FlowResult:
     """Updates that were run; 0 for a duplicate and for estimators that have none."""
     padding: Padding
     """What the frame was padded by before it was divided into cells."""
+    confidence: npt.NDArray[np.float32] | None = None
+    """(H', W') in [0, 1]: how far the grid's flow can be trusted (`stages.raft.confidence`); below 0.5 the cell is
+    occluded. None where it was not asked for, and from estimators that have none."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +48,22 @@ class SessionStatus:
     lookup: str
     """Which implementation samples the correlation: "numba", "cupy", "reference", or "none"."""
     correlation: str
-    """How correlation is held: "all-pairs" (memory quadratic in the pixels), "on-demand" (linear) or "none"."""
+    """How correlation is held: "all-pairs" (memory quadratic in the pixels), "on-demand" (linear), "auto" before
+    the first pair, or "none"."""
+    update_loop: str
+    """"recorded": the iterations are replayed from a CUDA graph. "eager": each operation as it comes. "none"."""
     cpu_threads: int
     fallbacks: tuple[str, ...]
     """Each slower or lesser way that had to be taken, and why; empty where none was."""
 
 
-def zero_result(padding: Padding, height: int, width: int, full_resolution: bool) -> FlowResult:
+def zero_result(
+    padding: Padding, height: int, width: int, full_resolution: bool, confidence: bool = False
+) -> FlowResult:
     """The result for a duplicate of a height x width frame."""
     rows = (height + padding.top + padding.bottom) // CELL_PX
     columns = (width + padding.left + padding.right) // CELL_PX
     grid_px = np.zeros((rows, columns, 2), np.float32)
     flow_px = np.zeros((height, width, 2), np.float32) if full_resolution else None
-    return FlowResult(grid_px, flow_px, "duplicate", 0, padding)
+    trusted = np.ones((rows, columns), np.float32) if confidence else None
+    return FlowResult(grid_px, flow_px, "duplicate", 0, padding, trusted)

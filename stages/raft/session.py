@@ -1,78 +1,51 @@
-"""Flow of a stream, frame after frame: each is encoded once and matched with the one before it."""
+"""Flow of a stream, frame after frame: each is encoded once and matched with the one before it.
 
+Several streams of one size can be taken a step further in one pass of the network (`estimate_together`).
+"""
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from stages.kernels.forward_splat import forward_splat
 from stages.kernels.lookup import lookup_choice
-from stages.raft.change import ChangeDetector
-from stages.raft.correlation import choose_correlation
-from stages.raft.model import EncodedFrame, Raft, RefinedFlow
+from stages.raft.change import Change, ChangeDetector
+from stages.raft.confidence import round_trip_confidence
+from stages.raft.model import EncodedFrame, RefinedFlow
+from stages.raft.options import SessionOptions
 from stages.raft.padding import Padding
 from stages.raft.preprocess import check_rgb, to_network_input
+from stages.raft.refinement import RefinementOptions, Refiner
 from stages.raft.result import CELL_PX, FlowResult, SessionStatus, Start, zero_result
 
-
-@dataclass(frozen=True)
-class SessionOptions:
-    """How a stream is estimated.
-
-    Raises:
-        ValueError: a value out of its range, naming it.
-    """
-
-    iterations: int = 12
-    """Updates per frame, at most."""
-    warm_start: bool = False
-    """Start from the last flow carried forward, instead of zero. Pays for smooth, large motion at few iterations;
-    weights that were not trained for it drift a little with every frame (the default ones do)."""
-    early_stop_px: float | None = None
-    """Stop when the mean update is shorter than this; None runs all iterations."""
-    duplicate_threshold: float | None = 0.5
-    """Grey levels: a frame is the last one again if no block of 16x16 px differs by more on average. None: never."""
-    scene_cut_threshold: float | None = 0.4
-    """Share of the picture, 0 to 1, that is not found in the last frame, above which it is a cut. None: never."""
-
-    def __post_init__(self) -> None:
-        if self.iterations < 1:
-            raise ValueError(f"iterations: expected at least 1, found {self.iterations}")
-        if self.early_stop_px is not None and self.early_stop_px < 0:
-            raise ValueError(f"early_stop_px: expected 0 px or more, found {self.early_stop_px}")
-        check_change_thresholds(self.duplicate_threshold, self.scene_cut_threshold)
-
-
-def check_change_thresholds(duplicate_threshold: float | None, scene_cut_threshold: float | None) -> None:
-    """Raises ValueError for a threshold out of its range, naming it."""
-    if duplicate_threshold is not None and duplicate_threshold < 0:
-        raise ValueError(f"duplicate_threshold: expected 0 grey levels or more, found {duplicate_threshold}")
-    if scene_cut_threshold is not None and not 0 <= scene_cut_threshold <= 1:
-        raise ValueError(f"scene_cut_threshold: expected 0 to 1, found {scene_cut_threshold}")
+T = TypeVar("T")
 
 
 class FlowSession:
-    """RAFT over one stream. Holds the last frame's features and the last flow; the model may be shared.
+    """RAFT over one stream. Holds the last frame's features and the last flow; the network is shared.
 
     With `warm_start` and `early_stop_px` off, the flow of each pair is that of the model called on the pair.
 
     Args:
-        model: in eval mode, on the device to run on (`stages.raft.weights.load_raft`).
+        refiner: the network on the device to run on (`stages.raft.estimators.open_raft`).
         options: see SessionOptions.
     """
 
-    def __init__(self, model: Raft, options: SessionOptions | None = None) -> None:
-        self._model = model
+    def __init__(self, refiner: Refiner, options: SessionOptions | None = None) -> None:
+        self._refiner = refiner
         self._options = options or SessionOptions()
-        self._device = next(model.parameters()).device
         self._changes = ChangeDetector(self._options.duplicate_threshold, self._options.scene_cut_threshold)
         self._last_frame: EncodedFrame | None = None
         self._last_flow: Tensor | None = None
+        self._held: str = self._options.correlation
 
-    @torch.inference_mode()
-    def __call__(self, frame_rgb: npt.NDArray[np.uint8], full_resolution: bool = True) -> FlowResult | None:
+    def __call__(
+        self, frame_rgb: npt.NDArray[np.uint8], full_resolution: bool = True, confidence: bool = False
+    ) -> FlowResult | None:
         """Flow from the previous frame to this one, or None for the first frame of a run.
 
         A run begins with the session, after `reset()`, and with a frame of another size than the last.
@@ -80,32 +53,12 @@ class FlowSession:
         Args:
             frame_rgb: (H, W, 3) uint8, any size from 1x1. It is not kept.
             full_resolution: whether `flow_px` is wanted; the grid alone is cheaper.
+            confidence: whether `confidence` is wanted; it takes the flow back as well, twice the iterations.
 
         Raises:
             ValueError: another dtype or shape.
         """
-        check_rgb(frame_rgb)
-        height, width = frame_rgb.shape[:2]
-        padding = Padding.for_size(height, width)
-        change = self._changes.judge(frame_rgb)
-        if change == "duplicate" and self._last_frame is not None:
-            return zero_result(padding, height, width, full_resolution)
-        encoded = self._model.encode(to_network_input(frame_rgb, padding, self._device))
-        last_frame, self._last_frame = self._last_frame, encoded
-        if change == "first" or last_frame is None:
-            self._last_flow = None
-            return None
-        start: Start = "cold"
-        flow_init = None
-        if change == "scene_cut":
-            start = "scene_cut"
-        elif self._options.warm_start and self._last_flow is not None:
-            start, flow_init = "warm", forward_splat(self._last_flow).flow
-        refined = self._model.refine(
-            last_frame, encoded, self._options.iterations, flow_init, self._options.early_stop_px
-        )
-        self._last_flow = None if change == "scene_cut" else refined.flow
-        return self._result(refined, start, padding, full_resolution)
+        return estimate_together([FrameRequest(self, frame_rgb, full_resolution, confidence)])[0]
 
     def reset(self) -> None:
         """End the run: after a gap the next frame is a first one."""
@@ -115,21 +68,153 @@ class FlowSession:
     @property
     def status(self) -> SessionStatus:
         """What this session runs on."""
-        choice = lookup_choice(self._device)
+        device = self._refiner.device
+        choice = lookup_choice(device)
         return SessionStatus(
-            estimator=f"raft-{self._model.architecture}",
-            device=_device_name(self._device),
+            estimator=f"raft-{self._refiner.model.architecture}",
+            device=_device_name(device),
             precision="float32",
             lookup=choice.name,
-            correlation=choose_correlation(self._device, 1, 16, 16, torch.float32),
+            correlation=self._held,
+            update_loop="recorded" if self._refiner.recorded else "eager",
             cpu_threads=torch.get_num_threads(),
             fallbacks=() if choice.fallback is None else (choice.fallback,),
         )
 
-    def _result(self, refined: RefinedFlow, start: Start, padding: Padding, full_resolution: bool) -> FlowResult:
-        grid_px = _to_array(CELL_PX * refined.flow)
-        flow_px = _to_array(padding.unpad(self._model.upsample(refined))) if full_resolution else None
-        return FlowResult(grid_px, flow_px, start, refined.iterations, padding)
+    def _look(self, request: "FrameRequest") -> "FlowResult | _Step":
+        """What a frame needs no network for; otherwise what the network is to do."""
+        check_rgb(request.frame_rgb)
+        height, width = request.frame_rgb.shape[:2]
+        padding = Padding.for_size(height, width)
+        change = self._changes.judge(request.frame_rgb)
+        if change == "duplicate" and self._last_frame is not None:
+            return zero_result(padding, height, width, request.full_resolution, request.confidence)
+        image = to_network_input(request.frame_rgb, padding, self._refiner.device)
+        return _Step(request, self, self._refiner, image, padding, change)
+
+    def _pair(self, step: "_Step", encoded: EncodedFrame) -> "_Pair | None":
+        """Move on to a frame; None where it is the first of a run."""
+        last_frame, self._last_frame = self._last_frame, encoded
+        if step.change == "first" or last_frame is None:
+            self._last_flow = None
+            return None
+        start: Start = "cold"
+        if step.change == "scene_cut":
+            start = "scene_cut"
+        elif self._options.warm_start and self._last_flow is not None:
+            start = "warm"
+        options = RefinementOptions(
+            self._options.iterations,
+            self._options.early_stop_px,
+            self._options.correlation,
+            step.request.confidence,
+        )
+        self._held = self._refiner.correlation_mode(encoded.features, options)
+        return _Pair(step, last_frame, encoded, self._last_flow if start == "warm" else None, start, options)
+
+    def _finish(self, pair: "_Pair", refined: RefinedFlow, back: Tensor | None) -> FlowResult:
+        """The result of a pair, from a batch of one; `back` is the flow from the later frame, in cells."""
+        self._last_flow = None if pair.start == "scene_cut" else refined.flow
+        grid_px = CELL_PX * refined.flow
+        padding = pair.step.padding
+        flow_px = None
+        if pair.step.request.full_resolution:
+            flow_px = _to_array(padding.unpad(self._refiner.model.upsample(refined)))
+        trusted = None if back is None else round_trip_confidence(grid_px, CELL_PX * back)[0].cpu().numpy()
+        return FlowResult(_to_array(grid_px), flow_px, pair.start, refined.iterations, padding, trusted)
+
+
+@dataclass(frozen=True)
+class FrameRequest:
+    """The next frame of a session, and what is wanted of it: the arguments of `FlowSession.__call__`."""
+
+    session: FlowSession
+    frame_rgb: npt.NDArray[np.uint8]
+    full_resolution: bool = True
+    confidence: bool = False
+
+
+@dataclass(frozen=True)
+class _Step:
+    request: FrameRequest
+    session: FlowSession
+    refiner: Refiner
+    image: Tensor
+    padding: Padding
+    change: Change
+
+
+@dataclass(frozen=True)
+class _Pair:
+    step: _Step
+    earlier: EncodedFrame
+    later: EncodedFrame
+    last_flow: Tensor | None
+    start: Start
+    options: RefinementOptions
+
+
+@torch.inference_mode()
+def estimate_together(requests: Sequence[FrameRequest]) -> list[FlowResult | None]:
+    """Take several sessions one frame further, in as few passes of the network as their sizes and options allow.
+
+    Returns:
+        What each session's call would have returned, up to the arithmetic's order within a batch.
+
+    Raises:
+        ValueError: a frame of another dtype or shape than `FlowSession.__call__` takes; a session named twice.
+    """
+    if len({id(request.session) for request in requests}) < len(requests):
+        raise ValueError("requests: a session can take one frame at a time, but one is named twice")
+    looked = [request.session._look(request) for request in requests]
+    results = {number: result for number, result in enumerate(looked) if isinstance(result, FlowResult)}
+    steps = {number: step for number, step in enumerate(looked) if isinstance(step, _Step)}
+    pairs: dict[int, _Pair] = {}
+    for numbers in _alike(steps, lambda step: (id(step.refiner), step.image.shape)):
+        encoded = steps[numbers[0]].refiner.model.encode(_batch([steps[number].image for number in numbers]))
+        for place, number in enumerate(numbers):
+            step = steps[number]
+            pair = step.session._pair(step, _item(encoded, place))
+            if pair is not None:
+                pairs[number] = pair
+    for numbers in _alike(
+        pairs, lambda pair: (id(pair.step.refiner), pair.step.image.shape, pair.options, pair.last_flow is None)
+    ):
+        results |= dict(zip(numbers, _refine([pairs[number] for number in numbers]), strict=True))
+    return [results.get(number) for number in range(len(requests))]
+
+
+def _refine(pairs: list[_Pair]) -> Iterator[FlowResult]:
+    """The results of pairs that agree in network, size, options and kind of start."""
+    count, first = len(pairs), pairs[0]
+    flows = [pair.last_flow for pair in pairs if pair.last_flow is not None]
+    earlier = _join([pair.earlier for pair in pairs])
+    later = _join([pair.later for pair in pairs])
+    refined = first.step.refiner(earlier, later, _batch(flows) if flows else None, first.options)
+    for place, pair in enumerate(pairs):
+        own = RefinedFlow(refined.flow[place : place + 1], refined.hidden[place : place + 1], refined.iterations)
+        back = refined.flow[count + place : count + place + 1] if first.options.both_ways else None
+        yield pair.step.session._finish(pair, own, back)
+
+
+def _alike(items: Mapping[int, T], key: Callable[[T], Hashable]) -> list[list[int]]:
+    """The numbers of the items, those with the same key together."""
+    groups: dict[Hashable, list[int]] = {}
+    for number, item in items.items():
+        groups.setdefault(key(item), []).append(number)
+    return list(groups.values())
+
+
+def _batch(tensors: list[Tensor]) -> Tensor:
+    return tensors[0] if len(tensors) == 1 else torch.cat(tensors)
+
+
+def _join(frames: list[EncodedFrame]) -> EncodedFrame:
+    return EncodedFrame(*(_batch(list(parts)) for parts in zip(*frames, strict=True)))
+
+
+def _item(frames: EncodedFrame, place: int) -> EncodedFrame:
+    return EncodedFrame(*(part[place : place + 1] for part in frames))
 
 
 def _to_array(flow: Tensor) -> npt.NDArray[np.float32]:

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages.raft.confidence import confidence, occluded
+from stages.raft.confidence import occluded
+from stages.raft.confidence import round_trip_confidence as confidence
 
 
 def uniform(u: float, v: float, height: int = 6, width: int = 9) -> Tensor:

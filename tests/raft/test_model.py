@@ -92,15 +92,6 @@ def test_the_start_of_the_iterations_is_taken() -> None:
     assert (started.flow - cold.flow).mean() > 0.5
 
 
-def test_an_early_stop_ends_the_iterations_and_says_how_many_were_run() -> None:
-    model = Raft("small").eval()
-    model.load_state_dict(numbered_weights("small"))
-    frame = model.encode(to_network_input(waves(128, 128), Padding.for_size(128, 128), "cpu"))
-    with torch.inference_mode():
-        assert model.refine(frame, frame, 5, early_stop_px=1e9).iterations == 1
-        assert model.refine(frame, frame, 5, early_stop_px=0.0).iterations == 5
-
-
 def test_the_flow_of_every_iteration_is_given_to_those_who_train() -> None:
     model = Raft("small")
     model.load_state_dict(numbered_weights("small"))

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from stages.raft.estimators import open_raft, open_session
-from stages.raft.model import Raft
+from stages.raft.options import SessionOptions
 from stages.raft.padding import Padding
 from stages.raft.preprocess import to_network_input
-from stages.raft.session import FlowSession, SessionOptions
+from stages.raft.refinement import Refiner
+from stages.raft.session import FlowSession
 from tests.data import data_path
 from tests.raft.recipes import texture, waves
 
@@ -28,7 +29,7 @@ ROUGH_PX = 0.75
 
 
 @pytest.fixture(scope="module")
-def model() -> Raft:
+def refiner() -> Refiner:
     return open_raft("default", "cpu")
 
 
@@ -44,27 +45,27 @@ def clip(name: str, count: int) -> list[Frame]:
 
 
 @torch.inference_mode()
-def pairwise(model: Raft, frame1: Frame, frame2: Frame, iterations: int) -> npt.NDArray[np.float32]:
+def pairwise(refiner: Refiner, frame1: Frame, frame2: Frame, iterations: int) -> npt.NDArray[np.float32]:
     padding = Padding.for_size(*frame1.shape[:2])
     images = (to_network_input(frame, padding, "cpu") for frame in (frame1, frame2))
-    return padding.unpad(model(*images, iterations=iterations))[0].permute(1, 2, 0).numpy()
+    return padding.unpad(refiner.model(*images, iterations=iterations))[0].permute(1, 2, 0).numpy()
 
 
-def test_a_stream_without_warm_start_and_early_stop_is_its_pairs(model: Raft) -> None:
+def test_a_stream_without_warm_start_and_early_stop_is_its_pairs(refiner: Refiner) -> None:
     frames = clip("meshflow-3.m4v", 6)
-    session = FlowSession(model, SessionOptions(iterations=6))
+    session = FlowSession(refiner, SessionOptions(iterations=6))
     assert session(frames[0]) is None
     for earlier, later in itertools.pairwise(frames):
         result = session(later)
         assert result is not None and result.flow_px is not None
         assert result.start == "cold" and result.iterations == 6
-        difference = np.abs(result.flow_px - pairwise(model, earlier, later, 6)).max()
+        difference = np.abs(result.flow_px - pairwise(refiner, earlier, later, 6)).max()
         assert difference <= SAME_FLOW_PX
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 300), (131, 57), (64, 64)])
-def test_any_size_from_one_pixel_is_taken(model: Raft, height: int, width: int) -> None:
-    session = FlowSession(model, SessionOptions(iterations=1, duplicate_threshold=None))
+def test_any_size_from_one_pixel_is_taken(refiner: Refiner, height: int, width: int) -> None:
+    session = FlowSession(refiner, SessionOptions(iterations=1, duplicate_threshold=None))
     assert session(waves(height, width)) is None
     result = session(waves(height, width, 1))
     assert result is not None and result.flow_px is not None
@@ -74,8 +75,8 @@ def test_any_size_from_one_pixel_is_taken(model: Raft, height: int, width: int) 
     assert result.grid_px.shape == (padded[0] // 8, padded[1] // 8, 2)
 
 
-def test_flow_is_in_pixels_to_the_right_for_what_moves_right(model: Raft) -> None:
-    session = FlowSession(model, SessionOptions(iterations=8))
+def test_flow_is_in_pixels_to_the_right_for_what_moves_right(refiner: Refiner) -> None:
+    session = FlowSession(refiner, SessionOptions(iterations=8))
     session(waves(136, 168))
     result = session(waves(136, 168, 2))
     assert result is not None and result.flow_px is not None
@@ -84,18 +85,18 @@ def test_flow_is_in_pixels_to_the_right_for_what_moves_right(model: Raft) -> Non
         assert np.abs(flow_px[..., 1].mean()) < ROUGH_PX
 
 
-def test_full_resolution_is_made_only_on_request(model: Raft) -> None:
-    session = FlowSession(model, SessionOptions(iterations=1))
+def test_full_resolution_is_made_only_on_request(refiner: Refiner) -> None:
+    session = FlowSession(refiner, SessionOptions(iterations=1))
     session(waves(128, 128))
     result = session(waves(128, 128, 1), full_resolution=False)
     assert result is not None and result.flow_px is None
     assert result.grid_px.shape == (16, 16, 2)
 
 
-def test_a_warm_start_is_used_and_marked(model: Raft) -> None:
+def test_a_warm_start_is_used_and_marked(refiner: Refiner) -> None:
     frames = [waves(128, 128, 1.5 * number) for number in range(4)]
-    warm = FlowSession(model, SessionOptions(iterations=1, warm_start=True))
-    cold = FlowSession(model, SessionOptions(iterations=1))
+    warm = FlowSession(refiner, SessionOptions(iterations=1, warm_start=True))
+    cold = FlowSession(refiner, SessionOptions(iterations=1))
     results = [(warm(frame), cold(frame)) for frame in frames][1:]
     assert [w.start for w, _ in results if w] == ["cold", "warm", "warm"]
     assert [c.start for _, c in results if c] == ["cold"] * 3
@@ -105,12 +106,14 @@ def test_a_warm_start_is_used_and_marked(model: Raft) -> None:
     assert error[0] < error[1]
 
 
-def test_a_duplicate_gives_zero_flow_without_running_the_network(model: Raft, monkeypatch: pytest.MonkeyPatch) -> None:
-    session = FlowSession(model, SessionOptions(iterations=2))
+def test_a_duplicate_gives_zero_flow_without_running_the_network(
+    refiner: Refiner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = FlowSession(refiner, SessionOptions(iterations=2))
     session(waves(130, 150))
     before = session(waves(130, 150, 2))
     with monkeypatch.context() as patched:
-        patched.setattr(model, "encode", lambda image: pytest.fail("the network was run"))
+        patched.setattr(refiner.model, "encode", lambda image: pytest.fail("the network was run"))
         duplicate = session(waves(130, 150, 2))
     assert before is not None and duplicate is not None and duplicate.flow_px is not None
     assert duplicate.start == "duplicate" and duplicate.iterations == 0
@@ -119,12 +122,12 @@ def test_a_duplicate_gives_zero_flow_without_running_the_network(model: Raft, mo
     # The next frame is matched with the one before the duplicate, which shows the same.
     after = session(waves(130, 150, 4))
     assert after is not None and after.flow_px is not None
-    expected = pairwise(model, waves(130, 150, 2), waves(130, 150, 4), 2)
+    expected = pairwise(refiner, waves(130, 150, 2), waves(130, 150, 4), 2)
     assert np.abs(after.flow_px - expected).max() <= SAME_FLOW_PX
 
 
-def test_a_cut_is_marked_and_starts_cold(model: Raft) -> None:
-    session = FlowSession(model, SessionOptions(iterations=1, warm_start=True))
+def test_a_cut_is_marked_and_starts_cold(refiner: Refiner) -> None:
+    session = FlowSession(refiner, SessionOptions(iterations=1, warm_start=True))
     scene, other = texture(96, 128), texture(96, 128, seed=1)
     starts = []
     for frame in (scene, np.roll(scene, 1, 1), np.roll(scene, 2, 1), other, np.roll(other, 1, 1)):
@@ -133,8 +136,8 @@ def test_a_cut_is_marked_and_starts_cold(model: Raft) -> None:
     assert starts == [None, "cold", "warm", "scene_cut", "cold"]
 
 
-def test_a_gap_ends_the_run(model: Raft) -> None:
-    session = FlowSession(model, SessionOptions(iterations=1, warm_start=True))
+def test_a_gap_ends_the_run(refiner: Refiner) -> None:
+    session = FlowSession(refiner, SessionOptions(iterations=1, warm_start=True))
     for number in range(3):
         session(waves(128, 128, number))
     session.reset()
@@ -143,34 +146,39 @@ def test_a_gap_ends_the_run(model: Raft) -> None:
     assert result is not None and result.start == "cold"
 
 
-def test_a_frame_of_another_size_begins_a_run(model: Raft) -> None:
-    session = FlowSession(model, SessionOptions(iterations=1))
+def test_a_frame_of_another_size_begins_a_run(refiner: Refiner) -> None:
+    session = FlowSession(refiner, SessionOptions(iterations=1))
     session(waves(128, 128))
     assert session(waves(128, 136)) is None
     assert session(waves(128, 136, 1)) is not None
 
 
-def test_sessions_share_a_model_and_nothing_else(model: Raft) -> None:
-    one, other = (FlowSession(model, SessionOptions(iterations=2)) for _ in range(2))
+def test_sessions_share_a_model_and_nothing_else(refiner: Refiner) -> None:
+    one, other = (FlowSession(refiner, SessionOptions(iterations=2)) for _ in range(2))
     one(waves(128, 128))
     other(waves(128, 160, 9))
     first, second = one(waves(128, 128, 1)), other(waves(128, 160, 12))
     assert first is not None and first.flow_px is not None and second is not None and second.flow_px is not None
-    assert np.abs(first.flow_px - pairwise(model, waves(128, 128), waves(128, 128, 1), 2)).max() <= SAME_FLOW_PX
-    assert np.abs(second.flow_px - pairwise(model, waves(128, 160, 9), waves(128, 160, 12), 2)).max() <= SAME_FLOW_PX
+    assert np.abs(first.flow_px - pairwise(refiner, waves(128, 128), waves(128, 128, 1), 2)).max() <= SAME_FLOW_PX
+    assert np.abs(second.flow_px - pairwise(refiner, waves(128, 160, 9), waves(128, 160, 12), 2)).max() <= SAME_FLOW_PX
 
 
-def test_an_early_stop_ends_the_iterations(model: Raft) -> None:
-    session = FlowSession(model, SessionOptions(iterations=12, early_stop_px=100.0))
+def test_an_early_stop_ends_the_iterations(refiner: Refiner) -> None:
+    session = FlowSession(refiner, SessionOptions(iterations=12, early_stop_px=100.0))
     session(waves(128, 128))
     result = session(waves(128, 128, 1))
     assert result is not None and result.iterations == 1
 
 
-def test_the_status_says_what_it_runs_on(model: Raft) -> None:
-    status = FlowSession(model).status
+def test_the_status_says_what_it_runs_on(refiner: Refiner) -> None:
+    session = FlowSession(refiner)
+    assert session.status.correlation == "auto"
+    session(waves(128, 128))
+    session(waves(128, 128, 1))
+    status = session.status
     assert (status.estimator, status.device, status.precision) == ("raft-small", "cpu", "float32")
-    assert (status.lookup, status.correlation, status.fallbacks) == ("numba", "on-demand", ())
+    assert (status.lookup, status.correlation, status.update_loop) == ("numba", "on-demand", "eager")
+    assert status.fallbacks == ()
     assert status.cpu_threads == torch.get_num_threads()
 
 
@@ -184,9 +192,11 @@ def test_the_status_says_what_it_runs_on(model: Raft) -> None:
     ],
 )
 @pytest.mark.parametrize("estimator", ["raft", "dis"])
-def test_a_wrong_frame_is_refused_with_what_was_found(model: Raft, estimator: str, frame: Frame, found: str) -> None:
+def test_a_wrong_frame_is_refused_with_what_was_found(
+    refiner: Refiner, estimator: str, frame: Frame, found: str
+) -> None:
     with pytest.raises(ValueError, match=f"frame_rgb: expected uint8 of shape .*{found}"):
-        open_session(estimator, model)(frame)
+        open_session(estimator, refiner)(frame)
 
 
 @pytest.mark.parametrize(
@@ -203,10 +213,10 @@ def test_an_option_out_of_range_is_refused(options: dict[str, float], message: s
         SessionOptions(**options)  # type: ignore[arg-type]
 
 
-def test_names_that_do_not_exist_are_refused(model: Raft) -> None:
+def test_names_that_do_not_exist_are_refused(refiner: Refiner) -> None:
     with pytest.raises(ValueError, match="estimator: expected raft or dis, found 'lk'"):
-        open_session("lk", model)
-    with pytest.raises(ValueError, match="needs a model"):
+        open_session("lk", refiner)
+    with pytest.raises(ValueError, match="needs its network"):
         open_session("raft")
     with pytest.raises(ValueError, match="device: expected auto, cpu, cuda or cuda:N, found 'gpu'"):
         open_raft("default", "gpu")

@@ -177,9 +177,17 @@ def test_a_device_that_is_not_there_is_the_users_to_mend():
         run([], {"device": "cuda:97"})
 
 
-def test_confidence_cannot_be_had_and_is_refused_before_the_first_frame():
-    with pytest.raises(ConfigError, match="a reader needs 'confidence'"):
-        run([], DIS, needs=("confidence",))
+@pytest.mark.parametrize("options", [RAFT, DIS])
+@pytest.mark.parametrize("side", [None, 120])
+def test_confidence_comes_where_a_reader_needs_it(options, side):
+    frames = [moving(0, 161, 139), moving(1, 161, 139), replace(moving(1, 161, 139), header=header(2, 80), index=2)]
+    _, flow, duplicate = run(frames, {**options, "max_side_px": side}, needs=("confidence",))
+    confidence = np.asarray(flow.confidence)
+    assert (confidence.shape, confidence.dtype) == ((18, 21), np.float32)
+    assert confidence.min() >= 0 and confidence.max() <= 1
+    assert np.median(confidence[2:-3, 2:-3]) > 0.8  # a whole picture that moves: nothing inside is covered
+    assert (np.asarray(duplicate.confidence) == 1).all()
+    assert run(frames[:2], options)[1].confidence is None
 
 
 def test_the_headers_are_those_of_the_frames():

@@ -1,0 +1,46 @@
+"""What can be set for the flow of a stream."""
+
+from dataclasses import dataclass
+from typing import get_args
+
+from stages.raft.correlation import CorrelationChoice
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """How a stream is estimated.
+
+    Raises:
+        ValueError: a value out of its range, naming it.
+    """
+
+    iterations: int = 12
+    """Updates per frame, at most."""
+    warm_start: bool = False
+    """Start from the last flow carried forward, instead of zero. Pays for smooth, large motion at few iterations;
+    weights that were not trained for it drift a little with every frame (the default ones do)."""
+    early_stop_px: float | None = None
+    """Stop when the mean update is shorter than this; None runs all iterations."""
+    correlation: CorrelationChoice = "auto"
+    """How it is held: auto (by device and free memory), all-pairs or on-demand."""
+    duplicate_threshold: float | None = 0.5
+    """Grey levels: a frame is the last one again if no block of 16x16 px differs by more on average. None: never."""
+    scene_cut_threshold: float | None = 0.4
+    """Share of the picture, 0 to 1, that is not found in the last frame, above which it is a cut. None: never."""
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1:
+            raise ValueError(f"iterations: expected at least 1, found {self.iterations}")
+        if self.early_stop_px is not None and self.early_stop_px < 0:
+            raise ValueError(f"early_stop_px: expected 0 px or more, found {self.early_stop_px}")
+        if self.correlation not in get_args(CorrelationChoice):
+            raise ValueError(f"correlation: expected auto, all-pairs or on-demand, found {self.correlation!r}")
+        check_change_thresholds(self.duplicate_threshold, self.scene_cut_threshold)
+
+
+def check_change_thresholds(duplicate_threshold: float | None, scene_cut_threshold: float | None) -> None:
+    """Raises ValueError for a threshold out of its range, naming it."""
+    if duplicate_threshold is not None and duplicate_threshold < 0:
+        raise ValueError(f"duplicate_threshold: expected 0 grey levels or more, found {duplicate_threshold}")
+    if scene_cut_threshold is not None and not 0 <= scene_cut_threshold <= 1:
+        raise ValueError(f"scene_cut_threshold: expected 0 to 1, found {scene_cut_threshold}")

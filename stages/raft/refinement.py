@@ -1,0 +1,140 @@
+"""From encoded frames to refined flow: which correlation, which start, and on a GPU replayed from a recording."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from stages.kernels.forward_splat import forward_splat
+from stages.raft.correlation import CorrelationChoice, CorrelationMode, choose_correlation, correlate
+from stages.raft.cuda_graph import Capture, GraphPool
+from stages.raft.model import EncodedFrame, PairTerms, Raft, RefinedFlow, UpdateState
+from stages.raft.result import CELL_PX
+
+_RECORDINGS = 8
+"""Shapes whose recordings are kept; each holds the memory of its correlation."""
+
+
+@dataclass(frozen=True)
+class RefinementOptions:
+    """What the iterations of a pair depend on. Pairs that agree in all of it can share a pass."""
+
+    iterations: int
+    early_stop_px: float | None = None
+    """Stop when the mean update of every pair is shorter; None runs all iterations."""
+    correlation: CorrelationChoice = "auto"
+    both_ways: bool = False
+    """Also the flow from the later frame to the earlier one."""
+
+
+_Begin = Callable[..., tuple[PairTerms, UpdateState]]
+
+
+class Refiner:
+    """The iterations of one model.
+
+    Args:
+        new_capture: makes what records one shape's work; None runs every operation as it comes. By default recordings
+            are made where the model is on a GPU: an iteration is dozens of launches, a replay one.
+    """
+
+    def __init__(self, model: Raft, new_capture: Callable[[], Capture] | None = None) -> None:
+        self._model = model
+        self._device = next(model.parameters()).device
+        self._new_capture = GraphPool if new_capture is None and self._device.type == "cuda" else new_capture
+        self._recordings: OrderedDict[object, _Recording] = OrderedDict()
+        self._modes: dict[object, CorrelationMode] = {}
+
+    @property
+    def model(self) -> Raft:
+        """The network, in eval mode."""
+        return self._model
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self._device
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the iterations are replayed from a recording."""
+        return self._new_capture is not None
+
+    def __call__(
+        self, earlier: EncodedFrame, later: EncodedFrame, last_flow: Tensor | None, options: RefinementOptions
+    ) -> RefinedFlow:
+        """Refine the flow of B pairs.
+
+        Args:
+            last_flow: (B, 2, H/8, W/8) in cells, the flow of the pair before each, to start from; None: from zero.
+
+        Returns:
+            B flows; with `both_ways` 2B, the later half from the later frames to the earlier.
+        """
+        mode = self.correlation_mode(earlier.features, options)
+        tensors = [*earlier, *later] if last_flow is None else [*earlier, *later, last_flow]
+        begin = partial(self._begin, mode, options.both_ways)
+        step = self._model.step
+        if self._new_capture is not None:
+            recording = self._recording(begin, tensors, self._new_capture, mode, options.both_ways)
+            begin, step = recording.begin, recording.step
+        terms, state = begin(*tensors)
+        done = 0
+        while done < options.iterations:
+            before = state.coords.clone() if options.early_stop_px is not None else state.coords
+            state = step(terms, state)
+            done += 1
+            if options.early_stop_px is not None and _largest_mean_px(state.coords - before) < options.early_stop_px:
+                break
+        # A recording's outputs are overwritten by its next replay.
+        hidden = state.hidden.clone() if self.recorded else state.hidden
+        return RefinedFlow(state.coords - terms.origin, hidden, done)
+
+    def correlation_mode(self, features: Tensor, options: RefinementOptions) -> CorrelationMode:
+        """How the correlation of features (B, C, H/8, W/8) is held; once chosen for a shape, it stays."""
+        key = (features.shape, features.dtype, options.correlation, options.both_ways)
+        if key not in self._modes:
+            batch, _, height, width = features.shape
+            pairs = 2 * batch if options.both_ways else batch
+            self._modes[key] = choose_correlation(
+                self._device, pairs, height, width, features.dtype, options.correlation
+            )
+        return self._modes[key]
+
+    def _begin(self, mode: CorrelationMode, both_ways: bool, *tensors: Tensor) -> tuple[PairTerms, UpdateState]:
+        earlier, later = EncodedFrame(*tensors[:3]), EncodedFrame(*tensors[3:6])
+        correlation = correlate(earlier.features, later.features, self._model.dimensions.radius, mode, both_ways)
+        flow_init = forward_splat(tensors[6]).flow if len(tensors) > 6 else None
+        if both_ways:
+            earlier = EncodedFrame(*(torch.cat(both) for both in zip(earlier, later, strict=True)))
+            flow_init = None if flow_init is None else torch.cat([flow_init, -forward_splat(flow_init).flow])
+        return self._model.begin(earlier, correlation, flow_init)
+
+    def _recording(
+        self, begin: _Begin, tensors: list[Tensor], new_capture: Callable[[], Capture], *choices: object
+    ) -> "_Recording":
+        key = (*choices, *((tensor.shape, tensor.dtype) for tensor in tensors))
+        if key not in self._recordings:
+            capture = new_capture()
+            recorded = capture(begin, tensors)
+            terms, state = recorded(*tensors)
+            step = capture(lambda *state: self._model.step(terms, UpdateState(*state)), state)
+            self._recordings[key] = _Recording(recorded, lambda _, state: step(*state))
+            if len(self._recordings) > _RECORDINGS:
+                self._recordings.popitem(last=False)
+        self._recordings.move_to_end(key)
+        return self._recordings[key]
+
+
+@dataclass(frozen=True)
+class _Recording:
+    begin: _Begin
+    step: Callable[[PairTerms, UpdateState], UpdateState]
+
+
+def _largest_mean_px(flow: Tensor) -> float:
+    """(B, 2, H/8, W/8) cells -> the mean length in px of the one of the B where it is largest."""
+    return CELL_PX * float(flow.norm(dim=1).flatten(1).mean(dim=1).max())

@@ -1,0 +1,145 @@
+"""The iterations as a session calls them: eager, recorded, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from stages.raft.model import EncodedFrame, Raft
+from stages.raft.padding import Padding
+from stages.raft.preprocess import to_network_input
+from stages.raft.refinement import RefinementOptions, Refiner
+from stages.raft.weights import load_raft
+from tests.raft.recipes import waves
+
+
+class Recorder:
+    """What a CUDA graph does, on the CPU: inputs and outputs are the same tensors at every replay."""
+
+    recordings = 0
+
+    def __call__(self, run: Callable[..., Any], arguments: Sequence[Tensor]) -> Callable[..., Any]:
+        Recorder.recordings += 1
+        inputs = [argument.clone() for argument in arguments]
+        outputs = run(*inputs)
+
+        def replay(*arguments: Tensor) -> Any:
+            for recorded, argument in zip(inputs, arguments, strict=True):
+                recorded.copy_(argument)
+            for recorded, result in zip(tensors(outputs), tensors(run(*inputs)), strict=True):
+                recorded.copy_(result)
+            return outputs
+
+        return replay
+
+
+def tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, tuple | list):
+        return [tensor for part in value for tensor in tensors(part)]
+    return tensors(list(vars(value).values())) if hasattr(value, "__dict__") else []
+
+
+@pytest.fixture(scope="module")
+def model() -> Raft:
+    return load_raft("default")
+
+
+@torch.inference_mode()
+def encoded(model: Raft, *shifts_px: float, width: int = 160) -> EncodedFrame:
+    padding = Padding.for_size(128, width)
+    images = [to_network_input(waves(128, width, shift), padding, "cpu") for shift in shifts_px]
+    return model.encode(torch.cat(images))
+
+
+@torch.inference_mode()
+def refine(refiner: Refiner, earlier: EncodedFrame, later: EncodedFrame, last: Tensor | None = None, **options: Any):
+    return refiner(earlier, later, last, RefinementOptions(**{"iterations": 3, **options}))
+
+
+def test_a_pair_is_refined_as_the_model_does(model: Raft) -> None:
+    earlier, later = encoded(model, 0), encoded(model, 2)
+    refined = refine(Refiner(model), earlier, later)
+    with torch.inference_mode():
+        expected = model.refine(earlier, later, 3)
+    assert torch.equal(refined.flow, expected.flow) and torch.equal(refined.hidden, expected.hidden)
+    assert refined.iterations == 3
+
+
+def test_both_ways_are_the_pair_and_the_pair_turned_round(model: Raft) -> None:
+    earlier, later = encoded(model, 0), encoded(model, 2)
+    with torch.inference_mode():
+        expected = torch.cat([model.refine(earlier, later, 3).flow, model.refine(later, earlier, 3).flow])
+    for correlation in ("on-demand", "all-pairs"):
+        refined = refine(Refiner(model), earlier, later, both_ways=True, correlation=correlation)
+        # Sums in another order, carried through three iterations; cells.
+        torch.testing.assert_close(refined.flow, expected, atol=1e-4, rtol=0)
+
+
+def test_a_batch_is_its_pairs(model: Raft) -> None:
+    earlier, later = encoded(model, 0, 5), encoded(model, 2, 4)
+    refined = refine(Refiner(model), earlier, later)
+    for place in range(2):
+        one = slice(place, place + 1)
+        own = refine(Refiner(model), EncodedFrame(*(t[one] for t in earlier)), EncodedFrame(*(t[one] for t in later)))
+        torch.testing.assert_close(refined.flow[one], own.flow, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+@pytest.mark.parametrize("correlation", ["on-demand", "all-pairs"])
+def test_a_recording_gives_what_each_operation_gives(model: Raft, both_ways: bool, correlation: str) -> None:
+    eager, recorded = Refiner(model), Refiner(model, Recorder)
+    assert recorded.recorded and not eager.recorded
+    kept, last = [], None
+    for shifts in ((0, 2), (3, 1), (1, 1.5)):
+        earlier, later = encoded(model, shifts[0]), encoded(model, shifts[1])
+        options = {"both_ways": both_ways, "correlation": correlation}
+        results = [refine(refiner, earlier, later, last, **options) for refiner in (eager, recorded)]
+        kept.append(results)
+        last = results[0].flow[:1]
+    # Compared at the end: what a later replay overwrites would be seen.
+    for expected, found in kept:
+        torch.testing.assert_close(found.flow, expected.flow, atol=0, rtol=0)
+        torch.testing.assert_close(found.hidden, expected.hidden, atol=0, rtol=0)
+
+
+def test_each_shape_is_recorded_once_and_few_are_kept(model: Raft) -> None:
+    Recorder.recordings = 0
+    refiner = Refiner(model, Recorder)
+    for _ in range(2):
+        refine(refiner, encoded(model, 0), encoded(model, 1))
+    assert Recorder.recordings == 2  # the begin and the step
+    refine(refiner, encoded(model, 0, width=168), encoded(model, 1, width=168))
+    refine(refiner, encoded(model, 0), encoded(model, 1), torch.zeros(1, 2, 16, 20))
+    assert Recorder.recordings == 6
+    for number in range(8):
+        refine(refiner, encoded(model, 0, width=176 + 8 * number), encoded(model, 1, width=176 + 8 * number))
+    Recorder.recordings = 0
+    refine(refiner, encoded(model, 0), encoded(model, 1))
+    assert Recorder.recordings == 2  # the oldest had gone
+
+
+@pytest.mark.parametrize("new_capture", [None, Recorder])
+def test_an_early_stop_waits_for_every_pair(model: Raft, new_capture: Any) -> None:
+    refiner = Refiner(model, new_capture)
+    still, both = (encoded(model, 0), encoded(model, 0)), (encoded(model, 0, 0), encoded(model, 0, 4))
+    # The first update of what does not move, and a little: the pair that moves has longer ones.
+    limit_px = 8 * float(refine(refiner, *still, iterations=1).flow.norm(dim=1).mean()) * 1.01
+    assert refine(refiner, *still, early_stop_px=limit_px).iterations == 1
+    assert refine(refiner, *both, early_stop_px=limit_px).iterations > 1
+    assert refine(refiner, *both, early_stop_px=0.0).iterations == 3
+
+
+def test_how_the_correlation_is_held_stays_once_chosen(model: Raft, monkeypatch: pytest.MonkeyPatch) -> None:
+    refiner, options = Refiner(model), RefinementOptions(1)
+    features = torch.zeros(1, 128, 16, 16)
+    assert refiner.correlation_mode(features, options) == "on-demand"
+    monkeypatch.setattr("stages.raft.refinement.choose_correlation", lambda *_: pytest.fail("chosen again"))
+    assert refiner.correlation_mode(features, options) == "on-demand"
+    monkeypatch.undo()
+    assert refiner.correlation_mode(features, RefinementOptions(1, correlation="all-pairs")) == "all-pairs"
