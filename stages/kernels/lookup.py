@@ -15,6 +15,9 @@ from stages.kernels import lookup_cpu, lookup_cuda, reference
 
 MAX_LEVELS = 4
 MAX_RADIUS = 4
+MAX_WINDOWS = 2**31 - 256
+"""Pixels times levels, which the kernels count in 32 bits."""
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -48,33 +51,45 @@ def _choice(device_type: str) -> LookupChoice:
     return LookupChoice(kernel, None)
 
 
-def lookup(levels: list[Tensor], coords: Tensor, radius: int) -> Tensor:
+def lookup(levels: list[Tensor], coords: Tensor, radius: int, out_dtype: torch.dtype | None = None) -> Tensor:
     """Windows of every level around every pixel's coordinates, bilinear, zero outside.
 
     Args:
         levels: 1 to 4 tensors (B, H, W, h_l, w_l), contiguous, float32, float16 or bfloat16, all of one dtype.
         coords: (B, 2, H, W) float32, (x, y) in cells of level 0; level l is read at coords / 2**l.
         radius: 1 to 4, in cells of each level.
+        out_dtype: float32, float16 or bfloat16, whatever the levels' is; None for the levels'. Arithmetic is float32.
 
     Returns:
-        (B, len(levels) * (2r+1)**2, H, W) of the levels' dtype; x is the outer, y the inner index of a window.
+        (B, len(levels) * (2r+1)**2, H, W) of `out_dtype`; x is the outer, y the inner index of a window.
+        Channels-last in memory where a kernel made it.
 
     Raises:
         ValueError: wrong device, dtype, shape or layout, with what was found and what is expected.
     """
-    _check(levels, coords, radius)
+    out_dtype = out_dtype or (levels[0].dtype if levels else torch.float32)
+    _check(levels, coords, radius, out_dtype)
     wants_gradient = torch.is_grad_enabled() and (coords.requires_grad or any(x.requires_grad for x in levels))
-    choice = lookup_choice(coords.device)
-    if wants_gradient or choice.name == "reference":
-        return reference.lookup(levels, coords, radius).to(levels[0].dtype)
-    if choice.name == "cupy":
-        return lookup_cuda.lookup_cuda(levels, coords, radius)
-    if levels[0].dtype is not torch.float32:
-        return reference.lookup(levels, coords, radius).to(levels[0].dtype)
-    return lookup_cpu.lookup_cpu(levels, coords, radius)
+    kernel = None if wants_gradient else _KERNELS.get((lookup_choice(coords.device).name, levels[0].dtype))
+    if kernel is None:
+        return reference.lookup(levels, coords, radius).to(out_dtype)
+    return kernel(levels, coords, radius, out_dtype)
 
 
-def _check(levels: list[Tensor], coords: Tensor, radius: int) -> None:
+def _on_cpu(levels: list[Tensor], coords: Tensor, radius: int, out_dtype: torch.dtype) -> Tensor:
+    return lookup_cpu.lookup_cpu(levels, coords, radius).to(out_dtype)
+
+
+_KERNELS = {
+    ("cupy", torch.float32): lookup_cuda.lookup_cuda,
+    ("cupy", torch.float16): lookup_cuda.lookup_cuda,
+    ("cupy", torch.bfloat16): lookup_cuda.lookup_cuda,
+    ("numba", torch.float32): _on_cpu,
+}
+"""Where there is none for a choice and the levels' dtype, the reference serves."""
+
+
+def _check(levels: list[Tensor], coords: Tensor, radius: int, out_dtype: torch.dtype) -> None:
     if not 1 <= len(levels) <= MAX_LEVELS:
         raise ValueError(f"levels: expected 1 to {MAX_LEVELS} tensors, found {len(levels)}")
     if not 1 <= radius <= MAX_RADIUS:
@@ -84,13 +99,15 @@ def _check(levels: list[Tensor], coords: Tensor, radius: int) -> None:
     if coords.dtype is not torch.float32:
         raise ValueError(f"coords: expected float32, found {coords.dtype}")
     batch, _, height, width = coords.shape
+    if batch * height * width * len(levels) > MAX_WINDOWS:
+        raise ValueError(f"coords: expected at most {MAX_WINDOWS // len(levels)} pixels, found {tuple(coords.shape)}")
     for number, level in enumerate(levels):
         if level.ndim != 5 or tuple(level.shape[:3]) != (batch, height, width) or level.numel() == 0:
             raise ValueError(
                 f"levels[{number}]: expected shape ({batch}, {height}, {width}, h, w), h and w at least 1; "
                 f"found {tuple(level.shape)}"
             )
-        if level.dtype not in (torch.float32, torch.float16, torch.bfloat16) or level.dtype is not levels[0].dtype:
+        if level.dtype not in DTYPES or level.dtype is not levels[0].dtype:
             raise ValueError(
                 f"levels[{number}]: expected one of float32, float16, bfloat16, the same in all levels; "
                 f"found {level.dtype}, levels[0] is {levels[0].dtype}"
@@ -99,3 +116,5 @@ def _check(levels: list[Tensor], coords: Tensor, radius: int) -> None:
             raise ValueError(f"levels[{number}]: on {level.device}, but coords are on {coords.device}; move one")
         if not level.is_contiguous():
             raise ValueError(f"levels[{number}]: expected a contiguous tensor, found strides {level.stride()}")
+    if out_dtype not in DTYPES:
+        raise ValueError(f"out_dtype: expected one of float32, float16, bfloat16, found {out_dtype}")

@@ -1,56 +1,55 @@
-"""The lookup on CUDA: `cuda/lookup.cu`, compiled by CuPy at first use, once per device and dtype."""
-
-import functools
-from pathlib import Path
-from typing import Any
+"""The lookup on CUDA: `cuda/lookup.cu`."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-SOURCE = Path(__file__).parent / "cuda" / "lookup.cu"
-ELEMENT = {torch.float32: 32, torch.float16: 16, torch.bfloat16: 116}
-_BLOCK = 256
-_LEVEL_SLOTS = 4
+from stages.kernels.cuda_kernel import NUMBER, CudaKernel
+
+KERNEL = CudaKernel("lookup.cu", "lookup")
+THREADS = 256
+LEVEL_SLOTS = 4
 
 
-def lookup_cuda(levels: list[Tensor], coords: Tensor, radius: int) -> Tensor:
-    """As `stages.kernels.lookup.lookup`, arguments already checked, on torch's current stream, without a copy."""
-    import cupy  # here: importing this module must neither need nor compile anything
-
+def lookup_cuda(levels: list[Tensor], coords: Tensor, radius: int, out_dtype: torch.dtype) -> Tensor:
+    """As `stages.kernels.lookup.lookup`, arguments already checked. Channels-last in memory."""
     batch, _, height, width = coords.shape
-    side = 2 * radius + 1
-    plane = height * width
-    pixels = batch * plane
-    coords = coords.contiguous()
-    out = torch.empty(batch, height, width, len(levels) * side * side, dtype=levels[0].dtype, device=coords.device)
-    unused = _LEVEL_SLOTS - len(levels)
+    pixels, windows = batch * height * width, batch * height * width * len(levels)
+    out = torch.empty(batch, height, width, len(levels) * (2 * radius + 1) ** 2, dtype=out_dtype, device=coords.device)
+    coords, strides = pixel_strides(coords)
     arguments = (
-        *(np.uint64(level.data_ptr()) for level in levels),
-        *(np.uint64(0),) * unused,
-        np.uint64(coords.data_ptr()),
-        np.uint64(out.data_ptr()),
-        *(np.int32(level.shape[3]) for level in levels),
-        *(np.int32(1),) * unused,
-        *(np.int32(level.shape[4]) for level in levels),
-        *(np.int32(1),) * unused,
-        np.int64(pixels),
-        np.int64(plane),
-        np.int32(len(levels)),
-        np.int32(radius),
+        *padded(levels),
+        coords,
+        out,
+        *level_sizes(levels),
+        *map(np.int64, strides),
+        *map(np.int32, (pixels, height * width, len(levels), NUMBER[out_dtype])),
     )
-    threads = pixels * len(levels) * side
-    index = coords.device.index
-    stream = cupy.cuda.ExternalStream(torch.cuda.current_stream(coords.device).cuda_stream, index)
-    with cupy.cuda.Device(index), stream:
-        _kernel(index, levels[0].dtype)((-(-threads // _BLOCK),), (_BLOCK,), arguments)
+    blocks = -(-windows // windows_per_block(radius))
+    KERNEL.launch(coords.device, blocks, THREADS, arguments, ELEMENT=NUMBER[levels[0].dtype], RADIUS=radius)
     return out.permute(0, 3, 1, 2)
 
 
-@functools.cache
-def _kernel(device_index: int, dtype: torch.dtype) -> Any:
-    """The compiled function; the caller has made `device_index` CuPy's current device."""
-    import cupy
+def windows_per_block(radius: int) -> int:
+    """A warp serves as many windows as 2 * radius + 2 lanes fit into it."""
+    return THREADS // 32 * (32 // (2 * radius + 2))
 
-    options = ("--std=c++17", f"-DELEMENT={ELEMENT[dtype]}")
-    return cupy.RawModule(code=SOURCE.read_text(), options=options).get_function("lookup")
+
+def padded(levels: list[Tensor]) -> list[Tensor | None]:
+    """The levels and null pointers in the kernels' four places."""
+    return [*levels, *[None] * (LEVEL_SLOTS - len(levels))]
+
+
+def level_sizes(levels: list[Tensor]) -> list[np.int32]:
+    """Four heights, then four widths."""
+    unused = [1] * (LEVEL_SLOTS - len(levels))
+    heights, widths = ([level.shape[axis] for level in levels] + unused for axis in (-2, -1))
+    return [np.int32(size) for size in (*heights, *widths)]
+
+
+def pixel_strides(coords: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
+    """(B, 2, H, W) coordinates whose pixels lie evenly, copied where they do not; strides of image, axis and pixel."""
+    image, axis, row, pixel = coords.stride()
+    if row != coords.shape[3] * pixel:
+        return pixel_strides(coords.contiguous())
+    return coords, (image, axis, pixel)

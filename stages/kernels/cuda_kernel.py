@@ -1,0 +1,68 @@
+"""A function of a file in `cuda/`, compiled by CuPy at first use, launched on torch's current stream without a copy."""
+
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+FOLDER = Path(__file__).parent / "cuda"
+NUMBER = {torch.float32: 32, torch.float16: 16, torch.bfloat16: 116}
+"""How `cuda/number.cuh` calls a dtype."""
+
+Argument = Tensor | np.generic | None
+
+
+def source(file: str) -> str:
+    """The text of a file in `cuda/`, with the files of ours that it includes in their places: CuPy gets one text."""
+    return re.sub(
+        r'^#include "(\w+\.cuh)"$', lambda found: source(found[1]), (FOLDER / file).read_text(), flags=re.MULTILINE
+    )
+
+
+@dataclass(frozen=True)
+class CudaKernel:
+    """One `extern "C"` function."""
+
+    file: str
+    """In `cuda/`, such as "lookup.cu"."""
+    name: str
+    """Of the function, such as "lookup"."""
+
+    def launch(
+        self, device: torch.device, blocks: int, threads: int, arguments: Sequence[Argument], **defines: int
+    ) -> None:
+        """Start it on the device's current torch stream, with a grid and a block of one dimension.
+
+        Args:
+            arguments: a tensor is given as its address, None as a null pointer, a numpy scalar as it is: its type
+                must be the parameter's.
+            defines: each becomes -DNAME=value, and with the device decides which compilation is run.
+        """
+        import cupy  # here: importing this module must neither need nor compile anything
+
+        index = device.index if device.index is not None else torch.cuda.current_device()
+        stream = cupy.cuda.ExternalStream(torch.cuda.current_stream(index).cuda_stream, index)
+        with cupy.cuda.Device(index), stream:
+            function = _function(self, index, tuple(sorted(defines.items())))
+            function((blocks,), (threads,), tuple(_as_parameter(argument) for argument in arguments))
+
+
+@functools.cache
+def _function(kernel: CudaKernel, device_index: int, defines: tuple[tuple[str, int], ...]) -> Any:
+    """The compiled function; the caller has made `device_index` CuPy's current device."""
+    import cupy
+
+    options = ("--std=c++17", *(f"-D{name}={value}" for name, value in defines))
+    return cupy.RawModule(code=source(kernel.file), options=options).get_function(kernel.name)
+
+
+def _as_parameter(argument: Argument) -> np.generic:
+    if argument is None:
+        return np.uint64(0)
+    return np.uint64(argument.data_ptr()) if isinstance(argument, Tensor) else argument
