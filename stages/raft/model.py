@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from stages.raft.correlation import LEVELS, Correlation, correlate
 from stages.raft.encoders import BottleneckBlock, Encoder, InstanceNorm, ResidualBlock
+from stages.raft.precision import FLOAT32, Precision
 from stages.raft.update import FlowHead, GateTerms, MotionEncoder, RecurrentBlock, UpdateBlock
 from stages.raft.upsample import MaskPredictor, upsample_bilinear, upsample_convex
 
@@ -123,6 +124,7 @@ class Raft(nn.Module):
         dims = DIMENSIONS[architecture]
         self.architecture: Architecture = architecture
         self.dimensions = dims
+        self.precision = FLOAT32
         self.feature_encoder = Encoder(dims.block, dims.widths, dims.features, InstanceNorm)
         self.context_encoder = Encoder(dims.block, dims.widths, dims.hidden + dims.context, dims.context_norm)
         corr_channels = LEVELS * (2 * dims.radius + 1) ** 2
@@ -148,10 +150,23 @@ class Raft(nn.Module):
         refined = self.refine(earlier, later, iterations, flow_init)
         return self.upsample(refined)
 
+    def to_precision(self, precision: Precision) -> "Raft":
+        """Convert the weights, for inference. Back to float32 is possible, but what was rounded off is lost."""
+        self.precision = precision
+        for module in (self.feature_encoder, self.context_encoder):
+            module.to(precision.encoders)
+        for module in (self.update_block, self.mask_predictor):
+            if module is not None:
+                module.to(precision.update)
+        return self
+
     def encode(self, image: Tensor) -> EncodedFrame:
         """(B, 3, H, W) RGB in [-1, 1] -> the frame as the network knows it."""
-        hidden, context = self.context_encoder(image).split([self.dimensions.hidden, self.dimensions.context], dim=1)
-        return EncodedFrame(self.feature_encoder(image), torch.tanh(hidden), torch.relu(context))
+        image = image.to(self.precision.encoders)
+        features = self.feature_encoder(image).to(self.precision.correlation)
+        encoded = self.context_encoder(image).to(self.precision.update)
+        hidden, context = encoded.split([self.dimensions.hidden, self.dimensions.context], dim=1)
+        return EncodedFrame(features, torch.tanh(hidden), torch.relu(context))
 
     def refine(
         self, earlier: EncodedFrame, later: EncodedFrame, iterations: int, flow_init: Tensor | None = None
@@ -185,15 +200,16 @@ class Raft(nn.Module):
     def step(self, terms: PairTerms, state: UpdateState) -> UpdateState:
         """One iteration: a function of tensors alone, without a look at their values."""
         coords = state.coords.detach()
-        correlation = terms.correlation.lookup(coords)
-        hidden, delta = self.update_block(state.hidden, terms.gates, correlation, coords - terms.origin)
-        return UpdateState(hidden, coords + delta)
+        dtype = self.precision.update
+        correlation, flow = terms.correlation.lookup(coords).to(dtype), (coords - terms.origin).to(dtype)
+        hidden, delta = self.update_block(state.hidden, terms.gates, correlation, flow)
+        return UpdateState(hidden, coords + delta.float())
 
     def upsample(self, refined: RefinedFlow) -> Tensor:
         """-> (B, 2, H, W) in px."""
         if self.mask_predictor is None:
             return upsample_bilinear(refined.flow)
-        return upsample_convex(refined.flow, self.mask_predictor(refined.hidden))
+        return upsample_convex(refined.flow, self.mask_predictor(refined.hidden).float())
 
 
 def grid_coordinates(like: Tensor) -> Tensor:
