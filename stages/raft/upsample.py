@@ -1,9 +1,10 @@
 """From the 1/8 grid to full resolution: convex combination (large) or bilinear (small)."""
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stages.kernels.bilinear_upsample import bilinear_upsample
+from stages.kernels.convex_upsample import convex_upsample
+from stages.kernels.window import Window
 from stages.raft.encoders import ConvNormReLU
 
 
@@ -20,24 +21,20 @@ class MaskPredictor(nn.Module):
         return 0.25 * self.conv(self.convrelu(hidden))
 
 
-def upsample_convex(flow: Tensor, mask: Tensor) -> Tensor:
+def upsample_convex(flow: Tensor, mask: Tensor, window: Window | None = None) -> Tensor:
     """Full-resolution flow as a convex combination of 3x3 coarse neighbours (appendix B of the paper).
 
     Args:
-        flow: (B, 2, H, W) in cells of the grid.
+        flow: (B, 2, H, W) float32, in cells of the grid.
         mask: (B, 576, H, W), before the softmax; channel = neighbour * 64 + y * 8 + x.
+        window: the part of the (8H, 8W) pixels that is wanted; None for all.
 
     Returns:
-        (B, 2, 8H, 8W) in pixels.
+        (B, 2, 8H, 8W) float32 in pixels, or the window of it; channels-last in memory.
     """
-    batch, _, height, width = flow.shape
-    weights = torch.softmax(mask.view(batch, 1, 9, 8, 8, height, width), dim=2)
-    neighbours = F.unfold(8 * flow, 3, padding=1).view(batch, 2, 9, 1, 1, height, width)
-    fine = torch.sum(weights * neighbours, dim=2)
-    return fine.permute(0, 1, 4, 2, 5, 3).reshape(batch, 2, 8 * height, 8 * width)
+    return convex_upsample(flow, mask, window)
 
 
-def upsample_bilinear(flow: Tensor) -> Tensor:
-    """(B, 2, H, W) in cells -> (B, 2, 8H, 8W) in pixels, corners aligned as in the authors' `upflow8`."""
-    size = (8 * flow.shape[2], 8 * flow.shape[3])
-    return 8 * F.interpolate(flow.contiguous(), size=size, mode="bilinear", align_corners=True)
+def upsample_bilinear(flow: Tensor, window: Window | None = None) -> Tensor:
+    """As `upsample_convex`, without a mask: interpolated, corners aligned as in the authors' `upflow8`."""
+    return bilinear_upsample(flow, window)
