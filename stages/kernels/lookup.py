@@ -1,7 +1,8 @@
 """The correlation lookup: checks at the door, then the implementation for the device.
 
 Its meaning is `stages.kernels.reference.lookup`; the kernels are `lookup_cuda.py` with `cuda/lookup.cu`, and
-`lookup_cpu.py`. Gradients come from the reference.
+`lookup_cpu.py`. Gradients of the levels come from `lookup_gradient.py`; where gradients of the coordinates are wanted,
+which RAFT detaches, the reference serves.
 """
 
 import functools
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from stages.kernels import lookup_cpu, lookup_cuda, reference
+from stages.kernels.lookup_gradient import has_backward, lookup_with_gradient
 
 MAX_LEVELS = 4
 MAX_RADIUS = 4
@@ -69,10 +71,17 @@ def lookup(levels: list[Tensor], coords: Tensor, radius: int, out_dtype: torch.d
     """
     out_dtype = out_dtype or (levels[0].dtype if levels else torch.float32)
     _check(levels, coords, radius, out_dtype)
-    wants_gradient = torch.is_grad_enabled() and (coords.requires_grad or any(x.requires_grad for x in levels))
-    kernel = None if wants_gradient else _KERNELS.get((lookup_choice(coords.device).name, levels[0].dtype))
-    if kernel is None:
+    name, dtype = lookup_choice(coords.device).name, levels[0].dtype
+    kernel = _KERNELS.get((name, dtype))
+    gradient = torch.is_grad_enabled() and any(level.requires_grad for level in levels)
+    if (
+        kernel is None
+        or (torch.is_grad_enabled() and coords.requires_grad)
+        or (gradient and not has_backward(name, dtype))
+    ):
         return reference.lookup(levels, coords, radius).to(out_dtype)
+    if gradient:
+        return lookup_with_gradient(kernel, name, levels, coords, radius, out_dtype)
     return kernel(levels, coords, radius, out_dtype)
 
 

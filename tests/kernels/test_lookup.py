@@ -75,15 +75,6 @@ def test_the_cpu_kernel_serves_several_threads_at_once() -> None:
     assert all(torch.equal(one, expected) for one in found)
 
 
-def test_gradients_flow_to_the_levels() -> None:
-    levels = [level.double().requires_grad_() for level in pyramid(1, 3, 4)]
-    coords = coordinates(1, 3, 4)
-    assert torch.autograd.gradcheck(lambda *args: reference.lookup(list(args), coords, 1), levels)
-    floats = [level.detach().float().requires_grad_() for level in levels]
-    lookup(floats, coords, 3).sum().backward()
-    assert floats[0].grad is not None and floats[0].grad.abs().sum() > 0
-
-
 def test_half_precision_levels_give_half_precision_windows() -> None:
     levels, coords = [level.bfloat16() for level in pyramid(1, 8, 8)], coordinates(1, 8, 8)
     found = lookup(levels, coords, 3)
