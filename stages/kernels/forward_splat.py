@@ -1,14 +1,19 @@
 """Carry the last flow forward, the start of the next pair's iterations: checks at the door, then the kernel.
 
-Its meaning is `stages.kernels.reference.forward_splat`.
+Its meaning is `stages.kernels.reference.forward_splat`; the kernels are `forward_splat_cuda.py` with
+`cuda/forward_splat.cu`, and `forward_splat_cpu.py`.
 """
 
 import torch
 from torch import Tensor
 
-from stages.kernels import forward_splat_cpu, reference
+from stages.kernels import reference
+from stages.kernels.forward_splat_cpu import forward_splat_cpu
+from stages.kernels.forward_splat_cuda import forward_splat_cuda
 from stages.kernels.lookup import lookup_choice
 from stages.kernels.reference import Carried
+
+_KERNELS = {"cupy": forward_splat_cuda, "numba": forward_splat_cpu, "reference": reference.forward_splat}
 
 
 def forward_splat(flow: Tensor, error: Tensor | None = None, values: Tensor | None = None) -> Carried:
@@ -27,10 +32,9 @@ def forward_splat(flow: Tensor, error: Tensor | None = None, values: Tensor | No
         ValueError: wrong device, dtype or shape, with what was found and what is expected.
     """
     _check(flow, error, values)
+    kernel = _KERNELS[lookup_choice(flow.device).name]
     with torch.no_grad():
-        if lookup_choice(flow.device).name == "numba":
-            return forward_splat_cpu.forward_splat_cpu(flow, error, values)
-        return reference.forward_splat(flow, error, values)
+        return kernel(flow, error, values)
 
 
 def _check(flow: Tensor, error: Tensor | None, values: Tensor | None) -> None:

@@ -50,6 +50,12 @@ static bool moved;
     exit(3);
 }
 
+// -DREVERSED=1: the last block and the last thread run first. A kernel whose result depends on that has a race.
+#ifndef REVERSED
+#define REVERSED 0
+#endif
+inline unsigned int in_order(unsigned int turn, unsigned int count) { return REVERSED ? count - 1 - turn : turn; }
+
 inline unsigned int lane() { return threadIdx.x % WARP; }
 inline unsigned int warp() { return threadIdx.x / WARP; }
 
@@ -92,7 +98,8 @@ inline void run_block() {
     for (unsigned int left = blockDim.x; left > 0;) {
         moved = false;
         left = 0;
-        for (unsigned int t = 0; t < blockDim.x; ++t) {
+        for (unsigned int turn = 0; turn < blockDim.x; ++turn) {
+            const unsigned int t = in_order(turn, blockDim.x);
             if (fibers[t].done) continue;
             threadIdx.x = t;
             swapcontext(&scheduler, &fibers[t].context);
@@ -113,7 +120,10 @@ void launch(unsigned int blocks, unsigned int threads, void (*kernel)(Parameters
     fibers.resize(std::max<size_t>(fibers.size(), threads));
     gridDim.x = blocks;
     blockDim.x = threads;
-    for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x) run_block();
+    for (unsigned int turn = 0; turn < blocks; ++turn) {
+        blockIdx.x = in_order(turn, blocks);
+        run_block();
+    }
 }
 
 template <class Value>
