@@ -1,9 +1,13 @@
-"""Flow data sets in their official folder layouts: Middlebury, MPI-Sintel, KITTI 2015, FlyingChairs."""
+"""Flow data sets in their official folder layouts.
+
+Middlebury, MPI-Sintel, KITTI 2015, FlyingChairs, FlyingThings3D, HD1K.
+"""
 
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -11,6 +15,10 @@ import numpy.typing as npt
 
 from stages.motion.flow_io import read_flow
 from stages.raft.padding import PaddingMode
+from training.pfm import read_pfm_flow
+
+Split = Literal["validation", "training"]
+"""Which of the pairs with known flow; the same ones where a data set has no split of its own."""
 
 
 class DatasetError(ValueError):
@@ -27,6 +35,8 @@ class FlowPair:
     image2: Path
     truths: dict[str, Path]
     """Which pixels count -> flow file. One entry named "" unless the data set scores several ("occ", "noc")."""
+    occlusions: Path | None = None
+    """A picture that is not black where what the earlier frame shows is hidden or out of the later one."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +58,11 @@ class FlowDataset:
     iterations: int = 20
     average_over_images: bool = False
     """KITTI's end-point error is a mean of means per image; the others' is over all pixels."""
+    sparse: bool = False
+    """Only some pixels' flow is known, as where a laser scanner found a point."""
 
 
-def open_dataset(argument: str) -> FlowDataset:
+def open_dataset(argument: str, split: Split = "validation") -> FlowDataset:
     """`name:folder` -> the data set, its files listed, none of them read.
 
     Raises:
@@ -63,7 +75,7 @@ def open_dataset(argument: str) -> FlowDataset:
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise DatasetError(f"data set {argument!r}: {root} is {'not a folder' if root.exists() else 'not there'}")
-    return _OPENERS[name](root)
+    return _chairs(root, split) if name == "chairs" else _OPENERS[name](root)
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
@@ -80,7 +92,12 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
 
 def read_truth(path: Path) -> npt.NDArray[np.float32]:
     """(H, W, 2) float32 px, NaN where unknown. Raises FlowFileError."""
-    return read_flow(path)
+    return read_pfm_flow(path) if path.suffix.lower() == ".pfm" else read_flow(path)
+
+
+def read_occlusions(path: Path) -> npt.NDArray[np.bool_]:
+    """(H, W) bool: hidden or out of the later frame. Raises DatasetError."""
+    return read_image(path).max(axis=2) > 0
 
 
 def _middlebury(root: Path) -> FlowDataset:
@@ -98,8 +115,9 @@ def _sintel(root: Path) -> FlowDataset:
         for images in sorted((root / "training" / quality).glob("*/")):
             frames = sorted(images.glob("frame_*.png"))
             truths = root / "training" / "flow" / images.name
+            hidden = root / "training" / "occlusions" / images.name
             pairs = tuple(
-                FlowPair(first.stem, first, second, {"": truths / f"{first.stem}.flo"})
+                FlowPair(first.stem, first, second, {"": truths / f"{first.stem}.flo"}, _if_there(hidden / first.name))
                 for first, second in itertools.pairwise(frames)
             )
             if pairs:
@@ -121,10 +139,55 @@ def _kitti(root: Path) -> FlowDataset:
     )
     layout = "training/image_2/NNNNNN_1{0,1}.png and training/flow_{occ,noc}/NNNNNN_10.png"
     scenes = [FlowScene("training", pairs)] if pairs else []
-    return _checked("kitti", root, scenes, layout, padding="kitti", iterations=24, average_over_images=True)
+    return _checked(
+        "kitti", root, scenes, layout, padding="kitti", iterations=24, average_over_images=True, sparse=True
+    )
 
 
-def _chairs(root: Path) -> FlowDataset:
+def _hd1k(root: Path) -> FlowDataset:
+    """Sequences of a street; the numbers before the underscore are the sequence's."""
+    frames = sorted((root / "hd1k_input" / "image_2").glob("*_*.png"))
+    truths = root / "hd1k_flow_gt" / "flow_occ"
+    scenes = []
+    for name, of_scene in itertools.groupby(frames, lambda frame: frame.stem.partition("_")[0]):
+        pairs = tuple(
+            FlowPair(first.stem, first, second, {"": truths / first.name})
+            for first, second in itertools.pairwise(of_scene)
+        )
+        if pairs:
+            scenes.append(FlowScene(name, pairs, consecutive=True))
+    layout = "hd1k_input/image_2/SSSSSS_NNNN.png and hd1k_flow_gt/flow_occ/SSSSSS_NNNN.png"
+    return _checked("hd1k", root, scenes, layout, sparse=True)
+
+
+def _things(root: Path) -> FlowDataset:
+    """The left camera, forward and backward, clean and final: what the paper trains on."""
+    scenes = []
+    for quality in ("frames_cleanpass", "frames_finalpass"):
+        for images in sorted((root / quality / "TRAIN").glob("*/*/left/")):
+            frames = sorted(images.glob("*.png"))
+            scene = "/".join(images.parts[-3:-1])
+            for direction, ordered in (("into_future", frames), ("into_past", frames[::-1])):
+                word = "IntoFuture" if direction == "into_future" else "IntoPast"
+                truths = root / "optical_flow" / "TRAIN" / scene / direction / "left"
+                pairs = tuple(
+                    FlowPair(first.stem, first, second, {"": truths / f"OpticalFlow{word}_{first.stem}_L.pfm"})
+                    for first, second in itertools.pairwise(ordered)
+                )
+                if pairs:
+                    scenes.append(FlowScene(f"{quality}/{scene}/{direction}", pairs, consecutive=True))
+    layout = (
+        "frames_{clean,final}pass/TRAIN/{A,B,C}/NNNN/left/NNNN.png and "
+        "optical_flow/TRAIN/{A,B,C}/NNNN/into_{future,past}/left/OpticalFlowInto{Future,Past}_NNNN_L.pfm"
+    )
+    return _checked("things", root, scenes, layout)
+
+
+def _if_there(path: Path) -> Path | None:
+    return path if path.is_file() else None
+
+
+def _chairs(root: Path, wanted: Split = "validation") -> FlowDataset:
     pairs = [
         FlowPair(
             truth.name.removesuffix("_flow.flo"),
@@ -137,18 +200,19 @@ def _chairs(root: Path) -> FlowDataset:
     name = "all"
     split = root / "FlyingChairs_train_val.txt"
     if split.is_file():
-        name = "validation"
-        pairs = _validation_only(pairs, split)
+        name = wanted
+        pairs = _of_split(pairs, split, wanted)
     scenes = [FlowScene(name, tuple(pairs))] if pairs else []
     return _checked("chairs", root, scenes, "data/NNNNN_flow.flo and data/NNNNN_img{1,2}.ppm")
 
 
-def _validation_only(pairs: list[FlowPair], split: Path) -> list[FlowPair]:
+def _of_split(pairs: list[FlowPair], split: Path, wanted: Split) -> list[FlowPair]:
     """Line n of the official split file is 1 for training and 2 for validation, for pair n."""
     marks = split.read_text().split()
     if any(not pair.name.isdigit() or not 1 <= int(pair.name) <= len(marks) for pair in pairs):
         raise DatasetError(f"chairs: {split} has {len(marks)} lines, fewer than the numbers of the pairs beside it")
-    return [pair for pair in pairs if marks[int(pair.name) - 1] == "2"]
+    mark = "2" if wanted == "validation" else "1"
+    return [pair for pair in pairs if marks[int(pair.name) - 1] == mark]
 
 
 def _checked(
@@ -160,6 +224,7 @@ def _checked(
     padding: PaddingMode = "centred",
     iterations: int = 20,
     average_over_images: bool = False,
+    sparse: bool = False,
 ) -> FlowDataset:
     if not scenes:
         entries = ", ".join(sorted(entry.name for entry in root.iterdir())[:8]) or "nothing"
@@ -169,7 +234,7 @@ def _checked(
             for path in (pair.image1, pair.image2, *pair.truths.values()):
                 if not path.is_file():
                     raise DatasetError(f"{name}: {path} is not there; the layout is {layout} under {root}")
-    return FlowDataset(name, tuple(scenes), padding, iterations, average_over_images)
+    return FlowDataset(name, tuple(scenes), padding, iterations, average_over_images, sparse)
 
 
 _OPENERS: dict[str, Callable[[Path], FlowDataset]] = {
@@ -177,4 +242,6 @@ _OPENERS: dict[str, Callable[[Path], FlowDataset]] = {
     "sintel": _sintel,
     "kitti": _kitti,
     "chairs": _chairs,
+    "things": _things,
+    "hd1k": _hd1k,
 }

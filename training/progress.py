@@ -1,0 +1,95 @@
+"""What a run tells while it goes: a line for people, a CSV file, TensorBoard where it is installed."""
+
+import csv
+import importlib.util
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Record:
+    """Means since the last record."""
+
+    step: int
+    loss: float
+    epe_px: float
+    """From cold starts, on the clips trained on."""
+    warm_epe_px: float
+    learning_rate: float
+    gradient: float
+    """Its length before clipping."""
+    clips_per_second: float
+    """Of all processes."""
+    validation_epe_px: float | None = None
+    """Of the averaged weights on the validation clips, cold."""
+    validation_warm_epe_px: float | None = None
+
+
+class CsvLog:
+    """One row a record; a resumed run goes on after its checkpoint's step and drops the rows behind it."""
+
+    def __init__(self, path: Path, from_step: int) -> None:
+        self._path = path
+        self._names = [entry.name for entry in fields(Record)]
+        kept: list[dict[str, Any]] = []
+        if from_step and path.exists():
+            with path.open(newline="") as file:
+                kept = [row for row in csv.DictReader(file) if (row.get("step") or "0").isdigit()]
+        part = path.with_suffix(".part")
+        with part.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self._names, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(row for row in kept if int(row["step"]) <= from_step)
+        os.replace(part, path)
+
+    def write(self, record: Record) -> None:
+        """Append one row."""
+        values = {name: "" if value is None else f"{value:.6g}" for name, value in asdict(record).items()}
+        with self._path.open("a", newline="") as file:
+            csv.DictWriter(file, self._names).writerow(values | {"step": record.step})
+
+
+def open_tensorboard(folder: Path) -> Callable[[Record], None] | None:
+    """A function that writes records for TensorBoard, or None where it is not installed."""
+    if importlib.util.find_spec("tensorboard") is None:
+        return None
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(str(folder))
+
+    def write(record: Record) -> None:
+        for name, value in asdict(record).items():
+            if name != "step" and value is not None:
+                writer.add_scalar(name, value, record.step)
+        writer.flush()
+
+    return write
+
+
+def plain_line(record: Record, steps: int, seconds_left: float) -> str:
+    """One record for people."""
+    warm = "" if record.warm_epe_px != record.warm_epe_px else f", warm {record.warm_epe_px:.2f}"
+    line = (
+        f"step {record.step}/{steps}  loss {record.loss:.3f}  EPE {record.epe_px:.2f} px{warm}  "
+        f"{record.clips_per_second:.1f} clips/s  {_duration(seconds_left)} left"
+    )
+    if record.validation_epe_px is not None and record.validation_warm_epe_px is not None:
+        line += f"  validation EPE {record.validation_epe_px:.3f}, warm {record.validation_warm_epe_px:.3f}"
+    return line
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s"
+
+
+def say_plainly(text: str) -> None:
+    """A line on stdout."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)

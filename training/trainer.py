@@ -1,0 +1,197 @@
+"""The training loop."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stages.raft.devices import keep_freed_memory
+from stages.raft.model import Raft
+from stages.raft.weights import load_raft
+from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from training.objective import Objective, StepLoss
+from training.options import TrainOptions
+from training.replicas import Alone, Replicas, gradients
+from training.schedule import learning_rate
+from training.sources import Sources, synthetic_clips
+from training.validation import Validation, validate
+
+
+class DivergedError(ValueError):
+    """The loss is no number any more; the last checkpoint is as good as it was."""
+
+
+class StepReport(NamedTuple):
+    """What a step tells. Means over the processes."""
+
+    step: int
+    """Steps done with it."""
+    loss: float
+    epe_px: float
+    warm_epe_px: float
+    learning_rate: float
+    gradient: float
+
+
+class Trainer:
+    """A run: `step` after `step` from where the checkpoint in `options.output` stands, or from the beginning.
+
+    Args:
+        replicas: the other processes of the run.
+
+    Raises:
+        ValueError: weights, data or checkpoint that cannot be used; the message names them.
+    """
+
+    def __init__(self, options: TrainOptions, device: torch.device, replicas: Replicas | None = None) -> None:
+        self.options = options
+        self.device = device
+        self._replicas = replicas or Alone()
+        _prepare(device, options)
+        self.model = _initial(options).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = Raft(options.architecture)
+        self.average.load_state_dict(self.model.state_dict())
+        self.average.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=options.schedule.learning_rate,
+            weight_decay=options.weight_decay,
+            eps=options.epsilon,
+            fused=device.type == "cuda",
+        )
+        teacher = None
+        if options.distillation.teacher is not None:
+            teacher = load_raft(options.distillation.teacher, device)
+        self._objective = Objective(self.model, options, teacher)
+        self.sources = Sources(options, device, self._replicas.rank, self._replicas.count)
+        self._validation = synthetic_clips(options, options.validation.seed, device)
+        self.steps_done = 0
+        checkpoint = load_checkpoint(options.output, options.architecture)
+        if checkpoint is not None:
+            self._restore(checkpoint)
+        self._unread: tuple[Tensor, list[str]] | None = None
+
+    def step(self) -> Callable[[], StepReport]:
+        """One update. The report is a call away, because reading it waits for the device.
+
+        Raises:
+            DivergedError: the loss of the step before was not finite. Its clips are named; nothing of it is saved.
+        """
+        options, done = self.options, self.steps_done
+        rate = learning_rate(done, options.steps, options.schedule)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.zero_grad()
+        random = np.random.Generator(np.random.PCG64([options.seed, 2, done, self._replicas.rank]))
+        losses, names = self._backward(done, random)
+        told = torch.stack(list(losses))
+        self.check()
+        self._unread = (told.clone(), names)
+        self._replicas.average([*gradients(self.model), told])
+        length = nn.utils.clip_grad_norm_(self.model.parameters(), options.clip)
+        self._optimizer.step()
+        self._follow()
+        self.steps_done = done + 1
+        return lambda: _report(done + 1, told, rate, length)
+
+    def check(self) -> None:
+        """Wait for the last step and look at its loss. Raises DivergedError."""
+        unread, self._unread = self._unread, None
+        if unread is not None and not bool(torch.isfinite(unread[0][0])):
+            raise DivergedError(
+                f"the loss of step {self.steps_done} is {float(unread[0][0])}; its clips: {', '.join(unread[1])}. "
+                f"Training stopped; {self.options.output} holds the state of its last checkpoint. "
+                "Lower schedule.learning_rate or clip, or look at these clips"
+            )
+
+    def save(self) -> None:
+        """Write checkpoint and weights; only the first process does. Raises DivergedError, CheckpointError, OSError."""
+        self.check()
+        if self._replicas.rank == 0:
+            names = dict(self.model.named_parameters())
+            first, second = (
+                {name: self._optimizer.state[parameter][key] for name, parameter in names.items()}
+                for key in ("exp_avg", "exp_avg_sq")
+            )
+            checkpoint = Checkpoint(self.steps_done, self.model.state_dict(), self.average.state_dict(), first, second)
+            save_checkpoint(self.options.output, checkpoint, self.options.architecture)
+
+    def validate(self) -> Validation:
+        """The averaged weights on the validation clips."""
+        options = self.options.validation
+        warm = self.options.warm_start.iterations
+        return validate(self.average, self._validation, options.clips, options.iterations, warm)
+
+    def _backward(self, done: int, random: np.random.Generator) -> tuple[StepLoss, list[str]]:
+        """Gradients of the step's batches, in proportion to their sizes; their mean losses; their names."""
+        total: list[Tensor] = []
+        names: list[str] = []
+        whole = self.sources.clips_per_step // self._replicas.count
+        for clips in self.sources.batches(done):
+            share = len(clips.names) / whole
+            losses = self._objective(clips, done, random)
+            (losses.loss * share).backward()
+            total.append(torch.stack([losses.loss.detach() * share, losses.epe_px * share, losses.warm_epe_px]))
+            names += clips.names
+        loss, epe_px, warm_epe_px = torch.stack(total).unbind(dim=1)
+        return StepLoss(loss.sum(), epe_px.sum(), warm_epe_px.nanmean()), names
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """The moving average takes its step. In a run's first steps it is short, so that the start is forgotten."""
+        decay = min(self.options.ema, (1 + self.steps_done) / (10 + self.steps_done))
+        for ours, source in zip(self.average.parameters(), self.model.parameters(), strict=True):
+            ours.lerp_(source, 1 - decay)
+        for buffer, source in zip(self.average.buffers(), self.model.buffers(), strict=True):
+            buffer.copy_(source)
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        self.model.load_state_dict(dict(checkpoint.model))
+        self.average.load_state_dict(dict(checkpoint.average))
+        for name, parameter in self.model.named_parameters():
+            moments = (checkpoint.moment1[name], checkpoint.moment2[name])
+            first, second = (torch.empty_like(parameter).copy_(moment).detach() for moment in moments)
+            step = torch.tensor(float(checkpoint.step), device=self.device)
+            self._optimizer.state[parameter] = {"step": step, "exp_avg": first, "exp_avg_sq": second}
+        self.steps_done = checkpoint.step
+
+
+def _prepare(device: torch.device, options: TrainOptions) -> None:
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True
+        return
+    keep_freed_memory()
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+
+
+def _initial(options: TrainOptions) -> Raft:
+    torch.manual_seed(options.seed)
+    model = Raft(options.architecture)
+    if options.initial is not None:
+        loaded = load_raft(options.initial)
+        if loaded.architecture != options.architecture:
+            raise ValueError(
+                f"initial: {options.initial} is RAFT-{loaded.architecture}, but architecture is {options.architecture}"
+            )
+        model.load_state_dict(loaded.state_dict())
+    model.train()
+    if options.freeze_batch_norm:
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+    return model
+
+
+def _report(step: int, told: Tensor, rate: float, length: Tensor) -> StepReport:
+    loss, epe_px, warm_epe_px = told.tolist()
+    return StepReport(step, loss, epe_px, warm_epe_px, rate, float(length))
+
+
+def seconds_left(begun: float, done_here: int, to_do: int) -> float:
+    """From the speed so far."""
+    return (time.monotonic() - begun) / max(1, done_here) * to_do
