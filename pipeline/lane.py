@@ -8,6 +8,7 @@ import traceback
 from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.codec import decode, materialize
 from pipeline.config.plan import Plan
@@ -23,6 +24,14 @@ _COMMIT_EVERY_SECONDS = 0.005
 """Steps that publish nothing may wait so long for others of the same batch; a slow stage commits each by itself."""
 ATTEMPTS = 3
 """Workers that may die on an entry before it is put aside."""
+
+
+class Taken(NamedTuple):
+    """An entry that was read and is not worked on yet."""
+
+    id: str
+    message: Message
+    position: Position
 
 
 class Lane:
@@ -58,7 +67,7 @@ class Lane:
         self.ended = progress.ended
         self.publisher = Publisher(plan, transport, source, stage, token, ring_directory)
         if not self.ended:
-            self._stage = self._open(progress.snapshot)
+            self.stage = self._open(progress.snapshot)
 
     def resume(self) -> None:
         """Take up what the worker before left: the retained messages, then the one it died on."""
@@ -72,42 +81,57 @@ class Lane:
                 )
             else:
                 self.handle(entry)
-                self._commit_waiting()
+                self.commit()
 
     def handle_all(self, entries: Sequence[Entry]) -> None:
         """Handle new entries, in order. In the live policy all but the newest are dropped."""
-        if self._live:
-            entries = self._drop_late(entries)
         try:
-            for entry in entries:
+            for entry in self.sift(entries):
                 self.handle(entry)
         finally:
-            self._commit_waiting()  # what was processed before an error was processed
+            self.commit()
 
     def handle(self, entry: Entry) -> None:
         """One entry, from its bytes to its acknowledgement."""
+        taken = self.take(entry)
+        if taken is not None:
+            self.work(taken)
+
+    def sift(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """New entries that are to be worked on: all, or in the live policy the newest."""
+        return self._drop_late(entries) if self._live else entries
+
+    def take(self, entry: Entry) -> Taken | None:
+        """Read an entry; None where there is nothing to do for it."""
         try:
             message = decode(entry.fields, self.publisher.payload) if entry.fields else None
         except DecodeError as error:
             self._put_aside(entry, str(error))
-            return
+            return None
         position = Position(message.header.epoch, message.header.sequence) if message else START
         if message is None or position <= self._seen:
             self._acknowledge([entry.id])
-            return
+            return None
         self._seen = position
         if self._live and not self._fetch(entry, message, position):
-            return
+            return None
+        return Taken(entry.id, message, position)
+
+    def work(self, taken: Taken, shared_ns: int = 0) -> None:
+        """Process what was taken, publish what comes of it, acknowledge.
+
+        `shared_ns`: how long it was worked on before, together with other sources' messages.
+        """
         started = time.monotonic_ns()
-        self._unacknowledged.append(entry.id)
-        last = self._publish_all_but_last(self._outputs(message))
-        self._finish(message, position, last, time.monotonic_ns() - started)
+        self._unacknowledged.append(taken.id)
+        last = self._publish_all_but_last(self._outputs(taken.message))
+        self._finish(taken.message, taken.position, last, time.monotonic_ns() - started + shared_ns)
 
     def close(self) -> None:
         """Release the stage object. Whatever was not acknowledged comes again to the next owner."""
         try:
-            if hasattr(self, "_stage"):
-                self._stage.close()
+            if hasattr(self, "stage"):
+                self.stage.close()
         finally:
             self.publisher.close()
 
@@ -127,7 +151,7 @@ class Lane:
             ) from error
 
     def _outputs(self, message: Message) -> Iterable[Message]:
-        stage, sink = self._stage, self._writes is None
+        stage, sink = self.stage, self._writes is None
         if isinstance(message, Gap):
             yield from stage.gap(message)
             if stage.passes_gaps and not sink:
@@ -155,9 +179,9 @@ class Lane:
     def _finish(self, message: Message, position: Position, last: Message | None, busy_ns: int) -> None:
         now = time.monotonic_ns()
         ended = isinstance(message, EndOfStream)
-        retained = 0 if ended else self._stage.retained()
+        retained = 0 if ended else self.stage.retained()
         ids = [self._unacknowledged.popleft() for _ in range(len(self._unacknowledged) - retained)]
-        snapshot = None if ended else self._stage.snapshot()
+        snapshot = None if ended else self.stage.snapshot()
         counts = self.context.take_counts()
         if not isinstance(message, Gap | EndOfStream):
             counts |= {
@@ -174,10 +198,11 @@ class Lane:
         else:
             self._waiting.append(step)
             if ended or time.monotonic() - self._committed > _COMMIT_EVERY_SECONDS:
-                self._commit_waiting()
+                self.commit()
         self.ended = ended
 
-    def _commit_waiting(self) -> None:
+    def commit(self) -> None:
+        """Acknowledge what was worked on and published nothing."""
         if self._waiting:
             self.publisher.commit(*self._waiting)
             self._waiting = []
@@ -204,7 +229,7 @@ class Lane:
         self.context.log.error(
             "stage %s: entry %s of %s is put aside: %s", self._plan.name, entry.id, self.source, error
         )
-        self._commit_waiting()
+        self.commit()
         position = self._position(entry)
         step = Acknowledgement(self._upstream, [entry.id], position, {DEAD_LETTERS: 1})
         self._transport.dead_letter(self.publisher.step(step), entry, error)
@@ -219,7 +244,7 @@ class Lane:
     def _acknowledge(
         self, ids: list[str], processed: Position | None = None, counts: dict[str, int] | None = None
     ) -> None:
-        self._commit_waiting()
+        self.commit()
         self.publisher.commit(Acknowledgement(self._upstream, ids, processed, counts or {}))
 
     def _is_new(self, entry: Entry) -> bool:

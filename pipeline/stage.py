@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -175,6 +175,15 @@ class Stage(ABC):
 
         Sequences must grow strictly. A frame's arrays are guaranteed only while the message is being processed or
         retained.
+        """
+
+    @classmethod
+    def begin_together(cls, waiting: Sequence[tuple[Stage, Message]]) -> None:
+        """Called before the `process` of several sources' messages that are waiting at the same time in one worker.
+
+        For a stage that can compute them in one pass: it keeps each result in the object until `process` is called
+        with the very message, right after. Never waits for a message, and nothing is promised: after a crash, and
+        when a message comes alone, `process` is called without it.
         """
 
     def gap(self, gap: Gap) -> Iterable[Message]:

@@ -15,14 +15,19 @@ import sys
 import threading
 import time
 import uuid
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 from pipeline.config.plan import Plan
 from pipeline.errors import GroupLost, LeaseLost, RaftlineError, TransportLost, UserError
-from pipeline.lane import Lane, describe
+from pipeline.lane import Lane, Taken, describe
+from pipeline.messages import EndOfStream, Gap
 from pipeline.ownership import Ownership
 from pipeline.redaction import log_redacted, redact
 from pipeline.source_lane import SourceLane
+from pipeline.stage import Stage
 from pipeline.transport.base import Entry, Transport
 
 _READ_COUNT = 32
@@ -32,6 +37,8 @@ _BLOCK_SECONDS = 0.25
 _ACQUIRE_EVERY_SECONDS = 0.5
 _PATIENCE_SECONDS = 30.0
 """How long Redis may be unreachable before a worker gives up."""
+
+T = TypeVar("T")
 
 log = logging.getLogger("raftline.worker")
 
@@ -105,7 +112,7 @@ class Worker:
         if isinstance(lane, SourceLane):
             lane.start()
         elif not lane.ended:
-            self._guarded(lane, None)
+            self._guarded([lane], lane.resume)
         if lane.ended:
             self._finish(source)
 
@@ -127,25 +134,54 @@ class Worker:
         by_source: dict[str, list[Entry]] = {}
         for source, entry in self._transport.read(self._stage.name, streams, count, _BLOCK_SECONDS):
             by_source.setdefault(source, []).append(entry)
-        for source, entries in by_source.items():
-            lane = self._lanes[source]
-            assert isinstance(lane, Lane)
-            self._guarded(lane, entries)
+        lanes = {source: lane for source in by_source if isinstance(lane := self._lanes[source], Lane)}
+        if len(lanes) > 1 and self._stage.shares_work:
+            self._work_together({lane: by_source[source] for source, lane in lanes.items()})
+        else:
+            for source, lane in lanes.items():
+                self._guarded([lane], lane.handle_all, by_source[source])
+        for source, lane in lanes.items():
             if lane.ended:
                 self._finish(source)
 
-    def _guarded(self, lane: Lane, entries: list[Entry] | None) -> None:
+    def _work_together(self, entries: Mapping[Lane, Sequence[Entry]]) -> None:
+        """One message of every source at a time, as long as there are any."""
+        queues = {lane: deque(self._guarded([lane], lane.sift, new) or ()) for lane, new in entries.items()}
         try:
-            if entries is None:
-                lane.resume()
-            else:
-                lane.handle_all(entries)
+            while any(queues.values()):
+                fronts = [(lane, queue.popleft()) for lane, queue in queues.items() if queue]
+                self._work_round([(lane, self._guarded([lane], lane.take, entry)) for lane, entry in fronts])
+        finally:
+            for lane in queues:
+                self._guarded([lane], lane.commit)
+
+    def _work_round(self, taken: Sequence[tuple[Lane, Taken | None]]) -> None:
+        todo = [(lane, each) for lane, each in taken if each is not None]
+        shared = [(lane, each.message) for lane, each in todo if not isinstance(each.message, (Gap, EndOfStream))]
+        shared_ns = 0
+        if len(shared) > 1:
+            begin = cast(type[Stage], self._stage.cls).begin_together
+            started = time.monotonic_ns()
+            self._guarded([lane for lane, _ in shared], begin, [(lane.stage, message) for lane, message in shared])
+            shared_ns = (time.monotonic_ns() - started) // len(shared)
+        for lane, each in todo:
+            self._guarded([lane], lane.work, each, shared_ns)
+
+    def _guarded(self, lanes: list[Lane], work: Callable[..., T], *arguments: Any) -> T | None:
+        """Work for lanes; None where another worker has taken their source."""
+        if any(self._lanes.get(lane.source) is not lane for lane in lanes):
+            return None
+        try:
+            return work(*arguments)
         except LeaseLost:
-            self._drop(lane.source)
+            for lane in lanes:
+                self._drop(lane.source)
+            return None
         except RaftlineError:
             raise
         except Exception as error:
-            self._transport.set_status(lane.source, self._stage.name, {"error": describe(error)})
+            for lane in lanes:
+                self._transport.set_status(lane.source, self._stage.name, {"error": describe(error)})
             raise
 
     def _watch_sources(self) -> None:

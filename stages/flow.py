@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -21,6 +21,10 @@ from stages.raft.estimators import open_raft, open_session
 from stages.raft.options import SessionOptions
 from stages.raft.refinement import Refiner
 from stages.raft.result import FlowResult, SessionStatus
+from stages.raft.session import FlowSession, FrameRequest, estimate_together
+
+_TOGETHER = 8
+"""Sources that share a pass at most: so many times one frame's time is what a frame may wait for the others'."""
 
 
 class OpticalFlow(stage.Stage):
@@ -77,6 +81,7 @@ class OpticalFlow(stage.Stage):
     def __init__(self, options: Options, context: stage.Context) -> None:
         super().__init__(options, context)
         self._previous: Frame | None = None
+        self._ahead: tuple[Frame, FlowResult | None] | None = None
 
     def open(self) -> None:
         options = self.options
@@ -101,20 +106,33 @@ class OpticalFlow(stage.Stage):
         self._said: SessionStatus | None = None
         self._say_status()
 
+    @classmethod
+    def begin_together(cls, waiting: Sequence[tuple[stage.Stage, Message]]) -> None:
+        """On a GPU the frames of up to 8 sources share a pass of the network."""
+        able = [
+            (each, each._session, frame)
+            for each, frame in waiting
+            if isinstance(each, OpticalFlow) and isinstance(each._session, FlowSession) and isinstance(frame, Frame)
+            if each._session.gains_from_company
+        ]
+        for begin in range(0, len(able), _TOGETHER):
+            batch = able[begin : begin + _TOGETHER]
+            requests = [FrameRequest(session, each._picture(frame), *each._wanted) for each, session, frame in batch]
+            for (each, _, frame), result in zip(batch, estimate_together(requests), strict=True):
+                each._ahead = frame, result
+
     def process(self, message: Frame) -> Iterable[Message]:
         previous, self._previous = self._previous, message
-        needs = self.context.needs
-        shape = (message.height, message.width)
-        worked = working_size(*shape, self.options.max_side_px)
-        picture = rgb(message)
-        if worked != shape:
-            picture = np.asarray(cv2.resize(picture, worked[::-1], interpolation=cv2.INTER_AREA), np.uint8)
-        result = self._session(picture, "flow" in needs, "confidence" in needs)
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] is message:
+            result = ahead[1]
+        else:
+            result = self._session(self._picture(message), *self._wanted)
         if previous is None or result is None:
             yield Flow(message.header, message, "first", None)
             return
         self._say_status()
-        flow = _flow(message, previous, result, worked)
+        flow = _flow(message, previous, result, self._worked(message))
         self.context.count(f"frames_{flow.start}")
         yield flow
 
@@ -129,6 +147,20 @@ class OpticalFlow(stage.Stage):
 
     def retained(self) -> int:
         return 0 if self._previous is None else 1
+
+    @property
+    def _wanted(self) -> tuple[bool, bool]:
+        return "flow" in self.context.needs, "confidence" in self.context.needs
+
+    def _worked(self, frame: Frame) -> tuple[int, int]:
+        return working_size(frame.height, frame.width, self.options.max_side_px)
+
+    def _picture(self, frame: Frame) -> np.ndarray:
+        """The frame as RGB at the size to work at."""
+        worked, picture = self._worked(frame), rgb(frame)
+        if worked == (frame.height, frame.width):
+            return picture
+        return np.asarray(cv2.resize(picture, worked[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
     def _network(self) -> Refiner:
         """One per process for all its sources."""

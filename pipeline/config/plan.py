@@ -15,7 +15,7 @@ from pipeline import registry
 from pipeline.config.explain import explain
 from pipeline.config.schema import Limits
 from pipeline.errors import ConfigError
-from pipeline.stage import Options, SourceInfo
+from pipeline.stage import Options, SourceInfo, Stage
 
 Policy = Literal["lossless", "live"]
 
@@ -56,6 +56,12 @@ class StagePlan(PluginPlan):
     """Union of the readers' `Stage.needs`."""
     workers: int = 1
     """Processes that share the sources."""
+
+    @cached_property
+    def shares_work(self) -> bool:
+        """Whether the stage can begin the messages of several sources together."""
+        own = getattr(self.cls, "begin_together", Stage.begin_together)
+        return own.__func__ is not Stage.begin_together.__func__
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -113,6 +113,30 @@ class Ledger(Stage):
             return ()
         self._file.part.write_text("\n".join([*self._lines, end.reason]))
         self._file.finish()
+        return ()
+
+
+class Chorus(Ledger):
+    """A ledger that notes beside each frame how many sources' frames were begun with it: ``index/company``."""
+
+    class Options(Ledger.Options):
+        die_at: int = -1
+
+    begun: tuple[Frame, int] | None = None
+
+    @classmethod
+    def begin_together(cls, waiting: Sequence[tuple[Stage, Message]]) -> None:
+        for stage, message in waiting:
+            assert isinstance(stage, Chorus) and isinstance(message, Frame) and stage.begun is None
+            if message.index == stage.options.die_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            stage.begun = message, len(waiting)
+
+    def process(self, message: Frame) -> Iterable[Message]:
+        begun, self.begun = self.begun, None
+        assert begun is None or begun[0] is message
+        list(super().process(message))
+        self._lines[-1] += f"/{begun[1] if begun else 1}"
         return ()
 
 

@@ -192,6 +192,29 @@ def test_two_workers_share_the_sources_of_a_stage(tmp_path: Path) -> None:
         assert ledger(plan, name) == [*ALL, "end"]
 
 
+@pytest.mark.parametrize("die_at", [-1, 30])
+def test_a_stage_may_begin_the_messages_of_several_sources_together(tmp_path: Path, die_at: int) -> None:
+    sources = {
+        name: {"input": "counter", "options": {"frames": frames, "frames_per_second": 200}}
+        for name, frames in {"a": 100, "b": 100, "c": 60}.items()
+    }
+    options = {"seconds_per_frame": 0.002, "die_at": die_at}
+    plan = make_test_plan(
+        tmp_path, {"chorus": {"use": "Chorus", "reads": "decoder", "options": options}}, sources=sources
+    )
+    summary = supervise(plan)
+    company = []
+    for name, options in sources.items():
+        *lines, end = ledger(plan, name, "chorus")
+        assert end == "end"
+        assert [line.partition("/")[0] for line in lines] == ALL[: options["options"]["frames"]]
+        company += [int(line.partition("/")[2]) for line in lines]
+    assert max(company) > 1 and set(company) <= {1, 2, 3}
+    restarts = max(summary["sources"][name]["stages"]["chorus"]["restarts"] for name in sources)
+    assert restarts == (0 if die_at < 0 else 1)
+    assert not summary["dead_letters"]
+
+
 def test_signals_drain(tmp_path: Path) -> None:
     plan = make_test_plan(tmp_path, CHAIN, source={"frames": 10_000, "frames_per_second": 200})
     on_status = when_done(20, "ledger", lambda _: os.kill(os.getpid(), signal.SIGTERM))

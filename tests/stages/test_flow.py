@@ -12,6 +12,7 @@ from pipeline.messages import EndOfStream, Flow, Frame, Gap
 from pipeline.testing import TestContext, run_stage
 from stages.flow import OpticalFlow
 from stages.media.colour import from_rgb
+from stages.raft.session import estimate_together
 from tests.stages.pictures import header
 from tests.stages.stage_bench import Machine, bench_context
 
@@ -195,3 +196,44 @@ def test_the_headers_are_those_of_the_frames():
     assert [flow.header.pts for flow in flows] == [0, 40]
     assert all(flow.header == flow.frame.header for flow in flows)
     assert flows[0].header.time_base == Fraction(1, 1000)
+
+
+def test_sources_that_wait_at_the_same_time_share_a_pass(monkeypatch):
+    passes = []
+
+    def counted(requests):
+        passes.append(len(requests))
+        return estimate_together(requests)
+
+    monkeypatch.setattr("stages.flow.estimate_together", counted)
+    context = TestContext()
+    stages = [OpticalFlow(OpticalFlow.Options.model_validate(RAFT), context) for _ in range(10)]
+    for each in stages:
+        each.open()
+    frames = [[moving(index, seed=seed) for index in range(3)] for seed in range(len(stages))]
+    alone = [run(own, RAFT) for own in frames[:2]]
+
+    OpticalFlow.begin_together([(stages[0], frames[0][0]), (stages[1], frames[1][0])])
+    assert not passes  # a CPU does not gain from it
+    monkeypatch.setattr("stages.raft.session.FlowSession.gains_from_company", True)
+    flows = []
+    for index in range(3):
+        OpticalFlow.begin_together([(each, own[index]) for each, own in zip(stages, frames, strict=True)])
+        flows.append([next(iter(each.process(own[index]))) for each, own in zip(stages, frames, strict=True)])
+    assert passes == [8, 2] * 3
+    for number, expected in enumerate(alone):
+        found = [of_frame[number] for of_frame in flows]
+        assert [flow.start for flow in found] == ["first", "cold", "cold"]
+        for one, other in zip(expected[1:], found[1:], strict=True):
+            # The same sums in another order.
+            np.testing.assert_allclose(np.asarray(other.grid_px), np.asarray(one.grid_px), atol=1e-2)
+
+
+def test_a_frame_that_was_not_begun_with_others_is_processed_alone(monkeypatch):
+    monkeypatch.setattr("stages.raft.session.FlowSession.gains_from_company", True)
+    one, other = (OpticalFlow(OpticalFlow.Options.model_validate(RAFT), TestContext()) for _ in range(2))
+    one.open(), other.open()
+    OpticalFlow.begin_together([(one, moving(0)), (other, moving(0))])
+    flows = [flow for index in range(3) for flow in one.process(moving(index)) if isinstance(flow, Flow)]
+    # The frame that was begun was another object: this one is looked at anew, and is the same picture.
+    assert [flow.start for flow in flows] == ["first", "cold", "cold"]
