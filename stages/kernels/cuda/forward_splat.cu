@@ -142,6 +142,7 @@ extern "C" __global__ void __launch_bounds__(1024) forward_splat_carry(
     float* to = carried + plane * cells;
     float* scratch = coarse + plane * (pyramid - cells);
 
+#pragma unroll 4
     for (int cell = threadIdx.x; cell < cells; cell += blockDim.x) {
         const unsigned long long key = keys[cell];
         to[cell] = key == 0 ? 0.0f : from[(key - 1) & 0x7fffffffull];
