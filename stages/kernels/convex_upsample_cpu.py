@@ -18,11 +18,13 @@ def convex_upsample_cpu(flow: Tensor, mask: Tensor, window: Window, dtype: torch
     batch, _, height, width = flow.shape
     cells = batch * height * width
     coarse = flow.detach().permute(0, 2, 3, 1).contiguous().numpy()
-    weights = mask.detach().float().permute(0, 2, 3, 1).contiguous().view(cells, -1).numpy()
+    weights = mask.detach().float() if mask.dtype is torch.float16 else mask.detach()
+    bits, shift = (torch.uint16, 16) if mask.dtype is torch.bfloat16 else (torch.uint32, 0)
+    words = weights.permute(0, 2, 3, 1).contiguous().view(cells, -1).view(bits).numpy()
     fine = torch.empty(batch, window.height, window.width, 2)
     out = fine.numpy()
     kernel = _kernel()
-    in_threads(lambda begin, end: kernel(coarse, weights, out, window.top, window.left, begin, end), cells)
+    in_threads(lambda begin, end: kernel(coarse, words, shift, out, window.top, window.left, begin, end), cells)
     return fine.permute(0, 3, 1, 2).to(dtype)
 
 
@@ -31,14 +33,17 @@ def _kernel() -> Callable[..., Any]:
     return compiled(_upsample_cells, fastmath={"contract"})
 
 
-def _upsample_cells(flow, mask, out, top, left, begin, end):  # type: ignore[no-untyped-def]
-    """Cells begin to end. flow (B, H, W, 2), mask (B * H * W, 576), out (B, h, w, 2), all float32.
+def _upsample_cells(flow, words, shift, out, top, left, begin, end):  # type: ignore[no-untyped-def]
+    """Cells begin to end. flow (B, H, W, 2), out (B, h, w, 2), float32.
 
+    words (B * H * W, 576) are the bits of float32 (shift 0) or bfloat16 (shift 16): these are the upper half of those.
     The inner loops run over the 64 pixels of a cell, which fill the vector registers.
     """
     height, width = flow.shape[1:3]
     zero = np.float32(0)
     pixels_per_cell = np.float32(8)
+    bits = np.empty((9, 64), np.uint32)
+    mask = bits.view(np.float32)
     largest = np.empty(64, np.float32)
     total = np.empty(64, np.float32)
     fine = np.empty((2, 64), np.float32)
@@ -46,11 +51,12 @@ def _upsample_cells(flow, mask, out, top, left, begin, end):  # type: ignore[no-
         column = cell % width
         row = cell // width % height
         image = cell // (width * height)
-        for pixel in range(64):
-            largest[pixel] = mask[cell, pixel]
-        for neighbour in range(1, 9):
+        largest[:] = -np.inf
+        for neighbour in range(9):
             for pixel in range(64):
-                weight = mask[cell, neighbour * 64 + pixel]
+                bits[neighbour, pixel] = np.uint32(words[cell, neighbour * 64 + pixel]) << np.uint32(shift)
+            for pixel in range(64):
+                weight = mask[neighbour, pixel]
                 largest[pixel] = weight if weight > largest[pixel] else largest[pixel]
         total[:] = zero
         fine[:] = zero
@@ -63,7 +69,7 @@ def _upsample_cells(flow, mask, out, top, left, begin, end):  # type: ignore[no-
             for pixel in range(64):
                 # e to the power of the difference as 2**n * 2**f, |f| <= 0.5: the first is an exponent put together
                 # from bits, the second its series, off by 2e-8. LLVM turns no call of exp into vector instructions.
-                power = (mask[cell, neighbour * 64 + pixel] - largest[pixel]) * np.float32(1.44269504)
+                power = (mask[neighbour, pixel] - largest[pixel]) * np.float32(1.44269504)
                 power = np.float32(-126) if power < np.float32(-126) else power  # NaN stays NaN
                 n = np.rint(power)
                 f = power - n
