@@ -8,11 +8,9 @@ import numpy as np
 
 from stages.motion.constrained_smoothing import constrained_corrections, corner_displacements, corner_margin
 from stages.motion.crop import fitting_share, zoom_matrix
-from stages.motion.smoothing_kernel import ORDER, penalised_least_squares
+from stages.motion.smoothing_kernel import LINE_CYCLES, ORDER, continuation, penalised_least_squares
 from stages.motion.transforms import VECTOR_LENGTH, motion_matrices, motion_vectors
 
-_LINE_CYCLES = 0.6
-"""Length of the stretch whose line says how the path goes on, and of its continuation, in cycles of the cutoff."""
 _SAME_TIME = 1e-6
 _MAX_HISTORY = 256
 _TIME_STEPS = 15
@@ -133,7 +131,7 @@ class LookAheadSmoother:
     def _plan(self, first: int) -> np.ndarray:
         """Correction (8,) of frame `first`."""
         own = [at for at in range(first, len(self._times)) if not self._duplicate[at]]
-        continued_times, continued = self._continuation()
+        continued_times, continued = continuation(np.array(self._times), np.array(self._path), self.cutoff_hz)
         path = np.concatenate([np.array([self._path[at] for at in own]), continued])
         times = np.concatenate([self._shown_times, [self._times[at] for at in own], continued_times])
         held = np.array(self._shown).reshape(-1, VECTOR_LENGTH)
@@ -167,21 +165,9 @@ class LookAheadSmoother:
                 return steps, fits
             self._haste *= 1.1
 
-    def _continuation(self) -> tuple[np.ndarray, np.ndarray]:
-        """Times (M,) and path (M, 8) after what is known, along the line through its latest stretch."""
-        stretch = _LINE_CYCLES / self.cutoff_hz
-        times, path = np.array(self._times), np.array(self._path)
-        recent = times >= times[-1] - stretch - _SAME_TIME
-        away = times[recent] - times[-1]
-        step = float(np.median(np.diff(times[recent]))) if recent.sum() > 1 else 1.0 / 30.0
-        ahead = step * np.arange(1, int(np.ceil(stretch / step)) + 1)
-        lines = np.stack([np.ones_like(away), away], axis=1)
-        line = np.linalg.lstsq(lines, path[recent], rcond=None)[0]
-        return times[-1] + ahead, line[0] + ahead[:, None] * line[1]
-
     def _forget(self) -> None:
         """Drop what neither the continuation nor a pending frame needs."""
-        needed_since = self._times[-1] - _LINE_CYCLES / self.cutoff_hz - 2 * _SAME_TIME
+        needed_since = self._times[-1] - LINE_CYCLES / self.cutoff_hz - 2 * _SAME_TIME
         needless = sum(time < needed_since for time in self._times[: len(self._times) - self._pending])
         needless = max(needless, len(self._times) - self._pending - _MAX_HISTORY, 0)
         needless = min(needless, len(self._times) - 1)

@@ -9,7 +9,7 @@ import numpy as np
 
 from stages.motion.constrained_smoothing import constrained_corrections, corner_displacements
 from stages.motion.crop import fitting_share, required_zoom, zoom_matrix
-from stages.motion.smoothing_kernel import penalised_least_squares, steady_times, time_shares
+from stages.motion.smoothing_kernel import continued, penalised_least_squares, steady_times, time_shares
 from stages.motion.transforms import motion_matrices, motion_vectors
 
 Method = Literal["optimal", "gaussian"]
@@ -116,7 +116,8 @@ def _free(run: CameraPath, cutoff_hz: float, method: Method) -> np.ndarray:
     """Corrections (N, 8), smoothed path minus path, without regard to the zoom; none where none could be seen."""
     own = _own(run)
     path = accumulate(run.motions)[own]
-    steps = (smooth_path(run.times[own], path, cutoff_hz, method) - path)[np.cumsum(own) - 1]
+    times, longer, here = continued(run.times[own], path, cutoff_hz)
+    steps = (smooth_path(times, longer, cutoff_hz, method)[here] - path)[np.cumsum(own) - 1]
     corners_px = steps @ corner_displacements(run.width, run.height).T
     return np.zeros_like(steps) if np.abs(corners_px).max(initial=0.0) < _SEEN_PX else steps
 
@@ -125,8 +126,9 @@ def _constrained(run: CameraPath, cutoff_hz: float, zoom: float) -> np.ndarray:
     """Corrections (N, 8) for a run whose free ones do not fit the zoom."""
     own = _own(run)
     path = accumulate(run.motions)[own]
-    step = constrained_corrections(run.times[own], path, cutoff_hz, zoom * _ZOOM_TO_USE, run.width, run.height)
-    return step[np.cumsum(own) - 1]
+    times, longer, here = continued(run.times[own], path, cutoff_hz)
+    step = constrained_corrections(times, longer, cutoff_hz, zoom * _ZOOM_TO_USE, run.width, run.height)
+    return step[here][np.cumsum(own) - 1]
 
 
 def _own(run: CameraPath) -> np.ndarray:

@@ -1,0 +1,120 @@
+"""Stabilization measured: clips of known camera path, handheld clips, speed; with what people use today beside it.
+
+    python -m benchmarks.bench_stabilization [--only static,pan] [--systems "KLT script,raft"] [--frames 300]
+        [--parts known,real,speed] [--json FILE] [--pictures FOLDER]
+
+Known path: each output frame is registered to the unshaken world, on markers that travel with the picture and that no
+estimator sees. J is the rms above 1 Hz of the corners' displacement from the base path, gain = J of the input / J of
+the output; slow is the largest displacement below 1 Hz, in % of the width. Needs the test data and ffmpeg.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.machine import machine
+from benchmarks.stabilizing.clips import VARIANTS, Clip, make_clip
+from benchmarks.stabilizing.ours import ESTIMATORS, measured_flows, stabilized_markers
+from benchmarks.stabilizing.peers import PEERS
+from benchmarks.stabilizing.real_clips import NAMES, read_clip, scores
+from benchmarks.stabilizing.registration import steadiness
+from benchmarks.stabilizing.speed import milliseconds
+
+ONLINE = {"smoothing": "look_ahead", "look_ahead_seconds": 0.5, "zoom": 1.15}
+OURS: dict[str, dict[str, Any]] = {"offline": {}, "online": ONLINE}
+SYSTEMS = (*PEERS, *(f"{estimator} {mode}" for estimator in ESTIMATORS for mode in OURS))
+_FEW = ("ffmpeg vidstab", "KLT script", "dis offline", "raft offline")
+"""On handheld clips."""
+
+
+def main() -> None:
+    arguments = _arguments()
+    result: dict[str, Any] = {"machine": machine(), "frames": arguments.frames}
+    systems = [name for name in SYSTEMS if any(wanted in name for wanted in arguments.systems.split(","))]
+    if "known" in arguments.parts:
+        result["known"] = {}
+        for variant in arguments.only.split(","):
+            result["known"][variant] = _known(make_clip(variant, arguments.frames), systems)
+            _show_known(variant, result["known"][variant])
+    if "real" in arguments.parts:
+        few = [name for name in systems if name in _FEW]
+        result["real"] = {name: _real(read_clip(name, arguments.real_frames), few) for name in NAMES}
+        _show_real(result["real"])
+    if "speed" in arguments.parts:
+        result["speed_720p_ms"] = milliseconds()
+        Console().print_json(json.dumps(result["speed_720p_ms"]))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=",".join(VARIANTS), help="variants, by comma")
+    parser.add_argument("--systems", default="", help="parts of the names of those to run, by comma; none: all")
+    parser.add_argument("--frames", type=int, default=300)
+    parser.add_argument("--real-frames", type=int, default=120, help="of each handheld clip")
+    parser.add_argument("--parts", default="known,real,speed")
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+def _known(clip: Clip, systems: list[str]) -> dict[str, dict[str, float]]:
+    before = steadiness(clip, clip.markers)
+    rows = {"input": {"J_px": round(before.jitter_px, 3), "gain": 1.0, "slow_%": round(100 * before.slow_error, 2)}}
+    for name, markers in _outputs(clip, systems):
+        after = steadiness(clip, markers)
+        gain = before.jitter_px / max(after.jitter_px, 1e-6)
+        rows[name] = {
+            "J_px": round(after.jitter_px, 3), "gain": round(gain, 1), "slow_%": round(100 * after.slow_error, 2)
+        }  # fmt: skip
+    return rows
+
+
+def _real(clip: Clip, systems: list[str]) -> dict[str, dict[str, float]]:
+    rows = {"input": scores(clip.markers, clip.markers).to_json()}
+    for name, lumas in _outputs(clip, systems):
+        rows[name] = scores(clip.markers, lumas).to_json()
+    return rows
+
+
+def _outputs(clip: Clip, systems: list[str]):
+    """Name and moved markers (N, H, W) of each system."""
+    lumas = np.stack([cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in clip.pictures])
+    for name in systems:
+        if name in PEERS:
+            yield name, PEERS[name](lumas, clip.markers, 30.0)
+    for estimator in ESTIMATORS:
+        modes = [mode for mode in OURS if f"{estimator} {mode}" in systems]
+        flows = measured_flows(clip, estimator) if modes else []
+        for mode in modes:
+            options = dict(OURS[mode])
+            if clip.readout_seconds:
+                options["readout_ms"] = 1000 * clip.readout_seconds
+            yield f"{estimator} {mode}", stabilized_markers(clip, flows, options)[0]
+
+
+def _show_known(variant: str, rows: dict[str, dict[str, float]]) -> None:
+    table = Table(variant, "J px", "gain", "slow %")
+    for name, row in rows.items():
+        table.add_row(name, f"{row['J_px']:.3f}", f"{row['gain']:.1f}", f"{row['slow_%']:.2f}")
+    Console().print(table)
+
+
+def _show_real(clips: dict[str, dict[str, dict[str, float]]]) -> None:
+    table = Table("handheld", "", "S", "D", "C", "itf dB", "black px")
+    for clip, rows in clips.items():
+        for name, row in rows.items():
+            table.add_row(clip if name == "input" else "", name, *(f"{value:.3f}" for value in row.values()))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Our flow and stabilization stages on the same frames, as the pipeline runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import cv2
+import numpy as np
+
+from benchmarks.stabilizing.clips import Clip
+from pipeline.messages import Flow, Frame, Header, Stabilized
+from pipeline.testing import TestContext, run_stage
+from stages.flow import OpticalFlow
+from stages.motion.warp import warp_planes
+from stages.stabilization import Stabilization
+
+_TIME_BASE = Fraction(1, 90_000)
+ESTIMATORS: dict[str, dict[str, Any]] = {
+    "dis": {"estimator": "dis"},
+    "raft": {"estimator": "raft", "iterations": 6, "max_side_px": 512, "device": "cpu"},
+}
+"""Options of the flow stage; raft as in configs/cameras.yaml."""
+
+
+def measured_flows(clip: Clip, estimator: str) -> list[Flow]:
+    """The flow stage's messages; their frames are grey, to take less memory."""
+    flows = []
+    stage = OpticalFlow(OpticalFlow.Options(**ESTIMATORS[estimator]), TestContext())
+    stage.open()
+    for at, picture in enumerate(clip.pictures):
+        for message in stage.process(_frame(clip, at, picture[..., ::-1], "rgb24")):
+            assert isinstance(message, Flow)
+            luma = _frame(clip, at, cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), "gray8")
+            flows.append(replace(message, frame=luma))
+    stage.close()
+    return flows
+
+
+def stabilized_markers(clip: Clip, flows: Sequence[Flow], options: dict[str, Any]) -> tuple[np.ndarray, TestContext]:
+    """The markers as the stage moves them, and what the stage said."""
+    frames = [_frame(clip, at, marker, "gray8") for at, marker in enumerate(clip.markers)]
+    online = options.get("smoothing") == "look_ahead"
+    context = TestContext(frames=frames, live=online)
+    done = [item for item in run_stage(Stabilization, flows, options, context) if isinstance(item, Stabilized)]
+    if online:
+        moved = [
+            warp_planes((marker,), np.array(item.correction).reshape(3, 3))[0]
+            for marker, item in zip(clip.markers, done, strict=True)
+        ]
+    else:
+        moved = [np.asarray(item.frame.planes[0]) for item in done]
+    return np.stack(moved), context
+
+
+def _frame(clip: Clip, at: int, plane: np.ndarray, pixel_format: Any) -> Frame:
+    pts = round(float(clip.seconds[at]) / _TIME_BASE)
+    header = Header("clip", pts, _TIME_BASE, 10**18 + at, epoch=1, sequence=at + 1)
+    height, width = plane.shape[:2]
+    space = "rgb" if pixel_format == "rgb24" else "bt709"
+    return Frame(header, at, width, height, pixel_format, (np.ascontiguousarray(plane),), space, "pc")

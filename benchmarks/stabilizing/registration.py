@@ -1,0 +1,112 @@
+"""Where an output shows what: its markers registered to those of the base path, and how unsteady that is."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy.signal import butter, sosfiltfilt
+
+from benchmarks.stabilizing.clips import FPS, HEIGHT, WIDTH, Clip
+
+_GRID_PX = 32
+_WINDOW_PX = 21
+_ROUNDS = 4
+_GOOD_PX = 1.0
+"""Rounds go on until a corner moves by less: points that are so close are found to 0.02 px."""
+_CUTOFF_HZ = 1.0
+_LOST_PX = 60.0
+CORNERS = np.array([[0, 0], [WIDTH - 1, 0], [WIDTH - 1, HEIGHT - 1], [0, HEIGHT - 1]], np.float64)
+
+
+@dataclass(frozen=True)
+class Steadiness:
+    """How far an output's path is from the base path."""
+
+    jitter_px: float
+    """J: rms above 1 Hz of the corners' displacement from the base path."""
+    slow_error: float
+    """Largest displacement below 1 Hz from its own mean, as a share of the width."""
+
+
+def steadiness(clip: Clip, outputs: np.ndarray) -> Steadiness:
+    """Of output markers (N, H, W) uint8; where the clip has layers, their mean square counts."""
+    layers = clip.layers or (np.full((HEIGHT, WIDTH), 255, np.uint8),)
+    measured = [_of_path(clip, corner_path(clip.base_markers, outputs, layer, clip.cuts)) for layer in layers]
+    jitter = float(np.sqrt(np.mean([each.jitter_px**2 for each in measured])))
+    return Steadiness(jitter, max(each.slow_error for each in measured))
+
+
+def corner_path(
+    base_markers: np.ndarray, outputs: np.ndarray, layer: np.ndarray, cuts: tuple[int, ...] = ()
+) -> np.ndarray:
+    """(N, 4, 2) px: where each output shows the base frame's corners, less those corners."""
+    guess = np.eye(3)
+    paths = []
+    for at, (base, output) in enumerate(zip(base_markers, outputs, strict=True)):
+        if at == 0 or at in cuts:
+            guess = _coarse(base, output)
+        guess = _registered(base, output, guess, layer)
+        paths.append(_through(guess, CORNERS) - CORNERS)
+    return np.stack(paths)
+
+
+def _of_path(clip: Clip, path: np.ndarray) -> Steadiness:
+    """The jitter of each shot, filtered on an even grid of times."""
+    fast, slow_error = [], 0.0
+    bounds = (0, *clip.cuts, len(path))
+    for first, last in itertools.pairwise(bounds):
+        times = clip.seconds[first:last]
+        even = np.arange(times[0], times[-1] + 1e-9, 1 / FPS)
+        flat = path[first:last].reshape(last - first, 8)
+        flat = np.stack([np.interp(even, times, column) for column in flat.T], axis=1)
+        high = sosfiltfilt(butter(4, _CUTOFF_HZ, "highpass", fs=FPS, output="sos"), flat, axis=0)
+        low = flat - high
+        fast.append((high.reshape(-1, 4, 2) ** 2).sum(axis=-1).mean(axis=-1))
+        slow_error = max(slow_error, float(np.abs(low - low.mean(axis=0)).max()) / WIDTH)
+    return Steadiness(float(np.sqrt(np.concatenate(fast).mean())), slow_error)
+
+
+def _registered(base: np.ndarray, output: np.ndarray, guess: np.ndarray, layer: np.ndarray) -> np.ndarray:
+    """The similarity (3, 3) from base to output, from points all over the layer."""
+    points = np.mgrid[12 : WIDTH - 12 : _GRID_PX, 12 : HEIGHT - 12 : _GRID_PX].reshape(2, -1).T.astype(np.float32)
+    points = points[layer[points[:, 1].astype(int), points[:, 0].astype(int)] > 0]
+    for _ in range(_ROUNDS):
+        back = cv2.warpPerspective(output, guess, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        inside = _through(guess, points)
+        inside = ((inside > 8) & (inside < (WIDTH - 9, HEIGHT - 9))).all(axis=1)
+        here = points[inside].reshape(-1, 1, 2)
+        moved, found, _ = cv2.calcOpticalFlowPyrLK(
+            base, back, here, here.copy(), winSize=(_WINDOW_PX, _WINDOW_PX), maxLevel=2
+        )
+        good = found.ravel() > 0
+        if good.sum() < 12:
+            return guess
+        step, _ = cv2.estimateAffinePartial2D(here[good], moved[good], method=cv2.RANSAC, ransacReprojThreshold=0.7)
+        if step is None:
+            return guess
+        step = np.vstack([step, [0, 0, 1]])
+        if np.abs(_through(step, CORNERS) - CORNERS).max() > _LOST_PX:
+            return guess
+        guess = guess @ step
+        if np.abs(_through(step, CORNERS) - CORNERS).max() < _GOOD_PX:
+            break
+    return guess
+
+
+def _coarse(base: np.ndarray, output: np.ndarray) -> np.ndarray:
+    """A first guess by features, for zooms and offsets that points cannot follow."""
+    sift = cv2.SIFT.create(1500)
+    (points, named), (points_out, named_out) = sift.detectAndCompute(base, None), sift.detectAndCompute(output, None)
+    pairs = cv2.BFMatcher(cv2.NORM_L2, crossCheck=True).match(named, named_out)
+    here = np.float32([points[pair.queryIdx].pt for pair in pairs])
+    there = np.float32([points_out[pair.trainIdx].pt for pair in pairs])
+    found, _ = cv2.estimateAffinePartial2D(here, there, method=cv2.RANSAC, ransacReprojThreshold=3.0)
+    return np.eye(3) if found is None else np.vstack([found, [0, 0, 1]])
+
+
+def _through(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    moved = np.c_[points, np.ones(len(points))] @ matrix.T
+    return moved[:, :2] / moved[:, 2:]
