@@ -9,6 +9,7 @@ import numpy.typing as npt
 from stages.raft.devices import choose_device, keep_freed_memory, set_cpu_threads
 from stages.raft.dis import DisOptions, DisSession
 from stages.raft.options import SessionOptions
+from stages.raft.precision import PrecisionChoice, choose_precision
 from stages.raft.refinement import Refiner
 from stages.raft.result import FlowResult, SessionStatus
 from stages.raft.session import FlowSession
@@ -34,23 +35,29 @@ class Session(Protocol):
         ...
 
 
-def open_raft(weights: str | Path = "default", device: str = "auto", cpu_threads: int | None = None) -> Refiner:
+def open_raft(
+    weights: str | Path = "default",
+    device: str = "auto",
+    cpu_threads: int | None = None,
+    precision: PrecisionChoice = "auto",
+) -> Refiner:
     """The network on its device, once per process; give it to as many FlowSessions as there are sources.
 
     Args:
         weights: see `stages.raft.weights.load_raft`.
         device: "auto" (CUDA if there, else CPU), "cpu", "cuda" or "cuda:N".
         cpu_threads: threads of each operation on the CPU; None leaves torch's choice.
+        precision: see `stages.raft.precision.choose_precision`.
 
     Raises:
-        ValueError: weights (WeightsError), device or threads that cannot be had.
+        ValueError: weights (WeightsError), device, precision or threads that cannot be had.
     """
     if cpu_threads is not None:
         set_cpu_threads(cpu_threads)
     chosen = choose_device(device)
     if chosen.type == "cpu":
         keep_freed_memory()
-    return Refiner(load_raft(weights, chosen))
+    return Refiner(load_raft(weights, chosen).to_precision(choose_precision(chosen, precision)))
 
 
 def open_session(

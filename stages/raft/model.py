@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from stages.kernels.window import Window
 from stages.raft.correlation import LEVELS, Correlation, correlate
 from stages.raft.encoders import BottleneckBlock, Encoder, InstanceNorm, ResidualBlock
 from stages.raft.precision import FLOAT32, Precision
@@ -205,11 +206,11 @@ class Raft(nn.Module):
         hidden, delta = self.update_block(state.hidden, terms.gates, correlation, flow)
         return UpdateState(hidden, coords + delta.float())
 
-    def upsample(self, refined: RefinedFlow) -> Tensor:
-        """-> (B, 2, H, W) in px."""
+    def upsample(self, refined: RefinedFlow, window: Window | None = None) -> Tensor:
+        """-> (B, 2, H, W) float32 in px, or the window of it; channels-last in memory."""
         if self.mask_predictor is None:
-            return upsample_bilinear(refined.flow)
-        return upsample_convex(refined.flow, self.mask_predictor(refined.hidden).float())
+            return upsample_bilinear(refined.flow, window)
+        return upsample_convex(refined.flow, self.mask_predictor(refined.hidden), window)
 
 
 def grid_coordinates(like: Tensor) -> Tensor:

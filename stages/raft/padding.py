@@ -6,6 +6,8 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor
 
+from stages.kernels.window import Window
+
 PaddingMode = Literal["centred", "kitti"]
 
 # The coarsest of the four levels is 1/64 of the image. At 128 px it is 2 cells wide, the least at which the
@@ -43,10 +45,14 @@ class Padding:
             return image
         return F.pad(image, (self.left, self.right, self.top, self.bottom), mode="replicate")
 
+    def window(self, padded: Tensor) -> Window:
+        """Where the image lies in (B, C, H + top + bottom, W + left + right)."""
+        height, width = padded.shape[-2:]
+        return Window(self.top, self.left, height - self.top - self.bottom, width - self.left - self.right)
+
     def unpad(self, image: Tensor) -> Tensor:
         """The inverse of `pad`, a view."""
-        height, width = image.shape[-2:]
-        return image[..., self.top : height - self.bottom, self.left : width - self.right]
+        return self.window(image).crop(image)
 
 
 def _padded(size: int) -> int:

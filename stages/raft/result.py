@@ -44,7 +44,7 @@ class SessionStatus:
     device: str
     """"cpu", or "cuda:0 (NAME)"."""
     precision: str
-    """Type of the arithmetic, "float32"."""
+    """Type of the arithmetic, such as "float32", or those of its parts."""
     lookup: str
     """Which implementation samples the correlation: "numba", "cupy", "reference", or "none"."""
     correlation: str

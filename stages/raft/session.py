@@ -79,7 +79,7 @@ class FlowSession:
         return SessionStatus(
             estimator=f"raft-{self._refiner.model.architecture}",
             device=_device_name(device),
-            precision="float32",
+            precision=self._refiner.model.precision.name,
             lookup=choice.name,
             correlation=self._held,
             update_loop="recorded" if self._refiner.recorded else "eager",
@@ -125,7 +125,8 @@ class FlowSession:
         padding = pair.step.padding
         flow_px = None
         if pair.step.request.full_resolution:
-            flow_px = _to_array(padding.unpad(self._refiner.model.upsample(refined)))
+            window = padding.window(pair.step.image)
+            flow_px = _to_array(self._refiner.model.upsample(refined, window))
         trusted = None if back is None else round_trip_confidence(grid_px, CELL_PX * back)[0].cpu().numpy()
         return FlowResult(_to_array(grid_px), flow_px, pair.start, refined.iterations, padding, trusted)
 

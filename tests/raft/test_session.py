@@ -30,7 +30,7 @@ ROUGH_PX = 0.75
 
 @pytest.fixture(scope="module")
 def refiner() -> Refiner:
-    return open_raft("default", "cpu")
+    return open_raft("default", "cpu", precision="float32")
 
 
 def clip(name: str, count: int) -> list[Frame]:
@@ -180,6 +180,20 @@ def test_the_status_says_what_it_runs_on(refiner: Refiner) -> None:
     assert (status.lookup, status.correlation, status.update_loop) == ("numba", "on-demand", "eager")
     assert status.fallbacks == ()
     assert status.cpu_threads == torch.get_num_threads()
+
+
+def test_half_the_bits_give_nearly_the_same_flow(refiner: Refiner) -> None:
+    halved = open_raft("default", "cpu", precision="bfloat16")
+    sessions = FlowSession(refiner, SessionOptions(8)), FlowSession(halved, SessionOptions(8))
+    for session in sessions:
+        session(waves(128, 136))
+    one, other = (session(waves(128, 136, 2)) for session in sessions)
+    assert one is not None and other is not None and one.flow_px is not None and other.flow_px is not None
+    # Eight bits of mantissa, eight iterations: a tenth of a pixel on average would be a fault, not rounding.
+    assert 0 < np.abs(one.flow_px - other.flow_px).mean() < 0.1
+    assert sessions[1].status.precision == "encoders bfloat16, correlation float32, update bfloat16"
+    with pytest.raises(ValueError, match="precision: expected auto, float32, float16, bfloat16; found 'half'"):
+        open_raft("default", "cpu", precision="half")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

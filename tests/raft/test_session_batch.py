@@ -19,7 +19,7 @@ OPTIONS = SessionOptions(iterations=2, warm_start=True)
 
 @pytest.fixture(scope="module")
 def refiner() -> Refiner:
-    return open_raft("default", "cpu")
+    return open_raft("default", "cpu", precision="float32")
 
 
 class Calls:
