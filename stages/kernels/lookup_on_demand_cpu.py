@@ -1,8 +1,8 @@
 """The lookup on demand on the CPU, in machine code made by numba at first use."""
 
 import functools
-import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,73 +11,87 @@ from torch import Tensor
 
 from stages.kernels.compiled import compiled
 from stages.kernels.cpu_threads import in_threads
+from stages.kernels.windows_cpu import Array, find_corners, mix_windows, rows_of
+
+_NO_CORNER = np.iinfo(np.int32).min
 
 
-def lookup_on_demand_cpu(features1: Tensor, levels2: list[Tensor], coords: Tensor, radius: int) -> Tensor:
+@dataclass(frozen=True)
+class KeptWindows:
+    """The dot products of the windows last looked at, for lookups of one pair after another.
+
+    While a pixel's coordinates stay within one cell its window stays, and only how it is mixed changes. That holds
+    for 99 % of the pixels from the third iteration on.
+    """
+
+    corners: list[Array]
+    """Of each level, (B, H * W, 2) int32."""
+    windows: list[Array]
+    """Of each level, (B, H * W, (2r+2)**2) float32: 1 kB a pixel with four levels and radius 3."""
+
+    @classmethod
+    def none_yet(cls, batch: int, pixels: int, levels: int, radius: int) -> "KeptWindows":
+        """Room for B images of H * W pixels."""
+        return cls(
+            [np.full((batch, pixels, 2), _NO_CORNER, np.int32) for _ in range(levels)],
+            [np.empty((batch, pixels, (2 * radius + 2) ** 2), np.float32) for _ in range(levels)],
+        )
+
+
+def lookup_on_demand_cpu(
+    features1: Tensor, levels2: list[Tensor], coords: Tensor, radius: int, kept: KeptWindows | None = None
+) -> Tensor:
     """As `stages.kernels.lookup_on_demand.lookup_on_demand`, arguments already checked."""
-    batch, channels, height, width = features1.shape
-    plane = height * width
-    per_level = (2 * radius + 1) ** 2
-    out = torch.empty(batch, height, width, len(levels2) * per_level)
-    rows1 = features1.permute(0, 2, 3, 1).contiguous().view(batch, plane, channels).numpy()
-    rows2 = [level.permute(0, 2, 3, 1).contiguous().numpy() for level in levels2]
-    xy = coords.permute(0, 2, 3, 1).contiguous().view(batch, plane, 2).numpy()
-    windows = out.view(batch, plane, -1).numpy()
-    kernel = _kernel()
+    batch, _, height, width = features1.shape
+    pixels = height * width
+    kept = kept or KeptWindows.none_yet(batch, pixels, len(levels2), radius)
+    out = torch.empty(batch, height, width, len(levels2) * (2 * radius + 1) ** 2)
+    channels = out.view(batch, pixels, -1).numpy()
+    rows1, xy = rows_of(features1), rows_of(coords)
+    rows2 = [rows_of(level).reshape(batch, *level.shape[2:], -1) for level in levels2]
+    multiply = _kernel()
     for image in range(batch):
 
         def run(begin: int, end: int, image: int = image) -> None:
-            for number, level in enumerate(rows2):
-                scale, first = np.float32(0.5**number), number * per_level
-                kernel(rows1[image], level[image], xy[image], scale, radius, windows[image], first, begin, end)
+            here = slice(begin, end)
+            corners = np.empty((end - begin, 2), np.int32)
+            for number, features2 in enumerate(rows2):
+                find_corners(xy[image, here], number, radius, features2.shape[1:3], corners)
+                kept_corners, windows = kept.corners[number][image, here], kept.windows[number][image, here]
+                multiply(rows1[image, here], features2[image], corners, kept_corners, 2 * radius + 2, windows)
+                mix_windows(windows, xy[image, here], number, radius, channels[image, here])
 
-        in_threads(run, plane)
+        in_threads(run, pixels)
     return out.permute(0, 3, 1, 2)
 
 
-@functools.lru_cache(maxsize=1)
+@functools.cache
 def _kernel() -> Callable[..., Any]:
     # The sum of a dot product may be taken in any order, so that it fills the vector registers. Nothing is said
     # about NaN and infinities: they must stay what they are.
-    return compiled(_lookup_pixels, fastmath={"reassoc", "contract", "nsz"})
+    return compiled(_multiply, fastmath={"reassoc", "contract", "nsz"})
 
 
-def _lookup_pixels(features1, features2, xy, scale, radius, out, first_channel, begin, end):  # type: ignore[no-untyped-def]
-    """One level for pixels begin to end.
+def _multiply(features1, features2, corners, kept_corners, cells, windows):  # type: ignore[no-untyped-def]
+    """The dot products of every window whose corner is not the one that was kept.
 
-    features1 (N, C), features2 (h, w, C), xy (N, 2), out (N, channels), scale: all float32.
+    features1 (N, C), features2 (h, w, C), windows (N, cells * cells): float32; corners, kept_corners (N, 2) int32.
     """
-    height = features2.shape[0]
-    width = features2.shape[1]
-    channels = features1.shape[1]
-    side = 2 * radius + 1
+    height, width, channels = features2.shape
     zero = np.float32(0)
-    one = np.float32(1)
-    window = np.empty((side + 1, side + 1), np.float32)
-    for pixel in range(begin, end):
-        x = xy[pixel, 0] * scale
-        y = xy[pixel, 1] * scale
-        # Written so that NaN, for which every comparison is false, is outside too.
-        if not (x > -radius - 1 and x < width + radius and y > -radius - 1 and y < height + radius):
-            for channel in range(side * side):
-                out[pixel, first_channel + channel] = zero
+    for pixel in range(features1.shape[0]):
+        left = corners[pixel, 0]
+        top = corners[pixel, 1]
+        if left == kept_corners[pixel, 0] and top == kept_corners[pixel, 1]:
             continue
-        left = math.floor(x) - radius
-        top = math.floor(y) - radius
-        fx = np.float32(x - math.floor(x))
-        fy = np.float32(y - math.floor(y))
-        for j in range(side + 1):
+        kept_corners[pixel, 0] = left
+        kept_corners[pixel, 1] = top
+        for j in range(cells):
             row = top + j
-            for i in range(side + 1):
+            for i in range(cells):
                 column = left + i
                 dot = zero
                 if row >= 0 and row < height and column >= 0 and column < width:
                     for channel in range(channels):
                         dot += features1[pixel, channel] * features2[row, column, channel]
-                window[j, i] = dot
-        for j in range(side + 1):
-            for i in range(side):
-                window[j, i] = window[j, i] * (one - fx) + window[j, i + 1] * fx
-        for i in range(side):
-            for j in range(side):
-                out[pixel, first_channel + i * side + j] = window[j, i] * (one - fy) + window[j + 1, i] * fy
+                windows[pixel, i * cells + j] = dot
