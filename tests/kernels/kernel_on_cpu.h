@@ -35,7 +35,7 @@ const unsigned int WARP = 32;
 const size_t STACK_BYTES = 256 * 1024;
 
 struct Barrier { unsigned int expected = 0, arrived = 0; unsigned long generation = 0; };
-struct Fiber { ucontext_t context; std::unique_ptr<char[]> stack{new char[STACK_BYTES]}; bool done = false; uint64_t slot = 0; };
+struct Fiber { ucontext_t context; std::unique_ptr<char[]> stack{new char[STACK_BYTES]}; bool done = false; uint64_t slot = 0; unsigned int words[6] = {}; };
 
 static ucontext_t scheduler;
 static std::vector<Fiber> fibers;
@@ -138,6 +138,26 @@ Value from_lane(Value value, unsigned int source, bool own) {
     return value;
 }
 
+// PTX's mma.m16n8k16 (row, col): c (16 x 8) += a (16 x 16) * b (16 x 8), two 16-bit numbers to a word. Lane 4 * g + t
+// holds of a the rows g and g + 8, of b the column g, of both what k = 2 * t, 2 * t + 1 and those + 8 are.
+template <class Number>
+void mma_m16n8k16(float* c, const unsigned int* a, const unsigned int* b) {
+    Fiber* warp_fibers = &fibers[warp() * WARP];
+    std::copy(a, a + 4, fibers[threadIdx.x].words);
+    std::copy(b, b + 2, fibers[threadIdx.x].words + 4);
+    wait(warps[warp()]);
+    const auto half = [](unsigned int word, unsigned int k) { return Number::load((unsigned short)(word >> k % 2 * 16)); };
+    for (unsigned int held = 0; held < 4; ++held) {
+        const unsigned int row = lane() / 4 + held / 2 * 8, column = lane() % 4 * 2 + held % 2;
+        for (unsigned int k = 0; k < 16; ++k) {
+            const unsigned int of_a = warp_fibers[row % 8 * 4 + k % 8 / 2].words[row / 8 + k / 8 * 2];
+            const unsigned int of_b = warp_fibers[column * 4 + k % 8 / 2].words[4 + k / 8];
+            c[held] += half(of_a, k) * half(of_b, k);
+        }
+    }
+    wait(warps[warp()]);
+}
+
 }  // namespace on_cpu
 
 inline void __syncthreads() { on_cpu::wait(on_cpu::block); }
@@ -172,6 +192,8 @@ template <class Value>
 Value atomicMax(Value* at, Value value) { return std::exchange(*at, std::max(*at, value)); }
 template <class Value>
 Value __ldg(const Value* at) { return *at; }
+inline float __uint_as_float(unsigned int bits) { return __builtin_bit_cast(float, bits); }
+inline unsigned int __float_as_uint(float value) { return __builtin_bit_cast(unsigned int, value); }
 inline float __fdividef(float a, float b) { return a / b; }
 inline float __expf(float x) { return expf(x); }
 inline float __frcp_rn(float x) { return 1.0f / x; }

@@ -28,7 +28,7 @@ class KernelFailed(AssertionError):
 class KernelOnCpu:
     """A compiled kernel. Its tensors are copied to heap blocks of exactly their size and back after the launch."""
 
-    def __init__(self, kernel: CudaKernel, folder: Path, text: str | None = None, **defines: int) -> None:
+    def __init__(self, kernel: CudaKernel, folder: Path, text: str | None = None, /, **defines: int) -> None:
         """Compile; `text` replaces the kernel's own source. Skips the test without g++."""
         compiler = shutil.which("g++")
         if compiler is None:

@@ -1,8 +1,9 @@
-"""Correlation pyramids and coordinates that go over every border."""
+"""Correlation pyramids, features, and coordinates that go over every border."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -22,3 +23,14 @@ def coordinates(batch: int, height: int, width: int, seed: int = 1) -> Tensor:
     coords.view(-1)[::11] = -1.0
     coords.view(-1)[::13] = 1000.0
     return coords
+
+
+def features(batch: int, channels: int, height: int, width: int) -> tuple[Tensor, list[Tensor]]:
+    """features1 over sqrt(C), and four levels of features2, the coarsest at least one cell wide."""
+    generator = torch.Generator().manual_seed(0)
+    one = torch.randn(batch, channels, height, width, generator=generator) / channels**0.5
+    levels = [torch.randn(batch, channels, height, width, generator=generator)]
+    for _ in range(3):
+        h, w = levels[-1].shape[2:]
+        levels.append(F.adaptive_avg_pool2d(levels[-1], (max(1, h // 2), max(1, w // 2))))
+    return one, levels

@@ -6,26 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from stages.kernels import reference
-from stages.kernels.lookup_on_demand import lookup_on_demand
-from tests.kernels.pyramids import coordinates
+from stages.kernels.lookup_on_demand import lookup_on_demand, room_for_windows
+from tests.kernels.pyramids import coordinates, features
 
 # Sums of up to 256 products of standard normal numbers over sqrt(C), in float32, in another order.
 FLOAT32_TOLERANCE = 1e-5
-
-
-def features(batch: int, channels: int, height: int, width: int) -> tuple[Tensor, list[Tensor]]:
-    """features1 over sqrt(C), and four levels of features2, the coarsest at least one cell wide."""
-    generator = torch.Generator().manual_seed(0)
-    one = torch.randn(batch, channels, height, width, generator=generator) / channels**0.5
-    levels = [torch.randn(batch, channels, height, width, generator=generator)]
-    for _ in range(3):
-        h, w = levels[-1].shape[2:]
-        levels.append(F.adaptive_avg_pool2d(levels[-1], (max(1, h // 2), max(1, w // 2))))
-    return one, levels
 
 
 @pytest.mark.parametrize("radius", [1, 3, 4])
@@ -57,6 +44,14 @@ def test_a_window_at_an_undefined_coordinate_is_zero(undefined: float) -> None:
     assert torch.isfinite(found).all()
 
 
+@pytest.mark.parametrize("out_dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_the_windows_come_in_the_type_that_was_asked_for(out_dtype: torch.dtype) -> None:
+    one, levels = features(1, 8, 8, 8)
+    coords = coordinates(1, 8, 8)
+    found = lookup_on_demand(one, levels, coords, 3, out_dtype)
+    assert torch.equal(found, lookup_on_demand(one, levels, coords, 3).to(out_dtype))
+
+
 def test_undefined_features_are_not_hidden() -> None:
     one, levels = features(1, 8, 8, 8)
     one[0, 3, 4, 4] = float("nan")
@@ -64,6 +59,28 @@ def test_undefined_features_are_not_hidden() -> None:
     found = lookup_on_demand(one, levels, coords, 1)
     assert torch.isnan(found[0, :9, 4, 4]).all()
     assert torch.isfinite(found[0, :, 0, 0]).all()
+
+
+def test_windows_that_are_kept_change_nothing() -> None:
+    one, levels = features(2, 32, 12, 17)
+    kept = room_for_windows(one, len(levels), 3)
+    coords = coordinates(2, 12, 17)
+    moves = (0.0, 0.3, 0.3, -1.7, 40.0, float("nan"), 0.0)
+    for move in moves:
+        found = lookup_on_demand(one, levels, coords + move, 3, kept=kept)
+        assert torch.equal(found, lookup_on_demand(one, levels, coords + move, 3))
+
+
+def test_a_window_that_stays_is_not_computed_again() -> None:
+    one, levels = features(1, 32, 12, 17)
+    kept = room_for_windows(one, len(levels), 3)
+    assert kept is not None
+    coords = torch.full((1, 2, 12, 17), 5.25)
+    lookup_on_demand(one, levels, coords, 3, kept=kept)
+    for windows in kept.windows:
+        windows[:] = 7.0
+    assert (lookup_on_demand(one, levels, coords + 0.5, 3, kept=kept) == 7.0).all()
+    assert not (lookup_on_demand(one, levels, coords + 1.0, 3, kept=kept)[:, :49] == 7.0).any()
 
 
 def test_the_kernel_serves_several_threads_at_once() -> None:
@@ -86,9 +103,19 @@ def test_the_kernel_serves_several_threads_at_once() -> None:
             lambda f, v, c: (f, [v[0][:, :5]], c, 3),
             r"levels2\[0\]: expected shape \(1, 6, h, w\).*found \(1, 5, 8, 8\)",
         ),
-        (lambda f, v, c: (f.half(), v, c, 3), "features1: expected float32, found torch.float16"),
-        (lambda f, v, c: (f, [v[0], v[1].double()], c, 3), r"levels2\[1\]: expected float32, found torch.float64"),
-        (lambda f, v, c: (f.to("meta"), v, c, 3), "features1: expected a tensor on the CPU, .* found meta"),
+        (lambda f, v, c: (f, v, c.double(), 3), "coords: expected float32, found torch.float64"),
+        (lambda f, v, c: (f.half(), v, c, 3), "features1: expected float32, .* found torch.float16"),
+        (
+            lambda f, v, c: (f, [v[0], v[1].double()], c, 3),
+            r"levels2\[1\]: expected float32, .* found torch.float64, features1 is torch.float32",
+        ),
+        (lambda f, v, c: (f.to("meta"), v, c, 3), "features1: on meta, but coords are on cpu; move one"),
+        (
+            lambda f, v, c: (f.to("meta"), v, c.to("meta"), 3),
+            "features1: expected a tensor on CUDA with CuPy, or on a CPU with numba; found one on meta",
+        ),
+        (lambda f, v, c: (f.requires_grad_(), v, c, 3), "features1: requires a gradient.* Use lookup in a volume"),
+        (lambda f, v, c: (f, v, c, 3, torch.int8), "out_dtype: expected one of float32, .* found torch.int8"),
     ],
 )
 def test_a_wrong_argument_is_refused_with_what_was_found(change, message: str) -> None:  # type: ignore[no-untyped-def]

@@ -1,0 +1,58 @@
+"""The lookup on demand on CUDA: `cuda/lookup_on_demand.cu`."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages.kernels.cuda_kernel import NUMBER, CudaKernel
+from stages.kernels.lookup_cuda import level_sizes, padded, pixel_strides
+
+KERNEL = CudaKernel("lookup_on_demand.cu", "lookup_on_demand")
+TILE = 8
+THREADS = 128
+STEP_BYTES = 128
+"""What the kernel takes of a row of channels at a time: their number is a multiple of it."""
+MAX_VECTORS = 2**31 - 1
+"""Of 16 bytes, in one tensor of features, which the kernel counts in 32 bits."""
+
+
+def lookup_on_demand_cuda(
+    features1: Tensor, levels2: list[Tensor], coords: Tensor, radius: int, out_dtype: torch.dtype
+) -> Tensor:
+    """As `stages.kernels.lookup_on_demand.lookup_on_demand`, arguments already checked.
+
+    Features that lie channels-last in memory are read where they lie; others are copied.
+    """
+    batch, channels, height, width = features1.shape
+    out = torch.empty(batch, height, width, len(levels2) * (2 * radius + 1) ** 2, dtype=out_dtype, device=coords.device)
+    coords, strides = pixel_strides(coords)
+    arguments = (
+        _rows(features1),
+        *padded([_rows(level) for level in levels2]),
+        coords,
+        out,
+        *level_sizes(levels2),
+        *map(np.int64, strides),
+        *map(np.int32, (height, width, channels, len(levels2), NUMBER[out_dtype])),
+    )
+    blocks = batch * -(-height // TILE) * -(-width // TILE) * len(levels2)
+    KERNEL.launch(coords.device, blocks, THREADS, arguments, ELEMENT=NUMBER[features1.dtype], RADIUS=radius)
+    return out.permute(0, 3, 1, 2)
+
+
+def check(name: str, features: Tensor) -> None:
+    """Raise ValueError for features (B, C, h, w) that the kernel cannot take."""
+    step = STEP_BYTES // features.element_size()
+    if features.shape[1] % step != 0:
+        raise ValueError(
+            f"{name}: expected a multiple of {step} channels in {features.dtype}, found {features.shape[1]}; "
+            "look up in a volume instead (all pairs), or pad the channels with zeros"
+        )
+    if features.numel() * features.element_size() > 16 * MAX_VECTORS:
+        raise ValueError(f"{name}: expected less than 2**31 times 16 bytes, found shape {tuple(features.shape)}")
+
+
+def _rows(features: Tensor) -> Tensor:
+    """(B, h, w, C), contiguous, from 16 bytes' alignment on."""
+    rows = features.permute(0, 2, 3, 1).contiguous()
+    return rows if rows.data_ptr() % 16 == 0 else rows.clone()
