@@ -124,17 +124,3 @@ def test_a_missing_kernel_package_is_said_aloud(monkeypatch: pytest.MonkeyPatch)
     assert choice.fallback is not None and "cupy is not installed" in choice.fallback
     assert torch.equal(found, reference.lookup(levels, coords, 3))
     assert lookup_choice("cpu").name == "numba"
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_the_cuda_kernel_is_its_plain_twin(dtype: torch.dtype) -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device: the kernel was not run on one")
-    levels, coords = [level.to("cuda", dtype) for level in pyramid(2, 9, 13)], coordinates(2, 9, 13).cuda()
-    with torch.cuda.stream(torch.cuda.Stream()):
-        found = lookup(levels, coords, 4)
-        expected = reference.lookup([level.float() for level in levels], coords, 4)
-    torch.cuda.synchronize()
-    tolerance = {torch.float32: 2e-6, torch.float16: 4 * 2.0**-11, torch.bfloat16: 4 * 2.0**-8}[dtype]
-    torch.testing.assert_close(found.float(), expected, atol=tolerance, rtol=0)
