@@ -11,6 +11,7 @@ from commands.estimate import flow
 from commands.evaluate import evaluate
 from commands.inspect import stages, validate
 from commands.run import run
+from commands.train import train
 from commands.worker import worker
 
 app = typer.Typer(
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, batch, worker, validate, stages, flow, evaluate, doctor):
+for command in (run, batch, worker, validate, stages, flow, train, evaluate, doctor):
     app.command()(command)
 
 

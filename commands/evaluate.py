@@ -19,6 +19,12 @@ from pipeline.errors import OutputError, UserError
 if TYPE_CHECKING:
     from training.evaluation import Evaluation, PairScore
 
+ONE = (
+    ("EPE px", "epe_px"), ("Fl-all %", "fl_all_percent"), (">1 px %", "over_1px_percent"),
+    (">3 px %", "over_3px_percent"), (">5 px %", "over_5px_percent"), ("s0-10", "s0_10_px"), ("s10-40", "s10_40_px"),
+    ("s40+", "s40_px"), ("seen", "matched_px"), ("hidden", "unmatched_px"), ("p99 px", "p99_px"),
+)  # fmt: skip
+
 
 @reported
 def evaluate(
@@ -26,15 +32,32 @@ def evaluate(
         list[str],
         typer.Option(
             metavar="NAME:DIR",
-            help="middlebury:DIR, sintel:DIR, kitti:DIR or chairs:DIR, in the official layout. "
+            help="middlebury:DIR, sintel:DIR, kitti:DIR, chairs:DIR, things:DIR or hd1k:DIR in the official layout; "
+            "synthetic:CLIPS or synthetic:CLIPS:PHOTOGRAPHS, made on the fly; still:PHOTOGRAPHS, noisy and compressed. "
             "May be given several times.",
             show_default=False,
         ),
     ],
     weights: Weights = "default",
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WEIGHTS",
+            help="Further weights, or `dis`: one table of end-point errors. May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
     iterations: Annotated[
         int | None,
         typer.Option(min=1, help="Updates of the network; by default 20, and 24 on KITTI.", show_default=False),
+    ] = None,
+    curve: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,...",
+            help="End-point error after each of these iterations, from cold and from warm starts.",
+            show_default=False,
+        ),
     ] = None,
     warm_start: Annotated[bool, typer.Option("--warm-start", help="Start from the last flow of the scene.")] = False,
     device: Annotated[str, typer.Option(help="auto (CUDA if there, else CPU), cpu, cuda or cuda:N.")] = "auto",
@@ -43,23 +66,43 @@ def evaluate(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Measure weights: mean end-point error in px, and Fl-all (share of pixels wrong by more than 3 px and 5 %).
+    """Measure weights: end-point error in px and shares of wrong pixels.
+
+    Fl-all: wrong by more than 3 px and 5 %. s0-10, s10-40, s40+: end-point error where the true flow is so long.
+    Seen, hidden: where the next frame still shows it, and where not. p99: 99th percentile of the error.
 
     \b
     run_pipeline.py evaluate --weights raft-small.pth --dataset sintel:data/sintel --dataset kitti:data/kitti
-    run_pipeline.py evaluate --weights dis --dataset middlebury:data/middlebury --json results.json
+    run_pipeline.py evaluate --dataset middlebury:data/middlebury --compare dis --compare raft-small.pth
+    run_pipeline.py evaluate --dataset sintel:data/sintel --curve 2,4,6,8,12,20 --json curve.json
     """
     from stages.raft.devices import choose_device
     from training.evaluation import evaluate as measure
 
+    several = [weights, *(compare or ())]
+    counts = _counts(curve) if curve is not None else [iterations]
+    starts = (False, True) if curve is not None else (warm_start,)
     try:
         chosen = str(choose_device(device))
-        result = measure(weights, dataset, iterations, warm_start, device=chosen, progress=_progress)
+        results = [
+            measure(name, dataset, count, warm, device=chosen, progress=_progress)
+            for name in several
+            for count in counts
+            for warm in starts
+            if not (name == "dis" and (count, warm) != (counts[0], starts[0]))
+        ]
     except ValueError as error:  # of the data sets and weights: their messages name the file
         raise UserError(str(error)) from error
-    _show(result)
+    _show(results[0]) if len(results) == 1 else _show_together(results)
     if json_file is not None:
-        _write(json_file, result)
+        _write(json_file, results)
+
+
+def _counts(curve: str) -> list[int | None]:
+    parts = curve.split(",")
+    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+        raise UserError(f"--curve {curve!r}: expected numbers of iterations, such as 2,4,8,12")
+    return [int(part) for part in parts]
 
 
 def _progress(score: PairScore, done: int, total: int) -> None:
@@ -71,24 +114,52 @@ def _progress(score: PairScore, done: int, total: int) -> None:
 def _show(result: Evaluation) -> None:
     table = Table(title=f"{escape(result.weights)}{', warm start' if result.warm_start else ''}", title_justify="left")
     for title in ("data set", "scene"):
-        table.add_column(title)
-    for title in ("pairs", "iterations", "EPE px", "Fl-all %"):
+        table.add_column(title, overflow="fold")
+    for title in ("pairs", "iterations", *(title for title, _ in ONE)):
         table.add_column(title, justify="right")
     for row in result.results:
+        measures = (getattr(row, name) for _, name in ONE)
         table.add_row(
             escape(row.dataset),
             escape(row.scene),
             str(row.pairs),
             str(row.iterations),
-            f"{row.epe_px:.3f}",
-            f"{row.fl_all_percent:.2f}",
+            *(_number(measure) for measure in measures),
         )
     console().print(table)
 
 
-def _write(path: Path, result: Evaluation) -> None:
+def _show_together(results: list[Evaluation]) -> None:
+    """End-point errors, a column a run; the least of each row is marked."""
+    table = Table(title="EPE px", title_justify="left")
+    for title in ("data set", "scene"):
+        table.add_column(title, overflow="fold")
+    for result in results:
+        table.add_column(escape(_heading(result)), justify="right")
+    for rows in zip(*(result.results for result in results), strict=True):
+        least = min(row.epe_px for row in rows)
+        cells = (f"{row.epe_px:.3f}{'*' if row.epe_px == least else ' '}" for row in rows)
+        table.add_row(escape(rows[0].dataset), escape(rows[0].scene), *cells)
+    console().print(table)
+
+
+def _heading(result: Evaluation) -> str:
+    name = Path(result.weights).name
+    if name == "dis":
+        return name
+    counts = sorted({row.iterations for row in result.results})
+    return f"{name} {'/'.join(map(str, counts))}{' warm' if result.warm_start else ''}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
+
+
+def _write(path: Path, results: list[Evaluation]) -> None:
+    """One run as it is; several as a list under `runs`."""
+    report = results[0].to_json() if len(results) == 1 else {"runs": [result.to_json() for result in results]}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(result.to_json(), indent=2) + "\n")
+        path.write_text(json.dumps(report, indent=2) + "\n")
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -68,13 +68,18 @@ def augment(
 def flip_horizontally(pair: Pair) -> Pair:
     """Left becomes right, and u its negative."""
     return Pair(
-        pair.image1[:, ::-1], pair.image2[:, ::-1], pair.flow_px[:, ::-1] * np.float32((-1, 1)), pair.valid[:, ::-1]
+        pair.image1[:, ::-1],
+        pair.image2[:, ::-1],
+        pair.flow_px[:, ::-1] * np.array([-1, 1], np.float32),
+        pair.valid[:, ::-1],
     )
 
 
 def flip_vertically(pair: Pair) -> Pair:
     """Up becomes down, and v its negative."""
-    return Pair(pair.image1[::-1], pair.image2[::-1], pair.flow_px[::-1] * np.float32((1, -1)), pair.valid[::-1])
+    return Pair(
+        pair.image1[::-1], pair.image2[::-1], pair.flow_px[::-1] * np.array([1, -1], np.float32), pair.valid[::-1]
+    )
 
 
 def rescale_dense(pair: Pair, scale_x: float, scale_y: float) -> Pair:

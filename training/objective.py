@@ -49,7 +49,8 @@ class Objective:
 
     def __call__(self, clips: Clips, step: int, random: np.random.Generator) -> StepLoss:
         """The loss of `clips`, which lie on the model's device; `random` decides how the second pair starts."""
-        images = network_input(clips.frames).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        # Not channels-last as in inference: the norms' backward is slow there on a CPU, and copies on a GPU.
+        images = network_input(clips.frames).flatten(0, 1).contiguous()
         encoded = self._encode(images)
         frames = _frames(encoded, *clips.frames.shape[:2])
         clips, distance = self._taught(clips, images, encoded, step)

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,8 +114,10 @@ class _Teller:
         now = time.monotonic()
         speed = self._trainer.sources.clips_per_step * len(read) / max(now - self._last, 1e-9)
         validation = self._trainer.validate() if validating else None
-        means = np.mean([report[1:] for report in read], axis=0).tolist()
-        record = Record(self._trainer.steps_done, *means, speed, *(validation or ()))
+        loss, epe_px, warm_epe_px, rate, gradient = np.mean([report[1:] for report in read], axis=0).tolist()
+        record = Record(self._trainer.steps_done, loss, epe_px, warm_epe_px, rate, gradient, speed)
+        if validation is not None:
+            record = replace(record, validation_epe_px=validation.epe_px, validation_warm_epe_px=validation.warm_epe_px)
         self._log.write(record)
         if self._tensorboard is not None:
             self._tensorboard(record)

@@ -1,5 +1,6 @@
 """The training loop."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -51,10 +52,10 @@ class Trainer:
         self.device = device
         self._replicas = replicas or Alone()
         _prepare(device, options)
-        self.model = _initial(options).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = _initial(options).to(device)
         self.average = Raft(options.architecture)
         self.average.load_state_dict(self.model.state_dict())
-        self.average.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average.eval().requires_grad_(False).to(device)
         self._optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=options.schedule.learning_rate,
@@ -72,7 +73,7 @@ class Trainer:
         checkpoint = load_checkpoint(options.output, options.architecture)
         if checkpoint is not None:
             self._restore(checkpoint)
-        self._unread: tuple[Tensor, list[str]] | None = None
+        self._unread: _Unread | None = None
 
     def step(self) -> Callable[[], StepReport]:
         """One update. The report is a call away, because reading it waits for the device.
@@ -89,7 +90,7 @@ class Trainer:
         losses, names = self._backward(done, random)
         told = torch.stack(list(losses))
         self.check()
-        self._unread = (told.clone(), names)
+        self._unread = _Unread(told, names)
         self._replicas.average([*gradients(self.model), told])
         length = nn.utils.clip_grad_norm_(self.model.parameters(), options.clip)
         self._optimizer.step()
@@ -100,9 +101,10 @@ class Trainer:
     def check(self) -> None:
         """Wait for the last step and look at its loss. Raises DivergedError."""
         unread, self._unread = self._unread, None
-        if unread is not None and not bool(torch.isfinite(unread[0][0])):
+        loss = 0.0 if unread is None else unread.loss()
+        if unread is not None and not math.isfinite(loss):
             raise DivergedError(
-                f"the loss of step {self.steps_done} is {float(unread[0][0])}; its clips: {', '.join(unread[1])}. "
+                f"the loss of step {self.steps_done} is {loss}; its clips: {', '.join(unread.names)}. "
                 f"Training stopped; {self.options.output} holds the state of its last checkpoint. "
                 "Lower schedule.learning_rate or clip, or look at these clips"
             )
@@ -157,6 +159,24 @@ class Trainer:
             step = torch.tensor(float(checkpoint.step), device=self.device)
             self._optimizer.state[parameter] = {"step": step, "exp_avg": first, "exp_avg_sq": second}
         self.steps_done = checkpoint.step
+
+
+class _Unread:
+    """A step's losses on their way from the device: reading them waits for that step, not for what came after it."""
+
+    def __init__(self, told: Tensor, names: list[str]) -> None:
+        self.names = names
+        on_gpu = told.device.type == "cuda"
+        self._copy = torch.empty(told.shape, pin_memory=on_gpu).copy_(told, non_blocking=on_gpu)
+        self._arrived = torch.cuda.Event() if on_gpu else None
+        if self._arrived is not None:
+            self._arrived.record()
+
+    def loss(self) -> float:
+        """Of this process alone."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return float(self._copy[0])
 
 
 def _prepare(device: torch.device, options: TrainOptions) -> None:
