@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stages.kernels.lookup import lookup
-from stages.kernels.lookup_on_demand import lookup_on_demand, supports
+from stages.kernels.lookup_on_demand import lookup_on_demand, room_for_windows, supports
 
 LEVELS = 4
 
@@ -117,10 +117,11 @@ class OnDemandCorrelation:
             looking, seen = torch.cat([features1, features2]), torch.cat([features2, features1])
         self.features1 = _scaled(looking)
         self.levels2 = feature_pyramid(seen)
+        self._kept = room_for_windows(self.features1, LEVELS, radius)
 
     def lookup(self, coords: Tensor) -> Tensor:
         """See Correlation."""
-        return lookup_on_demand(self.features1, self.levels2, coords, self.radius)
+        return lookup_on_demand(self.features1, self.levels2, coords, self.radius, kept=self._kept)
 
 
 def feature_pyramid(features: Tensor) -> list[Tensor]:
