@@ -17,11 +17,12 @@ def bilinear_upsample_cpu(flow: Tensor, window: Window, dtype: torch.dtype) -> T
     """As `stages.kernels.bilinear_upsample.bilinear_upsample`, arguments already checked."""
     rows = flow.shape[0] * window.height
     coarse = flow.detach().permute(0, 2, 3, 1).contiguous().numpy()
-    fine = torch.empty(flow.shape[0], window.height, window.width, 2)
-    out = fine.numpy()
+    out = np.empty(
+        (flow.shape[0], window.height, window.width, 2), np.float32
+    )  # in huge pages, which torch would not ask for
     kernel = _kernel()
     in_threads(lambda begin, end: kernel(coarse, out, window.top, window.left, begin, end), rows)
-    return fine.permute(0, 3, 1, 2).to(dtype)
+    return torch.from_numpy(out).permute(0, 3, 1, 2).to(dtype)
 
 
 @functools.lru_cache(maxsize=1)

@@ -21,11 +21,10 @@ def convex_upsample_cpu(flow: Tensor, mask: Tensor, window: Window, dtype: torch
     weights = mask.detach().float() if mask.dtype is torch.float16 else mask.detach()
     bits, shift = (torch.uint16, 16) if mask.dtype is torch.bfloat16 else (torch.uint32, 0)
     words = weights.permute(0, 2, 3, 1).contiguous().view(cells, -1).view(bits).numpy()
-    fine = torch.empty(batch, window.height, window.width, 2)
-    out = fine.numpy()
+    out = np.empty((batch, window.height, window.width, 2), np.float32)  # in huge pages, which torch would not ask for
     kernel = _kernel()
     in_threads(lambda begin, end: kernel(coarse, words, shift, out, window.top, window.left, begin, end), cells)
-    return fine.permute(0, 3, 1, 2).to(dtype)
+    return torch.from_numpy(out).permute(0, 3, 1, 2).to(dtype)
 
 
 @functools.lru_cache(maxsize=1)

@@ -16,7 +16,8 @@ _CARRY_THREADS = 1024
 def forward_splat_cuda(flow: Tensor, error: Tensor | None, values: Tensor | None) -> Carried:
     """As `stages.kernels.forward_splat.forward_splat`, arguments already checked.
 
-    Three launches (one sets memory to zero) and one more where values come along; no wait, so it can be captured.
+    Three launches (one sets memory to zero), and one more where the channels do not lie in planes already. No wait for
+    the device, so it can be captured into a graph.
     """
     images, _, height, width = flow.shape
     device, cells = flow.device, height * width

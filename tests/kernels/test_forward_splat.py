@@ -121,6 +121,13 @@ def test_the_result_is_the_same_each_time_and_for_each_of_a_batch(splat: Splat) 
     assert torch.isfinite(once.flow).all()
 
 
+def test_a_flow_that_wants_gradients_is_carried_without_them() -> None:
+    flow = random_splat(1, 9, 13)[0]
+    expected = forward_splat(flow).flow
+    carried = forward_splat(flow.requires_grad_()).flow
+    assert torch.equal(carried, expected) and not carried.requires_grad
+
+
 @implementations
 def test_a_single_cell_is_allowed(splat: Splat) -> None:
     assert torch.equal(splat(torch.zeros(1, 2, 1, 1)).flow, torch.zeros(1, 2, 1, 1))
