@@ -1,0 +1,160 @@
+"""RAFT on a stream: this project against torchvision's (and the authors') code, same weights, same frames, in one run.
+
+    pip install --no-deps torchvision==0.28.0
+    python -m benchmarks.bench_flow [--device cuda] [--json benchmarks/results/flow_cpu.json]
+
+Parts (--only): rates (what the machine can do), parts (where a frame's time goes, and how far from the machine's rate),
+accuracy (end-point errors on all ground truth in the folder of test data, for every number of iterations), speed
+(frames of a real clip, each way in turn at each frame), lookup (one lookup by itself), warm_start, memory (peak of a
+process of its own). On a GPU the sizes are those of 1080p and 4K and the network is RAFT-large as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.flow import limits, memory, parts
+from benchmarks.flow.clips import data_folder
+from benchmarks.flow.peers import PairFlow, authors_flow, torchvision_flow
+from benchmarks.flow.targets import print_report
+from benchmarks.machine import machine
+from stages.raft.model import Architecture, Raft
+from stages.raft.options import SessionOptions
+from stages.raft.refinement import Refiner
+
+PARTS = ("rates", "parts", "accuracy", "speed", "lookup", "warm_start", "memory")
+ITERATIONS = 12
+VGA, HD, UHD = (640, 480), (1920, 1080), (3840, 2160)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    parser.add_argument("--only", choices=PARTS, action="append", help="a part; may be given several times")
+    parser.add_argument("--frames", type=int, default=12, help="frames of each speed measurement")
+    parser.add_argument("--threads", type=int, help="CPU threads; all cores if not given")
+    parser.add_argument("--authors", type=Path, help="a checkout of princeton-vl/RAFT, to be compared as well")
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    report = Bench(arguments).run(arguments.only or PARTS)
+    print_report(report)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+
+
+class Bench:
+    """One run on one device."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._arguments = arguments
+        self._device = torch.device(arguments.device)
+        self._gpu = self._device.type == "cuda"
+        self._options = SessionOptions(ITERATIONS, duplicate_threshold=None, scene_cut_threshold=None)
+        self._report: dict[str, Any] = {}
+
+    def run(self, wanted: Sequence[str]) -> dict[str, Any]:
+        """The parts that were asked for, in their order."""
+        self._report = {
+            "command": f"python -m benchmarks.bench_flow --device {self._device}",
+            "machine": {**machine(), "threads": torch.get_num_threads()},
+            "weights": {"small": self._weights("small"), "large": self._weights("large")},
+        }
+        for part in PARTS:
+            if part in wanted:
+                self._report[part] = getattr(self, f"_{part}")()
+        return self._report
+
+    def _rates(self) -> dict[str, float]:
+        dtypes = (torch.float32, torch.bfloat16, torch.float16) if self._gpu else (torch.float32, torch.bfloat16)
+        return limits.machine_rates(self._device, dtypes)
+
+    def _parts(self) -> dict[str, Any]:
+        width, height = HD if self._gpu else VGA
+        padded = (-(-height // 8) * 8, -(-width // 8) * 8)
+        architectures: tuple[Architecture, ...] = ("small", "large")
+        return {
+            f"{architecture} {width}x{height}": {
+                "gflop_per_frame": limits.operations(architecture, *padded, ITERATIONS),
+                "ms": {
+                    precision: limits.part_milliseconds(self._raft(architecture, precision).model, *padded, 7)
+                    for precision in ("auto", "float32")
+                },
+            }
+            for architecture in architectures
+        }
+
+    def _accuracy(self) -> dict[str, Any]:
+        if data_folder() is None:
+            return {"skipped": "no folder of test data (RAFTLINE_DATA)"}
+        exact = self._raft("small", "float32").model
+        peer = torchvision_flow(exact, self._device, ITERATIONS, None)
+        result = {"auto": parts.end_point_errors(self._raft("small").model, peer, 20)}
+        result["auto"]["fewest_iterations_within_0.02_px"] = parts.fewest_iterations(result["auto"])
+        result["float32"] = parts.end_point_errors(exact, None, 20)
+        return result
+
+    def _speed(self) -> dict[str, Any]:
+        few = self._report.get("accuracy", {}).get("auto", {}).get("fewest_iterations_within_0.02_px", ITERATIONS)
+        size = HD if self._gpu else VGA
+        result = {"small": self._race("small", size, few)}
+        result["large"] = self._race("large", size, None)
+        return result
+
+    def _race(self, architecture: Architecture, size: tuple[int, int], few: int | None) -> dict[str, Any]:
+        auto, exact = self._raft(architecture), self._raft(architecture, "float32")
+        streams = {f"ours, {ITERATIONS}": (auto, self._options), f"ours, float32, {ITERATIONS}": (exact, self._options)}
+        if few is not None and few != ITERATIONS:
+            options = SessionOptions(few, duplicate_threshold=None, scene_cut_threshold=None)
+            streams[f"ours, {few}"] = (auto, options)
+        return parts.speed(streams, self._peers(exact.model), size, self._arguments.frames)
+
+    def _peers(self, model: Raft) -> dict[str, PairFlow]:
+        peers = {"torchvision": torchvision_flow(model, self._device, ITERATIONS, None)}
+        if self._gpu:
+            peers["torchvision, autocast"] = torchvision_flow(model, self._device, ITERATIONS, torch.float16)
+        if self._arguments.authors:
+            peers["authors"] = authors_flow(self._arguments.authors, model, self._device, ITERATIONS)
+        return peers
+
+    def _lookup(self) -> list[dict[str, Any]]:
+        architectures: tuple[Architecture, ...] = ("small", "large")
+        sizes = (HD, (2560, 1440), UHD) if self._gpu else (VGA,)
+        return [
+            # The volume of 4K takes 45 GB in half precision, and torchvision's 90.
+            parts.lookups(self._raft(architecture).model, size, 20, all_pairs=size != UHD)
+            for architecture in architectures
+            for size in sizes
+        ]
+
+    def _warm_start(self) -> dict[str, Any]:
+        return parts.warm_start(self._device, HD, 20)
+
+    def _memory(self) -> dict[str, Any]:
+        cases = [("small", HD, "auto")]
+        if self._gpu:
+            cases = [("large", HD, "on-demand"), ("large", HD, "all-pairs"), ("large", UHD, "on-demand")]
+        return {
+            f"{architecture} {size[0]}x{size[1]} {correlation}": memory.peak_in_a_process_of_its_own(
+                architecture, size, correlation, str(self._device), ITERATIONS
+            )
+            for architecture, size, correlation in cases
+        }
+
+    def _raft(self, architecture: Architecture, precision: Any = "auto") -> Refiner:
+        weights = "default" if architecture == "small" else memory.LARGE_BY_FORMULA
+        return memory.open_network(weights, str(self._device), precision)
+
+    def _weights(self, architecture: Architecture) -> str:
+        return "the shipped ones" if architecture == "small" else "random numbers: speed and memory alone"
+
+
+if __name__ == "__main__":
+    main()

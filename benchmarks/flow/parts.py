@@ -1,0 +1,153 @@
+"""The measurements of `bench_flow`, one function each. All give plain values for JSON."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.flow.clips import consecutive_frames, known_pairs
+from benchmarks.flow.limits import seconds_of
+from benchmarks.flow.peers import PairFlow, lookup_by_grid_sample
+from benchmarks.machine import spread
+from stages.kernels.forward_splat import forward_splat
+from stages.raft.correlation import AllPairsCorrelation, OnDemandCorrelation
+from stages.raft.model import Raft
+from stages.raft.options import SessionOptions
+from stages.raft.padding import Padding
+from stages.raft.preprocess import to_network_input
+from stages.raft.refinement import Refiner
+from stages.raft.session import FlowSession
+
+
+def speed(
+    streams: dict[str, tuple[Refiner, SessionOptions]], pairs: dict[str, PairFlow], size: tuple[int, int], frames: int
+) -> dict[str, Any]:
+    """Time of a frame, from uint8 RGB to full-resolution flow in the host's memory, each way in turn at each frame.
+
+    The first frame of a stream and the first pair of each way are not counted.
+    """
+    pictures, clip = consecutive_frames(*size, frames + 2)
+    sessions = {name: FlowSession(refiner, options) for name, (refiner, options) in streams.items()}
+    for session in sessions.values():
+        session(pictures[0])
+    ways: dict[str, Callable[[Any, Any], object]] = {
+        **{name: lambda _, later, session=session: session(later) for name, session in sessions.items()},
+        **pairs,
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for earlier, later in itertools.pairwise(pictures):
+        for name, way in ways.items():
+            begin = time.perf_counter()
+            way(earlier, later)
+            seconds[name].append(time.perf_counter() - begin)
+    milliseconds = {name: [1e3 * s for s in taken[1:]] for name, taken in seconds.items()}
+    ratios = {
+        f"{peer} / {name}": spread([p / o for p, o in zip(milliseconds[peer], milliseconds[name], strict=True)])
+        for peer in pairs
+        for name in streams
+    }
+    return {
+        "clip": clip,
+        "size": f"{size[0]}x{size[1]}",
+        "ms_per_frame": {name: spread(taken, 1) for name, taken in milliseconds.items()},
+        "times_faster": ratios,
+        "status": {name: vars(session.status) for name, session in sessions.items()},
+    }
+
+
+@torch.inference_mode()
+def end_point_errors(model: Raft, reference: PairFlow | None, iterations: int) -> dict[str, Any]:
+    """EPE of every iteration on all ground truth, and of a peer at `iterations`."""
+    device = next(model.parameters()).device
+    curve: dict[str, list[float]] = {}
+    peer: dict[str, float] = {}
+    for pair in known_pairs():
+        padding = Padding.for_size(*pair.image1.shape[:2])
+        encoded = [model.encode(to_network_input(i, padding, device)) for i in (pair.image1, pair.image2)]
+        flows = (
+            padding.unpad(model.upsample(refined))[0].permute(1, 2, 0).float().cpu().numpy()
+            for refined in model.iterate(encoded[0], encoded[1], iterations)
+        )
+        curve[pair.name] = [round(pair.epe_px(flow), 4) for flow in flows]
+        if reference is not None:
+            peer[pair.name] = round(pair.epe_px(reference(pair.image1, pair.image2)), 4)
+    means = [round(statistics.mean(column), 4) for column in zip(*curve.values(), strict=True)]
+    return {"precision": model.precision.name, "epe_px": curve, "mean_epe_px": means, "peer_epe_px": peer}
+
+
+def fewest_iterations(errors: dict[str, Any], within_px: float = 0.02) -> int:
+    """The fewest whose mean EPE is within `within_px` of the peer's at its number of iterations."""
+    aim = statistics.mean(errors["peer_epe_px"].values()) + within_px
+    return next((n for n, mean in enumerate(errors["mean_epe_px"], start=1) if mean <= aim), len(errors["mean_epe_px"]))
+
+
+@torch.inference_mode()
+def lookups(model: Raft, size: tuple[int, int], repeats: int, all_pairs: bool = True) -> dict[str, Any]:
+    """One lookup of all levels: ours from the volume and on demand, and torchvision's, by `grid_sample`."""
+    device, dtype = next(model.parameters()).device, model.precision.correlation
+    height, width = size[1] // 8, size[0] // 8
+    radius, channels = model.dimensions.radius, model.dimensions.features
+    features = [torch.randn(1, channels, height, width, device=device) for _ in range(2)]
+    one, two = (f.to(dtype).contiguous(memory_format=torch.channels_last) for f in features)
+    coords = itertools.cycle(_wandering_coordinates(height, width, device))
+    ways: dict[str, Callable[[], object]] = {}
+    on_demand = OnDemandCorrelation(one, two, radius)
+    ways["on demand"] = lambda: on_demand.lookup(next(coords))
+    if all_pairs:
+        volume = AllPairsCorrelation(one, two, radius)
+        ways["all pairs"] = lambda: volume.lookup(next(coords))
+        peer = lookup_by_grid_sample(features[0], features[1], radius)
+        ways["grid_sample"] = lambda: peer(next(coords))
+    taken = {name: seconds_of(way, device, repeats) for name, way in ways.items()}
+    cells = height * width * 4
+    moved = cells * ((2 * radius + 2) ** 2 + (2 * radius + 1) ** 2) * dtype.itemsize
+    result: dict[str, Any] = {"size": f"{size[0]}x{size[1]}", "radius": radius, "channels": channels}
+    result["ms"] = {name: spread([1e3 * s for s in seconds], 3) for name, seconds in taken.items()}
+    if all_pairs:
+        fastest = statistics.median(taken["all pairs"])
+        result["all_pairs_gb_per_s"] = round(moved / fastest / 1e9, 1)
+        result["times_faster_than_grid_sample"] = round(statistics.median(taken["grid_sample"]) / fastest, 2)
+    return result
+
+
+def _wandering_coordinates(height: int, width: int, device: torch.device) -> list[torch.Tensor]:
+    """(1, 2, H, W) each: smooth flow of some cells that changes by a third of a cell from one to the next, as the
+    iterations of a pair change it."""
+    y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
+    flow = torch.stack([3 * torch.sin(y / 7) + 2, 2 * torch.cos(x / 9)])[None] + torch.stack([x, y])[None]
+    made = [flow]
+    for _ in range(7):
+        made.append((made[-1] + 0.33 * torch.randn_like(flow)).contiguous())
+    return made
+
+
+@torch.inference_mode()
+def warm_start(device: torch.device, size: tuple[int, int], repeats: int) -> dict[str, Any]:
+    """Carrying the last flow forward, ours and through SciPy on the host, as the authors' `forward_interpolate`."""
+    from scipy.interpolate import griddata
+
+    height, width = size[1] // 8, size[0] // 8
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    flow = np.stack([2 * np.sin(y / 9) + 1, np.cos(x / 11)])[None].astype(np.float32)
+    on_device = torch.from_numpy(flow).to(device)
+
+    def through_scipy() -> torch.Tensor:
+        host = on_device.cpu().numpy()[0]
+        points = np.stack([x + host[0], y + host[1]], axis=-1).reshape(-1, 2)
+        inside = ((points > 0) & (points < (width, height))).all(axis=1)
+        carried = [griddata(points[inside], c.ravel()[inside], (x, y), method="nearest") for c in host]
+        return torch.from_numpy(np.stack(carried)).to(device)
+
+    ours = seconds_of(lambda: forward_splat(on_device), device, repeats)
+    theirs = seconds_of(through_scipy, device, max(3, repeats // 4))
+    milliseconds = {"ours": ours, "scipy griddata": theirs}
+    return {
+        "size": f"{size[0]}x{size[1]}",
+        **{name: spread([1e3 * s for s in v], 3) for name, v in milliseconds.items()},
+    }

@@ -1,0 +1,139 @@
+"""The figures of a run as a table, beside what they are to reach."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+Row = tuple[str, str, float | None, float, bool]
+"""What, unit, found (None: not measured in this run), target, whether more is better."""
+
+
+def print_report(report: dict[str, Any]) -> None:
+    """Everything, as tables."""
+    console = Console(width=140)
+    console.print_json(json.dumps({key: report[key] for key in ("machine", "weights")}))
+    if "rates" in report:
+        console.print(_flat("measured rates of this machine", report["rates"]))
+    for name, part in report.get("parts", {}).items():
+        console.print(_parts(name, part, report.get("rates", {})))
+    if "epe_px" in report.get("accuracy", {}).get("auto", {}):
+        console.print(_errors(report["accuracy"]))
+    for name, race in report.get("speed", {}).items():
+        console.print(_race(name, race))
+    for lookup in report.get("lookup", []):
+        found = {name: _text(value) for name, value in lookup["ms"].items()}
+        rest = {key: lookup[key] for key in ("all_pairs_gb_per_s", "times_faster_than_grid_sample") if key in lookup}
+        console.print(_flat(f"one lookup, ms, {lookup['size']}, radius {lookup['radius']}", found | rest))
+    if "warm_start" in report:
+        warm = {name: _text(v) for name, v in report["warm_start"].items() if isinstance(v, dict)}
+        console.print(_flat(f"carrying the flow forward, ms, {report['warm_start']['size']}", warm))
+    for name, peak in report.get("memory", {}).items():
+        console.print(_flat(f"peak memory, GB, {name}", peak))
+    table = Table("target", "found", "aim", "met", title="targets")
+    for what, unit, found, aim, more in targets(report):
+        met = "not measured" if found is None else "yes" if (found >= aim if more else found <= aim) else "NO"
+        table.add_row(what, "" if found is None else f"{found:g} {unit}", f"{'>=' if more else '<='} {aim:g}", met)
+    console.print(table)
+
+
+def targets(report: dict[str, Any]) -> Iterator[Row]:
+    """What a run is to reach, by its device."""
+    gpu = "cuda" in report["command"]
+    speed, memory = report.get("speed", {}), report.get("memory", {})
+
+    def faster(network: str, name: str, peer: str = "torchvision") -> float | None:
+        race = speed.get(network, {}).get("times_faster", {})
+        return race.get(f"{peer} / {name}", {}).get("median")
+
+    few = report.get("accuracy", {}).get("auto", {}).get("fewest_iterations_within_0.02_px", 12)
+    warm = report.get("warm_start", {}).get("ours", {}).get("median")
+    if not gpu:
+        yield "RAFT-small 640x480, 12 iterations, times torchvision's", "x", faster("small", "ours, 12"), 2.5, True
+        yield f"the same at {few}, the fewest that keep its EPE", "x", faster("small", f"ours, {few}"), 4, True
+        yield "RAFT-large 640x480, 12 iterations, times torchvision's", "x", faster("large", "ours, 12"), 2, True
+        yield "RAFT-small 1080p, the whole process", "GB", _of(memory, "small 1920x1080 auto", "process_gb"), 2, False
+        yield "warm start at 1080p", "ms", warm, 6, False
+        return
+    autocast = faster("large", "ours, 12", "torchvision, autocast")
+    yield "RAFT-large 1080p, times torchvision's under autocast", "x", autocast, 3, True
+    yield "RAFT-large 1080p, times torchvision's in float32", "x", faster("large", "ours, 12"), 4, True
+    yield "RAFT-large 1080p, a frame", "ms", _of(speed, "large", "ms_per_frame", "ours, 12", "median"), 20, False
+    yield "warm start at 1080p", "ms", warm, 1, False
+    yield "RAFT-large 1080p on demand", "GB", _of(memory, "large 1920x1080 on-demand", "gpu_gb"), 1.3, False
+    yield "RAFT-large 4K on demand", "GB", _of(memory, "large 3840x2160 on-demand", "gpu_gb"), 6, False
+    for lookup in report.get("lookup", []):
+        if lookup["radius"] == 4 and "times_faster_than_grid_sample" in lookup:
+            size, found = lookup["size"], lookup["ms"]
+            yield f"lookup {size}, times grid_sample's", "x", lookup["times_faster_than_grid_sample"], 8, True
+            ratio = round(found["on demand"]["median"] / found["all pairs"]["median"], 2)
+            yield f"lookup {size}, on demand / all pairs", "x", ratio, 1.2 if size == "1920x1080" else 1, False
+
+
+def _parts(name: str, part: dict[str, Any], rates: dict[str, float]) -> Table:
+    table = Table("part", "GFLOP a frame", title=f"where the time goes: RAFT-{name}, 12 iterations")
+    for precision in part["ms"]:
+        table.add_column(f"{precision}, ms a frame")
+    best = max((rate for key, rate in rates.items() if key.startswith("matmul")), default=None)
+    exact = rates.get("matmul_float32_gflops")
+    operations = part["gflop_per_frame"]
+    counted = {"encoders": "encoders", "update": "update", "lookup": "lookup_on_demand", "upsample": "upsample"}
+    total = dict.fromkeys(part["ms"], 0.0)
+    for row in next(iter(part["ms"].values())):
+        times = 12 if row in ("lookup", "update") else 1
+        taken = {precision: times * values[row] for precision, values in part["ms"].items()}
+        for precision, value in taken.items():
+            total[precision] += value
+        table.add_row(row, f"{operations.get(counted.get(row, ''), '')}", *(f"{value:.1f}" for value in taken.values()))
+    work = sum(operations.get(key, 0) for key in ("encoders", "update", "upsample"))
+    table.add_row("sum", f"{work:.1f} (convolutions)", *(f"{value:.1f}" for value in total.values()))
+    if best and exact:
+        limits = [1e3 * work / (exact if precision == "float32" else best) for precision in part["ms"]]
+        table.add_row("at the matrix rate", "", *(f"{value:.1f}" for value in limits))
+    return table
+
+
+def _errors(accuracy: dict[str, Any]) -> Table:
+    auto, exact = accuracy["auto"], accuracy["float32"]
+    table = Table("end-point error, px", "torchvision, 12", title=f"all ground truth; auto is {auto['precision']}")
+    shown = (1, 2, 4, 6, 8, 10, 12, 20)
+    for count in shown:
+        table.add_column(f"auto, {count}")
+    table.add_column("float32, 12")
+    for name, curve in auto["epe_px"].items():
+        found = [f"{curve[count - 1]:.3f}" for count in shown]
+        table.add_row(name, f"{auto['peer_epe_px'][name]:.3f}", *found, f"{exact['epe_px'][name][11]:.3f}")
+    peers = auto["peer_epe_px"].values()
+    means = [f"{auto['mean_epe_px'][count - 1]:.3f}" for count in shown]
+    table.add_row("mean", f"{sum(peers) / len(peers):.3f}", *means, f"{exact['mean_epe_px'][11]:.3f}")
+    return table
+
+
+def _race(name: str, race: dict[str, Any]) -> Table:
+    table = Table("way, iterations", "ms a frame", title=f"RAFT-{name} {race['size']}: {race['clip']}")
+    for way, taken in race["ms_per_frame"].items():
+        table.add_row(way, _text(taken))
+    for ratio, taken in race["times_faster"].items():
+        table.add_row(ratio, f"{_text(taken)} x")
+    return table
+
+
+def _flat(title: str, values: dict[str, Any]) -> Table:
+    table = Table(*values, title=title)
+    table.add_row(*(str(value) for value in values.values()))
+    return table
+
+
+def _text(value: dict[str, Any]) -> str:
+    return f"{value['median']} ({value['min']} - {value['max']})"
+
+
+def _of(values: dict[str, Any], *keys: str) -> float | None:
+    found: Any = values
+    for key in keys:
+        found = found.get(key, {}) if isinstance(found, dict) else {}
+    return found if isinstance(found, int | float) else None
