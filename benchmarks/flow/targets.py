@@ -50,6 +50,7 @@ def targets(report: dict[str, Any]) -> Iterator[Row]:
         race = speed.get(network, {}).get("times_faster", {})
         return race.get(f"{peer} / {name}", {}).get("median")
 
+    yield "auto against float32, 12 iterations, the scene that differs most", "px", _largest_change(report), 0.02, False
     few = report.get("accuracy", {}).get("auto", {}).get("fewest_iterations_within_0.02_px", 12)
     warm = report.get("warm_start", {}).get("ours", {}).get("median")
     if not gpu:
@@ -130,6 +131,15 @@ def _flat(title: str, values: dict[str, Any]) -> Table:
 
 def _text(value: dict[str, Any]) -> str:
     return f"{value['median']} ({value['min']} - {value['max']})"
+
+
+def _largest_change(report: dict[str, Any]) -> float | None:
+    accuracy = report.get("accuracy", {})
+    if "float32" not in accuracy:
+        return None
+    curves = (accuracy[name]["epe_px"] for name in ("auto", "float32"))
+    auto, exact = ({name: curve[11] for name, curve in each.items()} for each in curves)
+    return round(max(abs(auto[name] - exact[name]) for name in exact), 4)
 
 
 def _of(values: dict[str, Any], *keys: str) -> float | None:

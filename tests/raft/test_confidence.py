@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from stages.raft.confidence import occluded
 from stages.raft.confidence import round_trip_confidence as confidence
+from stages.raft.estimators import open_raft
+from stages.raft.options import SessionOptions
+from stages.raft.session import FlowSession
+from tests.data import data_path
+from training.datasets import read_image, read_truth
 
 
 def uniform(u: float, v: float, height: int = 6, width: int = 9) -> Tensor:
@@ -71,3 +77,17 @@ def test_what_is_not_a_number_is_not_trusted() -> None:
     assert trusted[0, 1, 1] == trusted[0, 2, 2] == trusted[0, 4, 4] == 0
     assert trusted[0, 0, 0] == 1
     assert (confidence(uniform(0, 0, 1, 1), uniform(0, 0, 1, 1)) == 1).all()
+
+
+def test_on_real_pictures_what_is_not_trusted_is_what_is_wrong() -> None:
+    image1, image2 = (read_image(data_path("flow", "chairs", "data", f"00001_img{n}.ppm")) for n in (1, 2))
+    truth_px = read_truth(data_path("flow", "chairs", "data", "00001_flow.flo"))
+    session = FlowSession(open_raft("default", "cpu"), SessionOptions(8))
+    session(image1)
+    result = session(image2, True, True)
+    assert result is not None and result.flow_px is not None and result.confidence is not None
+    # 384 x 512: a whole number of cells, not padded.
+    trusted = np.kron(result.confidence, np.ones((8, 8))) >= 0.5
+    error_px = np.linalg.norm(result.flow_px - truth_px, axis=2)
+    assert 0.6 < trusted.mean() < 0.95
+    assert error_px[trusted].mean() < error_px[~trusted].mean() / 3
