@@ -15,12 +15,12 @@ from stages.kernels.window import Window
 
 def bilinear_upsample_cpu(flow: Tensor, window: Window, dtype: torch.dtype) -> Tensor:
     """As `stages.kernels.bilinear_upsample.bilinear_upsample`, arguments already checked."""
-    rows = flow.shape[0] * window.height
+    batch = flow.shape[0]
     coarse = flow.detach().permute(0, 2, 3, 1).contiguous().numpy()
-    out = np.empty(
-        (flow.shape[0], window.height, window.width, 2), np.float32
-    )  # in huge pages, which torch would not ask for
+    # By numpy, which asks for huge pages where torch does not: first writes to small ones are slow.
+    out = np.empty((batch, window.height, window.width, 2), np.float32)
     kernel = _kernel()
+    rows = batch * window.height
     in_threads(lambda begin, end: kernel(coarse, out, window.top, window.left, begin, end), rows)
     return torch.from_numpy(out).permute(0, 3, 1, 2).to(dtype)
 

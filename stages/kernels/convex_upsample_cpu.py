@@ -21,7 +21,8 @@ def convex_upsample_cpu(flow: Tensor, mask: Tensor, window: Window, dtype: torch
     weights = mask.detach().float() if mask.dtype is torch.float16 else mask.detach()
     bits, shift = (torch.uint16, 16) if mask.dtype is torch.bfloat16 else (torch.uint32, 0)
     words = weights.permute(0, 2, 3, 1).contiguous().view(cells, -1).view(bits).numpy()
-    out = np.empty((batch, window.height, window.width, 2), np.float32)  # in huge pages, which torch would not ask for
+    # By numpy, which asks for huge pages where torch does not: first writes to small ones are slow.
+    out = np.empty((batch, window.height, window.width, 2), np.float32)
     kernel = _kernel()
     in_threads(lambda begin, end: kernel(coarse, words, shift, out, window.top, window.left, begin, end), cells)
     return torch.from_numpy(out).permute(0, 3, 1, 2).to(dtype)
@@ -66,8 +67,8 @@ def _upsample_cells(flow, words, shift, out, top, left, begin, end):  # type: ig
             u = pixels_per_cell * flow[image, i, j, 0] if inside else zero
             v = pixels_per_cell * flow[image, i, j, 1] if inside else zero
             for pixel in range(64):
-                # e to the power of the difference as 2**n * 2**f, |f| <= 0.5: the first is an exponent put together
-                # from bits, the second its series, off by 2e-8. LLVM turns no call of exp into vector instructions.
+                # e to the power of the difference as 2**n * 2**f, |f| <= 0.5: the first an exponent put together from
+                # bits, the second the polynomial of Cephes's exp2f, off by 2e-9. A call of exp would not be vectorised.
                 power = (mask[neighbour, pixel] - largest[pixel]) * np.float32(1.44269504)
                 power = np.float32(-126) if power < np.float32(-126) else power  # NaN stays NaN
                 n = np.rint(power)

@@ -42,6 +42,17 @@ def test_any_memory_layout_is_the_same_numbers() -> None:
     assert torch.equal(convex_upsample(flow, wide[..., 6:]), expected)
 
 
+def test_threads_share_the_cells() -> None:
+    flow, mask = flow_and_mask(2, 23, 31)
+    expected = convex_upsample(flow, mask)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(5)
+        assert torch.equal(convex_upsample(flow, mask), expected)
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_flow_of_half_precision_is_the_rounded_flow() -> None:
     flow, mask = flow_and_mask(1, 5, 6)
     found = convex_upsample(flow, mask, dtype=torch.float16)
