@@ -6,17 +6,23 @@ in cache and windows of a volume do not, and the volume need not be made. Its me
 `cuda/lookup_on_demand.cu`, and `lookup_on_demand_cpu.py`.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from stages.kernels.lookup import DTYPES, MAX_LEVELS, MAX_RADIUS, lookup_choice
 from stages.kernels.lookup_on_demand_cpu import KeptWindows, lookup_on_demand_cpu
+from stages.kernels.lookup_on_demand_cuda import KeptOnCuda, lookup_on_demand_cuda
 from stages.kernels.lookup_on_demand_cuda import check as check_for_cuda
-from stages.kernels.lookup_on_demand_cuda import lookup_on_demand_cuda
+
+Kept = KeptWindows | KeptOnCuda
 
 
-def _on_cpu(features1: Tensor, levels2: list[Tensor], coords: Tensor, radius: int, out_dtype: torch.dtype) -> Tensor:
-    return lookup_on_demand_cpu(features1, levels2, coords, radius).to(out_dtype)
+def _on_cpu(
+    features1: Tensor, levels2: list[Tensor], coords: Tensor, radius: int, out_dtype: torch.dtype, kept: Any
+) -> Tensor:
+    return lookup_on_demand_cpu(features1, levels2, coords, radius, kept).to(out_dtype)
 
 
 _KERNELS = {
@@ -33,12 +39,13 @@ def supports(device: torch.device) -> bool:
     return bool(_dtypes(device))
 
 
-def room_for_windows(features1: Tensor, levels: int, radius: int) -> KeptWindows | None:
-    """What `lookup_on_demand` can keep from one lookup to the next, on the CPU; None elsewhere."""
-    if lookup_choice(features1.device).name != "numba":
-        return None
+def room_for_windows(features1: Tensor, levels: int, radius: int) -> Kept | None:
+    """What `lookup_on_demand` keeps from one lookup to the next of the same pair; None where there is no kernel."""
     batch, _, height, width = features1.shape
-    return KeptWindows.none_yet(batch, height * width, levels, radius)
+    name = lookup_choice(features1.device).name
+    if name == "cupy":
+        return KeptOnCuda.none_yet(features1.device, batch * height * width, levels, radius)
+    return KeptWindows.none_yet(batch, height * width, levels, radius) if name == "numba" else None
 
 
 def lookup_on_demand(
@@ -47,7 +54,7 @@ def lookup_on_demand(
     coords: Tensor,
     radius: int,
     out_dtype: torch.dtype | None = None,
-    kept: KeptWindows | None = None,
+    kept: Kept | None = None,
 ) -> Tensor:
     """Windows of correlation around every pixel's coordinates, bilinear, zero outside. Without gradients.
 
@@ -72,10 +79,10 @@ def lookup_on_demand(
     _check(features1, levels2, coords, radius)
     if out_dtype not in DTYPES:
         raise ValueError(f"out_dtype: expected one of float32, float16, bfloat16, found {out_dtype}")
-    if kept is not None:
-        return lookup_on_demand_cpu(features1, levels2, coords, radius, kept).to(out_dtype)
+    if kept is not None and isinstance(kept, KeptOnCuda) is not (coords.device.type == "cuda"):
+        raise ValueError(f"kept: expected what room_for_windows makes for {coords.device}, found {type(kept).__name__}")
     kernel = _KERNELS[lookup_choice(coords.device).name, features1.dtype]
-    return kernel(features1, levels2, coords, radius, out_dtype)
+    return kernel(features1, levels2, coords, radius, out_dtype, kept)
 
 
 def _dtypes(device: torch.device) -> list[torch.dtype]:

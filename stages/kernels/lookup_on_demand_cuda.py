@@ -1,5 +1,7 @@
 """The lookup on demand on CUDA: `cuda/lookup_on_demand.cu`."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,14 +18,44 @@ MAX_VECTORS = 2**31 - 1
 """Of 16 bytes, in one tensor of features, which the kernel counts in 32 bits."""
 
 
+@dataclass(frozen=True)
+class KeptOnCuda:
+    """The windows last looked at, for lookups of one pair after another: those that stay are not computed again.
+
+    It may be made while a CUDA graph is recorded, each replay of which begins with nothing kept.
+    """
+
+    corners: Tensor
+    """(levels, B * H * W, 2) int32: left and top cell; the least int32 where nothing is kept."""
+    windows: Tensor
+    """(levels, B * H * W, (2r+2)**2) float32, x outer: 1.6 kB a pixel with four levels and radius 4."""
+
+    @classmethod
+    def none_yet(cls, device: torch.device, pixels: int, levels: int, radius: int) -> "KeptOnCuda":
+        """Room for B * H * W pixels."""
+        nothing = torch.iinfo(torch.int32).min
+        return cls(
+            torch.full((levels, pixels, 2), nothing, dtype=torch.int32, device=device),
+            torch.empty(levels, pixels, (2 * radius + 2) ** 2, device=device),
+        )
+
+
 def lookup_on_demand_cuda(
-    features1: Tensor, levels2: list[Tensor], coords: Tensor, radius: int, out_dtype: torch.dtype
+    features1: Tensor,
+    levels2: list[Tensor],
+    coords: Tensor,
+    radius: int,
+    out_dtype: torch.dtype,
+    kept: KeptOnCuda | None = None,
 ) -> Tensor:
     """As `stages.kernels.lookup_on_demand.lookup_on_demand`, arguments already checked.
 
     Features that lie channels-last in memory are read where they lie; others are copied.
     """
     batch, channels, height, width = features1.shape
+    expected = (len(levels2), batch * height * width, (2 * radius + 2) ** 2)
+    if kept is not None and tuple(kept.windows.shape) != expected:
+        raise ValueError(f"kept: expected windows of shape {expected}, found {tuple(kept.windows.shape)}")
     out = torch.empty(batch, height, width, len(levels2) * (2 * radius + 1) ** 2, dtype=out_dtype, device=coords.device)
     coords, strides = pixel_strides(coords)
     arguments = (
@@ -31,6 +63,8 @@ def lookup_on_demand_cuda(
         *padded([_rows(level) for level in levels2]),
         coords,
         out,
+        kept.corners if kept else None,
+        kept.windows if kept else None,
         *level_sizes(levels2),
         *map(np.int64, strides),
         *map(np.int32, (height, width, channels, len(levels2), NUMBER[out_dtype])),

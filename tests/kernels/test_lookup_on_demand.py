@@ -9,6 +9,8 @@ import torch
 
 from stages.kernels import reference
 from stages.kernels.lookup_on_demand import lookup_on_demand, room_for_windows
+from stages.kernels.lookup_on_demand_cpu import KeptWindows
+from stages.kernels.lookup_on_demand_cuda import KeptOnCuda
 from tests.kernels.pyramids import coordinates, features
 
 # Sums of up to 256 products of standard normal numbers over sqrt(C), in float32, in another order.
@@ -74,7 +76,7 @@ def test_windows_that_are_kept_change_nothing() -> None:
 def test_a_window_that_stays_is_not_computed_again() -> None:
     one, levels = features(1, 32, 12, 17)
     kept = room_for_windows(one, len(levels), 3)
-    assert kept is not None
+    assert isinstance(kept, KeptWindows)
     coords = torch.full((1, 2, 12, 17), 5.25)
     lookup_on_demand(one, levels, coords, 3, kept=kept)
     for windows in kept.windows:
@@ -115,6 +117,10 @@ def test_the_kernel_serves_several_threads_at_once() -> None:
             "features1: expected a tensor on CUDA with CuPy, or on a CPU with numba; found one on meta",
         ),
         (lambda f, v, c: (f.requires_grad_(), v, c, 3), "features1: requires a gradient.* Use lookup in a volume"),
+        (
+            lambda f, v, c: (f, v, c, 3, None, KeptOnCuda.none_yet(f.device, 64, 4, 3)),
+            "kept: expected what room_for_windows makes for cpu, found KeptOnCuda",
+        ),
         (lambda f, v, c: (f, v, c, 3, torch.int8), "out_dtype: expected one of float32, .* found torch.int8"),
     ],
 )

@@ -12,10 +12,13 @@
 //               of channels is read in steps of 128 bytes. All of a tensor is less than 2^31 times 16 bytes.
 //   coords      x, then y, in cells of level 0, at image * image_stride + axis * axis_stride + pixel * pixel_stride.
 //   out         (images * height * width, levels * side * side), side = 2 * r + 1, as in lookup.cu; numbers of `out_bits`.
+//   kept_corners, kept_windows  (levels, images * height * width, 2) and (levels, images * height * width,
+//               (side + 1)^2), 16-byte aligned: left and top cell of the windows last looked at, in a fresh pair
+//               INT_MIN, and their products, x outer. Both null where nothing is kept.
 //
 // Launch: a block of 128 threads serves one level for a tile of 8 x 8 pixels; grid (images * ceil(height / 8) *
 //   ceil(width / 8) * levels, 1, 1), the levels innermost.
-// Shared memory: 18,432 bytes of features, 64 * (side + 1)^2 * 4 bytes of windows (25,600 for r = 4), 1 kB of the rest.
+// Shared memory: 18,432 bytes of features, 64 * (side + 1)^2 * 4 bytes of windows (25,600 for r = 4), 1.3 kB of the rest.
 //
 // How: where the flow is smooth, the windows of a tile overlap: their bounding box has about (8 + 9)^2 = 289 cells at
 // level 0 and 13^2, 11^2, 11^2 at the others, not 64 * 100. The block multiplies all its pixels with all cells of the
@@ -29,12 +32,17 @@
 // float in all, nearly all of it from the L2 cache, since both frames' features are 17 and 33 MB. So for half the L2
 // cache is the limit, for float the arithmetic. The volume would be 2.8 and 5.6 GB.
 //
+// While a pixel's coordinates stay within one cell, its window stays, and only how it is mixed changes. Such windows
+// are read from kept_windows, 1.6 kB a pixel in long stretches (52 MB at 1080p), and the box is that of the others.
+// Once the iterations have settled, that is nearly all, and the cost that of lookup.cu.
+//
 // A coordinate that is not finite is outside every level: zeros.
 
 #include "number.cuh"
 
 #define SIDE (2 * RADIUS + 1)
 #define CELLS (SIDE + 1)
+#define WINDOW_VECTORS (CELLS * CELLS / 4)
 #define TILE 8
 #define PIXELS (TILE * TILE)
 #define STRIP 64
@@ -56,11 +64,12 @@ typedef number<ELEMENT> element;
 #endif
 
 struct Tile {
-    uint4 rows[(PIXELS + STRIP) * ROW / 4];  // the pixels' channels, then the cells'
-    float windows[PIXELS * CELLS * CELLS];   // x outer, y inner
-    int left[PIXELS], top[PIXELS];           // of the windows, in cells; FAR_OUTSIDE where a window misses the level
+    uint4 rows[(PIXELS + STRIP) * ROW / 4];            // the pixels' channels, then the cells'
+    __align__(16) float windows[PIXELS * CELLS * CELLS];  // x outer, y inner
+    int left[PIXELS], top[PIXELS];           // of the windows to compute, in cells; FAR_OUTSIDE where one misses the level
     float fx[PIXELS], fy[PIXELS];
-    int x_begin, y_begin, x_end, y_end;      // the windows' bounding box within the level
+    int kept[PIXELS];                        // 1 where the window is the one that was kept; left and top are FAR_OUTSIDE
+    int x_begin, y_begin, x_end, y_end;      // bounding box within the level of the windows to compute
 };
 
 // Every thread holds 32 of the 64 x 64 products; these say which.
@@ -151,6 +160,12 @@ static __device__ __forceinline__ void multiply(const uint4* rows, float* sums) 
 }
 #endif
 
+// The number in its image of a pixel of the tile, -1 outside of the image.
+static __device__ __forceinline__ int number_in_image(int pixel, int tile_x, int tile_y, int height, int width) {
+    const int x = tile_x * TILE + pixel % TILE, y = tile_y * TILE + pixel / TILE;
+    return x < width && y < height ? y * width + x : -1;
+}
+
 // Where each thread's share of the rows begins, in vectors: pixels of the tile in `features1`, cells of the box from
 // number `first` on in the level.
 static __device__ __forceinline__ void find_rows(
@@ -163,8 +178,8 @@ static __device__ __forceinline__ void find_rows(
         const int row = threadIdx.x / VECTORS + i * (THREADS / VECTORS);
         unsigned int at = NOWHERE;
         if (i < FETCHES / 2) {
-            const int x = tile_x * TILE + row % TILE, y = tile_y * TILE + row / TILE;
-            if (x < width && y < height) at = (image * height + y) * width + x;
+            const int number = number_in_image(row, tile_x, tile_y, height, width);
+            if (number >= 0) at = image * height * width + number;
         } else if (first + row - PIXELS < cells) {
             const int cell = first + row - PIXELS;
             const int y = cell / box_width;
@@ -199,36 +214,42 @@ static __device__ __forceinline__ bool touched(const Tile& tile, int first, int 
     return __syncthreads_or(mine);
 }
 
-// The tile's windows: where they begin, what fraction of a cell they are off, their bounding box. All cells are zero.
+// The tile's windows: where they begin, what fraction of a cell they are off, which are kept, the others' bounding box.
 static __device__ __forceinline__ void place_windows(
-    Tile& tile, const float* coords, int tile_x, int tile_y, int height, int width, int level_height, int level_width,
-    long long axis_stride, long long pixel_stride, float scale)
+    Tile& tile, const float* coords, int* kept_corners, int tile_x, int tile_y, int height, int width,
+    int level_height, int level_width, long long axis_stride, long long pixel_stride, float scale)
 {
     if (threadIdx.x == 0) {
         tile.x_begin = level_width;
         tile.y_begin = level_height;
         tile.x_end = tile.y_end = 0;
     }
-    for (int i = threadIdx.x; i < PIXELS * CELLS * CELLS; i += THREADS) tile.windows[i] = 0.0f;
     __syncthreads();
     if (threadIdx.x < PIXELS) {
-        const int px = tile_x * TILE + threadIdx.x % TILE, py = tile_y * TILE + threadIdx.x / TILE;
-        const bool there = px < width && py < height;
-        const long long at = there ? ((long long)py * width + px) * pixel_stride : 0;
+        const int number = number_in_image(threadIdx.x, tile_x, tile_y, height, width);
+        const long long at = max(number, 0) * pixel_stride;
         const float x = coords[at] * scale;
         const float y = coords[at + axis_stride] * scale;
         // Every comparison with NaN is false, so that NaN is outside too.
-        const bool near = there && x > -RADIUS - 1.0f && x < (float)(level_width + RADIUS) &&
+        const bool near = number >= 0 && x > -RADIUS - 1.0f && x < (float)(level_width + RADIUS) &&
                           y > -RADIUS - 1.0f && y < (float)(level_height + RADIUS);
         const float x_floor = near ? floorf(x) : 0.0f;
         const float y_floor = near ? floorf(y) : 0.0f;
         const int left = near ? (int)x_floor - RADIUS : FAR_OUTSIDE;
         const int top = near ? (int)y_floor - RADIUS : FAR_OUTSIDE;
-        tile.left[threadIdx.x] = left;
-        tile.top[threadIdx.x] = top;
+        bool kept = false;
+        if (kept_corners != nullptr && number >= 0) {
+            int* corner = kept_corners + 2ll * number;
+            kept = corner[0] == left && corner[1] == top;
+            corner[0] = left;
+            corner[1] = top;
+        }
+        tile.kept[threadIdx.x] = kept;
+        tile.left[threadIdx.x] = kept ? FAR_OUTSIDE : left;
+        tile.top[threadIdx.x] = kept ? FAR_OUTSIDE : top;
         tile.fx[threadIdx.x] = near ? x - x_floor : 0.0f;
         tile.fy[threadIdx.x] = near ? y - y_floor : 0.0f;
-        if (near) {
+        if (near && !kept) {
             atomicMin(&tile.x_begin, max(left, 0));
             atomicMin(&tile.y_begin, max(top, 0));
             atomicMax(&tile.x_end, min(left + CELLS, level_width));
@@ -238,8 +259,36 @@ static __device__ __forceinline__ void place_windows(
     __syncthreads();
 }
 
-// Keeps what lies in the pixels' windows of the products with the box's cells from number `first` on.
-static __device__ __forceinline__ void keep(Tile& tile, const float* sums, int first, int cells) {
+// Begins with the windows that are kept, and zeros in the others.
+static __device__ __forceinline__ void begin_windows(
+    Tile& tile, const float4* kept_windows, int tile_x, int tile_y, int height, int width)
+{
+    float4* windows = (float4*)tile.windows;
+    for (int i = threadIdx.x; i < PIXELS * WINDOW_VECTORS; i += THREADS) {
+        const int pixel = i / WINDOW_VECTORS;
+        windows[i] = float4{0.0f, 0.0f, 0.0f, 0.0f};
+        if (tile.kept[pixel]) {
+            const int number = number_in_image(pixel, tile_x, tile_y, height, width);
+            windows[i] = kept_windows[(long long)number * WINDOW_VECTORS + i % WINDOW_VECTORS];
+        }
+    }
+}
+
+// Keeps the windows that were computed.
+static __device__ __forceinline__ void keep_windows(
+    const Tile& tile, float4* kept_windows, int tile_x, int tile_y, int height, int width)
+{
+    const float4* windows = (const float4*)tile.windows;
+    for (int i = threadIdx.x; i < PIXELS * WINDOW_VECTORS; i += THREADS) {
+        const int pixel = i / WINDOW_VECTORS;
+        const int number = number_in_image(pixel, tile_x, tile_y, height, width);
+        if (number >= 0 && !tile.kept[pixel])
+            kept_windows[(long long)number * WINDOW_VECTORS + i % WINDOW_VECTORS] = windows[i];
+    }
+}
+
+// Takes what lies in the pixels' windows of the products with the box's cells from number `first` on.
+static __device__ __forceinline__ void take(Tile& tile, const float* sums, int first, int cells) {
     const int box_width = tile.x_end - tile.x_begin;
 #pragma unroll
     for (int held = 0; held < PIXELS * STRIP / THREADS; ++held) {
@@ -262,6 +311,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, TENSOR_CORES ? 4 : 3) look
     const uint4* __restrict__ features1, const uint4* __restrict__ level0, const uint4* __restrict__ level1,
     const uint4* __restrict__ level2, const uint4* __restrict__ level3,
     const float* __restrict__ coords, void* __restrict__ out,
+    int* __restrict__ kept_corners, float4* __restrict__ kept_windows,
     int height0, int height1, int height2, int height3,
     int width0, int width1, int width2, int width3,
     long long image_stride, long long axis_stride, long long pixel_stride,
@@ -279,8 +329,16 @@ extern "C" __global__ void __launch_bounds__(THREADS, TENSOR_CORES ? 4 : 3) look
     const int level_height = level == 0 ? height0 : level == 1 ? height1 : level == 2 ? height2 : height3;
     const int level_width = level == 0 ? width0 : level == 1 ? width1 : level == 2 ? width2 : width3;
     const float scale = level == 0 ? 1.0f : level == 1 ? 0.5f : level == 2 ? 0.25f : 0.125f;
-    place_windows(tile, coords + image * image_stride, tile_x, tile_y, height, width, level_height, level_width,
-                  axis_stride, pixel_stride, scale);
+    const int images = gridDim.x / (tiles_x * tiles_y * levels);
+    const long long first_pixel = ((long long)level * images + image) * height * width;
+    const bool keeps = kept_corners != nullptr;
+    if (keeps) {
+        kept_corners += first_pixel * 2;
+        kept_windows += first_pixel * WINDOW_VECTORS;
+    }
+    place_windows(tile, coords + image * image_stride, kept_corners, tile_x, tile_y, height, width, level_height,
+                  level_width, axis_stride, pixel_stride, scale);
+    begin_windows(tile, kept_windows, tile_x, tile_y, height, width);
 
     const int cells = max(tile.x_end - tile.x_begin, 0) * max(tile.y_end - tile.y_begin, 0);
     for (int first = 0; first < cells; first += STRIP) {
@@ -301,19 +359,20 @@ extern "C" __global__ void __launch_bounds__(THREADS, TENSOR_CORES ? 4 : 3) look
             if (step + 1 < steps) fetch(fetched, features1, features2, from, step + 1);
             multiply(tile.rows, sums);
         }
-        keep(tile, sums, first, cells);
+        take(tile, sums, first, cells);
     }
     __syncthreads();
+    if (keeps) keep_windows(tile, kept_windows, tile_x, tile_y, height, width);
 
     for (int i = threadIdx.x; i < PIXELS * SIDE * SIDE; i += THREADS) {
         const int pixel = i / (SIDE * SIDE), channel = i % (SIDE * SIDE);
-        const int x = tile_x * TILE + pixel % TILE, y = tile_y * TILE + pixel / TILE;
-        if (x >= width || y >= height) continue;
+        const int number = number_in_image(pixel, tile_x, tile_y, height, width);
+        if (number < 0) continue;
         const float* cell = tile.windows + (pixel * CELLS + channel / SIDE) * CELLS + channel % SIDE;
         const float fx = tile.fx[pixel], fy = tile.fy[pixel];
         const float here = cell[0] * (1.0f - fy) + cell[1] * fy;
         const float right = cell[CELLS] * (1.0f - fy) + cell[CELLS + 1] * fy;
-        const long long at = ((((long long)image * height + y) * width + x) * levels + level) * (SIDE * SIDE) + channel;
+        const long long at = (((long long)image * height * width + number) * levels + level) * (SIDE * SIDE) + channel;
         put(out, at, here * (1.0f - fx) + right * fx, out_bits);
     }
 }
