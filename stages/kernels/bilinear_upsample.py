@@ -1,7 +1,7 @@
 """Full-resolution flow by interpolation: checks at the door, then the kernel.
 
-Its meaning is `stages.kernels.reference.bilinear_upsample`; the kernel is `bilinear_upsample_cpu.py`. On a GPU it is
-torch's own interpolation. Gradients come from the reference.
+Its meaning is `stages.kernels.reference.bilinear_upsample`; the kernels are `bilinear_upsample_cuda.py` with
+`cuda/bilinear_upsample.cu`, and `bilinear_upsample_cpu.py`. Gradients come from the reference.
 """
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from stages.kernels import reference
 from stages.kernels.bilinear_upsample_cpu import bilinear_upsample_cpu
+from stages.kernels.bilinear_upsample_cuda import bilinear_upsample_cuda
 from stages.kernels.lookup import lookup_choice
 from stages.kernels.window import Window, checked_window
 
@@ -28,7 +29,10 @@ def bilinear_upsample(flow: Tensor, window: Window | None = None, dtype: torch.d
         ValueError: wrong dtype, shape or window, with what was found and what is expected.
     """
     window = checked_window(flow, window, dtype)
+    choice = lookup_choice(flow.device).name
     wants_gradient = torch.is_grad_enabled() and flow.requires_grad
-    if not wants_gradient and lookup_choice(flow.device).name == "numba":
-        return bilinear_upsample_cpu(flow, window, dtype)
-    return window.crop(reference.bilinear_upsample(flow)).to(dtype, memory_format=torch.channels_last)
+    if wants_gradient or choice == "reference":
+        upsampled = window.crop(reference.bilinear_upsample(flow))
+        return upsampled.to(dtype, memory_format=torch.channels_last)
+    kernel = bilinear_upsample_cuda if choice == "cupy" else bilinear_upsample_cpu
+    return kernel(flow, window, dtype)
