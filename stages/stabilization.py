@@ -13,6 +13,7 @@ from pipeline import stage
 from pipeline.errors import ConfigError
 from pipeline.messages import EndOfStream, Flow, Frame, Gap, Message, Stabilized
 from stages.motion.camera_motion import CameraMotion, fit_camera_motion
+from stages.motion.direct_alignment import AlignmentPicture, refined_motion
 from stages.motion.path_records import PathRecord
 from stages.motion.texture import texture_weights
 from stages.motion.warp import Interpolation
@@ -74,10 +75,12 @@ class Stabilization(stage.Stage):
         self._size: tuple[int, int] | None = None
         self._after_gap = False
         self._last = (0, 0)
+        self._picture: AlignmentPicture | None = None
         self.context.status(smoothing="look_ahead" if looks_ahead else "whole_clip")
 
     def process(self, message: Flow) -> Iterable[Message]:
         if _position(message) <= self._last:
+            self._picture = AlignmentPicture.of(_luma(message.frame))
             self._mode.take_again(message)
             return
         yield from self._mode.take(message, self._measure(message))
@@ -97,7 +100,8 @@ class Stabilization(stage.Stage):
             yield from self._mode.finish()
 
     def retained(self) -> int:
-        return self._mode.retained
+        """What waits for its correction, and the last frame, with which the next one is aligned."""
+        return max(self._mode.retained, 0 if self._picture is None else 1)
 
     def snapshot(self) -> Mapping[str, Any]:
         return {"last": self._last, "size": self._size, "after_gap": self._after_gap, "mode": self._mode.state()}
@@ -119,11 +123,16 @@ class Stabilization(stage.Stage):
         starts = message.grid_px is None or self._after_gap or self._size != size
         duplicate = not starts and message.start == "duplicate"
         motion = CameraMotion.still()
+        luma = _luma(frame)
+        before, self._picture = self._picture, AlignmentPicture.of(luma)
         if not starts and not duplicate:
-            weights = texture_weights(_luma(frame))
+            weights = texture_weights(luma)
             if message.confidence is not None:
                 weights = weights * np.asarray(message.confidence)
-            motion = fit_camera_motion(np.asarray(message.grid_px), *size, self.options.model, weights)
+            flow_px = np.asarray(message.grid_px)
+            motion = fit_camera_motion(flow_px, *size, self.options.model, weights)
+            if before is not None:
+                motion = refined_motion(motion, before, self._picture, flow_px, self.options.model)
             if motion.confidence < _TRUSTED_CONFIDENCE:
                 motion = CameraMotion.unknown(motion.reason)
             if motion.model != self.options.model:

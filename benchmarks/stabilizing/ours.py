@@ -13,7 +13,6 @@ import numpy as np
 from benchmarks.stabilizing.clips import Clip
 from pipeline.messages import Flow, Frame, Header, Stabilized
 from pipeline.testing import TestContext, run_stage
-from stages.flow import OpticalFlow
 from stages.motion.warp import warp_planes
 from stages.stabilization import Stabilization
 
@@ -27,6 +26,8 @@ ESTIMATORS: dict[str, dict[str, Any]] = {
 
 def measured_flows(clip: Clip, estimator: str) -> list[Flow]:
     """The flow stage's messages; their frames are grey, to take less memory."""
+    from stages.flow import OpticalFlow  # torch
+
     flows = []
     stage = OpticalFlow(OpticalFlow.Options(**ESTIMATORS[estimator]), TestContext())
     stage.open()

@@ -8,9 +8,11 @@ import numpy as np
 
 from stages.motion.constrained_smoothing import constrained_corrections, corner_displacements, corner_margin
 from stages.motion.crop import fitting_share, zoom_matrix
-from stages.motion.smoothing_kernel import LINE_CYCLES, ORDER, continuation, penalised_least_squares
+from stages.motion.smoothing_kernel import ORDER, continuation, penalised_least_squares
 from stages.motion.transforms import VECTOR_LENGTH, motion_matrices, motion_vectors
 
+_LINE_CYCLES = 0.6
+"""Length of the stretch whose line says how the path goes on, and of its continuation, in cycles of the cutoff."""
 _SAME_TIME = 1e-6
 _MAX_HISTORY = 256
 _TIME_STEPS = 15
@@ -44,6 +46,7 @@ class LookAheadSmoother:
         self._shown: list[np.ndarray] = []
         self._shown_times: list[float] = []
         self._correction = np.zeros(VECTOR_LENGTH)
+        self._before = np.zeros(VECTOR_LENGTH)
         self._given_seconds: float | None = None
         self._haste = 1.0
 
@@ -87,6 +90,7 @@ class LookAheadSmoother:
             "shown": [_compact(vector) for vector in self._shown],
             "shown_times": list(self._shown_times),
             "correction": _compact(self._correction),
+            "before": _compact(self._before),
             "given_seconds": self._given_seconds,
             "haste": self._haste,
         }
@@ -102,6 +106,7 @@ class LookAheadSmoother:
         smoother._shown = [np.array(vector) for vector in state["shown"]]
         smoother._shown_times = list(state["shown_times"])
         smoother._correction = np.array(state["correction"])
+        smoother._before = np.array(state["before"])
         smoother._given_seconds = state["given_seconds"]
         smoother._haste = state["haste"]
         return smoother
@@ -120,7 +125,7 @@ class LookAheadSmoother:
     def _correct_oldest(self) -> np.ndarray:
         first = len(self._times) - self._pending
         if not self._duplicate[first]:
-            self._correction = np.round(self._plan(first), _DIGITS)
+            self._compose(first, self._plan(first))
             self._shown = [*self._shown, np.round(self._path[first] + self._correction, _DIGITS)][-ORDER:]
             self._shown_times = [*self._shown_times, self._times[first]][-ORDER:]
         self._pending -= 1
@@ -128,10 +133,28 @@ class LookAheadSmoother:
         enlarge = zoom_matrix(self.zoom, self.width, self.height)
         return enlarge @ motion_matrices(self._correction[None], self.width, self.height)[0]
 
+    def _compose(self, first: int, correction: np.ndarray) -> None:
+        """Take over the correction, less what it and the one before do with the motion between when composed.
+
+        Vectors add, turns and shifts do not: half a degree and 10 px leave 0.09 px, which would be shake.
+        """
+        if self._shown:
+            vectors = np.stack([correction, self._path[first] - self._before, self._correction])
+            now, moved, last = motion_matrices(vectors, self.width, self.height)
+            shown = motion_vectors((now @ moved @ np.linalg.inv(last))[None], self.width, self.height)[0]
+            excess = np.round(shown - (self._path[first] + correction - self._shown[-1]), _DIGITS)
+            correction = correction - excess
+            correction = correction * fitting_share(correction[None], self.zoom, self.width, self.height)[0]
+            self._path[first:] = [vector + excess for vector in self._path[first:]]
+        self._correction = np.round(correction, _DIGITS)
+        self._before = self._path[first]
+
     def _plan(self, first: int) -> np.ndarray:
         """Correction (8,) of frame `first`."""
         own = [at for at in range(first, len(self._times)) if not self._duplicate[at]]
-        continued_times, continued = continuation(np.array(self._times), np.array(self._path), self.cutoff_hz)
+        continued_times, continued = continuation(
+            np.array(self._times), np.array(self._path), _LINE_CYCLES / self.cutoff_hz
+        )
         path = np.concatenate([np.array([self._path[at] for at in own]), continued])
         times = np.concatenate([self._shown_times, [self._times[at] for at in own], continued_times])
         held = np.array(self._shown).reshape(-1, VECTOR_LENGTH)
@@ -167,7 +190,7 @@ class LookAheadSmoother:
 
     def _forget(self) -> None:
         """Drop what neither the continuation nor a pending frame needs."""
-        needed_since = self._times[-1] - LINE_CYCLES / self.cutoff_hz - 2 * _SAME_TIME
+        needed_since = self._times[-1] - _LINE_CYCLES / self.cutoff_hz - 2 * _SAME_TIME
         needless = sum(time < needed_since for time in self._times[: len(self._times) - self._pending])
         needless = max(needless, len(self._times) - self._pending - _MAX_HISTORY, 0)
         needless = min(needless, len(self._times) - 1)

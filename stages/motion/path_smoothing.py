@@ -117,7 +117,8 @@ def _free(run: CameraPath, cutoff_hz: float, method: Method) -> np.ndarray:
     own = _own(run)
     path = accumulate(run.motions)[own]
     times, longer, here = continued(run.times[own], path, cutoff_hz)
-    steps = (smooth_path(times, longer, cutoff_hz, method)[here] - path)[np.cumsum(own) - 1]
+    steps = smooth_path(times, longer, cutoff_hz, method)[here] - path
+    steps = _composed(run, own, steps, cutoff_hz, method)[np.cumsum(own) - 1]
     corners_px = steps @ corner_displacements(run.width, run.height).T
     return np.zeros_like(steps) if np.abs(corners_px).max(initial=0.0) < _SEEN_PX else steps
 
@@ -127,8 +128,23 @@ def _constrained(run: CameraPath, cutoff_hz: float, zoom: float) -> np.ndarray:
     own = _own(run)
     path = accumulate(run.motions)[own]
     times, longer, here = continued(run.times[own], path, cutoff_hz)
-    step = constrained_corrections(times, longer, cutoff_hz, zoom * _ZOOM_TO_USE, run.width, run.height)
-    return step[here][np.cumsum(own) - 1]
+    steps = constrained_corrections(times, longer, cutoff_hz, zoom * _ZOOM_TO_USE, run.width, run.height)[here]
+    return steps[np.cumsum(own) - 1]
+
+
+def _composed(run: CameraPath, own: np.ndarray, steps: np.ndarray, cutoff_hz: float, method: Method) -> np.ndarray:
+    """Corrections (N, 8) that leave no shake when composed with the motions, where their vectors' sum leaves none.
+
+    A turn and a shift do not commute: half a degree and 10 px are 0.09 px. So the corrected motion is smoothed again.
+    """
+    size = run.width, run.height
+    applied = motion_matrices(steps, *size)
+    between = np.diff(accumulate(run.motions)[own], axis=0)
+    shown = applied[1:] @ motion_matrices(between, *size) @ np.linalg.inv(applied[:-1])
+    path = np.concatenate([np.zeros((1, steps.shape[1])), np.cumsum(motion_vectors(shown, *size), axis=0)])
+    times, longer, here = continued(run.times[own], path, cutoff_hz)
+    rest = smooth_path(times, longer, cutoff_hz, method)[here] - path
+    return motion_vectors(motion_matrices(rest, *size) @ applied, *size)
 
 
 def _own(run: CameraPath) -> np.ndarray:

@@ -43,7 +43,8 @@ class LookAhead:
         yield from self._emit(self._smoother.push(record.pts_seconds, record.matrix, record.duplicate))
 
     def take_again(self, message: Flow) -> None:
-        self._held.append(message)
+        if any(sequence == message.header.sequence for sequence, _ in self._records):
+            self._held.append(message)
 
     def gap(self, gap: Gap) -> Iterator[Message]:
         yield from self._emit(self._smoother.finish() if self._smoother else [])
