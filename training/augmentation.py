@@ -164,7 +164,7 @@ def _recolour(pair: Pair, random: np.random.Generator, alike_always: bool) -> Pa
 
 
 def _jitter(image: Image, random: np.random.Generator, strength: float) -> Image:
-    brightness, contrast, saturation = random.uniform(1 - strength, 1 + strength, 3)
+    brightness, contrast, saturation = random.uniform(1 - strength, 1 + strength, 3).astype(np.float32)
     hue = random.uniform(-1, 1) * 0.5 / 3.14
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
     shift = round(180 * hue) % 180

@@ -62,6 +62,12 @@ class WarmStartOptions:
     noise_px: float = 0.5
     """Largest standard deviation of what is added to the start; smooth, drawn for each clip."""
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"share: expected a share, 0 to 1; found {self.share}")
+        if self.iterations < 1 or self.repeats < 0 or self.noise_px < 0:
+            raise ValueError("iterations, repeats and noise_px: expected at least 1, 0 and 0")
+
 
 @dataclass(frozen=True)
 class DistillationOptions:

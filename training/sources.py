@@ -21,7 +21,7 @@ class Sources:
         self._rank = rank
         self._count = count
         self._device = device
-        self._synthetic = synthetic_clips(options, options.seed, device) if options.synthetic.clips else None
+        self._synthetic = synthetic_clips(options, device) if options.synthetic.clips else None
         self._synthetic_size = options.synthetic.clips
         self._files_size = options.files.pairs
         self._files = None
@@ -44,6 +44,11 @@ class Sources:
             self._files.read_ahead(self._numbers(step + 1, self._files_size))
             yield clips
 
+    def validation(self, options: TrainOptions) -> SyntheticClips:
+        """Clips that are not trained on, of the same textures where there are synthetic ones."""
+        clips = self._synthetic or synthetic_clips(options, self._device)
+        return clips.with_seed(options.validation.seed)
+
     def close(self) -> None:
         """End what reads ahead."""
         if self._files is not None:
@@ -54,11 +59,11 @@ class Sources:
         return range(begin, begin + size)
 
 
-def synthetic_clips(options: TrainOptions, seed: int, device: torch.device) -> SyntheticClips:
-    """The run's synthetic data set with another seed."""
+def synthetic_clips(options: TrainOptions, device: torch.device) -> SyntheticClips:
+    """The run's synthetic data set."""
     wanted = options.synthetic
     return SyntheticClips(
         SyntheticOptions(options.height, options.width, wanted.textures, wanted.tile_px, wanted.scenes, wanted.damage),
-        seed,
+        options.seed,
         device,
     )

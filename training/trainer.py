@@ -17,7 +17,7 @@ from training.objective import Objective, StepLoss
 from training.options import TrainOptions
 from training.replicas import Alone, Replicas, gradients
 from training.schedule import learning_rate
-from training.sources import Sources, synthetic_clips
+from training.sources import Sources
 from training.validation import Validation, validate
 
 
@@ -68,7 +68,6 @@ class Trainer:
             teacher = load_raft(options.distillation.teacher, device)
         self._objective = Objective(self.model, options, teacher)
         self.sources = Sources(options, device, self._replicas.rank, self._replicas.count)
-        self._validation = synthetic_clips(options, options.validation.seed, device)
         self.steps_done = 0
         checkpoint = load_checkpoint(options.output, options.architecture)
         if checkpoint is not None:
@@ -125,7 +124,8 @@ class Trainer:
         """The averaged weights on the validation clips."""
         options = self.options.validation
         warm = self.options.warm_start.iterations
-        return validate(self.average, self._validation, options.clips, options.iterations, warm)
+        clips = self.sources.validation(self.options)
+        return validate(self.average, clips, options.clips, options.iterations, warm)
 
     def _backward(self, done: int, random: np.random.Generator) -> tuple[StepLoss, list[str]]:
         """Gradients of the step's batches, in proportion to their sizes; their mean losses; their names."""

@@ -1,5 +1,6 @@
 """The synthetic data set: clip after clip, each a function of the seed and its number alone."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +60,12 @@ class SyntheticClips:
         self._tiles = torch.cat(tiles).to(device)
         self._shapes = shape_maps(_SHAPES, seed).to(device)
         self._stock = Stock(photographs, len(self._tiles), _SHAPES, options.tile_px)
+
+    def with_seed(self, seed: int) -> "SyntheticClips":
+        """Other scenes of the same textures and shapes, which are not copied."""
+        other = copy.copy(self)
+        other.seed = seed
+        return other
 
     @torch.no_grad()
     def batch(self, numbers: Sequence[int]) -> Clips:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 MAP_CELLS = 96
 """Side of a map. A shape lies within it with a margin, so that its border is outside."""
-_OVERSAMPLING = 4
+_OVERSAMPLING = 2
 _SIDE = MAP_CELLS * _OVERSAMPLING
 _MARGIN = 5 * _OVERSAMPLING
 Mask = npt.NDArray[np.uint8]

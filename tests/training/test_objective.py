@@ -1,0 +1,126 @@
+"""What a step minimises: gradients reach everything, warm starts are warm and detached, a teacher teaches."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from stages.raft.model import Architecture, Raft
+from stages.raft.weights import load_raft
+from tests.training.training_bench import NO_NOISE, shifted_clips, small_options
+from training.objective import Objective
+from training.options import DistillationOptions, PrecisionOptions
+
+RANDOM = np.random.default_rng
+
+
+@pytest.mark.parametrize("architecture", ["small", "large"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_gradients_reach_every_module(architecture: Architecture, precision: str, tmp_path: Path) -> None:
+    options = small_options(tmp_path / "out", architecture=architecture)
+    options = dataclasses.replace(options, precision=PrecisionOptions(precision, precision))  # type: ignore[arg-type]
+    torch.manual_seed(0)
+    model = Raft(architecture).train()
+    losses = Objective(model, options)(shifted_clips(), 0, RANDOM(0))
+    assert losses.loss.dtype == torch.float32
+    losses.loss.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        # Only biases ahead of an instance norm have none: it takes every mean away again.
+        if parameter.ndim > 1:
+            assert parameter.grad.any(), name
+
+
+def default_objective(tmp_path: Path, **changes: object) -> Objective:
+    options = dataclasses.replace(small_options(tmp_path / "out"), **changes)  # type: ignore[arg-type]
+    model = load_raft("default").requires_grad_(True)
+    return Objective(model, options)
+
+
+def test_a_warm_start_is_nearer_to_the_truth_than_a_cold_one(tmp_path: Path) -> None:
+    clips = shifted_clips(shift_px=14)
+    warm = dataclasses.replace(NO_NOISE, iterations=1)
+    cold = dataclasses.replace(warm, share=0.0)
+    after_warm = default_objective(tmp_path, iterations=6, warm_start=warm)(clips, 0, RANDOM(0))
+    after_cold = default_objective(tmp_path, iterations=6, warm_start=cold)(clips, 0, RANDOM(0))
+    assert float(after_warm.epe_px) == float(after_cold.epe_px)
+    assert float(after_warm.warm_epe_px) < 0.8 * float(after_cold.warm_epe_px)
+
+
+def test_the_start_is_the_flow_carried_forward_without_its_gradient(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objective = default_objective(tmp_path, warm_start=NO_NOISE)
+    starts = []
+    begin = Raft.begin
+
+    def watched(model: Raft, earlier: object, correlation: object, flow_init: torch.Tensor | None = None) -> object:
+        starts.append(flow_init)
+        return begin(model, earlier, correlation, flow_init)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Raft, "begin", watched)
+    objective(shifted_clips(shift_px=8), 0, RANDOM(0))
+    first, second = starts
+    assert first is None
+    assert second is not None and not second.requires_grad
+    assert float(second[:, 0, 4:-4, 4:-4].mean()) == pytest.approx(1.0, abs=0.3)  # 8 px are a cell
+
+
+def test_clips_of_one_pair_have_no_second_start(tmp_path: Path) -> None:
+    losses = default_objective(tmp_path)(shifted_clips(frames=2), 0, RANDOM(0))
+    assert torch.isfinite(losses.loss)
+    assert torch.isnan(losses.warm_epe_px)
+
+
+def test_the_teachers_own_features_are_no_distance_away(tmp_path: Path) -> None:
+    options = small_options(tmp_path / "out")
+    options = dataclasses.replace(options, distillation=DistillationOptions("default", features=1.0))
+    teacher = load_raft("default")
+    alike = Objective(load_raft("default").requires_grad_(True), options, teacher)(shifted_clips(), 0, RANDOM(0))
+    alone = Objective(load_raft("default").requires_grad_(True), options)(shifted_clips(), 0, RANDOM(0))
+    # The teacher runs channels-last, the student not: another order of additions.
+    assert float(alike.loss.detach()) == pytest.approx(float(alone.loss.detach()), abs=1e-3)
+    torch.manual_seed(0)
+    strange = Raft("small")
+    apart = Objective(strange, options, teacher)(shifted_clips(), 0, RANDOM(0))
+    without = Objective(strange, options)(shifted_clips(), 0, RANDOM(0))
+    assert float(apart.loss.detach()) > float(without.loss.detach()) + 0.5
+
+
+def test_the_weight_of_the_features_falls_to_nothing(tmp_path: Path) -> None:
+    options = small_options(tmp_path / "out")
+    wanted = DistillationOptions("default", features=1.0, features_steps=10)
+    options = dataclasses.replace(options, distillation=wanted)
+    torch.manual_seed(0)
+    objective = Objective(Raft("small"), options, load_raft("default"))
+    early, middle, late = (float(objective(shifted_clips(), n, RANDOM(0)).loss.detach()) for n in (0, 5, 10))
+    assert middle - late == pytest.approx((early - late) / 2, rel=1e-3)
+    assert early > late
+
+
+def test_the_teachers_flow_stands_in_only_where_nothing_is_known(tmp_path: Path) -> None:
+    options = small_options(tmp_path / "out")
+    options = dataclasses.replace(options, distillation=DistillationOptions("default", features=0.0))
+    clips = shifted_clips(batch=2)
+    clips.flows[0] = 100.0  # a truth that nothing would guess
+    clips.flows[1] = torch.nan
+    clips.valid[1] = False
+    objective = Objective(load_raft("default").requires_grad_(True), options, load_raft("default"))
+    both = objective(clips, 0, RANDOM(0))
+    assert torch.isfinite(both.loss)
+    only = clips._replace(**{name: getattr(clips, name)[1:] for name in ("frames", "flows", "valid")}, names=("b",))
+    assert float(objective(only, 0, RANDOM(0)).epe_px) < 3  # near its teacher, which is the same network
+
+
+def test_a_teacher_of_another_architecture_teaches_flow_alone(tmp_path: Path) -> None:
+    options = small_options(tmp_path / "out", architecture="large")
+    wanted = dataclasses.replace(options, distillation=DistillationOptions("default", features=1.0))
+    with pytest.raises(ValueError, match=r"distillation.features: 1.0 asks for .* RAFT-small, but RAFT-large"):
+        Objective(Raft("large"), wanted, load_raft("default"))
+    Objective(Raft("large"), dataclasses.replace(wanted, distillation=DistillationOptions("default", 0.0)),
+              load_raft("default"))  # fmt: skip
