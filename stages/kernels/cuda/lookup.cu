@@ -88,15 +88,14 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS) lookup(
     const bool inside = active && near && left >= 0 && left < width;
     const long long cell = (long long)pixel * height * width + (long long)top * width + left;
 
-    float down[SIDE + 1];
+    // All loads before the first conversion, which would wait for its load.
+    element::stored down[SIDE + 1] = {};
 #pragma unroll
-    for (int j = 0; j <= SIDE; ++j) {
-        const bool there = inside && top + j >= 0 && top + j < height;
-        down[j] = there ? element::load(base[cell + (long long)j * width]) : 0.0f;
-    }
+    for (int j = 0; j <= SIDE; ++j)
+        if (inside && top + j >= 0 && top + j < height) down[j] = base[cell + (long long)j * width];
 #pragma unroll
     for (int j = 0; j < SIDE; ++j) {
-        const float here = down[j] * (1.0f - fy) + down[j + 1] * fy;
+        const float here = element::load(down[j]) * (1.0f - fy) + element::load(down[j + 1]) * fy;
         const float right = __shfl_down_sync(0xffffffffu, here, 1);
         if (active && column < SIDE)
             put(staged, (slot * SIDE + column) * SIDE + j, here * (1.0f - fx) + right * fx, out_bits);

@@ -72,18 +72,25 @@ struct Tile {
     int x_begin, y_begin, x_end, y_end;      // bounding box within the level of the windows to compute
 };
 
-// Every thread holds 32 of the 64 x 64 products; these say which.
-static __device__ __forceinline__ int pixel_of(int held) {
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    return TENSOR_CORES ? warp / 2 * 32 + held / 16 * 16 + lane / 4 + held % 4 / 2 * 8
-                        : warp / 2 * 4 + lane / 8 + held / 4 * 8;
+// Every thread holds 32 of the 64 x 64 products: those of some pixels with some cells. On tensor cores these are what
+// PTX's mma.m16n8k16 leaves in a thread; the threads' sums lie in the order of the instructions.
+#if TENSOR_CORES
+#define PIXELS_HELD 4
+#define CELLS_HELD 8
+static __device__ __forceinline__ int pixel_held(int p) {
+    return threadIdx.x / 64 * 32 + p / 2 * 16 + threadIdx.x % 32 / 4 + p % 2 * 8;
 }
-
-static __device__ __forceinline__ int cell_of(int held) {
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    return TENSOR_CORES ? warp % 2 * 32 + held / 4 % 4 * 8 + lane % 4 * 2 + held % 2
-                        : warp % 2 * 8 + lane % 8 + held % 4 * 16;
+static __device__ __forceinline__ int cell_held(int c) {
+    return threadIdx.x / 32 % 2 * 32 + c / 2 * 8 + threadIdx.x % 4 * 2 + c % 2;
 }
+static __device__ __forceinline__ int sum_of(int p, int c) { return (p / 2 * 4 + c / 2) * 4 + p % 2 * 2 + c % 2; }
+#else
+#define PIXELS_HELD 8
+#define CELLS_HELD 4
+static __device__ __forceinline__ int pixel_held(int p) { return threadIdx.x / 64 * 4 + threadIdx.x % 32 / 8 + p * 8; }
+static __device__ __forceinline__ int cell_held(int c) { return threadIdx.x / 32 % 2 * 8 + threadIdx.x % 8 + c * 16; }
+static __device__ __forceinline__ int sum_of(int p, int c) { return p * 4 + c; }
+#endif
 
 #if TENSOR_CORES
 // c (16 x 8) += a (16 x 16) * b (16 x 8), spread over a warp as PTX's mma.m16n8k16 has it.
@@ -105,7 +112,7 @@ static __device__ __forceinline__ void multiply_add(float* c, const unsigned int
 static __device__ __forceinline__ void multiply(const uint4* rows, float* sums) {
     const unsigned int* words = (const unsigned int*)rows;
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const unsigned int* pixels = words + (warp / 2 * 32 + lane / 4) * ROW + lane % 4;
+    const unsigned int* pixels = words + pixel_held(0) * ROW + lane % 4;
     const unsigned int* cells = words + (PIXELS + warp % 2 * 32 + lane / 4) * ROW + lane % 4;
 #pragma unroll
     for (int k = 0; k < VECTORS * 4; k += 8) {
@@ -140,8 +147,8 @@ static __device__ __forceinline__ void unpack(uint4 vector, float* values) {
 
 // Adds the products of the staged channels.
 static __device__ __forceinline__ void multiply(const uint4* rows, float* sums) {
-    const uint4* pixels = rows + pixel_of(0) * (ROW / 4);
-    const uint4* cells = rows + (PIXELS + cell_of(0)) * (ROW / 4);
+    const uint4* pixels = rows + pixel_held(0) * (ROW / 4);
+    const uint4* cells = rows + (PIXELS + cell_held(0)) * (ROW / 4);
 #pragma unroll 1
     for (int k = 0; k < VECTORS; ++k) {
         float b[4][PER_VECTOR];
@@ -290,14 +297,24 @@ static __device__ __forceinline__ void keep_windows(
 // Takes what lies in the pixels' windows of the products with the box's cells from number `first` on.
 static __device__ __forceinline__ void take(Tile& tile, const float* sums, int first, int cells) {
     const int box_width = tile.x_end - tile.x_begin;
+    int x[CELLS_HELD], y[CELLS_HELD];
 #pragma unroll
-    for (int held = 0; held < PIXELS * STRIP / THREADS; ++held) {
-        const int cell = first + cell_of(held), pixel = pixel_of(held);
-        const int y = cell / box_width;
-        const int i = tile.x_begin + cell - y * box_width - tile.left[pixel];
-        const int j = tile.y_begin + y - tile.top[pixel];
-        if (cell < cells && i >= 0 && i < CELLS && j >= 0 && j < CELLS)
-            tile.windows[(pixel * CELLS + i) * CELLS + j] = sums[held];
+    for (int c = 0; c < CELLS_HELD; ++c) {
+        const int cell = first + cell_held(c);
+        const int row = cell / box_width;
+        x[c] = cell < cells ? tile.x_begin + cell - row * box_width : -FAR_OUTSIDE;
+        y[c] = tile.y_begin + row;
+    }
+#pragma unroll
+    for (int p = 0; p < PIXELS_HELD; ++p) {
+        const int pixel = pixel_held(p);
+        const int left = tile.left[pixel], top = tile.top[pixel];
+        float* window = tile.windows + pixel * CELLS * CELLS;
+#pragma unroll
+        for (int c = 0; c < CELLS_HELD; ++c) {
+            const int i = x[c] - left, j = y[c] - top;
+            if (i >= 0 && i < CELLS && j >= 0 && j < CELLS) window[i * CELLS + j] = sums[sum_of(p, c)];
+        }
     }
 }
 
