@@ -98,7 +98,7 @@ def test_coordinates_are_read_as_they_lie(variant: Variant, layout: str) -> None
 @pytest.mark.parametrize(
     ("guard", "broken"),
     [
-        ("top + j < height", "top + j <= height + 8"),
+        ("< (unsigned int)height", "<= (unsigned int)height + 8"),
         ("left < width", "true"),
         ("pixels * levels - first", "pixels * levels + 5 - first"),
     ],

@@ -86,13 +86,14 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS) lookup(
     const int left = (int)x_floor - RADIUS + column;
     const int top = (int)y_floor - RADIUS;
     const bool inside = active && near && left >= 0 && left < width;
-    const long long cell = (long long)pixel * height * width + (long long)top * width + left;
+    const int first_row = inside ? top : height;  // from there on no row is in the level
+    const element::stored* cell = base + (long long)pixel * height * width + (long long)top * width + left;
 
     // All loads before the first conversion, which would wait for its load.
     element::stored down[SIDE + 1] = {};
 #pragma unroll
     for (int j = 0; j <= SIDE; ++j)
-        if (inside && top + j >= 0 && top + j < height) down[j] = base[cell + (long long)j * width];
+        if ((unsigned int)(first_row + j) < (unsigned int)height) down[j] = cell[j * width];
 #pragma unroll
     for (int j = 0; j < SIDE; ++j) {
         const float here = element::load(down[j]) * (1.0f - fy) + element::load(down[j + 1]) * fy;
