@@ -130,7 +130,7 @@ def _flow_through_pipeline(directory: Path, path: Path) -> tuple[float, float]:
     flow = {
         "use": "stages.flow:OpticalFlow",
         "reads": "decoder",
-        "options": {"iterations": 12, "warm_start": False, "duplicates": None, "scene_cut": None},
+        "options": {"iterations": 12, "warm_start": "never", "duplicates": None, "scene_cut": None},
     }
     stages = {"decoder": {"use": "stages.decoder:Decoder"}, "flow": flow, "sink": {**NULL, "reads": "flow"}}
     return _fps(_run(directory, stages, str(path)))

@@ -18,7 +18,7 @@ from stages.media.flow_grid import frame_cells, frame_flow, frame_grid, working_
 from stages.raft import weights as raft_weights
 from stages.raft.dis import DisOptions
 from stages.raft.estimators import open_raft, open_session
-from stages.raft.options import SessionOptions
+from stages.raft.options import SessionOptions, WarmStart
 from stages.raft.refinement import Refiner
 from stages.raft.result import FlowResult, SessionStatus
 from stages.raft.session import FlowSession, FrameRequest, estimate_together
@@ -42,10 +42,10 @@ class OpticalFlow(stage.Stage):
             "default", description="of raft: default, a name such as torchvision/raft_large, or a file"
         )
         iterations: int = Field(12, ge=1, le=100, description="updates of raft per frame, at most")
-        warm_start: bool = Field(
-            False,
-            description="raft begins with the last flow carried forward, not with zero; the default weights were not "
-            "trained for that, and their flow of a still camera drifts",
+        warm_start: WarmStart = Field(
+            "never",
+            description="where raft begins: never: at zero; always: at the last flow carried forward; chosen: each "
+            "cell at zero, the camera's motion or the last flow, whichever the pictures fit best",
         )
         early_stop_px: float | None = Field(
             None, ge=0, description="raft stops when the mean update is shorter, px; null: never"

@@ -1,9 +1,11 @@
 """What can be set for the flow of a stream."""
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, get_args
 
 from stages.raft.correlation import CorrelationChoice
+
+WarmStart = Literal["never", "chosen", "always"]
 
 
 @dataclass(frozen=True)
@@ -16,9 +18,10 @@ class SessionOptions:
 
     iterations: int = 12
     """Updates per frame, at most."""
-    warm_start: bool = False
-    """Start from the last flow carried forward, instead of zero. Pays for smooth, large motion at few iterations;
-    weights that were not trained for it drift a little with every frame (the default ones do)."""
+    warm_start: WarmStart = "never"
+    """Where the iterations begin. never: at zero. always: at the last flow carried forward. chosen: each cell at zero,
+    at the camera's motion or at the last flow carried forward, whichever the two frames fit best
+    (`stages.raft.warm_start`)."""
     early_stop_px: float | None = None
     """Stop when the mean update is shorter than this; None runs all iterations."""
     correlation: CorrelationChoice = "auto"
@@ -33,6 +36,8 @@ class SessionOptions:
             raise ValueError(f"iterations: expected at least 1, found {self.iterations}")
         if self.early_stop_px is not None and self.early_stop_px < 0:
             raise ValueError(f"early_stop_px: expected 0 px or more, found {self.early_stop_px}")
+        if self.warm_start not in get_args(WarmStart):
+            raise ValueError(f"warm_start: expected never, chosen or always, found {self.warm_start!r}")
         if self.correlation not in get_args(CorrelationChoice):
             raise ValueError(f"correlation: expected auto, all-pairs or on-demand, found {self.correlation!r}")
         check_change_thresholds(self.duplicate_threshold, self.scene_cut_threshold)

@@ -12,7 +12,9 @@ from stages.kernels.forward_splat import forward_splat
 from stages.raft.correlation import CorrelationChoice, CorrelationMode, choose_correlation, correlate
 from stages.raft.cuda_graph import Capture, GraphPool
 from stages.raft.model import EncodedFrame, PairTerms, Raft, RefinedFlow, UpdateState
+from stages.raft.options import WarmStart
 from stages.raft.result import CELL_PX
+from stages.raft.warm_start import choose_start
 
 _RECORDINGS = 8
 """Shapes whose recordings are kept; each holds the memory of its correlation."""
@@ -26,6 +28,7 @@ class RefinementOptions:
     early_stop_px: float | None = None
     """Stop when the mean update of every pair is shorter; None runs all iterations."""
     correlation: CorrelationChoice = "auto"
+    warm_start: WarmStart = "never"
     both_ways: bool = False
     """Also the flow from the later frame to the earlier one."""
 
@@ -69,17 +72,18 @@ class Refiner:
         """Refine the flow of B pairs.
 
         Args:
-            last_flow: (B, 2, H/8, W/8) in cells, the flow of the pair before each, to start from; None: from zero.
+            last_flow: (B, 2, H/8, W/8) in cells, the flow of the pair before each, for a warm start; None: there is
+                none.
 
         Returns:
             B flows; with `both_ways` 2B, the later half from the later frames to the earlier.
         """
         mode = self.correlation_mode(earlier.features, options)
         tensors = [*earlier, *later] if last_flow is None else [*earlier, *later, last_flow]
-        begin = partial(self._begin, mode, options.both_ways)
+        begin = partial(self._begin, mode, options)
         step = self._model.step
         if self._new_capture is not None:
-            recording = self._recording(begin, tensors, self._new_capture, mode, options.both_ways)
+            recording = self._recording(begin, tensors, self._new_capture, *begin.args)
             begin, step = recording.begin, recording.step
         terms, state = begin(*tensors)
         done = 0
@@ -104,11 +108,18 @@ class Refiner:
             )
         return self._modes[key]
 
-    def _begin(self, mode: CorrelationMode, both_ways: bool, *tensors: Tensor) -> tuple[PairTerms, UpdateState]:
+    def _begin(
+        self, mode: CorrelationMode, options: RefinementOptions, *tensors: Tensor
+    ) -> tuple[PairTerms, UpdateState]:
         earlier, later = EncodedFrame(*tensors[:3]), EncodedFrame(*tensors[3:6])
-        correlation = correlate(earlier.features, later.features, self._model.dimensions.radius, mode, both_ways)
-        flow_init = forward_splat(tensors[6]).flow if len(tensors) > 6 else None
-        if both_ways:
+        last_flow = tensors[6] if len(tensors) > 6 else None
+        flow_init, radius = None, self._model.dimensions.radius
+        if options.warm_start == "chosen":
+            flow_init = choose_start(earlier.features, later.features, options.iterations, last_flow).flow
+        elif options.warm_start == "always" and last_flow is not None:
+            flow_init = forward_splat(last_flow).flow
+        correlation = correlate(earlier.features, later.features, radius, mode, options.both_ways)
+        if options.both_ways:
             earlier = EncodedFrame(*(torch.cat(both) for both in zip(earlier, later, strict=True)))
             flow_init = None if flow_init is None else torch.cat([flow_init, -forward_splat(flow_init).flow])
         return self._model.begin(earlier, correlation, flow_init)

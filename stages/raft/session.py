@@ -28,7 +28,7 @@ T = TypeVar("T")
 class FlowSession:
     """RAFT over one stream. Holds the last frame's features and the last flow; the network is shared.
 
-    With `warm_start` and `early_stop_px` off, the flow of each pair is that of the model called on the pair.
+    With `warm_start` never and `early_stop_px` off, the flow of each pair is that of the model called on the pair.
 
     Args:
         refiner: the network on the device to run on (`stages.raft.estimators.open_raft`).
@@ -107,12 +107,13 @@ class FlowSession:
         start: Start = "cold"
         if step.change == "scene_cut":
             start = "scene_cut"
-        elif self._options.warm_start and self._last_flow is not None:
+        elif self._options.warm_start != "never" and self._last_flow is not None:
             start = "warm"
         options = RefinementOptions(
             self._options.iterations,
             self._options.early_stop_px,
             self._options.correlation,
+            "never" if start == "scene_cut" else self._options.warm_start,
             step.request.confidence,
         )
         self._held = self._refiner.correlation_mode(encoded.features, options)

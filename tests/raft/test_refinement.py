@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -13,8 +14,9 @@ from stages.raft.model import EncodedFrame, Raft
 from stages.raft.padding import Padding
 from stages.raft.preprocess import to_network_input
 from stages.raft.refinement import RefinementOptions, Refiner
+from stages.raft.warm_start import ChosenStart
 from stages.raft.weights import load_raft
-from tests.raft.recipes import waves
+from tests.raft.recipes import texture, waves
 
 
 class Recorder:
@@ -40,6 +42,8 @@ class Recorder:
 def tensors(value: Any) -> list[Tensor]:
     if isinstance(value, Tensor):
         return [value]
+    if isinstance(value, np.ndarray):
+        return [torch.from_numpy(value)]
     if isinstance(value, tuple | list):
         return [tensor for part in value for tensor in tensors(part)]
     return tensors(list(vars(value).values())) if hasattr(value, "__dict__") else []
@@ -81,6 +85,34 @@ def test_both_ways_are_the_pair_and_the_pair_turned_round(model: Raft) -> None:
         torch.testing.assert_close(refined.flow, expected, atol=1e-4, rtol=0)
 
 
+def test_where_the_iterations_begin_is_what_was_asked_for(model: Raft, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A pan by 24 px, which one iteration does not reach from zero; the last flow says the same, or the contrary.
+    padding = Padding.for_size(128, 192)
+    views = [texture(128, 240)[:, start : start + 192] for start in (24, 0)]
+    with torch.inference_mode():
+        earlier, later = (model.encode(to_network_input(np.ascontiguousarray(v), padding, "cpu")) for v in views)
+    same, contrary = (torch.tensor([u, 0.0]).view(1, 2, 1, 1).expand(1, 2, 16, 24).clone() for u in (3.0, -3.0))
+
+    def missed_px(last: Tensor | None, warm_start: str) -> float:
+        refined = refine(Refiner(model), earlier, later, last, iterations=1, warm_start=warm_start)
+        return float((8 * refined.flow[:, 0, 2:-2, 2:-5] - 24).abs().mean())
+
+    never = missed_px(None, "never")
+    assert never > 2
+    assert never == missed_px(same, "never") == missed_px(None, "always")
+    assert missed_px(same, "always") < never / 10 and missed_px(contrary, "always") > never
+    chosen = []
+
+    def choose(*given: Any) -> ChosenStart:
+        chosen.append(given)
+        return ChosenStart(same, torch.ones(1))
+
+    monkeypatch.setattr("stages.raft.refinement.choose_start", choose)
+    assert missed_px(contrary, "chosen") == missed_px(None, "chosen") < never / 10
+    assert [given[2:] for given in chosen] == [(1, contrary), (1, None)]
+    assert all(given[0] is earlier.features and given[1] is later.features for given in chosen)
+
+
 def test_a_batch_is_its_pairs(model: Raft) -> None:
     earlier, later = encoded(model, 0, 5), encoded(model, 2, 4)
     refined = refine(Refiner(model), earlier, later)
@@ -91,14 +123,16 @@ def test_a_batch_is_its_pairs(model: Raft) -> None:
 
 
 @pytest.mark.parametrize("both_ways", [False, True])
-@pytest.mark.parametrize("correlation", ["on-demand", "all-pairs"])
-def test_a_recording_gives_what_each_operation_gives(model: Raft, both_ways: bool, correlation: str) -> None:
+@pytest.mark.parametrize(("correlation", "warm_start"), [("on-demand", "always"), ("all-pairs", "chosen")])
+def test_a_recording_gives_what_each_operation_gives(
+    model: Raft, both_ways: bool, correlation: str, warm_start: str
+) -> None:
     eager, recorded = Refiner(model), Refiner(model, Recorder)
     assert recorded.recorded and not eager.recorded
     kept, last = [], None
     for shifts in ((0, 2), (3, 1), (1, 1.5)):
         earlier, later = encoded(model, shifts[0]), encoded(model, shifts[1])
-        options = {"both_ways": both_ways, "correlation": correlation}
+        options = {"both_ways": both_ways, "correlation": correlation, "warm_start": warm_start}
         results = [refine(refiner, earlier, later, last, **options) for refiner in (eager, recorded)]
         kept.append(results)
         last = results[0].flow[:1]

@@ -95,7 +95,7 @@ def test_full_resolution_is_made_only_on_request(refiner: Refiner) -> None:
 
 def test_a_warm_start_is_used_and_marked(refiner: Refiner) -> None:
     frames = [waves(128, 128, 1.5 * number) for number in range(4)]
-    warm = FlowSession(refiner, SessionOptions(iterations=1, warm_start=True))
+    warm = FlowSession(refiner, SessionOptions(iterations=1, warm_start="always"))
     cold = FlowSession(refiner, SessionOptions(iterations=1))
     results = [(warm(frame), cold(frame)) for frame in frames][1:]
     assert [w.start for w, _ in results if w] == ["cold", "warm", "warm"]
@@ -104,6 +104,13 @@ def test_a_warm_start_is_used_and_marked(refiner: Refiner) -> None:
     assert last_warm is not None and last_cold is not None
     error = [float(np.abs(result.grid_px[..., 0].mean() - 1.5)) for result in (last_warm, last_cold)]
     assert error[0] < error[1]
+
+
+def test_a_chosen_start_is_marked_as_what_it_could_use(refiner: Refiner) -> None:
+    session = FlowSession(refiner, SessionOptions(iterations=1, warm_start="chosen"))
+    results = [session(waves(128, 128, 3 * number)) for number in range(3)]
+    assert [result.start for result in results if result] == ["cold", "warm"]
+    assert all(abs(float(np.median(result.grid_px[2:-2, 2:-2, 0])) - 3) < ROUGH_PX for result in results if result)
 
 
 def test_a_duplicate_gives_zero_flow_without_running_the_network(
@@ -127,7 +134,7 @@ def test_a_duplicate_gives_zero_flow_without_running_the_network(
 
 
 def test_a_cut_is_marked_and_starts_cold(refiner: Refiner) -> None:
-    session = FlowSession(refiner, SessionOptions(iterations=1, warm_start=True))
+    session = FlowSession(refiner, SessionOptions(iterations=1, warm_start="always"))
     scene, other = texture(96, 128), texture(96, 128, seed=1)
     starts = []
     for frame in (scene, np.roll(scene, 1, 1), np.roll(scene, 2, 1), other, np.roll(other, 1, 1)):
@@ -137,7 +144,7 @@ def test_a_cut_is_marked_and_starts_cold(refiner: Refiner) -> None:
 
 
 def test_a_gap_ends_the_run(refiner: Refiner) -> None:
-    session = FlowSession(refiner, SessionOptions(iterations=1, warm_start=True))
+    session = FlowSession(refiner, SessionOptions(iterations=1, warm_start="always"))
     for number in range(3):
         session(waves(128, 128, number))
     session.reset()
@@ -217,6 +224,8 @@ def test_a_wrong_frame_is_refused_with_what_was_found(
     ("options", "message"),
     [
         ({"iterations": 0}, "iterations: expected at least 1, found 0"),
+        ({"warm_start": True}, "warm_start: expected never, chosen or always, found True"),
+        ({"correlation": "none"}, "correlation: expected auto, all-pairs or on-demand, found 'none'"),
         ({"early_stop_px": -1.0}, "early_stop_px: expected 0 px or more, found -1.0"),
         ({"duplicate_threshold": -0.1}, "duplicate_threshold: expected 0 grey levels or more, found -0.1"),
         ({"scene_cut_threshold": 1.5}, "scene_cut_threshold: expected 0 to 1, found 1.5"),

@@ -14,7 +14,7 @@ from tests.raft.recipes import texture, waves
 
 # Sums in another order in a batch than alone, carried through the iterations.
 SAME_FLOW_PX = 1e-3
-OPTIONS = SessionOptions(iterations=2, warm_start=True)
+OPTIONS = SessionOptions(iterations=2, warm_start="always")
 
 
 @pytest.fixture(scope="module")

@@ -85,7 +85,7 @@ def test_without_time_stamps_the_step_is_unknown():
 
 def test_raft_goes_on_from_the_last_flow_where_told_to():
     frames = [moving(i) for i in range(3)]
-    assert [flow.start for flow in run(frames, {**RAFT, "warm_start": True})] == ["first", "cold", "warm"]
+    assert [flow.start for flow in run(frames, {**RAFT, "warm_start": "always"})] == ["first", "cold", "warm"]
     assert [flow.start for flow in run(frames, RAFT)] == ["first", "cold", "cold"]
     assert [flow.iterations for flow in run(frames, RAFT)] == [0, 6, 6]
 
