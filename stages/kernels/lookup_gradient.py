@@ -36,11 +36,6 @@ class SharedLevels(list[Tensor]):
         """The gradients so far; None before the first lookup's backward pass and after the last one's."""
         super().__init__(_Share.apply(self, *levels))  # type: ignore[arg-type]
 
-    def take_sums(self) -> list[Tensor]:
-        """The gradients, handed over."""
-        sums, self.sums = self.sums or [torch.zeros_like(level) for level in self], None
-        return sums
-
 
 def has_backward(kernel: str, dtype: torch.dtype) -> bool:
     """Whether there is a backward kernel for the levels' dtype beside a kernel of this name (see `LookupChoice`)."""
@@ -91,8 +86,10 @@ class _Share(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *others: Tensor | None) -> tuple[Any, ...]:
-        sums = ctx.shared.take_sums()
+        sums, ctx.shared.sums = ctx.shared.sums, None
+        if sums is None:
+            return (None, *others)
         for total, other in zip(sums, others, strict=True):
-            if other is not None:  # a use of the level other than a lookup
+            if other is not None:  # a use of the level other than by a kernel
                 total += other
         return (None, *sums)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stages.kernels.lookup import lookup
+from stages.kernels.lookup_gradient import SharedLevels
 from stages.kernels.lookup_on_demand import lookup_on_demand, room_for_windows, supports
 
 LEVELS = 4
@@ -101,6 +102,8 @@ class AllPairsCorrelation:
                 torch.cat([forth, back[number - 1] if number else forth.permute(0, 3, 4, 1, 2)])
                 for number, forth in enumerate(self.levels)
             ]
+        if torch.is_grad_enabled():
+            self.levels = SharedLevels(self.levels)
 
     def lookup(self, coords: Tensor) -> Tensor:
         """See Correlation."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from stages.kernels import reference
 from stages.raft import correlation
 from stages.raft.correlation import (
     AllPairsCorrelation,
@@ -69,3 +70,23 @@ def test_on_a_gpu_free_memory_decides(monkeypatch: pytest.MonkeyPatch, free_giga
     # 1080p in half precision: 2.6 GiB.
     assert choose_correlation(torch.device("cuda", 0), 1, 136, 240, torch.float16) == mode
     assert choose_correlation(torch.device("cpu"), 1, 136, 240, torch.float16) == "on-demand"
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_the_gradient_of_several_lookups_is_that_of_the_plain_twin(
+    both_ways: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = features(0, 9, 13).requires_grad_(), features(1, 9, 13).requires_grad_()
+    everywhere = [coordinates(4 if both_ways else 2, 9, 13, seed) for seed in range(3)]
+
+    def gradients() -> tuple[torch.Tensor, ...]:
+        correlated = correlate(one, two, 3, both_ways=both_ways)
+        loss = torch.stack([correlated.lookup(coords).square().sum() for coords in everywhere]).sum()
+        return torch.autograd.grad(loss, (one, two))
+
+    found = gradients()
+    monkeypatch.setattr(correlation, "lookup", reference.lookup)
+    monkeypatch.setattr(correlation, "SharedLevels", list)
+    # Sums of some thousand products in another order, in float32.
+    for ours, twins in zip(found, gradients(), strict=True):
+        torch.testing.assert_close(ours, twins, atol=1e-5 * float(twins.abs().max()), rtol=0)
