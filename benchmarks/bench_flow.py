@@ -22,7 +22,7 @@ import torch
 from benchmarks.flow import limits, memory, parts
 from benchmarks.flow.clips import data_folder
 from benchmarks.flow.peers import PairFlow, authors_flow, torchvision_flow
-from benchmarks.flow.targets import print_report
+from benchmarks.flow.targets import print_report, targets
 from benchmarks.machine import machine
 from stages.raft.model import Architecture, Raft
 from stages.raft.options import SessionOptions
@@ -70,6 +70,7 @@ class Bench:
         for part in PARTS:
             if part in wanted:
                 self._report[part] = getattr(self, f"_{part}")()
+        self._report["targets"] = [target._asdict() for target in targets(self._report)]
         return self._report
 
     def _rates(self) -> dict[str, float]:

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
-Row = tuple[str, str, float | None, float, bool]
-"""What, unit, found (None: not measured in this run), target, whether more is better."""
+
+class Target(NamedTuple):
+    """A figure and what it is to reach."""
+
+    what: str
+    unit: str
+    found: float | None
+    """None: not measured in this run."""
+    aim: float
+    more_is_better: bool
+
+    @property
+    def met(self) -> str:
+        """yes, NO, or "not measured"."""
+        if self.found is None:
+            return "not measured"
+        return "yes" if (self.found >= self.aim if self.more_is_better else self.found <= self.aim) else "NO"
 
 
 def print_report(report: dict[str, Any]) -> None:
@@ -35,13 +50,13 @@ def print_report(report: dict[str, Any]) -> None:
     for name, peak in report.get("memory", {}).items():
         console.print(_flat(f"peak memory, GB, {name}", peak))
     table = Table("target", "found", "aim", "met", title="targets")
-    for what, unit, found, aim, more in targets(report):
-        met = "not measured" if found is None else "yes" if (found >= aim if more else found <= aim) else "NO"
-        table.add_row(what, "" if found is None else f"{found:g} {unit}", f"{'>=' if more else '<='} {aim:g}", met)
+    for target in targets(report):
+        found = "" if target.found is None else f"{target.found:g} {target.unit}"
+        table.add_row(target.what, found, f"{'>=' if target.more_is_better else '<='} {target.aim:g}", target.met)
     console.print(table)
 
 
-def targets(report: dict[str, Any]) -> Iterator[Row]:
+def targets(report: dict[str, Any]) -> Iterator[Target]:
     """What a run is to reach, by its device."""
     gpu = "cuda" in report["command"]
     speed, memory = report.get("speed", {}), report.get("memory", {})
@@ -50,29 +65,39 @@ def targets(report: dict[str, Any]) -> Iterator[Row]:
         race = speed.get(network, {}).get("times_faster", {})
         return race.get(f"{peer} / {name}", {}).get("median")
 
-    yield "auto against float32, 12 iterations, the scene that differs most", "px", _largest_change(report), 0.02, False
+    yield Target(
+        "auto against float32, 12 iterations, the scene that differs most", "px", _largest_change(report), 0.02, False
+    )
     few = report.get("accuracy", {}).get("auto", {}).get("fewest_iterations_within_0.02_px", 12)
     warm = report.get("warm_start", {}).get("ours", {}).get("median")
     if not gpu:
-        yield "RAFT-small 640x480, 12 iterations, times torchvision's", "x", faster("small", "ours, 12"), 2.5, True
-        yield f"the same at {few}, the fewest that keep its EPE", "x", faster("small", f"ours, {few}"), 4, True
-        yield "RAFT-large 640x480, 12 iterations, times torchvision's", "x", faster("large", "ours, 12"), 2, True
-        yield "RAFT-small 1080p, the whole process", "GB", _of(memory, "small 1920x1080 auto", "process_gb"), 2, False
-        yield "warm start at 1080p", "ms", warm, 6, False
+        yield Target(
+            "RAFT-small 640x480, 12 iterations, times torchvision's", "x", faster("small", "ours, 12"), 2.5, True
+        )
+        yield Target(f"the same at {few}, the fewest that keep its EPE", "x", faster("small", f"ours, {few}"), 4, True)
+        yield Target(
+            "RAFT-large 640x480, 12 iterations, times torchvision's", "x", faster("large", "ours, 12"), 2, True
+        )
+        yield Target(
+            "RAFT-small 1080p, the whole process", "GB", _of(memory, "small 1920x1080 auto", "process_gb"), 2, False
+        )
+        yield Target("warm start at 1080p", "ms", warm, 6, False)
         return
     autocast = faster("large", "ours, 12", "torchvision, autocast")
-    yield "RAFT-large 1080p, times torchvision's under autocast", "x", autocast, 3, True
-    yield "RAFT-large 1080p, times torchvision's in float32", "x", faster("large", "ours, 12"), 4, True
-    yield "RAFT-large 1080p, a frame", "ms", _of(speed, "large", "ms_per_frame", "ours, 12", "median"), 20, False
-    yield "warm start at 1080p", "ms", warm, 1, False
-    yield "RAFT-large 1080p on demand", "GB", _of(memory, "large 1920x1080 on-demand", "gpu_gb"), 1.3, False
-    yield "RAFT-large 4K on demand", "GB", _of(memory, "large 3840x2160 on-demand", "gpu_gb"), 6, False
+    yield Target("RAFT-large 1080p, times torchvision's under autocast", "x", autocast, 3, True)
+    yield Target("RAFT-large 1080p, times torchvision's in float32", "x", faster("large", "ours, 12"), 4, True)
+    yield Target(
+        "RAFT-large 1080p, a frame", "ms", _of(speed, "large", "ms_per_frame", "ours, 12", "median"), 20, False
+    )
+    yield Target("warm start at 1080p", "ms", warm, 1, False)
+    yield Target("RAFT-large 1080p on demand", "GB", _of(memory, "large 1920x1080 on-demand", "gpu_gb"), 1.3, False)
+    yield Target("RAFT-large 4K on demand", "GB", _of(memory, "large 3840x2160 on-demand", "gpu_gb"), 6, False)
     for lookup in report.get("lookup", []):
         if lookup["radius"] == 4 and "times_faster_than_grid_sample" in lookup:
             size, found = lookup["size"], lookup["ms"]
-            yield f"lookup {size}, times grid_sample's", "x", lookup["times_faster_than_grid_sample"], 8, True
+            yield Target(f"lookup {size}, times grid_sample's", "x", lookup["times_faster_than_grid_sample"], 8, True)
             ratio = round(found["on demand"]["median"] / found["all pairs"]["median"], 2)
-            yield f"lookup {size}, on demand / all pairs", "x", ratio, 1.2 if size == "1920x1080" else 1, False
+            yield Target(f"lookup {size}, on demand / all pairs", "x", ratio, 1.2 if size == "1920x1080" else 1, False)
 
 
 def _parts(name: str, part: dict[str, Any], rates: dict[str, float]) -> Table:
