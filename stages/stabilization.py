@@ -12,6 +12,7 @@ from pydantic import Field
 from pipeline import stage
 from pipeline.errors import ConfigError
 from pipeline.messages import EndOfStream, Flow, Frame, Gap, Message, Stabilized
+from stages.motion.borders import Border
 from stages.motion.camera_motion import CameraMotion, fit_camera_motion
 from stages.motion.direct_alignment import AlignmentPicture, refined_motion
 from stages.motion.path_records import PathRecord
@@ -41,6 +42,9 @@ class Stabilization(stage.Stage):
         cutoff_hz: float = Field(
             0.6, ge=0.05, le=10, description="camera movement slower than this stays, faster is shake; in Hz"
         )
+        tripod: bool = Field(
+            False, description="hold the picture altogether, as far as the zoom allows; slow movement goes too"
+        )
         method: Literal["optimal", "gaussian"] = Field(
             "optimal", description="whole_clip: how the path is smoothed; optimal follows intended movement best"
         )
@@ -54,8 +58,29 @@ class Stabilization(stage.Stage):
             1.15, ge=1, le=3, description="whole_clip: most enlargement to hide borders, of which the least is used"
         )
         zoom: float = Field(1.1, ge=1, le=3, description="look_ahead: enlargement to hide borders")
+        zooming: Literal["static", "dynamic", "none"] = Field(
+            "static",
+            description="static: one zoom; dynamic: what is needed around each moment (whole_clip); none: the picture "
+            "keeps its size, and what the zoom would hide is shown as border says",
+        )
+        border: Border = Field(
+            "mirror", description="zooming none: the picture mirrored, blurred, or filled from the frames before"
+        )
+        most_shift_x: float = Field(
+            1.0,
+            ge=0,
+            le=1,
+            description="whole_clip: most shift along x, as a share of the width, 0-1; 0 leaves x alone",
+        )
+        most_shift_y: float = Field(
+            1.0, ge=0, le=1, description="whole_clip: most shift along y, as a share of the height, 0-1"
+        )
+        most_turn_degrees: float = Field(180.0, ge=0, le=180, description="whole_clip: most turn, in degrees")
         interpolation: Interpolation = Field("cubic", description="linear is faster, lanczos sharper")
         path: str = Field("{source}.path.jsonl", description="file for the camera path and correction of each frame")
+        plot: str | None = Field(
+            "{source}.path.png", description="whole_clip: file for a plot of the path before and after; null: none"
+        )
 
     reads = (Flow,)
     writes = Stabilized
@@ -71,6 +96,11 @@ class Stabilization(stage.Stage):
                 f"{self.context.source.display} is live; use smoothing: look_ahead"
             )
         looks_ahead = wanted == "look_ahead" or live
+        if looks_ahead and self.options.zooming == "dynamic":
+            raise ConfigError(
+                f"stage {self.context.stage!r}: zooming: dynamic must know the whole clip; with look_ahead use "
+                "static or none"
+            )
         self._mode = LookAhead(self.options, self.context) if looks_ahead else WholeClip(self.options, self.context)
         self._size: tuple[int, int] | None = None
         self._after_gap = False

@@ -35,24 +35,24 @@ def constrained_corrections(
     times: np.ndarray,
     path: np.ndarray,
     cutoff_hz: float,
-    zoom: float,
+    margin: np.ndarray,
     width: int,
     height: int,
     weights: np.ndarray | None = None,
     held: np.ndarray | None = None,
     iterations: int = 400,
 ) -> np.ndarray:
-    """Correction vectors (N, 8) px: as smooth as `cutoff_hz` asks, within what the zoom's margin holds.
+    """Correction vectors (N, 8) px: as smooth as `cutoff_hz` asks, within the margin.
 
-    path (N, 8) px motion vectors, accumulated; times, weights and held as in `normal_equations`. The corners
-    stay in the margin to first order, and to `_TOLERANCE_PX` where the iterations suffice.
+    path (N, 8) px motion vectors, accumulated; margin (8,) px as `corner_margin` gives it; times, weights and held as
+    in `normal_equations`. The corners stay in the margin to first order, and to `_TOLERANCE_PX` where the iterations
+    suffice.
     """
     to_corners = corner_displacements(width, height)
     before = np.empty((0, VECTOR_LENGTH)) if held is None else held
     basis = _moved_directions(np.concatenate([before, path]) @ to_corners.T)
     if len(times) < 2 or not basis.size:
         return np.zeros_like(path)
-    margin = corner_margin(zoom, width, height)
     pull = np.ones(len(path)) if weights is None else weights
     along, held_along = path @ to_corners.T @ basis, before @ to_corners.T @ basis
     step = _bounded(times, along, held_along, pull, basis, margin, cutoff_hz, iterations)

@@ -39,7 +39,7 @@ def required_zoom(corrections: np.ndarray, width: int, height: int, most: float 
     done = low == most
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        fits = covers(_zooms(middle, width, height) @ corrections, width, height, _PLANNED_BORDER_PX)
+        fits = covers(zoom_matrices(middle, width, height) @ corrections, width, height, _PLANNED_BORDER_PX)
         high, low = np.where(fits, middle, high), np.where(fits, low, middle)
     return np.where(done, 1.0, high)
 
@@ -59,7 +59,8 @@ def fitting_share(vectors: np.ndarray, zoom: float, width: int, height: int) -> 
     return np.where(whole, 1.0, low)
 
 
-def _zooms(zooms: np.ndarray, width: int, height: int) -> np.ndarray:
+def zoom_matrices(zooms: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(N, 3, 3): enlarge by each of `zooms` (N,) about the frame's centre."""
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
     matrices = np.zeros((len(zooms), 3, 3))
     matrices[:, 0, 0] = matrices[:, 1, 1] = zooms

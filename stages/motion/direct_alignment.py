@@ -18,10 +18,11 @@ from stages.motion.transforms import centred, frame_corners, transform_points
 
 _MAX_SIDE_PX = 640
 _BLUR_PX = 0.8
-_POINTS = 12_000
+_POINTS = 8_000
 """At most so many are compared, where the gradient is strongest."""
-_ITERATIONS = 8
-_STEP_PX = 0.003
+_ITERATIONS = 5
+_STEP_PX = 0.01
+_MAX_CONDITION = 1e8
 _TUKEY = 4.685
 _LEAST_SIGMA = 0.25
 """Grey levels, of pictures blurred as above: rounding alone leaves as much."""
@@ -114,13 +115,13 @@ def align(
     cell_weights: (h, w) >= 0 of the earlier frame's 8 px cells, 0 where the content does not follow the camera. None
     where the trusted texture does not determine the model.
     """
-    found, error_px, better = matrix, np.inf, True
+    found = None
     for level in range(len(before.levels)):
-        refined = _at_level(before, after, level, found, model, cell_weights)
-        if refined is None:
+        found = _at_level(before, after, level, matrix, model, cell_weights)
+        if found is None:
             return None
-        found, error_px, better = refined
-    return Alignment(found, error_px, better) if np.isfinite(error_px) else None
+        matrix = found.matrix
+    return found
 
 
 def _with_gradient(luma: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -156,63 +157,83 @@ def _at_level(
     matrix: np.ndarray,
     model: PlaneModel,
     cell_weights: np.ndarray,
-) -> tuple[np.ndarray, float, bool] | None:
+) -> Alignment | None:
     image, along_x, along_y = before.levels[level]
-    other = after.levels[level][0]
     height, width = image.shape
-    to_level = _to_level(before, width, height)
-    to_centred, half_diagonal = centred(width, height)
     everywhere = _at_pixels(cell_weights, before, width, height)
     places = _strongest(along_x, along_y, everywhere)
     if len(places) < _MIN_POINTS:
         return None
     rows, columns = np.divmod(places, width)
-    trust = everywhere.ravel()[places].astype(np.float64)
-    points = np.stack([columns, rows], axis=1).astype(np.float64)
-    local = points * to_centred[0, 0] + to_centred[:2, 2]
-    rows_u, rows_v = model.design(local, local)
-    value = image[rows, columns].astype(np.float64)
-    design = rows_u * along_x[rows, columns, None] + rows_v * along_y[rows, columns, None]
-    design = np.concatenate([design, -value[:, None], -np.ones((len(value), 1))], axis=1)
-    design[:, -2] += value.mean()
-    warp = to_centred @ to_level @ matrix @ np.linalg.inv(to_level) @ np.linalg.inv(to_centred)
-    k, gain, bias = model.parameters, 0.0, 0.0
-    first_cost = None
-    inverse = sigma = None
+    to_centred, _ = centred(width, height)
+    local = np.stack([columns, rows], axis=1) * to_centred[0, 0] + to_centred[:2, 2]
+    value = image.ravel()[places].astype(np.float64)
+    along_u, along_v = model.design(local, local)
+    moving = along_u * along_x.ravel()[places, None] + along_v * along_y.ravel()[places, None]
+    brighter = np.stack([value - value.mean(), np.ones_like(value)], axis=1)
+    points = _Points(
+        local, value, np.concatenate([moving, brighter], axis=1), everywhere.ravel()[places].astype(np.float64)
+    )
+    to_local = to_centred @ _to_level(before, width, height)
+    found = _solved(points, after.levels[level][0], to_local @ matrix @ np.linalg.inv(to_local), model)
+    if found is None:
+        return None
+    warp, covariance, better = found
+    corners = frame_corners(width, height) * to_centred[0, 0] + to_centred[:2, 2]
+    at_corners = model.design(corners, corners)
+    error_px = float(np.sqrt(np.einsum("anj,jk,ank->n", at_corners, covariance, at_corners).mean()))
+    back = np.linalg.inv(to_local) @ warp @ to_local
+    return Alignment(back / back[2, 2], error_px * before.width / width, better)
+
+
+@dataclass(frozen=True)
+class _Points:
+    """What is compared of the earlier picture."""
+
+    local: np.ndarray
+    """(N, 2) centred."""
+    value: np.ndarray
+    """(N,) grey levels."""
+    design: np.ndarray
+    """(N, parameters + 2): change of value by each parameter of the model, by gain and by brightness."""
+    trust: np.ndarray
+    """(N,) >= 0"""
+
+
+def _solved(
+    points: _Points, other: np.ndarray, warp: np.ndarray, model: PlaneModel
+) -> tuple[np.ndarray, np.ndarray, bool] | None:
+    """Warp (3, 3) in centred coordinates, covariance of the parameters in px², and whether it is no worse."""
+    height, width = other.shape
+    to_centred, half_diagonal = centred(width, height)
     from_centred = np.linalg.inv(to_centred)
+    k = model.parameters
+    light, sigmas, inverse = np.zeros(2), [], None
     for _ in range(_ITERATIONS):
-        moved = transform_points(from_centred @ warp, local)
-        sampled = _sampled(other, moved)
+        moved = transform_points(from_centred @ warp, points.local)
         inside = ((moved > 0) & (moved < (width - 1, height - 1))).all(axis=1)
-        residual = sampled - value - gain * (value - value.mean()) - bias
-        weights = trust * inside
-        if sigma is None:
-            bias = float(np.median(residual[inside])) if inside.any() else 0.0
-            residual = residual - bias
-        scale = _scale(residual, weights)
-        sigma = scale if sigma is None else min(scale, 1.5 * sigma)
-        cost = float(weights @ np.minimum((residual / (_TUKEY * scale)) ** 2, 1.0)) * scale**2
-        first_cost = (scale, residual, weights) if first_cost is None else first_cost
-        robust = weights * np.clip(1.0 - (residual / (_TUKEY * sigma)) ** 2, 0.0, None) ** 2
-        weighted = (design * robust[:, None]).T
-        normal = weighted @ design
-        normal[np.diag_indices_from(normal)] += 1e-9 * np.trace(normal) / len(normal)
-        if np.linalg.cond(normal[:k, :k]) > 1e10:
+        if inside.sum() < _MIN_POINTS:
             return None
-        inverse = np.linalg.inv(normal)
+        difference = _sampled(other, moved) - points.value
+        if not sigmas:
+            light[1] = np.median(difference[inside])
+        residual = difference - points.design[:, k:] @ light
+        weights = points.trust * inside
+        sigmas.append(_scale(residual, weights))
+        reach = _TUKEY * min(sigmas)
+        robust = weights * np.clip(1.0 - (residual / reach) ** 2, 0.0, None) ** 2
+        weighted = (points.design * robust[:, None]).T
+        normal = weighted @ points.design
+        if not np.linalg.cond(normal[:k, :k]) < _MAX_CONDITION:
+            return None
+        inverse = np.linalg.pinv(normal)
         step = inverse @ (weighted @ residual)
         warp = warp @ np.linalg.inv(model.matrix(step[:k], half_diagonal))
-        gain, bias = gain - step[k], bias - step[k + 1]
+        light += step[k:]
         if np.abs(step[:k]).max() < _STEP_PX:
             break
-    assert inverse is not None and sigma is not None and first_cost is not None
-    covariance = inverse[:k, :k] * sigma**2
-    corners = frame_corners(width, height) * to_centred[0, 0] + to_centred[:2, 2]
-    design_corners = model.design(corners, corners)
-    error = float(np.sqrt(np.einsum("anj,jk,ank->n", design_corners, covariance, design_corners).mean()))
-    enlarge = before.width / width
-    back = np.linalg.inv(to_level) @ from_centred @ warp @ to_centred @ to_level
-    return back / back[2, 2], error * enlarge, sigma <= 1.02 * first_cost[0]
+    assert inverse is not None
+    return warp, inverse[:k, :k] * sigmas[-1] ** 2, sigmas[-1] <= 1.02 * sigmas[0]
 
 
 def _to_level(picture: AlignmentPicture, width: int, height: int) -> np.ndarray:

@@ -13,6 +13,8 @@ from stages.motion.transforms import VECTOR_LENGTH, motion_matrices, motion_vect
 
 _LINE_CYCLES = 0.6
 """Length of the stretch whose line says how the path goes on, and of its continuation, in cycles of the cutoff."""
+TRIPOD_HZ = 0.1
+"""Cutoff that holds a picture as a tripod would, and lets it drift back into the zoom."""
 _SAME_TIME = 1e-6
 _MAX_HISTORY = 256
 _TIME_STEPS = 15
@@ -33,12 +35,20 @@ class LookAheadSmoother:
     """
 
     def __init__(
-        self, width: int, height: int, cutoff_hz: float = 0.6, look_ahead_seconds: float = 0.5, zoom: float = 1.1
+        self,
+        width: int,
+        height: int,
+        cutoff_hz: float = 0.6,
+        look_ahead_seconds: float = 0.5,
+        zoom: float = 1.1,
+        enlarge: bool = True,
     ) -> None:
+        """`zoom` bounds corrections to what it hides; without `enlarge` that much border shows instead."""
         self.width, self.height = width, height
         self.cutoff_hz = cutoff_hz
         self.look_ahead_seconds = look_ahead_seconds
         self.zoom = zoom
+        self.enlarge = enlarge
         self._times: list[float] = []
         self._path: list[np.ndarray] = []
         self._duplicate: list[bool] = []
@@ -54,6 +64,13 @@ class LookAheadSmoother:
     def pending(self) -> int:
         """Frames pushed whose correction is not out yet."""
         return self._pending
+
+    @property
+    def steady_step(self) -> np.ndarray:
+        """(3, 3): how the corrected picture moves into the frame whose correction came last, without the zoom."""
+        if len(self._shown) < 2:
+            return np.eye(3)
+        return motion_matrices((self._shown[-1] - self._shown[-2])[None], self.width, self.height)[0]
 
     def push(self, time_seconds: float | None, motion: np.ndarray, duplicate: bool = False) -> list[np.ndarray]:
         """Take a frame's time and the camera's motion (3, 3) from the frame before; return the corrections now due.
@@ -75,14 +92,14 @@ class LookAheadSmoother:
     def finish(self) -> list[np.ndarray]:
         """Corrections for all frames still waiting; the next frame begins a new path."""
         due = [self._correct_oldest() for _ in range(self._pending)]
-        self.__init__(self.width, self.height, self.cutoff_hz, self.look_ahead_seconds, self.zoom)
+        self.__init__(self.width, self.height, self.cutoff_hz, self.look_ahead_seconds, self.zoom, self.enlarge)
         return due
 
     def state(self) -> dict[str, Any]:
         """Everything that later corrections depend on, as JSON values; a few hundred bytes per frame of look-ahead."""
         return {
             "size": [self.width, self.height],
-            "options": [self.cutoff_hz, self.look_ahead_seconds, self.zoom],
+            "options": [self.cutoff_hz, self.look_ahead_seconds, self.zoom, self.enlarge],
             "times": list(self._times),
             "path": [_compact(vector) for vector in self._path],
             "duplicate": [int(flag) for flag in self._duplicate],
@@ -130,7 +147,7 @@ class LookAheadSmoother:
             self._shown_times = [*self._shown_times, self._times[first]][-ORDER:]
         self._pending -= 1
         self._forget()
-        enlarge = zoom_matrix(self.zoom, self.width, self.height)
+        enlarge = zoom_matrix(self.zoom if self.enlarge else 1.0, self.width, self.height)
         return enlarge @ motion_matrices(self._correction[None], self.width, self.height)[0]
 
     def _compose(self, first: int, correction: np.ndarray) -> None:
@@ -161,10 +178,10 @@ class LookAheadSmoother:
         near = sum(self._times[at] - self._times[first] <= _NEAR_SECONDS + _SAME_TIME for at in own)
         steps, fits = self._least_squares(times, path, held, len(own), near)
         if not fits.all():
-            usable = 1.0 + (self.zoom - 1.0) * _ZOOM_TO_USE
+            margin = corner_margin(1.0 + (self.zoom - 1.0) * _ZOOM_TO_USE, self.width, self.height)
             cutoff_hz = self.cutoff_hz * self._haste
             steps = constrained_corrections(
-                times, path, cutoff_hz, usable, self.width, self.height, held=held, iterations=_ITERATIONS
+                times, path, cutoff_hz, margin, self.width, self.height, held=held, iterations=_ITERATIONS
             )
         return steps[0] * fitting_share(steps[:1], self.zoom, self.width, self.height)[0]
 

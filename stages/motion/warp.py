@@ -14,15 +14,18 @@ ChromaSiting = Literal["left", "center"]
 _FLAGS = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "lanczos": cv2.INTER_LANCZOS4}
 
 
-def warp_image(image: np.ndarray, matrix: np.ndarray, interpolation: Interpolation = "cubic") -> np.ndarray:
+def warp_image(
+    image: np.ndarray, matrix: np.ndarray, interpolation: Interpolation = "cubic", mirrored: bool = False
+) -> np.ndarray:
     """A grey (H, W) or packed (H, W, 3) uint8 picture, moved by `matrix` (3, 3) from its px to the result's px.
 
-    What lies outside repeats the border's pixels, so that no rounding shows black.
+    What lies outside repeats the border's pixels, so that no rounding shows black, or the picture `mirrored`.
     """
     size, flags = (image.shape[1], image.shape[0]), _FLAGS[interpolation]
+    border = cv2.BORDER_REFLECT_101 if mirrored else cv2.BORDER_REPLICATE
     if np.allclose(matrix[2], (0.0, 0.0, 1.0), atol=1e-12):
-        return cv2.warpAffine(image, matrix[:2], size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return cv2.warpPerspective(image, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return cv2.warpAffine(image, matrix[:2], size, flags=flags, borderMode=border)
+    return cv2.warpPerspective(image, matrix, size, flags=flags, borderMode=border)
 
 
 def chroma_matrix(matrix: np.ndarray, siting: ChromaSiting = "left") -> np.ndarray:

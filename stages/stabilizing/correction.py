@@ -7,13 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 
 from pipeline.errors import OutputError
 from pipeline.messages import Frame, Stabilized
 from pipeline.stage import Context
+from stages.motion.borders import Border, Borders
+from stages.motion.path_plot import PathRun, plot_paths, shake_px
 from stages.motion.path_records import JsonLinesSpool
-from stages.motion.path_smoothing import Method
+from stages.motion.path_smoothing import Method, Zooming
 from stages.motion.warp import Interpolation, warp_planes
 
 
@@ -21,6 +24,13 @@ class Settings(Protocol):
     """The options of `stages.stabilization.Stabilization`, which says what they mean."""
 
     cutoff_hz: float
+    tripod: bool
+    zooming: Zooming
+    border: Border
+    most_shift_x: float
+    most_shift_y: float
+    most_turn_degrees: float
+    plot: str | None
     method: Method
     look_ahead_seconds: float
     max_zoom: float
@@ -29,11 +39,42 @@ class Settings(Protocol):
     path: str
 
 
-def corrected(frame: Frame, correction: np.ndarray, settings: Settings, context: Context) -> Stabilized:
-    """`frame` moved by `correction` (3, 3)."""
-    planes = warp_planes([np.asarray(plane) for plane in frame.planes], correction, settings.interpolation)
-    original = frame if "original" in context.needs else None
-    return Stabilized(frame.header, replace(frame, planes=planes), tuple(flat(correction)), original)
+class Corrector:
+    """Moves the frames of a source, in order."""
+
+    def __init__(self, settings: Settings, context: Context) -> None:
+        self._settings, self._context = settings, context
+        borders = Borders(settings.border, settings.interpolation)
+        self._borders = borders if settings.zooming == "none" else None
+
+    def __call__(self, frame: Frame, correction: np.ndarray, steady: np.ndarray | None) -> Stabilized:
+        """`frame` moved by `correction` (3, 3); steady as in `stages.motion.borders.Borders`."""
+        planes = [np.asarray(plane) for plane in frame.planes]
+        if self._borders is None:
+            moved = warp_planes(planes, correction, self._settings.interpolation)
+        else:
+            moved = self._borders(planes, correction, steady)
+        original = frame if "original" in self._context.needs else None
+        return Stabilized(frame.header, replace(frame, planes=moved), tuple(flat(correction)), original)
+
+
+def write_plot(runs: list[PathRun], size: tuple[int, int], settings: Settings, context: Context) -> None:
+    """The path before and after, where the settings ask for it; how much both shake, in the status."""
+    for name in ("before", "after"):
+        shakes = [(shake_px(run.times, getattr(run, name), *size), len(run.times)) for run in runs]
+        total = sum(count for _, count in shakes)
+        shake = (sum(px**2 * count for px, count in shakes) / max(total, 1)) ** 0.5
+        context.status(**{f"shake_{name}_px": round(shake, 3)})
+    if settings.plot is None or not runs:
+        return
+    title = f"{context.source.name}: camera path before (red), after (blue)"
+    output = context.output(settings.plot)
+    encoded = cv2.imencode(".png", plot_paths(runs, *size, title)[..., ::-1])[1].tobytes()
+    try:
+        output.part.write_bytes(encoded)
+    except OSError as error:
+        raise OutputError(f"cannot write {output.path}: {error.strerror}; free space or set plot: null") from error
+    output.finish()
 
 
 def flat(matrix: np.ndarray) -> list[float]:

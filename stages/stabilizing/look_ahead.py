@@ -11,9 +11,9 @@ import numpy as np
 
 from pipeline.messages import Flow, Gap, Message
 from pipeline.stage import Context
-from stages.motion.look_ahead import LookAheadSmoother
+from stages.motion.look_ahead import TRIPOD_HZ, LookAheadSmoother
 from stages.motion.path_records import JsonLinesSpool, PathRecord
-from stages.stabilizing.correction import Settings, appended, corrected, cut_back, flat
+from stages.stabilizing.correction import Corrector, Settings, appended, cut_back, flat
 
 
 class LookAhead:
@@ -26,6 +26,7 @@ class LookAhead:
         self._smoother: LookAheadSmoother | None = None
         self._records: deque[tuple[int, PathRecord]] = deque()
         self._held: deque[Flow] = deque()
+        self._corrector = Corrector(settings, context)
 
     @property
     def retained(self) -> int:
@@ -36,7 +37,12 @@ class LookAhead:
             yield from self._emit(self._smoother.finish() if self._smoother else [])
             settings = self._settings
             self._smoother = LookAheadSmoother(
-                record.width, record.height, settings.cutoff_hz, settings.look_ahead_seconds, settings.zoom
+                record.width,
+                record.height,
+                TRIPOD_HZ if settings.tripod else settings.cutoff_hz,
+                settings.look_ahead_seconds,
+                settings.zoom,
+                settings.zooming != "none",
             )
         self._held.append(message)
         self._records.append((message.header.sequence, record))
@@ -81,6 +87,7 @@ class LookAhead:
             if self._held and self._held[0].header.sequence == sequence:
                 message = self._held.popleft()
                 frame = replace(message.frame, header=message.header)
-                yield corrected(frame, correction, self._settings, self._context)
+                steady = None if self._smoother is None or record.starts_path else self._smoother.steady_step
+                yield self._corrector(frame, correction, steady)
             else:
                 self._context.count("frames_recycled_before_correction")

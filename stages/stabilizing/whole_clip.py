@@ -11,9 +11,11 @@ import numpy as np
 
 from pipeline.messages import Flow, Frame, Gap, Header, Message
 from pipeline.stage import Context
+from stages.motion.path_plot import PathRun
 from stages.motion.path_records import JsonLinesSpool, PathRecord, camera_paths
-from stages.motion.path_smoothing import PathLimits, smooth_clip
-from stages.stabilizing.correction import Settings, appended, corrected, cut_back, flat
+from stages.motion.path_smoothing import CameraPath, PathLimits, accumulate, smooth_clip
+from stages.motion.transforms import motion_matrices
+from stages.stabilizing.correction import Corrector, Settings, appended, cut_back, flat, write_plot
 
 
 class WholeClip:
@@ -43,11 +45,19 @@ class WholeClip:
     def finish(self) -> Iterator[Message]:
         lines = self._spool.lines() if self._spool else []
         records = [PathRecord.from_json(line["frame"]) for line in lines if "frame" in line]
-        limits = PathLimits(self._settings.cutoff_hz, max_zoom=self._settings.max_zoom)
-        clip = smooth_clip(camera_paths(records), limits, self._settings.method)
+        runs = camera_paths(records)
+        clip = smooth_clip(runs, self._limits(), self._settings.method)
         self._context.status(zoom=round(clip.zoom, 4), frames_corrected_less=clip.shrunk_frames)
         corrections = [matrix for run in clip.corrections for matrix in run]
-        yield from self._second_reading(lines, corrections)
+        steady = [matrix for run, path in zip(runs, clip.steady, strict=True) for matrix in _steady_steps(run, path)]
+        yield from self._second_reading(lines, corrections, steady)
+        if runs:
+            begins = [record.pts_seconds or 0.0 for at, record in enumerate(records) if record.starts_path or at == 0]
+            plotted = [
+                PathRun(run.times + begin, accumulate(run.motions), path)
+                for run, path, begin in zip(runs, clip.steady, begins, strict=True)
+            ]
+            write_plot(plotted, (runs[0].width, runs[0].height), self._settings, self._context)
         path = JsonLinesSpool(self._output.part)
         for record, correction in zip(records, corrections, strict=True):
             path.append(record.to_json(correction=flat(correction)))
@@ -55,17 +65,31 @@ class WholeClip:
         self._output.finish()
         self._finished = True
 
-    def _second_reading(self, lines: list[dict[str, Any]], corrections: list[np.ndarray]) -> Iterator[Message]:
+    def _limits(self) -> PathLimits:
+        settings = self._settings
+        return PathLimits(
+            settings.cutoff_hz,
+            max_zoom=settings.max_zoom,
+            zooming=settings.zooming,
+            tripod=settings.tripod,
+            most_shift=(settings.most_shift_x, settings.most_shift_y),
+            most_turn_degrees=settings.most_turn_degrees,
+        )
+
+    def _second_reading(
+        self, lines: list[dict[str, Any]], corrections: list[np.ndarray], steady: list[np.ndarray | None]
+    ) -> Iterator[Message]:
+        corrector = Corrector(self._settings, self._context)
         again = self._context.reopen()
         frames = (item for item in again if isinstance(item, Frame))
-        remaining = iter(corrections)
+        remaining = iter(zip(corrections, steady, strict=True))
         frame = None
         for line in lines:
             header = _header(self._context.source.name, line["header"])
             if "gap" in line:
                 yield Gap(header, **line["gap"])
                 continue
-            correction = next(remaining)
+            correction, step = next(remaining)
             index = line["frame"]["index"]
             while frame is None or frame.index < index:
                 frame = next(frames, None)
@@ -74,7 +98,7 @@ class WholeClip:
             if frame is None or frame.index != index:
                 self._context.count("frames_missing_on_second_reading")
                 continue
-            yield corrected(replace(frame, header=header), correction, self._settings, self._context)
+            yield corrector(replace(frame, header=header), correction, step)
         frames.close()
         getattr(again, "close", lambda: None)()
 
@@ -105,3 +129,8 @@ def _header_values(header: Header) -> dict[str, Any]:
 
 def _header(source: str, values: Mapping[str, Any]) -> Header:
     return Header(**{**values, "source": source, "time_base": Fraction(*values["time_base"])})
+
+
+def _steady_steps(run: CameraPath, path: np.ndarray) -> list[np.ndarray | None]:
+    """How the corrected picture moves into each frame; None into the first."""
+    return [None, *motion_matrices(np.diff(path, axis=0), run.width, run.height)]

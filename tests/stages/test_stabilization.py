@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -14,7 +15,7 @@ from pipeline.errors import ConfigError, OutputError
 from pipeline.messages import EndOfStream, Flow, Frame, Gap, Header, Message, Stabilized
 from pipeline.testing import TestContext, run_stage
 from stages.motion.crop import covers, zoom_matrix
-from stages.motion.transforms import motion_matrices, motion_vectors
+from stages.motion.transforms import centred, motion_matrices, motion_vectors
 from stages.motion.warp import warp_planes
 from stages.stabilization import Stabilization
 from tests.motion.synthetic import HEIGHT, WIDTH, grid_flow, jitter_px, shaken_path, textured
@@ -200,7 +201,7 @@ def test_a_worker_killed_in_the_second_reading_reads_again(flows: list[Flow], tm
     again.restore(snapshot)
     assert len(list(again.flush(EndOfStream(header(FRAMES))))) == FRAMES
     again.close()
-    assert [path.name for path in tmp_path.iterdir()] == ["source.path.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source.path.jsonl", "source.path.png"]
 
 
 def test_a_worker_without_the_measurements_says_where_they_lie(flows: list[Flow], tmp_path: Path) -> None:
@@ -252,6 +253,73 @@ def test_a_change_of_size_starts_anew(flows: list[Flow], tmp_path: Path) -> None
     assert [(item.frame.width, item.frame.height) for item in done if isinstance(item, Stabilized)][-3:] == [
         (320, 180), (33, 21), (33, 21),
     ]  # fmt: skip
+
+
+def shown_black(messages: Sequence[Message]) -> int:
+    """Pixels of 0 in the outputs' luma; the world is nowhere darker than 16."""
+    return sum(int((np.asarray(item.frame.planes[0]) < 8).sum()) for item in messages if isinstance(item, Stabilized))
+
+
+@pytest.mark.parametrize("border", ["mirror", "blur", "fill"])
+@pytest.mark.parametrize("smoothing", ["whole_clip", "look_ahead"])
+def test_without_zoom_the_picture_keeps_its_size_and_borders_are_filled(flows, tmp_path, smoothing, border) -> None:
+    options = {"zooming": "none", "border": border, "smoothing": smoothing}
+    done = run_stage(Stabilization, flows[:40], options, context_of(flows[:40], tmp_path))
+    matrices = corrections(done)
+    assert not covers(matrices, WIDTH, HEIGHT).all()
+    scale = np.sqrt(np.linalg.det(matrices[:, :2, :2]))
+    assert np.abs(scale - 1).max() < 0.02  # the shake here has no change of scale; the rest is the fit's error
+    assert shown_black(done) == 0
+
+
+def test_a_dynamic_zoom_is_smooth_and_never_larger_than_the_static_one(flows, tmp_path: Path) -> None:
+    matrices = []
+    for zooming in ("static", "dynamic"):
+        done = run_stage(Stabilization, flows, {"zooming": zooming}, context_of(flows, tmp_path / zooming))
+        assert shown_black(done) == 0
+        matrices.append(corrections(done))
+    assert covers(matrices[1], WIDTH, HEIGHT).all()
+    static, dynamic = (np.sqrt(np.linalg.det(each[:, :2, :2])) for each in matrices)
+    assert (dynamic <= static + 1e-6).all() and dynamic.min() < static.min() - 0.005
+    assert np.abs(np.diff(dynamic)).max() < 0.01  # per frame; the shake alone asks for steps of 0.03
+
+
+def test_a_dynamic_zoom_is_refused_where_the_clip_is_not_known(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="whole clip"):
+        run_stage(Stabilization, [], {"zooming": "dynamic"}, TestContext(directory=tmp_path, live=True))
+
+
+def test_a_tripod_holds_slow_movement_too(flows: list[Flow], tmp_path: Path) -> None:
+    done = run_stage(Stabilization, flows, {"tripod": True, "max_zoom": 1.6}, context_of(flows, tmp_path))
+    matrices = corrections(done)
+    zoom = np.median(np.sqrt(np.linalg.det(matrices[:, :2, :2])))
+    unzoomed = np.linalg.inv(zoom_matrix(float(zoom), WIDTH, HEIGHT)) @ matrices
+    path = motion_vectors(unzoomed, WIDTH, HEIGHT) + SHAKEN
+    assert np.ptp(SHAKEN[:, 2]) > 20
+    assert np.ptp(path[:, 2]) < 1.0 and np.ptp(path[:, 5]) < 1.0
+
+
+def test_a_limit_of_one_axis_holds_and_leaves_the_others_free(flows: list[Flow], tmp_path: Path) -> None:
+    options = {"most_shift_y": 0.01, "most_turn_degrees": 0.1, "zooming": "none"}
+    vectors = motion_vectors(
+        corrections(run_stage(Stabilization, flows, options, context_of(flows, tmp_path))), WIDTH, HEIGHT
+    )
+    turn_degrees = np.rad2deg(vectors[:, 3] / centred(WIDTH, HEIGHT)[1])
+    # what composing turn and shift leaves, 0.1 px at most here, comes on top of a limit
+    assert np.abs(vectors[:, 5]).max() <= 0.01 * HEIGHT + 0.1
+    assert np.abs(turn_degrees).max() <= 0.1 + 0.05
+    assert np.abs(vectors[:, 2]).max() > 4
+
+
+def test_the_plot_and_the_shake_before_and_after_are_told(flows: list[Flow], tmp_path: Path) -> None:
+    context = context_of(flows, tmp_path)
+    run_stage(Stabilization, flows, None, context)
+    picture = cv2.imread(str(tmp_path / "source.path.png"))
+    assert picture is not None and picture.shape == (720, 960, 3)
+    away = [np.abs(picture.astype(int) - colour).max(axis=-1) for colour in ((77, 96, 214), (172, 102, 33))]
+    assert all((each < 60).sum() > 500 for each in away)  # lines of both colours, blurred at their edges
+    before, after = (context.said[f"shake_{name}_px"] for name in ("before", "after"))
+    assert before > 10 * after
 
 
 def test_an_empty_stream_ends_well(tmp_path: Path) -> None:
