@@ -66,6 +66,14 @@ def compile_variant(file: str, architecture: int, defines: dict[str, int], text:
     return list(_resources(log, file, architecture, tuple(defines.items())))
 
 
+def compiler() -> str:
+    """Which one compiles, and its version."""
+    if nvrtc.library() is not None:
+        return "NVRTC {}.{}".format(*nvrtc.version())
+    done = subprocess.run(["nvcc", "--version"], capture_output=True, text=True, check=True)
+    return done.stdout.strip().splitlines()[-1]
+
+
 def _nvcc(text: str, options: list[str]) -> tuple[int, str]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "kernel.cu")

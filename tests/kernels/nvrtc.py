@@ -17,6 +17,15 @@ def library() -> ctypes.CDLL | None:
     return ctypes.CDLL(str(found[-1])) if found else None
 
 
+def version() -> tuple[int, int]:
+    """Major and minor."""
+    nvrtc = library()
+    assert nvrtc is not None
+    major, minor = ctypes.c_int(), ctypes.c_int()
+    assert nvrtc.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor)) == 0
+    return major.value, minor.value
+
+
 def compile_program(text: str, name: str, options: list[str]) -> tuple[int, str]:
     """Compile to machine code for the architecture in the options: (0 if that went well, the compiler's log)."""
     nvrtc = library()

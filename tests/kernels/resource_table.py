@@ -1,28 +1,49 @@
-"""`python -m tests.kernels.resource_table`: registers, shared memory and spills of every kernel, as a table."""
+"""Registers, shared memory and spills of every kernel, as a table.
+
+python -m tests.kernels.resource_table > benchmarks/results/kernel_resources.md
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.kernels.compilation import ARCHITECTURES, Resources, compile_variant, files, variants
+from tests.kernels.compilation import ARCHITECTURES, Resources, compile_variant, compiler, files, variants
 
 
 def resource_table(found: Sequence[Resources]) -> str:
-    """One line per function, variant and architecture."""
-    lines = [
-        "| kernel | variant | sm | registers | shared bytes | stack bytes | spilled bytes |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+    """A line per function and variant; registers and spilled bytes by architecture."""
+    architectures = sorted({one.architecture for one in found})
+    titles = [
+        "kernel",
+        "variant",
+        "shared bytes",
+        *(f"sm_{sm}" for sm in architectures),
+        "spilled bytes",
+        "stack bytes",
     ]
-    for one in found:
-        variant = " ".join(f"{name}={value}" for name, value in one.defines)
-        figures = (one.architecture, one.registers, one.shared_bytes, one.stack_bytes, one.spilled_bytes)
-        lines.append(f"| {one.function} | {variant} | {' | '.join(map(str, figures))} |")
+    lines = [f"| {' | '.join(titles)} |", f"|{' --- |' * len(titles)}"]
+    for function, defines in dict.fromkeys((one.function, one.defines) for one in found):
+        same = {one.architecture: one for one in found if (one.function, one.defines) == (function, defines)}
+        cells = [function, " ".join(f"{name}={value}" for name, value in defines)]
+        cells.append(_range([one.shared_bytes for one in same.values()]))
+        cells += [str(same[sm].registers) if sm in same else "" for sm in architectures]
+        cells.append(_range([one.spilled_bytes for one in same.values()]))
+        cells.append(_range([one.stack_bytes for one in same.values()]))
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _range(values: list[int]) -> str:
+    least, greatest = min(values), max(values)
+    return str(least) if least == greatest else f"{least} to {greatest}"
 
 
 def main() -> None:
     every = [(file, sm, defines) for file in files() for sm in ARCHITECTURES for defines in variants(file)]
-    print(resource_table([one for file, sm, defines in every for one in compile_variant(file, sm, defines)]))
+    found = [one for file, sm, defines in every for one in compile_variant(file, sm, defines)]
+    print(f"Registers a thread by architecture, of every kernel in every variant. {compiler()},")
+    print("`python -m tests.kernels.resource_table`\n")
+    print(resource_table(found))
 
 
 if __name__ == "__main__":

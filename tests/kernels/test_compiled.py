@@ -6,10 +6,11 @@ import subprocess
 import sys
 from typing import Any
 
-import numba
 import pytest
 
 from stages.kernels.compiled import compiled
+
+numba = pytest.importorskip("numba")
 
 
 def add(a: int, b: int) -> int:

@@ -60,6 +60,7 @@ def check(backward: Backward, shape: tuple[int, int, int], dtype: torch.dtype, r
 @pytest.mark.parametrize("radius", [1, 3, 4])
 @pytest.mark.parametrize("shape", [*SHAPES, (1, 40, 33)], ids=str)
 def test_the_cpu_kernel_adds_what_autograd_brings_back(shape: tuple[int, int, int], radius: int) -> None:
+    pytest.importorskip("numba")
     check(lookup_backward_cpu, shape, torch.float32, radius)
 
 
@@ -138,6 +139,7 @@ def test_shared_levels_that_nothing_looks_up_have_no_gradient() -> None:
 
 
 def test_gradients_come_from_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
     used = []
     kernel = lookup_gradient._BACKWARD["numba", torch.float32]
     spy = {("numba", torch.float32): lambda *given: (used.append(given), kernel(*given))[1]}
@@ -154,6 +156,7 @@ def test_the_gradient_of_the_coordinates_is_the_twins() -> None:
 
 
 def test_a_second_derivative_is_refused() -> None:
+    pytest.importorskip("numba")
     level = pyramid(1, 4, 4)[0].requires_grad_()
     (first,) = torch.autograd.grad(lookup([level], coordinates(1, 4, 4), 3).square().sum(), level, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):

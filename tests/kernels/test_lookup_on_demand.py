@@ -13,6 +13,8 @@ from stages.kernels.lookup_on_demand_cpu import KeptWindows
 from stages.kernels.lookup_on_demand_cuda import KeptOnCuda
 from tests.kernels.pyramids import coordinates, features
 
+pytest.importorskip("numba")
+
 # Sums of up to 256 products of standard normal numbers over sqrt(C), in float32, in another order.
 FLOAT32_TOLERANCE = 1e-5
 
