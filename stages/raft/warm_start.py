@@ -18,15 +18,12 @@ from torch import Tensor
 
 from stages.kernels.forward_splat import forward_splat
 
-_CHANNELS = 64
-"""Of the features' 128 or 256: enough to align and to judge by, and less memory to read."""
-_COARSE_LEVELS = (3, 2)
-"""Aligned first, by a shift alone, on features averaged over 8 and 4 cells: finds shifts of up to 64 px."""
 _LEAST_SIDE = 3
-"""Cells; a coarse level smaller than this says nothing."""
+"""Of a coarse level, cells; a smaller one says nothing."""
 _COARSE_STEPS = 2
-_FINE_STEPS = 3
-_ALIGN_POINTS = 600
+"""By a shift alone, over 8 and then 4 cells: finds shifts of up to 64 px."""
+_FINE_STEPS = 4
+_ALIGN_POINTS = 400
 _JUDGE_POINTS = 2500
 _HALF_COST = 0.3
 """A squared difference of this share of the features' variance costs half of the most; unrelated features differ by
@@ -38,6 +35,8 @@ _FRAME_WEIGHT = 2.0
 """How much the mean cost over the frame counts beside that of a cell's neighbourhood."""
 _SOFTNESS = 0.0075
 """Difference in cost, by which the better of two guesses gets e times the other's weight."""
+_DOUBT = 0.008
+"""Times the square of the iterations, less 1: added to the cost of all but zero."""
 _CARRIED_PENALTY = 0.002
 """Added to the cost of the carried flow: of equals the guess that remembers nothing wins."""
 
@@ -52,65 +51,74 @@ class ChosenStart(NamedTuple):
 
 
 @torch.no_grad()
-def choose_start(features1: Tensor, features2: Tensor, last_flow: Tensor | None = None) -> ChosenStart:
+def choose_start(features1: Tensor, features2: Tensor, iterations: int, last_flow: Tensor | None = None) -> ChosenStart:
     """A start for the iterations from the earlier to the later frame of B pairs.
 
     Args:
         features1, features2: (B, C, H, W) of the earlier and the later frame, floating point.
+        iterations: how many will follow. The more they are, the more a guess must promise to be better than zero,
+            from where the network learnt to start and finds the way by itself.
         last_flow: (B, 2, H, W) in cells, the flow from the frame before the earlier one to it; NaN where there is
             none. None: nothing is carried.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: shapes that do not fit, or no iterations.
     """
-    _check(features1, features2, last_flow)
-    earlier, later = _thin(features1), _thin(features2)
-    batch, _, height, width = earlier.shape
-    still = earlier.new_zeros(batch, 1, 2, height, width)
+    _check(features1, features2, iterations, last_flow)
+    batch, _, height, width = features1.shape
+    still = torch.zeros(batch, 1, 2, height, width, device=features1.device)
     bases = still if last_flow is None else torch.cat([still, forward_splat(last_flow).flow[:, None]], dim=1)
-    guesses = torch.cat([still, bases + _expand(_align(earlier, later, bases), height, width)], dim=1)
-    judged = _Alignment(earlier, later, 0, _JUDGE_POINTS)
-    weights = judged.spread(_preference(judged.cost(guesses)))
+    guesses = torch.cat([still, bases + _expand(_align(features1, features2, bases), height, width)], dim=1)
+    judged = _Alignment(features1, features2, 1, _JUDGE_POINTS)
+    weights = judged.spread(_preference(judged.cost(guesses), iterations), height, width)
     flow = (weights[:, :, None] * guesses).sum(dim=1)
     return ChosenStart(torch.where(torch.isfinite(flow), flow, 0.0), weights[:, 2:].sum(dim=1).mean(dim=(1, 2)))
 
 
-def _check(features1: Tensor, features2: Tensor, last_flow: Tensor | None) -> None:
+def _check(features1: Tensor, features2: Tensor, iterations: int, last_flow: Tensor | None) -> None:
     if features1.ndim != 4 or 0 in features1.shape or features2.shape != features1.shape:
         raise ValueError(
             f"features1, features2: expected one shape (B, C, H, W), none of them 0; found "
             f"{tuple(features1.shape)} and {tuple(features2.shape)}"
         )
+    if iterations < 1:
+        raise ValueError(f"iterations: expected at least 1, found {iterations}")
     expected = (features1.shape[0], 2, *features1.shape[2:])
     if last_flow is not None and tuple(last_flow.shape) != expected:
         raise ValueError(f"last_flow: expected shape {expected}, found {tuple(last_flow.shape)}")
 
 
-def _thin(features: Tensor) -> Tensor:
-    return features[:, :: max(1, features.shape[1] // _CHANNELS)].float().contiguous()
-
-
-def _preference(cost: Tensor) -> Tensor:
+def _preference(cost: Tensor, iterations: int) -> Tensor:
     """(B, K, h, w) cost of each guess -> its weight there; they sum to 1. Neighbours and the whole frame are heard."""
     near = F.avg_pool2d(F.pad(cost, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
     heard = near + _FRAME_WEIGHT * cost.mean(dim=(2, 3), keepdim=True)
-    penalty = torch.tensor([0.0, 0.0, _CARRIED_PENALTY], device=cost.device)[: cost.shape[1], None, None]
-    return torch.softmax(-(heard + penalty) / _SOFTNESS, dim=1)
+    heard[:, 1:] += _DOUBT * (iterations**2 - 1)
+    heard[:, 2:] += _CARRIED_PENALTY
+    return torch.softmax(-heard / _SOFTNESS, dim=1)
 
 
-def _align(earlier: Tensor, later: Tensor, guesses: Tensor) -> Tensor:
+def _align(features1: Tensor, features2: Tensor, guesses: Tensor) -> Tensor:
     """The affine map (B, K, 2, 3) that, added to each of K guesses (B, K, 2, H, W), fits the features best."""
-    batch, count, _, height, width = guesses.shape
-    none = guesses.new_zeros(batch, count, 2, 3)
+    none = guesses.new_zeros(*guesses.shape[:2], 2, 3)
+    fine = _Alignment(features1, features2, 1, _ALIGN_POINTS)
     shift = none
-    for level in _COARSE_LEVELS:
-        if min(height, width) >> level >= _LEAST_SIDE:
-            shift = _Alignment(earlier, later, level, _ALIGN_POINTS).improve(guesses, shift, _COARSE_STEPS, _STIFF)
-    fine = _Alignment(earlier, later, 0, _ALIGN_POINTS)
+    for cells, earlier, later in _coarse(features1, features2):
+        shift = _Alignment(earlier, later, cells, _ALIGN_POINTS).improve(guesses, shift, _COARSE_STEPS, _STIFF)
     if shift is not none:
         better = fine.mean_cost(guesses, shift) < fine.mean_cost(guesses, none)
         shift = torch.where(better[..., None, None], shift, none)
     return fine.improve(guesses, shift, _FINE_STEPS, 0.0)
+
+
+def _coarse(features1: Tensor, features2: Tensor) -> list[tuple[int, Tensor, Tensor]]:
+    """Both frames' features averaged over 8x8 and 4x4 cells, with that side; coarsest first."""
+    levels: list[tuple[int, Tensor, Tensor]] = []
+    side, cells, pair = 4, 1, [features1, features2]
+    while cells < 8 and min(features1.shape[-2:]) >= cells * side * _LEAST_SIDE:
+        pair = [F.avg_pool2d(features, side) for features in pair]
+        cells, side = cells * side, 2
+        levels.insert(0, (cells, pair[0], pair[1]))
+    return levels
 
 
 def _expand(maps: Tensor, height: int, width: int) -> Tensor:
@@ -124,104 +132,121 @@ def _expand(maps: Tensor, height: int, width: int) -> Tensor:
 def _terms(x: Tensor, y: Tensor, height: int, width: int) -> Tensor:
     """(3, ...): what a map's three columns are multiplied by at cell (x, y), of about one size."""
     scale = max(height, width)
-    return torch.stack([torch.ones_like(x), (x - (width - 1) / 2) / scale, (y - (height - 1) / 2) / scale])
+    x, y = (x - (width - 1) / 2) / scale, (y - (height - 1) / 2) / scale
+    return torch.stack([torch.ones_like(x), x, y])
 
 
 class _Alignment:
-    """Two frames' features at one level of their pyramid, compared at points on a regular grid of the earlier one."""
+    """Two frames' features compared at points on a regular grid of the earlier one.
 
-    def __init__(self, earlier: Tensor, later: Tensor, level: int, points: int) -> None:
-        self._cells = 2**level
-        self._size = earlier.shape[-2:]
-        if level:
-            earlier, later = F.avg_pool2d(earlier, self._cells), F.avg_pool2d(later, self._cells)
-        self._later = later
-        height, width = later.shape[-2:]
-        step = max(1, math.ceil(math.sqrt(height * width / points)))
-        self._rows = torch.arange(step // 2 if height > step // 2 else 0, height, step, device=later.device)
-        self._columns = torch.arange(step // 2 if width > step // 2 else 0, width, step, device=later.device)
-        self._y, self._x = (v.flatten().float() for v in torch.meshgrid(self._rows, self._columns, indexing="ij"))
-        centre = (self._cells - 1) / 2
-        self._terms = _terms(self._x * self._cells + centre, self._y * self._cells + centre, *self._size)
-        self._earlier = self._at_points(earlier)
-        self._slopes = torch.stack([self._at_points(slope) for slope in _slopes(earlier)], dim=1)
-        self._variance = later.flatten(2).var(dim=2, correction=0).mean(dim=1)[:, None, None].clamp(min=1e-12)
+    Args:
+        earlier, later: (B, C, h, w), of the whole size divided by `cells`.
+        points: how many, at most.
+    """
+
+    def __init__(self, earlier: Tensor, later: Tensor, cells: int, points: int) -> None:
+        self._cells = cells
+        self._height, self._width = later.shape[-2:]
+        step = max(1, math.ceil(math.sqrt(self._height * self._width / points)))
+        self._rows = _every(step, self._height, later.device)
+        self._columns = _every(step, self._width, later.device)
+        self._y, self._x = (v.flatten() for v in torch.meshgrid(self._rows, self._columns, indexing="ij"))
+        self._terms = _terms(self._x * cells, self._y * cells, self._height * cells, self._width * cells)
+        self._cells_of_earlier, self._cells_of_later = _cell_rows(earlier), _cell_rows(later)
+        self._earlier = self._read(self._x, self._y)
+        varying = self._earlier - self._earlier.mean(dim=1, keepdim=True)
+        self._variance = varying.square().mean(dim=(1, 2))[:, None, None].clamp(min=1e-12)
 
     def cost(self, flow: Tensor) -> Tensor:
         """(B, K, 2, H, W) in cells of the full grid -> (B, K, h, w), 0 to 1, at the points."""
-        cost, _, _ = self._compare(self._at_points(flow) / self._cells)
+        cost = self._compare(self._at_points(flow))[0]
         return cost.unflatten(-1, (len(self._rows), len(self._columns)))
 
     def mean_cost(self, guesses: Tensor, maps: Tensor) -> Tensor:
         """(B, K): of each guess with its map added."""
-        return self._compare(self._guess(guesses) + self._mapped(maps))[0].mean(dim=-1)
+        return self._compare(self._at_points(guesses) + maps @ self._terms)[0].mean(dim=-1)
 
     def improve(self, guesses: Tensor, maps: Tensor, steps: int, stiffness: float) -> Tensor:
         """Gauss-Newton steps of the maps (B, K, 2, 3) over guesses (B, K, 2, H, W)."""
-        guess = self._guess(guesses)
-        products = torch.einsum("bims,bjms->bijs", self._slopes, self._slopes)
-        squares = torch.einsum("is,js->sij", self._terms, self._terms).flatten(1)
-        ridge = torch.tensor([_DAMPING, _DAMPING + stiffness, _DAMPING + stiffness], device=maps.device)
+        guess = self._at_points(guesses)
+        slopes = self._slopes()
+        products = slopes.square().sum(dim=-1)
+        squares = (self._terms[:, None] * self._terms).flatten(0, 1).T
+        ridge = _DAMPING + stiffness * (torch.arange(3, device=maps.device) > 0)
         for _ in range(steps):
-            _, difference, weight = self._compare(guess + self._mapped(maps))
-            pull = torch.einsum("bims,bmks->bkis", self._slopes, difference) * weight[:, :, None]
-            normal = (products[:, None] * weight[:, :, None, None]) @ squares
-            normal = normal.unflatten(-1, (3, 3))
-            maps = maps + self._cells * _solve(normal, pull @ self._terms.T, ridge)
+            _, difference, weight = self._compare(guess + maps @ self._terms)
+            pull = (slopes[:, None] * difference[:, :, None]).sum(dim=-1) * weight[:, :, None]
+            normal = (products[:, None] * weight[:, :, None]) @ squares
+            maps = maps + self._cells * _solve(normal.unflatten(-1, (3, 3)), pull @ self._terms.T, ridge)
         return maps
 
-    def spread(self, values: Tensor) -> Tensor:
-        """(B, 1, h, w) at the points -> (B, 1, H, W)."""
-        return F.interpolate(values, self._size, mode="bilinear", align_corners=False)
+    def spread(self, values: Tensor, height: int, width: int) -> Tensor:
+        """(B, K, h, w) at the points -> (B, K, height, width)."""
+        return F.interpolate(values, (height, width), mode="bilinear", align_corners=False)
 
-    def _at_points(self, cells: Tensor) -> Tensor:
-        return cells[..., self._rows[:, None], self._columns].flatten(-2)
+    def _at_points(self, flow: Tensor) -> Tensor:
+        """(B, K, 2, H, W) -> (B, K, 2, S)."""
+        return flow[..., self._rows[:, None] * self._cells, self._columns * self._cells].flatten(-2)
 
-    def _guess(self, guesses: Tensor) -> Tensor:
-        pooled = guesses
-        if self._cells > 1:
-            pooled = F.avg_pool2d(guesses.flatten(0, 1), self._cells).unflatten(0, guesses.shape[:2]) / self._cells
-        return self._at_points(pooled)
+    def _read(self, x: Tensor, y: Tensor) -> Tensor:
+        """The earlier frame's features (B, S, C) at whole cells, the nearest ones outside."""
+        index = y.clamp(0, self._height - 1) * self._width + x.clamp(0, self._width - 1)
+        return self._cells_of_earlier[:, index]
 
-    def _mapped(self, maps: Tensor) -> Tensor:
-        return maps @ self._terms / self._cells
+    def _slopes(self) -> Tensor:
+        """(B, 2, S, C): central differences along x and y."""
+        along_x = self._read(self._x + 1, self._y) - self._read(self._x - 1, self._y)
+        along_y = self._read(self._x, self._y + 1) - self._read(self._x, self._y - 1)
+        return torch.stack([along_x, along_y], dim=1) / 2
 
     def _compare(self, flow: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Flow (B, K, 2, S) at the points -> cost (B, K, S), difference (B, C, K, S), weight in a fit (B, K, S)."""
-        height, width = self._later.shape[-2:]
-        x, y = self._x + flow[:, :, 0], self._y + flow[:, :, 1]
-        inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-        grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
-        there = F.grid_sample(self._later, grid, padding_mode="border", align_corners=False)
-        difference = self._earlier[:, :, None] - there
-        relative = difference.square().mean(dim=1) / self._variance
-        cost = torch.where(inside, relative / (relative + _HALF_COST), 1.0)
-        return cost, difference, torch.where(inside, (_HALF_COST / (relative + _HALF_COST)).square(), 0.0)
+        """Flow (B, K, 2, S), cells of the full grid -> cost (B, K, S), difference (B, K, S, C), weight (B, K, S)."""
+        x = torch.nan_to_num(self._x + flow[:, :, 0] / self._cells, nan=-1.0)
+        y = torch.nan_to_num(self._y + flow[:, :, 1] / self._cells, nan=-1.0)
+        inside = (x >= 0) & (x <= self._width - 1) & (y >= 0) & (y <= self._height - 1)
+        difference = self._earlier[:, None] - self._between(x, y)
+        relative = torch.nan_to_num(difference.square().mean(dim=-1) / self._variance, nan=torch.inf)
+        share = _HALF_COST / (relative + _HALF_COST) * inside
+        return 1 - share, difference, share.square()
+
+    def _between(self, x: Tensor, y: Tensor) -> Tensor:
+        """The later frame's features (B, K, S, C) at (x, y), bilinear, the nearest ones outside."""
+        x, y = x.clamp(0, self._width - 1), y.clamp(0, self._height - 1)
+        left, top = x.floor(), y.floor()
+        columns = torch.stack([left, (left + 1).clamp(max=self._width - 1)]).long()
+        rows = torch.stack([top, (top + 1).clamp(max=self._height - 1)]).long()
+        batch = torch.arange(len(x), device=x.device)[:, None, None] * (self._height * self._width)
+        index = batch + rows[:, None] * self._width + columns
+        across = torch.stack([left + 1 - x, x - left])
+        weights = torch.stack([top + 1 - y, y - top])[:, None] * across
+        mixed = F.embedding_bag(
+            index.flatten(0, 1).flatten(1).T.contiguous(),
+            self._cells_of_later.flatten(0, 1),
+            per_sample_weights=weights.flatten(0, 1).flatten(1).T.contiguous(),
+            mode="sum",
+        )
+        return mixed.unflatten(0, x.shape)
 
 
-def _slopes(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Central differences along x and y."""
-    framed = F.pad(features, (1, 1, 1, 1), mode="replicate")
-    along_x = (framed[..., 1:-1, 2:] - framed[..., 1:-1, :-2]) / 2
-    along_y = (framed[..., 2:, 1:-1] - framed[..., :-2, 1:-1]) / 2
-    return along_x, along_y
+def _every(step: int, size: int, device: torch.device) -> Tensor:
+    return torch.arange(min(step // 2, size - 1), size, step, device=device)
+
+
+def _cell_rows(features: Tensor) -> Tensor:
+    """(B, C, h, w) -> (B, h * w, C) float32: a cell's channels lie together."""
+    return features.permute(0, 2, 3, 1).flatten(1, 2).float().contiguous()
 
 
 def _solve(normal: Tensor, pull: Tensor, ridge: Tensor) -> Tensor:
-    """The six unknowns of each map.
+    """One Gauss-Newton step (B, K, 2, 3): x and y apart, for what couples them is small and the next step heals it.
 
     Args:
-        normal: (B, K, 2, 2, 3, 3), symmetric: the blocks xx, xy, yx, yy.
+        normal: (B, K, 2, 3, 3), of the maps' x and y rows.
         pull: (B, K, 2, 3).
         ridge: (3,) how much each term is damped, relative to its own weight.
     """
-    xx, xy, yy = (normal[:, :, i, j] for i, j in ((0, 0), (0, 1), (1, 1)))
-    xx, yy = (block + torch.diag_embed(_damped(block, ridge)) for block in (xx, yy))
-    back = xy.transpose(-1, -2) @ _inverse(xx)
-    pull_x, pull_y = pull[:, :, 0, :, None], pull[:, :, 1, :, None]
-    along_y = _inverse(yy - back @ xy) @ (pull_y - back @ pull_x)
-    along_x = _inverse(xx) @ (pull_x - xy @ along_y)
-    return torch.stack([along_x, along_y], dim=2)[..., 0]
+    damped = normal + torch.diag_embed(_damped(normal, ridge))
+    return (_inverse(damped) @ pull[..., None])[..., 0]
 
 
 def _damped(block: Tensor, ridge: Tensor) -> Tensor:
