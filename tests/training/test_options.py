@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from training.options import OptionsError, load_options
+from training.train import parse_override
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "train"
 LEAST = "output: out\nsteps: 10\nheight: 128\nwidth: 136\nsynthetic: {clips: 1}\n"
@@ -95,3 +96,10 @@ def test_a_file_that_is_missing_or_no_yaml_is_named(tmp_path: Path) -> None:
     (tmp_path / "few.yaml").write_text("steps: 3")
     with pytest.raises(OptionsError, match=r"few.yaml: output: missing"):
         load_options(tmp_path / "few.yaml")
+
+
+def test_an_override_is_a_key_and_a_value_in_yaml() -> None:
+    assert parse_override("synthetic={clips: 2}") == ("synthetic", {"clips": 2})
+    for text in ("gamma", "=3"):
+        with pytest.raises(ValueError, match=r"expected KEY\.PATH=VALUE"):
+            parse_override(text)

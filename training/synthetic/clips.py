@@ -52,12 +52,9 @@ class SyntheticClips:
     def __init__(self, options: SyntheticOptions, seed: int, device: torch.device | str = "cpu") -> None:
         self.options = options
         self.seed = seed
-        photographs = 0
-        tiles = [texture_tiles(None, options.tile_px, _PROCEDURAL_TILES, seed)]
-        if options.textures is not None:
-            tiles.insert(0, texture_tiles(options.textures, options.tile_px, 0, seed))
-            photographs = len(tiles[0])
-        self._tiles = torch.cat(tiles).to(device)
+        tiles = texture_tiles(options.textures, options.tile_px, _PROCEDURAL_TILES, seed)
+        photographs = len(tiles) - _PROCEDURAL_TILES
+        self._tiles = tiles.to(device)
         self._shapes = shape_maps(_SHAPES, seed).to(device)
         self._stock = Stock(photographs, len(self._tiles), _SHAPES, options.tile_px)
 
