@@ -78,7 +78,8 @@ class ConvGRU(nn.Module):
         z, r = zr.chunk(2, dim=1)
         rhx = torch.cat([r * hidden, motion], dim=1)
         q = torch.tanh(F.conv2d(rhx, terms.q_weight, padding=self.padding) + terms.q_context)
-        return torch.lerp(hidden, q, z)
+        # Under autocast the gates are of 16 bits, the hidden state is not.
+        return torch.lerp(hidden, q.to(hidden.dtype), z.to(hidden.dtype))
 
 
 class RecurrentBlock(nn.Module):

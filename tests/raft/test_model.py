@@ -115,6 +115,18 @@ def test_every_parameter_gets_a_gradient() -> None:
     assert not missing
 
 
+def test_every_parameter_gets_a_gradient_under_autocast() -> None:
+    model = Raft("small")
+    model.load_state_dict(numbered_weights("small"))
+    images = [to_network_input(waves(128, 128, shift), Padding.for_size(128, 128), "cpu") for shift in (0, 3)]
+    with torch.autocast("cpu", torch.bfloat16):
+        flow = model(*images, iterations=2)
+    assert flow.dtype is torch.float32
+    flow.abs().mean().backward()
+    missing = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+    assert not missing
+
+
 def test_convex_upsampling_with_all_weight_on_the_centre_repeats_each_cell() -> None:
     flow = torch.randn(1, 2, 3, 4, generator=torch.Generator().manual_seed(0))
     mask = torch.zeros(1, 9, 64, 3, 4)
