@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from stages.raft.change import ChangeDetector
+from stages.raft.change import ChangeDetector, block_difference
 from tests.data import data_path
 from tests.raft.recipes import waves
 
@@ -92,3 +92,21 @@ def test_another_size_and_a_reset_begin_anew() -> None:
     assert detector.judge(waves(96, 96)) == "first"
     detector.reset()
     assert detector.judge(waves(96, 96)) == "first"
+
+
+@pytest.mark.parametrize("size", [(64, 96), (67, 93), (16, 16), (7, 300), (1, 1)])
+def test_the_difference_is_that_of_the_block_that_differs_most(size: tuple[int, int]) -> None:
+    before = np.full(size, 100, np.uint8)
+    after = before.copy()
+    after[:, : min(16, size[1])] += 2
+    after[-min(16, size[0]) :, -min(16, size[1]) :] = 107
+    # Where sides are no multiple of 16 px, blocks are a little larger or smaller and may hold some of what is around.
+    exact = size[0] % 16 == 0 and size[1] % 16 == 0
+    assert block_difference(before, after) == pytest.approx(7.0, abs=1e-6 if exact else 1.2)
+    assert block_difference(before, before) == 0.0
+
+
+def test_sums_over_a_large_bright_picture_do_not_overflow() -> None:
+    before, after = np.zeros((4400, 4096), np.uint8), np.full((4400, 4096), 255, np.uint8)
+    assert before.size * 255 > 2**32
+    assert block_difference(before, after) == 255.0
