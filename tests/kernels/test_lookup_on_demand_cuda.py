@@ -55,7 +55,7 @@ def close_to_the_reference(one: Tensor, levels: list[Tensor], coords: Tensor, va
 
 
 @pytest.mark.parametrize(
-    "shape", [(1, 64, 16, 16), (2, 128, 9, 13), (1, 64, 1, 1), (1, 256, 11, 7), (3, 64, 8, 23)], ids=str
+    "shape", [(1, 64, 16, 16), (2, 128, 9, 3), (1, 64, 1, 1), (1, 256, 3, 7), (3, 64, 8, 9)], ids=str
 )
 def test_the_kernels_arithmetic_is_the_references(
     variant: tuple[torch.dtype, int], shape: tuple[int, int, int, int]
@@ -64,19 +64,19 @@ def test_the_kernels_arithmetic_is_the_references(
     close_to_the_reference(one, levels, coordinates(shape[0], *shape[2:]), variant)
 
 
-@pytest.mark.parametrize("shift", [2.25, -30.0])
+@pytest.mark.parametrize("shift", [2.25, -20.0])
 def test_a_smooth_flow_gives_the_references_windows(variant: tuple[torch.dtype, int], shift: float) -> None:
-    one, levels = features(1, 64, 20, 26)
-    y, x = torch.meshgrid(torch.arange(20.0), torch.arange(26.0), indexing="ij")
+    one, levels = features(1, 64, 12, 18)
+    y, x = torch.meshgrid(torch.arange(12.0), torch.arange(18.0), indexing="ij")
     coords = torch.stack([x * 1.03 + shift, y * 0.98 - shift / 2])[None]
     close_to_the_reference(one, levels[:2], coords, variant)
 
 
 def test_two_motions_in_one_tile_give_the_references_windows(variant: tuple[torch.dtype, int]) -> None:
     # The tile's box is wider than a strip, and most of it lies in no window.
-    one, levels = features(1, 64, 8, 90)
-    y, x = torch.meshgrid(torch.arange(8.0), torch.arange(90.0), indexing="ij")
-    coords = torch.stack([torch.where(x % 8 < 4, x * 0.1, 88 - x * 0.1), y])[None]
+    one, levels = features(1, 64, 8, 70)
+    y, x = torch.meshgrid(torch.arange(8.0), torch.arange(70.0), indexing="ij")
+    coords = torch.stack([torch.where(x % 8 < 4, x * 0.1, 68 - x * 0.1), y])[None]
     close_to_the_reference(one, levels[:2], coords, variant)
 
 
@@ -126,11 +126,11 @@ def test_the_layout_in_memory_does_not_matter(
 
 def test_windows_that_are_kept_change_nothing(variant: tuple[torch.dtype, int]) -> None:
     dtype, radius = variant
-    one, levels = features(2, 64, 9, 13)
-    one, levels = one.to(dtype), [level.to(dtype) for level in levels[:3]]
-    kept = KeptOnCuda.none_yet(one.device, 2 * 9 * 13, 3, radius)
-    coords = coordinates(2, 9, 13)
-    for move in (0.0, 0.3, -1.7, float("nan"), 0.0):
+    one, levels = features(2, 64, 5, 9)
+    one, levels = one.to(dtype), [level.to(dtype) for level in levels[:2]]
+    kept = KeptOnCuda.none_yet(one.device, 2 * 5 * 9, 2, radius)
+    coords = coordinates(2, 5, 9)
+    for move in (0.0, 0.3, float("nan"), 0.0):
         found = lookup_on_demand_cuda(one, levels, coords + move, radius, torch.float32, kept)
         assert torch.equal(found, lookup_on_demand_cuda(one, levels, coords + move, radius, torch.float32))
 

@@ -1,7 +1,8 @@
 """The lookups where there is a GPU: each kernel against its plain twin, which runs on the GPU too.
 
 Bad addresses, races and misplaced barriers: `compute-sanitizer --tool memcheck python -m pytest tests/kernels -m gpu`,
-and with `racecheck` and `synccheck` for memcheck.
+and with `racecheck` and `synccheck` for memcheck. Torch, CuPy and pytest are enough; without pytest-timeout, whose
+option pyproject.toml sets: `python -m pytest -c /dev/null --rootdir . tests/kernels`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor
 from stages.kernels import reference
 from stages.kernels.lookup import DTYPES, lookup, lookup_choice
 from stages.kernels.lookup_gradient import SharedLevels
-from stages.kernels.lookup_on_demand import lookup_on_demand
+from stages.kernels.lookup_on_demand import lookup_on_demand, room_for_windows
 from tests.kernels.pyramids import coordinates, features, pyramid
 
 pytestmark = pytest.mark.gpu
@@ -148,3 +149,40 @@ def test_wrong_arguments_are_refused_before_a_launch() -> None:
     one, levels2 = features(1, 48, 8, 8)
     with pytest.raises(ValueError, match=r"features1: expected a multiple of 32 channels in torch\.float32, found 48"):
         lookup_on_demand(one.cuda(), [level.cuda() for level in levels2], coords.cuda(), 3)
+
+
+def test_on_demand_windows_that_are_kept_change_nothing_also_in_a_recording() -> None:
+    one, levels = features(1, 128, 33, 41)
+    one, levels = one.cuda().half(), [level.cuda().half() for level in levels]
+    start = coordinates(1, 33, 41).cuda()
+    moves = (0.0, 0.3, -1.7, float("nan"), 0.2)
+
+    def iterate(keep: bool) -> list[Tensor]:
+        kept = room_for_windows(one, len(levels), 4) if keep else None
+        return [lookup_on_demand(one, levels, start + move, 4, kept=kept) for move in moves]
+
+    def agree(found: list[Tensor]) -> bool:
+        return all(torch.equal(kept, anew) for kept, anew in zip(found, iterate(keep=False), strict=True))
+
+    assert agree(iterate(keep=True))
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        recorded = iterate(keep=True)
+    for _ in range(2):
+        start.copy_(start.flip(2))
+        graph.replay()
+        assert agree(recorded)
+
+
+def test_lookups_on_demand_of_more_pixels_take_memory_in_proportion() -> None:
+    peaks = []
+    for height in (64, 128):
+        one, levels = features(1, 128, height, 240)
+        one, *levels = (x.cuda().contiguous(memory_format=torch.channels_last) for x in (one, *levels))
+        coords = coordinates(1, height, 240).cuda()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        lookup_on_demand(one, levels, coords, 4, kept=room_for_windows(one, 4, 4))
+        peaks.append(torch.cuda.max_memory_allocated() - before)
+    assert peaks[1] <= 2.1 * peaks[0]
+    assert peaks[1] < 4 * 128 * 240 * (4 * (100 + 81) + 32)
