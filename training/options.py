@@ -50,6 +50,16 @@ class FileData:
 
 
 @dataclass(frozen=True)
+class FrameData:
+    """Real frames, whose flow the teacher of `distillation` says."""
+
+    clips: int = 0
+    """Of three frames, per step and process; 0: none."""
+    source: Path | None = None
+    """A file packed by `python -m training.frame_clips`."""
+
+
+@dataclass(frozen=True)
 class WarmStartOptions:
     """The second pair of a clip starts from the network's own flow of the first, carried forward."""
 
@@ -121,6 +131,7 @@ class TrainOptions:
     """Of each process, on the CPU; None leaves torch's choice."""
     synthetic: SyntheticData = field(default_factory=SyntheticData)
     files: FileData = field(default_factory=FileData)
+    frames: FrameData = field(default_factory=FrameData)
     iterations: int = 12
     gamma: float = 0.8
     schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
@@ -146,8 +157,10 @@ class TrainOptions:
         for name in ("height", "width"):
             if getattr(self, name) < 128 or getattr(self, name) % 8:
                 raise ValueError(f"{name}: expected a multiple of 8, at least 128 px; found {getattr(self, name)}")
-        if self.synthetic.clips < 1 and self.files.pairs < 1:
-            raise ValueError("synthetic.clips and files.pairs: both 0, there is nothing to train on")
+        if self.synthetic.clips + self.files.pairs + self.frames.clips < 1:
+            raise ValueError("synthetic.clips, files.pairs and frames.clips: all 0, there is nothing to train on")
+        if self.frames.clips > 0 and (self.frames.source is None or self.distillation.teacher is None):
+            raise ValueError("frames.clips: needs frames.source, and distillation.teacher to say their flow")
         if self.files.pairs > 0 and not self.files.sets:
             raise ValueError("files.sets: empty, but files.pairs asks for pairs; expected entries such as chairs:DIR")
         if not 0 <= self.ema < 1:

@@ -6,6 +6,7 @@ import torch
 
 from training.clips import Clips
 from training.file_clips import FileClips
+from training.frame_clips import FrameClips
 from training.options import TrainOptions
 from training.synthetic.clips import SyntheticClips, SyntheticOptions
 
@@ -24,21 +25,27 @@ class Sources:
         self._synthetic = synthetic_clips(options, device) if options.synthetic.clips else None
         self._synthetic_size = options.synthetic.clips
         self._files_size = options.files.pairs
+        self._frames_size = options.frames.clips
+        size = (options.height, options.width)
+        self._frames = None
+        if options.frames.clips and options.frames.source is not None:
+            self._frames = FrameClips(options.frames.source, size, options.seed)
         self._files = None
         if options.files.pairs:
             files = options.files
-            size = (options.height, options.width)
             self._files = FileClips(files.sets, size, files.augmentation, options.seed, files.workers)
 
     @property
     def clips_per_step(self) -> int:
         """Of all processes together."""
-        return (self._synthetic_size + self._files_size) * self._count
+        return (self._synthetic_size + self._files_size + self._frames_size) * self._count
 
     def batches(self, step: int) -> Iterator[Clips]:
         """One batch of each kind that there is. Files of the next step begin to be read."""
         if self._synthetic is not None:
             yield self._synthetic.batch(self._numbers(step, self._synthetic_size))
+        if self._frames is not None:
+            yield self._frames.batch(self._numbers(step, self._frames_size)).to(self._device)
         if self._files is not None:
             clips = self._files.batch(self._numbers(step, self._files_size)).to(self._device)
             self._files.read_ahead(self._numbers(step + 1, self._files_size))

@@ -61,6 +61,7 @@ def test_values_are_laid_over_the_files(tmp_path: Path) -> None:
         ("seed: true\n", "seed: expected int, found True"),
         ("files: {sets: chairs}\n", "files.sets: expected a list, found 'chairs'"),
         ("files: {pairs: 2}\n", "files.sets: empty, but files.pairs asks for pairs"),
+        ("frames: {clips: 1}\n", "frames.clips: needs frames.source, and distillation.teacher"),
         ("ema: 1.5\n", "ema: expected 0 to below 1, found 1.5"),
         ("warm_start: {share: 1.5}\n", "warm_start.share: expected a share, 0 to 1; found 1.5"),
         ("synthetic: {clips: 1, scenes: {static: 2}}\n", "synthetic.scenes.static: expected a share"),
@@ -80,7 +81,7 @@ def test_sizes_the_network_cannot_take_are_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_to_train_on_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OptionsError, match="both 0, there is nothing to train on"):
+    with pytest.raises(OptionsError, match="all 0, there is nothing to train on"):
         load_options(written(tmp_path), {"synthetic.clips": 0})
 
 

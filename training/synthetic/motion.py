@@ -41,6 +41,17 @@ class Pose(NamedTuple):
         return there @ about @ np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1.0]])
 
 
+class Lengths(NamedTuple):
+    """How far things move from one frame to the next."""
+
+    none: float
+    """Share that does not move."""
+    small: float
+    """Share that moves by 0.05 to 2 px."""
+    largest: float
+    """Of the others, as a share of the width."""
+
+
 class Motion(NamedTuple):
     """Poses in the first and the third of three frames."""
 
@@ -48,19 +59,19 @@ class Motion(NamedTuple):
     third: Pose = Pose()
 
 
-def draw_length_px(random: np.random.Generator, width: int, largest: float) -> float:
-    """A distance between two frames: often 0 or small, at most `largest` times the width."""
+def draw_length_px(random: np.random.Generator, width: int, lengths: Lengths) -> float:
+    """A distance between two frames; of those that are neither none nor small, shorter ones are more frequent."""
     kind = random.random()
-    if kind < 0.2:
+    if kind < lengths.none:
         return 0.0
-    if kind < 0.55:
+    if kind < lengths.none + lengths.small:
         return float(np.exp(random.uniform(math.log(0.05), math.log(2.0))))
-    return 1.0 + random.random() ** 2 * (largest * width - 1.0)
+    return 1.0 + random.random() ** 2 * max(0.0, lengths.largest * width - 1.0)
 
 
-def draw_velocity(random: np.random.Generator, width: int, largest: float) -> Pose:
+def draw_velocity(random: np.random.Generator, width: int, lengths: Lengths) -> Pose:
     """A pose one frame ahead. Turning, zoom and tilt are in proportion to what a shift of that length shows."""
-    length_px = draw_length_px(random, width, largest)
+    length_px = draw_length_px(random, width, lengths)
     direction = random.uniform(0, 2 * math.pi)
     # The share of the length at a quarter of the width from the centre that comes from other than a shift.
     turn, zoom = random.normal(0, 1, 2) * length_px / (width / 4) * (random.random(2) < 0.4) * 0.35
@@ -78,9 +89,9 @@ def draw_velocity(random: np.random.Generator, width: int, largest: float) -> Po
     )
 
 
-def draw_steady(random: np.random.Generator, width: int, largest: float) -> Motion:
+def draw_steady(random: np.random.Generator, width: int, lengths: Lengths) -> Motion:
     """Nearly the same step twice; at times one that begins, ends or turns back in the middle frame."""
-    velocity = draw_velocity(random, width, largest)
+    velocity = draw_velocity(random, width, lengths)
     kind = random.random()
     first, third = velocity.times(-1 - random.normal(0, 0.08)), velocity.times(1 + random.normal(0, 0.08))
     if kind < 0.06:
@@ -104,14 +115,14 @@ def draw_shake(random: np.random.Generator, width: int) -> Motion:
     return Motion(pose(), pose())
 
 
-def draw_camera(random: np.random.Generator, width: int, still: float, shaken: float, largest: float) -> Motion:
+def draw_camera(random: np.random.Generator, width: int, still: float, shaken: float, lengths: Lengths) -> Motion:
     """Still, shaken, or moving steadily and then often shaken too."""
     kind = random.random()
     if kind < still:
         return Motion()
     if kind < still + shaken:
         return draw_shake(random, width)
-    steady = draw_steady(random, width, largest)
+    steady = draw_steady(random, width, lengths)
     if random.random() < 0.6:
         return steady
     shake = draw_shake(random, width)

@@ -4,7 +4,7 @@ python -m training.synthetic.photographs FOLDER textures.safetensors
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -36,36 +36,45 @@ def read_photographs(source: Path) -> Iterator[npt.NDArray[np.uint8]]:
         if not files:
             raise TexturesError(f"textures {source}: no picture in this folder; expected {', '.join(SUFFIXES)}")
         for file in files:
-            yield _decode(np.fromfile(file, np.uint8), str(file))
+            yield decode(np.fromfile(file, np.uint8), str(file))
     elif source.is_file():
-        yield from _unpack(source)
+        for number, jpeg in enumerate(read_packed(source)):
+            yield decode(jpeg, f"{source}, number {number}")
     else:
         raise TexturesError(f"textures {source}: not there. Give a folder of photographs or a packed file")
 
 
 def pack_photographs(source: Path, target: Path) -> int:
     """Write the photographs of a folder as JPEG into one file. Returns how many."""
+    return write_packed((_bounded(photograph) for photograph in read_photographs(source)), target)
+
+
+def write_packed(images: Iterable[npt.NDArray[np.uint8]], target: Path) -> int:
+    """Write (H, W, 3) RGB pictures as JPEG into one file. Returns how many. Raises TexturesError for none."""
     parameters = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    jpegs = [cv2.imencode(".jpg", _bounded(p)[:, :, ::-1], parameters)[1].ravel() for p in read_photographs(source)]
+    jpegs = [cv2.imencode(".jpg", image[:, :, ::-1], parameters)[1].ravel() for image in images]
+    if not jpegs:
+        raise TexturesError(f"{target}: not written, there is no picture to put into it")
     lengths = np.array([jpeg.size for jpeg in jpegs], np.int64)
     safetensors.numpy.save_file({"jpegs": np.concatenate(jpegs), "lengths": lengths}, target)
     return len(jpegs)
 
 
-def _unpack(file: Path) -> Iterator[npt.NDArray[np.uint8]]:
+def read_packed(file: Path) -> list[npt.NDArray[np.uint8]]:
+    """The pictures' JPEG bytes, for `decode`. Raises TexturesError: not a packed file."""
     try:
         tensors = safetensors.numpy.load_file(file)
         jpegs, lengths = tensors["jpegs"], tensors["lengths"]
     except (safetensors.SafetensorError, KeyError, OSError) as error:
         raise TexturesError(
-            f"textures {file}: not a file of packed photographs ({error}). Make one of a folder with: "
+            f"textures {file}: not a file of packed pictures ({error}). Make one of a folder of photographs with: "
             f"python -m training.synthetic.photographs FOLDER {file.name}"
         ) from error
-    for number, jpeg in enumerate(np.split(jpegs, np.cumsum(lengths)[:-1])):
-        yield _decode(jpeg, f"{file}, number {number}")
+    return np.split(jpegs, np.cumsum(lengths)[:-1])
 
 
-def _decode(encoded: npt.NDArray[np.uint8], name: str) -> npt.NDArray[np.uint8]:
+def decode(encoded: npt.NDArray[np.uint8], name: str) -> npt.NDArray[np.uint8]:
+    """A picture file's bytes -> (H, W, 3) uint8 RGB. Raises TexturesError, with `name`."""
     image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
     if image is None:
         raise TexturesError(f"texture {name}: not a picture, or damaged")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from training.synthetic.motion import Matrix, Motion, draw_camera, draw_steady
+from training.synthetic.motion import Lengths, Matrix, Motion, draw_camera, draw_steady
 
 Array = npt.NDArray[np.float64]
 WAVES = 3
@@ -29,19 +29,30 @@ class SceneOptions:
     still_camera: float = 0.35
     shaken_camera: float = 0.2
     """The rest moves steadily."""
+    no_motion: float = 0.2
+    """Share of steady cameras, and of objects in scenes that are not static, that do not move."""
+    small_motion: float = 0.35
+    """Share of them that moves by 0.05 to 2 px from one frame to the next."""
     largest_motion: float = 0.25
-    """Of the width, from one frame to the next: of the camera, and of an object against it."""
+    """Of the others, as a share of the width: of the camera, and of an object against it."""
     bending: float = 0.25
     """Share of layers that bend."""
 
     def __post_init__(self) -> None:
         if self.objects < 1:
             raise ValueError(f"objects: expected at least 1, found {self.objects}")
-        for name in ("static", "still_camera", "shaken_camera", "largest_motion", "bending"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}: expected a share, 0 to 1; found {getattr(self, name)}")
-        if self.still_camera + self.shaken_camera > 1:
-            raise ValueError(f"still_camera + shaken_camera: {self.still_camera + self.shaken_camera} is above 1")
+        for name, share in vars(self).items():
+            if name != "objects" and not 0 <= share <= 1:
+                raise ValueError(f"{name}: expected a share, 0 to 1; found {share}")
+        for one, other in (("still_camera", "shaken_camera"), ("no_motion", "small_motion")):
+            together = getattr(self, one) + getattr(self, other)
+            if together > 1:
+                raise ValueError(f"{one} + {other}: {together} is above 1")
+
+    @property
+    def lengths(self) -> Lengths:
+        """Of steady motion."""
+        return Lengths(self.no_motion, self.small_motion, self.largest_motion)
 
 
 @dataclass(frozen=True)
@@ -98,13 +109,12 @@ def draw_scene(random: np.random.Generator, height: int, width: int, stock: Stoc
     """A scene of three frames of height x width px."""
     still = random.random() < options.static
     centre = ((width - 1) / 2, (height - 1) / 2)
-    largest = options.largest_motion
     camera = Motion()
     if not still:
-        camera = draw_camera(random, width, options.still_camera, options.shaken_camera, largest)
+        camera = draw_camera(random, width, options.still_camera, options.shaken_camera, options.lengths)
     layers = [_background(random, centre, camera, stock, options, still)]
     for _ in range(1 + int(random.random() ** 1.5 * options.objects)):
-        own = Motion() if still else draw_steady(random, width, largest)
+        own = Motion() if still else draw_steady(random, width, options.lengths)
         layers.append(_object(random, height, width, camera, own, stock, options, still))
     return Scene(tuple(layers))
 

@@ -149,7 +149,7 @@ def test_what_holds_no_photographs_is_named(tmp_path: Path) -> None:
     with pytest.raises(TexturesError, match=r"not there\. Give a folder"):
         list(read_photographs(tmp_path / "none"))
     (tmp_path / "packed").write_text("hello")
-    with pytest.raises(TexturesError, match=r"not a file of packed photographs .* Make one of a folder with"):
+    with pytest.raises(TexturesError, match=r"not a file of packed pictures .* Make one of a folder"):
         list(read_photographs(tmp_path / "packed"))
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8")
     with pytest.raises(TexturesError, match=r"broken.jpg: not a picture, or damaged"):
