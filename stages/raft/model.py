@@ -154,11 +154,11 @@ class Raft(nn.Module):
     def to_precision(self, precision: Precision) -> "Raft":
         """Convert the weights, for inference. Back to float32 is possible, but what was rounded off is lost."""
         self.precision = precision
-        for module in (self.feature_encoder, self.context_encoder):
-            module.to(precision.encoders)
-        for module in (self.update_block, self.mask_predictor):
-            if module is not None:
-                module.to(precision.update)
+        encoders = {*self.feature_encoder.modules(), *self.context_encoder.modules()}
+        for module in self.modules():
+            # What norms have learnt stays float32: they take inputs of 16 bits as they are.
+            if isinstance(module, nn.Conv2d):
+                module.to(precision.encoders if module in encoders else precision.update)
         return self
 
     def encode(self, image: Tensor) -> EncodedFrame:

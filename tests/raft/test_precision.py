@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from stages.raft.model import Raft
+from stages.raft.model import Architecture, Raft
 from stages.raft.padding import Padding
 from stages.raft.precision import FLOAT32, Precision, choose_precision
 from stages.raft.preprocess import to_network_input
 from stages.raft.weights import load_raft
 from tests.data import data_path
+from tests.raft.recipes import numbered_weights, waves
 from training.datasets import open_dataset, read_image, read_truth
 
 CPU = torch.device("cpu")
@@ -64,9 +65,11 @@ def test_a_precision_says_its_name() -> None:
 
 
 @pytest.mark.parametrize("architecture", ["small", "large"])
-def test_every_part_computes_in_its_type_and_flow_stays_float32(architecture: str) -> None:
-    model = Raft(architecture).eval().to_precision(BFLOAT16)  # type: ignore[arg-type]
-    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+def test_every_part_computes_in_its_type_and_flow_stays_float32(architecture: Architecture) -> None:
+    model = Raft(architecture).eval().to_precision(BFLOAT16)
+    for module in model.modules():
+        expected = torch.bfloat16 if isinstance(module, torch.nn.Conv2d) else torch.float32
+        assert {parameter.dtype for parameter in module.parameters(recurse=False)} <= {expected}
     with torch.inference_mode():
         frame = model.encode(torch.zeros(1, 3, 128, 128))
         assert (frame.features.dtype, frame.hidden.dtype, frame.context.dtype) == (
@@ -77,6 +80,23 @@ def test_every_part_computes_in_its_type_and_flow_stays_float32(architecture: st
         refined = model.refine(frame, frame, 1)
         assert (refined.flow.dtype, refined.hidden.dtype) == (torch.float32, torch.bfloat16)
         assert model.upsample(refined).dtype is torch.float32
+
+
+# float16 has 11 bits, bfloat16 8; a few layers' rounding adds up.
+@pytest.mark.parametrize(
+    ("architecture", "dtype", "relative"), [("small", torch.float16, 2e-3), ("large", torch.bfloat16, 2e-2)]
+)
+def test_16_bits_give_nearly_the_same_flow(architecture: Architecture, dtype: torch.dtype, relative: float) -> None:
+    padding = Padding.for_size(128, 128)
+    images = [to_network_input(waves(128, 128, shift), padding, "cpu") for shift in (0, 3)]
+    flows = []
+    for precision in (FLOAT32, Precision(dtype, torch.float32, dtype)):
+        model = Raft(architecture).eval()
+        model.load_state_dict(numbered_weights(architecture))
+        with torch.inference_mode():
+            flows.append(model.to_precision(precision)(*images, iterations=2))
+    difference = (flows[0] - flows[1]).norm(dim=1).mean() / flows[0].norm(dim=1).mean()
+    assert 0 < difference < relative
 
 
 def test_bfloat16_keeps_the_end_point_error() -> None:
