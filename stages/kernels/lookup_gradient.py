@@ -24,6 +24,20 @@ _BACKWARD = {
 Forward = Callable[[list[Tensor], Tensor, int, torch.dtype], Tensor]
 
 
+class _Sums:
+    """What lookups have brought back so far. An object of its own: the graph holds it, and must not hold the levels,
+    which hold the graph."""
+
+    def __init__(self) -> None:
+        self.gradients: list[Tensor] | None = None
+        """None before the first lookup's backward pass and after the last one's."""
+
+    def take(self) -> list[Tensor] | None:
+        """Hand them over."""
+        gradients, self.gradients = self.gradients, None
+        return gradients
+
+
 class SharedLevels(list[Tensor]):
     """Levels of a pyramid that are looked up more than once: the lookups add their gradients to one buffer.
 
@@ -32,9 +46,8 @@ class SharedLevels(list[Tensor]):
     """
 
     def __init__(self, levels: Iterable[Tensor]) -> None:
-        self.sums: list[Tensor] | None = None
-        """The gradients so far; None before the first lookup's backward pass and after the last one's."""
-        super().__init__(_Share.apply(self, *levels))  # type: ignore[arg-type]
+        self.sums = _Sums()
+        super().__init__(_Share.apply(self.sums, *levels))  # type: ignore[arg-type]
 
 
 def has_backward(kernel: str, dtype: torch.dtype) -> bool:
@@ -47,16 +60,16 @@ def lookup_with_gradient(
 ) -> Tensor:
     """As `stages.kernels.lookup.lookup`, arguments already checked, differentiable once, in the levels only."""
     backward = _BACKWARD[kernel, levels[0].dtype]
-    shared = levels if isinstance(levels, SharedLevels) else None
-    return _Lookup.apply(forward, backward, shared, coords, radius, out_dtype, *levels)  # type: ignore[return-value]
+    sums = levels.sums if isinstance(levels, SharedLevels) else None
+    return _Lookup.apply(forward, backward, sums, coords, radius, out_dtype, *levels)  # type: ignore[return-value]
 
 
 class _Lookup(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, forward: Forward, backward: Any, shared: Any, coords: Tensor, radius: int, out_dtype: Any,
-                *levels: Tensor) -> Tensor:  # fmt: skip
+    def forward(ctx: Any, forward: Forward, backward: Any, sums: _Sums | None, coords: Tensor, radius: int,
+                out_dtype: torch.dtype, *levels: Tensor) -> Tensor:  # fmt: skip
         ctx.save_for_backward(coords)
-        ctx.shared, ctx.backward_kernel, ctx.radius = shared, backward, radius
+        ctx.sums, ctx.backward_kernel, ctx.radius = sums, backward, radius
         ctx.like = [(level.shape, level.dtype) for level in levels]
         return forward(list(levels), coords, radius, out_dtype)
 
@@ -64,32 +77,32 @@ class _Lookup(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
         (coords,) = ctx.saved_tensors
-        sums = ctx.shared.sums if ctx.shared is not None else None
-        if sums is None:
-            sums = [torch.zeros(shape, dtype=dtype, device=coords.device) for shape, dtype in ctx.like]
-        ctx.backward_kernel(gradient, coords, ctx.radius, sums)
-        if ctx.shared is None:
-            return (*[None] * 6, *sums)
-        ctx.shared.sums = sums
-        return (None,) * (6 + len(sums))
+        gradients = ctx.sums.gradients if ctx.sums is not None else None
+        if gradients is None:
+            gradients = [torch.zeros(shape, dtype=dtype, device=coords.device) for shape, dtype in ctx.like]
+        ctx.backward_kernel(gradient, coords, ctx.radius, gradients)
+        if ctx.sums is None:
+            return (*[None] * 6, *gradients)
+        ctx.sums.gradients = gradients
+        return (None,) * (6 + len(gradients))
 
 
 class _Share(torch.autograd.Function):
     """Passes levels on; its backward pass runs after those of all their lookups, and returns what these summed up."""
 
     @staticmethod
-    def forward(ctx: Any, shared: SharedLevels, *levels: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, sums: _Sums, *levels: Tensor) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
-        ctx.shared = shared
+        ctx.sums = sums
         return tuple(level.view_as(level) for level in levels)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *others: Tensor | None) -> tuple[Any, ...]:
-        sums, ctx.shared.sums = ctx.shared.sums, None
-        if sums is None:
+        gradients = ctx.sums.take()
+        if gradients is None:
             return (None, *others)
-        for total, other in zip(sums, others, strict=True):
+        for total, other in zip(gradients, others, strict=True):
             if other is not None:  # a use of the level other than by a kernel
                 total += other
-        return (None, *sums)
+        return (None, *gradients)

@@ -48,7 +48,7 @@ def test_the_kernels_arithmetic_is_the_references(variant: Variant, shape: tuple
 
 
 @pytest.mark.parametrize("out_dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("count", [1, 2, 3, 4])
+@pytest.mark.parametrize("count", [1, 3])
 def test_the_windows_come_in_the_type_that_was_asked_for(variant: Variant, out_dtype: torch.dtype, count: int) -> None:
     dtype, radius = variant
     levels, coords = [level.to(dtype) for level in pyramid(1, 5, 7)[:count]], coordinates(1, 5, 7)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -136,6 +138,20 @@ def test_shared_levels_that_nothing_looks_up_have_no_gradient() -> None:
     levels = SharedLevels([leaf])
     (levels[0].sum() * 2).backward()
     assert leaf.grad is not None and (leaf.grad == 2).all()
+
+
+def test_levels_are_freed_with_their_last_use() -> None:
+    leaf = pyramid(1, 8, 8)[0].requires_grad_()
+    levels = SharedLevels([leaf * 2])
+    windows = lookup(levels, coordinates(1, 8, 8), 3)
+    freed = weakref.ref(levels)
+    gc.disable()  # what only the collector of cycles frees, and it knows nothing of the graph, is never freed
+    try:
+        windows.sum().backward()
+        del windows, levels
+        assert freed() is None
+    finally:
+        gc.enable()
 
 
 def test_gradients_come_from_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
