@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import cv2
@@ -16,6 +17,8 @@ from stages.motion.borders import Border
 from stages.motion.camera_motion import CameraMotion, fit_camera_motion
 from stages.motion.direct_alignment import AlignmentPicture, refined_motion
 from stages.motion.path_records import PathRecord
+from stages.motion.plane_models import ModelName
+from stages.motion.rolling_shutter import without_shear
 from stages.motion.texture import texture_weights
 from stages.motion.warp import Interpolation
 from stages.stabilizing.look_ahead import LookAhead
@@ -53,6 +56,13 @@ class Stabilization(stage.Stage):
         )
         model: Literal["translation", "similarity", "affine", "homography"] = Field(
             "similarity", description="model of the camera's motion; a simpler one where the picture supports no more"
+        )
+        readout_ms: float = Field(
+            0.0,
+            ge=0,
+            le=100,
+            description="time between the exposure of the first and of the last row, ms; of phones 10 to 30; 0: all "
+            "rows at once",
         )
         max_zoom: float = Field(
             1.15, ge=1, le=3, description="whole_clip: most enlargement to hide borders, of which the least is used"
@@ -159,17 +169,29 @@ class Stabilization(stage.Stage):
             weights = texture_weights(luma)
             if message.confidence is not None:
                 weights = weights * np.asarray(message.confidence)
-            flow_px = np.asarray(message.grid_px)
-            motion = fit_camera_motion(flow_px, *size, self.options.model, weights)
-            if before is not None:
-                motion = refined_motion(motion, before, self._picture, flow_px, self.options.model)
+            motion = self._camera(np.asarray(message.grid_px), weights, before, self._picture)
             if motion.confidence < _TRUSTED_CONFIDENCE:
                 motion = CameraMotion.unknown(motion.reason)
-            if motion.model != self.options.model:
+            if motion.model != self._fitted_model:
                 self.context.count(f"camera_model_{motion.model}")
         return PathRecord.of(
             motion, frame.index, message.header.pts_seconds, size, starts_path=starts, duplicate=duplicate
         )
+
+    @property
+    def _fitted_model(self) -> ModelName:
+        """Rows that were read one after the other shear the picture: an affine motion tells that from a turn."""
+        return "affine" if self.options.readout_ms else self.options.model
+
+    def _camera(
+        self, flow_px: np.ndarray, weights: np.ndarray, before: AlignmentPicture | None, now: AlignmentPicture
+    ) -> CameraMotion:
+        motion = fit_camera_motion(flow_px, now.width, now.height, self._fitted_model, weights)
+        if before is not None:
+            motion = refined_motion(motion, before, now, flow_px, self._fitted_model)
+        if self.options.readout_ms:
+            motion = replace(motion, matrix=without_shear(motion.matrix, now.width, now.height))
+        return motion
 
 
 def _luma(frame: Frame) -> np.ndarray:

@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 
 from benchmarks.stabilizing.clips import Clip
-from pipeline.messages import Flow, Frame, Header, Stabilized
-from pipeline.testing import TestContext, run_stage
-from stages.motion.warp import warp_planes
+from pipeline.messages import EndOfStream, Flow, Frame, Header, Stabilized
+from pipeline.testing import TestContext
 from stages.stabilization import Stabilization
 
 _TIME_BASE = Fraction(1, 90_000)
@@ -43,17 +42,16 @@ def measured_flows(clip: Clip, estimator: str) -> list[Flow]:
 def stabilized_markers(clip: Clip, flows: Sequence[Flow], options: dict[str, Any]) -> tuple[np.ndarray, TestContext]:
     """The markers as the stage moves them, and what the stage said."""
     frames = [_frame(clip, at, marker, "gray8") for at, marker in enumerate(clip.markers)]
-    online = options.get("smoothing") == "look_ahead"
-    context = TestContext(frames=frames, live=online)
-    done = [item for item in run_stage(Stabilization, flows, options, context) if isinstance(item, Stabilized)]
-    if online:
-        moved = [
-            warp_planes((marker,), np.array(item.correction).reshape(3, 3))[0]
-            for marker, item in zip(clip.markers, done, strict=True)
-        ]
-    else:
-        moved = [np.asarray(item.frame.planes[0]) for item in done]
-    return np.stack(moved), context
+    context = TestContext(frames=frames, live=options.get("smoothing") == "look_ahead")
+    stage = Stabilization(Stabilization.Options(**options), context)
+    stage.open()
+    if context.policy == "live":  # it corrects the frames that it measured; here the markers that lie behind them
+        correct = stage._mode._corrector  # type: ignore[union-attr]
+        stage._mode._corrector = lambda frame, *move: correct(replace(frames[frame.index], header=frame.header), *move)
+    done = [item for flow in flows for item in stage.process(flow)]
+    done += stage.flush(EndOfStream(flows[-1].header))
+    stage.close()
+    return np.stack([np.asarray(item.frame.planes[0]) for item in done if isinstance(item, Stabilized)]), context
 
 
 def _frame(clip: Clip, at: int, plane: np.ndarray, pixel_format: Any) -> Frame:

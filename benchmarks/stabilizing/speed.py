@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 
 from benchmarks.stabilizing.clips import data_folder
-from stages.motion.camera_motion import fit_camera_motion
+from stages.motion.camera_motion import CameraMotion, fit_camera_motion
+from stages.motion.direct_alignment import AlignmentPicture, refined_motion
 from stages.motion.look_ahead import LookAheadSmoother
 from stages.motion.path_smoothing import PathLimits, camera_path, smooth_clip
 from stages.motion.texture import texture_weights
@@ -32,7 +33,13 @@ def milliseconds() -> dict[str, float]:
     steps[1:, :2, 2] = rng.normal(0, 4, (299, 2))
     times = np.arange(300) / 30
     path = camera_path(steps, times, np.zeros(300, bool), WIDTH, HEIGHT)
+    before, shaken = AlignmentPicture.of(luma), np.roll(luma, (2, 3), (0, 1))
+    after = AlignmentPicture.of(shaken)
+    shift = CameraMotion(np.array([[1.0, 0, 3], [0, 1.0, 2], [0, 0, 1]]), "similarity", 1.0, 1.0, 0.2)
+    moved = np.full((rows, columns, 2), (3.0, 2.0), np.float32)
     found = {
+        "align_prepare": _least(lambda: AlignmentPicture.of(luma)),
+        "align": _least(lambda: refined_motion(shift, before, after, moved, "similarity")),
         "texture": _least(lambda: texture_weights(luma)),
         "fit": _least(lambda: fit_camera_motion(flow, WIDTH, HEIGHT, "similarity", np.ones((rows, columns)))),
         "smooth_offline": _least(lambda: smooth_clip([path], PathLimits(0.6, max_zoom=1.15)), 3) / 300,
@@ -40,7 +47,7 @@ def milliseconds() -> dict[str, float]:
         "warp_cubic": _least(lambda: warp_yuv420(planes, turn)),
     }
     for mode in ("offline", "online"):
-        parts = ("texture", "fit", f"smooth_{mode}", "warp_cubic")
+        parts = ("texture", "fit", "align_prepare", "align", f"smooth_{mode}", "warp_cubic")
         found[f"fps_{mode}"] = 1000 / sum(found[part] for part in parts)
     return {name: round(value, 3) for name, value in found.items()}
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from stages.motion.constrained_smoothing import constrained_corrections, corner_displacements, corner_margin
 from stages.motion.crop import fitting_share, zoom_matrix
+from stages.motion.rolling_shutter import sweeps
 from stages.motion.smoothing_kernel import ORDER, continuation, penalised_least_squares
 from stages.motion.transforms import VECTOR_LENGTH, motion_matrices, motion_vectors
 
@@ -16,6 +17,8 @@ _LINE_CYCLES = 0.6
 TRIPOD_HZ = 0.1
 """Cutoff that holds a picture as a tripod would, and lets it drift back into the zoom."""
 _SAME_TIME = 1e-6
+_SPLINE_FRAMES = 5
+"""To either side, for the speed of the camera while a frame is read."""
 _MAX_HISTORY = 256
 _TIME_STEPS = 15
 _DIGITS = 6
@@ -42,6 +45,7 @@ class LookAheadSmoother:
         look_ahead_seconds: float = 0.5,
         zoom: float = 1.1,
         enlarge: bool = True,
+        readout_seconds: float = 0.0,
     ) -> None:
         """`zoom` bounds corrections to what it hides; without `enlarge` that much border shows instead."""
         self.width, self.height = width, height
@@ -49,6 +53,10 @@ class LookAheadSmoother:
         self.look_ahead_seconds = look_ahead_seconds
         self.zoom = zoom
         self.enlarge = enlarge
+        self.readout_seconds = readout_seconds
+        self.moves: list[tuple[np.ndarray, np.ndarray | None]] = []
+        """Beside each correction that `push` or `finish` returned last, (3, 3) each: how the corrected picture moved
+        into that frame, without the zoom; how the camera moved while it was read (`rolling_shutter`), or None."""
         self._times: list[float] = []
         self._path: list[np.ndarray] = []
         self._duplicate: list[bool] = []
@@ -65,13 +73,6 @@ class LookAheadSmoother:
         """Frames pushed whose correction is not out yet."""
         return self._pending
 
-    @property
-    def steady_step(self) -> np.ndarray:
-        """(3, 3): how the corrected picture moves into the frame whose correction came last, without the zoom."""
-        if len(self._shown) < 2:
-            return np.eye(3)
-        return motion_matrices((self._shown[-1] - self._shown[-2])[None], self.width, self.height)[0]
-
     def push(self, time_seconds: float | None, motion: np.ndarray, duplicate: bool = False) -> list[np.ndarray]:
         """Take a frame's time and the camera's motion (3, 3) from the frame before; return the corrections now due.
 
@@ -84,22 +85,24 @@ class LookAheadSmoother:
         self._times.append(self._steady_time(time_seconds))
         self._duplicate.append(duplicate and len(self._path) > 1)
         self._pending += 1
-        due = []
+        due, self.moves = [], []
         while self._pending and self._times[-1] - self._times[-self._pending] >= self.look_ahead_seconds - _SAME_TIME:
             due.append(self._correct_oldest())
         return due
 
     def finish(self) -> list[np.ndarray]:
         """Corrections for all frames still waiting; the next frame begins a new path."""
+        self.moves = []
         due = [self._correct_oldest() for _ in range(self._pending)]
-        self.__init__(self.width, self.height, self.cutoff_hz, self.look_ahead_seconds, self.zoom, self.enlarge)
+        moves = self.moves
+        self.__init__(*self._options())
+        self.moves = moves
         return due
 
     def state(self) -> dict[str, Any]:
         """Everything that later corrections depend on, as JSON values; a few hundred bytes per frame of look-ahead."""
         return {
-            "size": [self.width, self.height],
-            "options": [self.cutoff_hz, self.look_ahead_seconds, self.zoom, self.enlarge],
+            "options": self._options(),
             "times": list(self._times),
             "path": [_compact(vector) for vector in self._path],
             "duplicate": [int(flag) for flag in self._duplicate],
@@ -115,7 +118,7 @@ class LookAheadSmoother:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> LookAheadSmoother:
         """A smoother that goes on where `state` was taken."""
-        smoother = cls(*state["size"], *state["options"])
+        smoother = cls(*state["options"])
         smoother._times = list(state["times"])
         smoother._path = [np.array(vector) for vector in state["path"]]
         smoother._duplicate = [bool(flag) for flag in state["duplicate"]]
@@ -127,6 +130,26 @@ class LookAheadSmoother:
         smoother._given_seconds = state["given_seconds"]
         smoother._haste = state["haste"]
         return smoother
+
+    def _options(self) -> list[Any]:
+        return [
+            self.width, self.height, self.cutoff_hz, self.look_ahead_seconds, self.zoom, self.enlarge,
+            self.readout_seconds,
+        ]  # fmt: skip
+
+    def _steady_step(self) -> np.ndarray:
+        if len(self._shown) < 2:
+            return np.eye(3)
+        return motion_matrices((self._shown[-1] - self._shown[-2])[None], self.width, self.height)[0]
+
+    def _sweep(self, at: int) -> np.ndarray:
+        """Of frame `at`; a duplicate's is that of the frame it repeats."""
+        while at > 0 and self._duplicate[at]:
+            at -= 1
+        around = range(max(0, at - _SPLINE_FRAMES), min(len(self._times), at + _SPLINE_FRAMES + 1))
+        near = [k for k in around if k == at or not self._duplicate[k]]
+        times, path = np.array([self._times[k] for k in near]), np.array([self._path[k] for k in near])
+        return sweeps(times, path, self.readout_seconds, self.width, self.height)[near.index(at)]
 
     def _steady_time(self, time_seconds: float | None) -> float:
         """A time after the last one, also where the given one is missing, repeats or runs backwards."""
@@ -145,6 +168,7 @@ class LookAheadSmoother:
             self._compose(first, self._plan(first))
             self._shown = [*self._shown, np.round(self._path[first] + self._correction, _DIGITS)][-ORDER:]
             self._shown_times = [*self._shown_times, self._times[first]][-ORDER:]
+        self.moves.append((self._steady_step(), self._sweep(first) if self.readout_seconds else None))
         self._pending -= 1
         self._forget()
         enlarge = zoom_matrix(self.zoom if self.enlarge else 1.0, self.width, self.height)

@@ -178,7 +178,7 @@ def _limited(
 
 def _free(run: CameraPath, limits: PathLimits, method: Method) -> np.ndarray:
     """Corrections (N, 8), smoothed path minus path, without regard to the zoom; none where none could be seen."""
-    own = _own(run)
+    own = own_frames(run)
     path = accumulate(run.motions)[own]
     if limits.tripod:
         steps = (path.max(axis=0, initial=-np.inf) + path.min(axis=0, initial=np.inf)) / 2 - path
@@ -195,7 +195,7 @@ def _free(run: CameraPath, limits: PathLimits, method: Method) -> np.ndarray:
 def _constrained(run: CameraPath, limits: PathLimits, zoom: float) -> np.ndarray:
     """Corrections (N, 8) for a run whose free ones do not fit the zoom."""
     cutoff_hz = _TRIPOD_HZ if limits.tripod else limits.cutoff_hz
-    own = _own(run)
+    own = own_frames(run)
     path = accumulate(run.motions)[own]
     times, longer, here = continued(run.times[own], path, cutoff_hz)
     margin = corner_margin(zoom * _ZOOM_TO_USE, run.width, run.height)
@@ -220,7 +220,7 @@ def _composed(run: CameraPath, own: np.ndarray, steps: np.ndarray, cutoff_hz: fl
     return motion_vectors(motion_matrices(rest, *size) @ applied, *size)
 
 
-def _own(run: CameraPath) -> np.ndarray:
+def own_frames(run: CameraPath) -> np.ndarray:
     """(N,) bool: frames with a motion of their own. A duplicate takes no part and repeats the correction before it."""
     own = ~run.duplicates
     own[:1] = True

@@ -14,6 +14,11 @@ ChromaSiting = Literal["left", "center"]
 _FLAGS = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "lanczos": cv2.INTER_LANCZOS4}
 
 
+def interpolation_flag(interpolation: Interpolation) -> int:
+    """OpenCV's name for it."""
+    return _FLAGS[interpolation]
+
+
 def warp_image(
     image: np.ndarray, matrix: np.ndarray, interpolation: Interpolation = "cubic", mirrored: bool = False
 ) -> np.ndarray:

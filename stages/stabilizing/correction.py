@@ -17,6 +17,7 @@ from stages.motion.borders import Border, Borders
 from stages.motion.path_plot import PathRun, plot_paths, shake_px
 from stages.motion.path_records import JsonLinesSpool
 from stages.motion.path_smoothing import Method, Zooming
+from stages.motion.rolling_shutter import warp_rows
 from stages.motion.warp import Interpolation, warp_planes
 
 
@@ -31,6 +32,7 @@ class Settings(Protocol):
     most_shift_y: float
     most_turn_degrees: float
     plot: str | None
+    readout_ms: float
     method: Method
     look_ahead_seconds: float
     max_zoom: float
@@ -47,10 +49,19 @@ class Corrector:
         borders = Borders(settings.border, settings.interpolation)
         self._borders = borders if settings.zooming == "none" else None
 
-    def __call__(self, frame: Frame, correction: np.ndarray, steady: np.ndarray | None) -> Stabilized:
-        """`frame` moved by `correction` (3, 3); steady as in `stages.motion.borders.Borders`."""
+    def __call__(
+        self, frame: Frame, correction: np.ndarray, steady: np.ndarray | None, sweep: np.ndarray | None = None
+    ) -> Stabilized:
+        """`frame` moved by `correction` (3, 3).
+
+        steady as in `stages.motion.borders.Borders`; sweep (3, 3) as in `stages.motion.rolling_shutter.sweeps`.
+        """
         planes = [np.asarray(plane) for plane in frame.planes]
-        if self._borders is None:
+        if sweep is not None and self._borders is not None:
+            planes = list(warp_rows(planes, np.eye(3), sweep, self._settings.interpolation))
+        if self._borders is None and sweep is not None:
+            moved = warp_rows(planes, correction, sweep, self._settings.interpolation)
+        elif self._borders is None:
             moved = warp_planes(planes, correction, self._settings.interpolation)
         else:
             moved = self._borders(planes, correction, steady)

@@ -43,6 +43,7 @@ class LookAhead:
                 settings.look_ahead_seconds,
                 settings.zoom,
                 settings.zooming != "none",
+                settings.readout_ms / 1000,
             )
         self._held.append(message)
         self._records.append((message.header.sequence, record))
@@ -81,13 +82,14 @@ class LookAhead:
             self._spool.close()
 
     def _emit(self, corrections: list[np.ndarray]) -> Iterator[Message]:
-        for correction in corrections:
+        moves = self._smoother.moves if self._smoother else []
+        for correction, move in zip(corrections, moves, strict=False):
             sequence, record = self._records.popleft()
             self._spool = appended(self._spool, self._output.part, record.to_json(correction=flat(correction)))
             if self._held and self._held[0].header.sequence == sequence:
                 message = self._held.popleft()
                 frame = replace(message.frame, header=message.header)
-                steady = None if self._smoother is None or record.starts_path else self._smoother.steady_step
-                yield self._corrector(frame, correction, steady)
+                steady = None if record.starts_path else move[0]
+                yield self._corrector(frame, correction, steady, move[1])
             else:
                 self._context.count("frames_recycled_before_correction")

@@ -13,7 +13,8 @@ from pipeline.messages import Flow, Frame, Gap, Header, Message
 from pipeline.stage import Context
 from stages.motion.path_plot import PathRun
 from stages.motion.path_records import JsonLinesSpool, PathRecord, camera_paths
-from stages.motion.path_smoothing import CameraPath, PathLimits, accumulate, smooth_clip
+from stages.motion.path_smoothing import CameraPath, PathLimits, accumulate, own_frames, smooth_clip
+from stages.motion.rolling_shutter import sweeps
 from stages.motion.transforms import motion_matrices
 from stages.stabilizing.correction import Corrector, Settings, appended, cut_back, flat, write_plot
 
@@ -50,7 +51,8 @@ class WholeClip:
         self._context.status(zoom=round(clip.zoom, 4), frames_corrected_less=clip.shrunk_frames)
         corrections = [matrix for run in clip.corrections for matrix in run]
         steady = [matrix for run, path in zip(runs, clip.steady, strict=True) for matrix in _steady_steps(run, path)]
-        yield from self._second_reading(lines, corrections, steady)
+        rows = [matrix for run in runs for matrix in self._sweeps(run)]
+        yield from self._second_reading(lines, list(zip(corrections, steady, rows, strict=True)))
         if runs:
             begins = [record.pts_seconds or 0.0 for at, record in enumerate(records) if record.starts_path or at == 0]
             plotted = [
@@ -76,20 +78,29 @@ class WholeClip:
             most_turn_degrees=settings.most_turn_degrees,
         )
 
+    def _sweeps(self, run: CameraPath) -> list[np.ndarray | None]:
+        """How the camera moves while each frame is read; None where all rows are exposed at once."""
+        if not self._settings.readout_ms:
+            return [None] * len(run.times)
+        own = own_frames(run)
+        seconds = self._settings.readout_ms / 1000
+        found = sweeps(run.times[own], accumulate(run.motions)[own], seconds, run.width, run.height)
+        return list(found[np.cumsum(own) - 1])
+
     def _second_reading(
-        self, lines: list[dict[str, Any]], corrections: list[np.ndarray], steady: list[np.ndarray | None]
+        self, lines: list[dict[str, Any]], moves: list[tuple[np.ndarray, np.ndarray | None, np.ndarray | None]]
     ) -> Iterator[Message]:
         corrector = Corrector(self._settings, self._context)
         again = self._context.reopen()
         frames = (item for item in again if isinstance(item, Frame))
-        remaining = iter(zip(corrections, steady, strict=True))
+        remaining = iter(moves)
         frame = None
         for line in lines:
             header = _header(self._context.source.name, line["header"])
             if "gap" in line:
                 yield Gap(header, **line["gap"])
                 continue
-            correction, step = next(remaining)
+            move = next(remaining)
             index = line["frame"]["index"]
             while frame is None or frame.index < index:
                 frame = next(frames, None)
@@ -98,7 +109,7 @@ class WholeClip:
             if frame is None or frame.index != index:
                 self._context.count("frames_missing_on_second_reading")
                 continue
-            yield corrector(replace(frame, header=header), correction, step)
+            yield corrector(replace(frame, header=header), *move)
         frames.close()
         getattr(again, "close", lambda: None)()
 
