@@ -70,7 +70,8 @@ def block_difference(luma1: npt.NDArray[np.uint8], luma2: npt.NDArray[np.uint8])
     """
     height, width = luma1.shape
     rows, columns = max(1, round(height / _BLOCK_PX)), max(1, round(width / _BLOCK_PX))
-    return float(_block_means(cv2.absdiff(luma1, luma2), rows, columns).max())
+    difference = cv2.absdiff(luma1, luma2).astype(np.uint8, copy=False)
+    return float(_block_means(difference, rows, columns).max())
 
 
 def dissimilarity(thumbnail1: npt.NDArray[np.float32], thumbnail2: npt.NDArray[np.float32]) -> float:
