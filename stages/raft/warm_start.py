@@ -24,7 +24,7 @@ _COARSE_STEPS = 2
 """By a shift alone, over 8 and then 4 cells: finds shifts of up to 64 px."""
 _FINE_STEPS = 4
 _ALIGN_POINTS = 400
-_JUDGE_POINTS = 2500
+_JUDGE_POINTS = 1700
 _HALF_COST = 0.3
 """A squared difference of this share of the features' variance costs half of the most; unrelated features differ by
 twice the variance."""
@@ -35,10 +35,12 @@ _FRAME_WEIGHT = 2.0
 """How much the mean cost over the frame counts beside that of a cell's neighbourhood."""
 _SOFTNESS = 0.0075
 """Difference in cost, by which the better of two guesses gets e times the other's weight."""
-_DOUBT = 0.008
-"""Times the square of the iterations, less 1: added to the cost of all but zero."""
 _CARRIED_PENALTY = 0.002
 """Added to the cost of the carried flow: of equals the guess that remembers nothing wins."""
+
+
+COLD_TRAINED_DOUBT = 0.008
+"""For weights that were trained from zero alone."""
 
 
 class ChosenStart(NamedTuple):
@@ -51,7 +53,13 @@ class ChosenStart(NamedTuple):
 
 
 @torch.no_grad()
-def choose_start(features1: Tensor, features2: Tensor, iterations: int, last_flow: Tensor | None = None) -> ChosenStart:
+def choose_start(
+    features1: Tensor,
+    features2: Tensor,
+    iterations: int,
+    last_flow: Tensor | None = None,
+    doubt: float = COLD_TRAINED_DOUBT,
+) -> ChosenStart:
     """A start for the iterations from the earlier to the later frame of B pairs.
 
     Args:
@@ -60,17 +68,22 @@ def choose_start(features1: Tensor, features2: Tensor, iterations: int, last_flo
             from where the network learnt to start and finds the way by itself.
         last_flow: (B, 2, H, W) in cells, the flow from the frame before the earlier one to it; NaN where there is
             none. None: nothing is carried.
+        doubt: times the square of the iterations, less 1, is added to the cost of every guess but zero. Less is right
+            for weights that were trained from warm starts too.
 
     Raises:
         ValueError: shapes that do not fit, or no iterations.
     """
     _check(features1, features2, iterations, last_flow)
     batch, _, height, width = features1.shape
+    features1, features2 = (
+        features.float().contiguous(memory_format=torch.channels_last) for features in (features1, features2)
+    )
     still = torch.zeros(batch, 1, 2, height, width, device=features1.device)
     bases = still if last_flow is None else torch.cat([still, forward_splat(last_flow).flow[:, None]], dim=1)
     guesses = torch.cat([still, bases + _expand(_align(features1, features2, bases), height, width)], dim=1)
     judged = _Alignment(features1, features2, 1, _JUDGE_POINTS)
-    weights = judged.spread(_preference(judged.cost(guesses), iterations), height, width)
+    weights = judged.spread(_preference(judged.cost(guesses), doubt * (iterations**2 - 1)), height, width)
     flow = (weights[:, :, None] * guesses).sum(dim=1)
     return ChosenStart(torch.where(torch.isfinite(flow), flow, 0.0), weights[:, 2:].sum(dim=1).mean(dim=(1, 2)))
 
@@ -88,11 +101,11 @@ def _check(features1: Tensor, features2: Tensor, iterations: int, last_flow: Ten
         raise ValueError(f"last_flow: expected shape {expected}, found {tuple(last_flow.shape)}")
 
 
-def _preference(cost: Tensor, iterations: int) -> Tensor:
+def _preference(cost: Tensor, doubt: float) -> Tensor:
     """(B, K, h, w) cost of each guess -> its weight there; they sum to 1. Neighbours and the whole frame are heard."""
     near = F.avg_pool2d(F.pad(cost, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
     heard = near + _FRAME_WEIGHT * cost.mean(dim=(2, 3), keepdim=True)
-    heard[:, 1:] += _DOUBT * (iterations**2 - 1)
+    heard[:, 1:] += doubt
     heard[:, 2:] += _CARRIED_PENALTY
     return torch.softmax(-heard / _SOFTNESS, dim=1)
 
@@ -146,15 +159,19 @@ class _Alignment:
 
     def __init__(self, earlier: Tensor, later: Tensor, cells: int, points: int) -> None:
         self._cells = cells
-        self._height, self._width = later.shape[-2:]
-        step = max(1, math.ceil(math.sqrt(self._height * self._width / points)))
-        self._rows = _every(step, self._height, later.device)
-        self._columns = _every(step, self._width, later.device)
-        self._y, self._x = (v.flatten() for v in torch.meshgrid(self._rows, self._columns, indexing="ij"))
-        self._terms = _terms(self._x * cells, self._y * cells, self._height * cells, self._width * cells)
-        self._cells_of_earlier, self._cells_of_later = _cell_rows(earlier), _cell_rows(later)
-        self._earlier = self._read(self._x, self._y)
-        varying = self._earlier - self._earlier.mean(dim=1, keepdim=True)
+        height, width = later.shape[-2:]
+        step = max(1, math.ceil(math.sqrt(height * width / points)))
+        self._rows = _every(step, height, later.device)
+        self._columns = _every(step, width, later.device)
+        y, x = torch.meshgrid(self._rows, self._columns, indexing="ij")
+        self._points = torch.stack([x, y]).flatten(1).float()
+        self._last = torch.stack([x.new_full((1,), width - 1), x.new_full((1,), height - 1)]).float()
+        self._terms = _terms(*(self._points * cells), height * cells, width * cells)
+        self._width = width
+        self._earlier, self._later = _cell_rows(earlier), _cell_rows(later)
+        self._first = torch.arange(len(later), device=later.device)[:, None, None, None, None] * (height * width)
+        self._here = self._earlier[:, self._index(self._points)]
+        varying = self._here - self._here.mean(dim=1, keepdim=True)
         self._variance = varying.square().mean(dim=(1, 2))[:, None, None].clamp(min=1e-12)
 
     def cost(self, flow: Tensor) -> Tensor:
@@ -188,44 +205,45 @@ class _Alignment:
         """(B, K, 2, H, W) -> (B, K, 2, S)."""
         return flow[..., self._rows[:, None] * self._cells, self._columns * self._cells].flatten(-2)
 
-    def _read(self, x: Tensor, y: Tensor) -> Tensor:
-        """The earlier frame's features (B, S, C) at whole cells, the nearest ones outside."""
-        index = y.clamp(0, self._height - 1) * self._width + x.clamp(0, self._width - 1)
-        return self._cells_of_earlier[:, index]
+    def _index(self, points: Tensor) -> Tensor:
+        """(..., 2, S) whole cells -> (..., S) rows of `_earlier` and `_later`; the nearest ones outside."""
+        x, y = points.clamp(self._last * 0, self._last).long().unbind(dim=-2)
+        return y * self._width + x
 
     def _slopes(self) -> Tensor:
         """(B, 2, S, C): central differences along x and y."""
-        along_x = self._read(self._x + 1, self._y) - self._read(self._x - 1, self._y)
-        along_y = self._read(self._x, self._y + 1) - self._read(self._x, self._y - 1)
-        return torch.stack([along_x, along_y], dim=1) / 2
+        side = torch.eye(2, device=self._points.device)[..., None]
+        after, before = self._index(self._points + side), self._index(self._points - side)
+        return (self._earlier[:, after] - self._earlier[:, before]) / 2
 
     def _compare(self, flow: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Flow (B, K, 2, S), cells of the full grid -> cost (B, K, S), difference (B, K, S, C), weight (B, K, S)."""
-        x = torch.nan_to_num(self._x + flow[:, :, 0] / self._cells, nan=-1.0)
-        y = torch.nan_to_num(self._y + flow[:, :, 1] / self._cells, nan=-1.0)
-        inside = (x >= 0) & (x <= self._width - 1) & (y >= 0) & (y <= self._height - 1)
-        difference = self._earlier[:, None] - self._between(x, y)
-        relative = torch.nan_to_num(difference.square().mean(dim=-1) / self._variance, nan=torch.inf)
+        there = torch.nan_to_num(self._points + flow / self._cells, nan=-1.0)
+        inside = ((there >= 0) & (there <= self._last)).all(dim=2)
+        difference = self._here[:, None] - self._between(there)
+        square = torch.linalg.vector_norm(difference, dim=-1).square() / difference.shape[-1]
+        relative = torch.nan_to_num(square / self._variance, nan=torch.inf)
         share = _HALF_COST / (relative + _HALF_COST) * inside
         return 1 - share, difference, share.square()
 
-    def _between(self, x: Tensor, y: Tensor) -> Tensor:
-        """The later frame's features (B, K, S, C) at (x, y), bilinear, the nearest ones outside."""
-        x, y = x.clamp(0, self._width - 1), y.clamp(0, self._height - 1)
-        left, top = x.floor(), y.floor()
-        columns = torch.stack([left, (left + 1).clamp(max=self._width - 1)]).long()
-        rows = torch.stack([top, (top + 1).clamp(max=self._height - 1)]).long()
-        batch = torch.arange(len(x), device=x.device)[:, None, None] * (self._height * self._width)
-        index = batch + rows[:, None] * self._width + columns
-        across = torch.stack([left + 1 - x, x - left])
-        weights = torch.stack([top + 1 - y, y - top])[:, None] * across
+    def _between(self, points: Tensor) -> Tensor:
+        """The later frame's features (B, K, S, C) at points (B, K, 2, S), bilinear, the nearest ones outside."""
+        points = points.clamp(self._last * 0, self._last)
+        low = points.floor()
+        share_x, share_y = (points - low).unbind(dim=2)
+        left_top = self._index(low)
+        right, below = (low < self._last).unbind(dim=2)
+        row = torch.stack([left_top, left_top + right], dim=-1)
+        corners = torch.stack([row, row + self._width * below[..., None]], dim=-2) + self._first
+        across = torch.stack([1 - share_x, share_x], dim=-1)
+        weights = torch.stack([1 - share_y, share_y], dim=-1)[..., None] * across[..., None, :]
         mixed = F.embedding_bag(
-            index.flatten(0, 1).flatten(1).T.contiguous(),
-            self._cells_of_later.flatten(0, 1),
-            per_sample_weights=weights.flatten(0, 1).flatten(1).T.contiguous(),
+            corners.flatten(3).flatten(0, 2),
+            self._later.flatten(0, 1),
+            per_sample_weights=weights.flatten(3).flatten(0, 2),
             mode="sum",
         )
-        return mixed.unflatten(0, x.shape)
+        return mixed.unflatten(0, corners.shape[:3])
 
 
 def _every(step: int, size: int, device: torch.device) -> Tensor:
@@ -233,8 +251,8 @@ def _every(step: int, size: int, device: torch.device) -> Tensor:
 
 
 def _cell_rows(features: Tensor) -> Tensor:
-    """(B, C, h, w) -> (B, h * w, C) float32: a cell's channels lie together."""
-    return features.permute(0, 2, 3, 1).flatten(1, 2).float().contiguous()
+    """(B, C, h, w) -> (B, h * w, C): a cell's channels lie together."""
+    return features.permute(0, 2, 3, 1).flatten(1, 2).contiguous()
 
 
 def _solve(normal: Tensor, pull: Tensor, ridge: Tensor) -> Tensor:

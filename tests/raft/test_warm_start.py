@@ -112,6 +112,7 @@ def test_the_more_iterations_follow_the_more_a_guess_must_promise() -> None:
     arguments = seen(scene, 0, 0), seen(scene, 0.4, 0)
     few, many = (choose_start(*arguments, iterations).flow.norm(dim=1).mean() for iterations in (1, 24))
     assert few > 0.25 and many < 0.05
+    assert choose_start(*arguments, 24, doubt=0.0).flow.norm(dim=1).mean() == few
 
 
 def test_a_flow_that_is_not_finite_is_as_good_as_none() -> None:
