@@ -166,7 +166,8 @@ class _Alignment:
         y, x = torch.meshgrid(self._rows, self._columns, indexing="ij")
         self._points = torch.stack([x, y]).flatten(1).float()
         self._last = torch.stack([x.new_full((1,), width - 1), x.new_full((1,), height - 1)]).float()
-        self._terms = _terms(*(self._points * cells), height * cells, width * cells)
+        whole_x, whole_y = (self._points * cells).unbind()
+        self._terms = _terms(whole_x, whole_y, height * cells, width * cells)
         self._width = width
         self._earlier, self._later = _cell_rows(earlier), _cell_rows(later)
         self._first = torch.arange(len(later), device=later.device)[:, None, None, None, None] * (height * width)
