@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import cv2
@@ -10,7 +11,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from pipeline import stage
-from pipeline.messages import EndOfStream, Flow, Frame, Gap, Mask, Message, MotionEvent, MotionObject
+from pipeline.messages import EndOfStream, Flow, Gap, Mask, Message, MotionEvent, MotionObject
 from stages.motion.camera_motion import CameraMotion, fit_camera_motion
 from stages.motion.motion_detector import Detection, MotionDetector
 from stages.motion.motion_events import EventRecorder, OpenEvent
@@ -18,6 +19,7 @@ from stages.motion.residual_motion import Thresholds
 from stages.motion.texture import texture_weights
 from stages.motion.tracking import RegionTracker
 from stages.motion.transforms import frame_corners, transform_points
+from stages.motion.working_grid import WorkingGrid
 from stages.motion.zones import zone_mask
 
 _TRUSTED_CONFIDENCE = 0.1
@@ -54,6 +56,12 @@ class MotionMask(stage.Stage):
         merge_seconds: float = Field(
             2.0, ge=0, le=600, description="motion after a pause of at most so long is the same event, in seconds"
         )
+        stopped_seconds: float = Field(
+            1.0, ge=0, le=3600, description="what stops stays in the mask for so long, under a fixed camera, in seconds"
+        )
+        shadows: bool = Field(
+            False, description="under a fixed camera, a shadow that moves counts as well; under a moving one it does"
+        )
         after_seconds: float = Field(
             0.0, ge=0, le=600, description="an event goes on for so long after its last motion, in seconds"
         )
@@ -86,23 +94,16 @@ class MotionMask(stage.Stage):
         self._detector: MotionDetector | None = None
         self._events = EventRecorder(self.options.merge_seconds, self.options.after_seconds)
         self._last: Detection | None = None
-        self._luma: np.ndarray | None = None
-        self._position = (0, 0)
         self._seconds = 0.0
 
     def process(self, message: Flow) -> Iterable[Message]:
-        frame, luma = message.frame, _luma(message.frame)
-        position = (message.header.epoch, message.header.sequence)
-        if position <= self._position:  # retained for its picture alone
-            self._luma = luma
-            return
-        self._position = position
+        frame = message.frame
         step_seconds = message.step_seconds or 0.0
         if step_seconds <= 0:
             step_seconds = _DEFAULT_STEP_SECONDS
         pts_seconds = message.header.pts_seconds
         self._seconds = self._seconds + step_seconds if pts_seconds is None else pts_seconds
-        if self._detector is None or (self._detector.width, self._detector.height) != (frame.width, frame.height):
+        if self._detector is None or self._detector.grid != WorkingGrid(frame.width, frame.height):
             self._detector = self._detector_for(frame.width, frame.height)
         camera, uncertain = None, False
         if message.grid_px is None:
@@ -110,14 +111,15 @@ class MotionMask(stage.Stage):
         elif message.start == "duplicate":
             found, camera = self._detector.repeated(self._seconds, self._last), CameraMotion.still()
         else:
-            camera = self._camera(message, luma)
+            planes = [np.asarray(plane) for plane in frame.planes]
+            stands = self._stands(self._detector, planes, step_seconds)
+            camera = CameraMotion.still() if stands else self._camera(message, planes)
             uncertain = camera.model == "none"
-            flow_px = np.asarray(message.grid_px if message.flow_px is None else message.flow_px)
-            lumas = None if self._luma is None else (self._luma, luma)
+            still = stands or _is_still(camera, frame.width, frame.height)
             found = self._detector.detect(
-                flow_px, camera.matrix, camera.residual_px, lumas, self._seconds, step_seconds
+                np.asarray(message.grid_px), None if still else camera, self._seconds, step_seconds
             )
-        self._last, self._luma = found, luma
+        self._last = found
         yield Mask(
             message.header,
             frame,
@@ -129,14 +131,11 @@ class MotionMask(stage.Stage):
         )
 
     def gap(self, gap: Gap) -> Iterable[Message]:
-        self._last = self._luma = None
+        self._last = None
         return ()
 
     def flush(self, end: EndOfStream) -> Iterable[Message]:
         return ()
-
-    def retained(self) -> int:
-        return 0 if self._luma is None else 1
 
     def snapshot(self) -> Mapping[str, Any]:
         detector = self._detector.state() if self._detector else None
@@ -144,13 +143,11 @@ class MotionMask(stage.Stage):
             "detector": detector,
             "events": self._events.state(),
             "seconds": self._seconds,
-            "position": self._position,
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         self._events.restore(snapshot["events"])
         self._seconds = snapshot["seconds"]
-        self._position = tuple(snapshot["position"])
         if snapshot["detector"]:
             self._detector = self._detector_for(*snapshot["detector"]["size"])
             self._detector.restore(snapshot["detector"])
@@ -159,31 +156,43 @@ class MotionMask(stage.Stage):
         options = self.options
         speed_px_s = options.speed_px_s or 0.03 * float(np.hypot(width, height))
         slow_px_s = min(options.slow_px_s or _SLOW_SHARE * speed_px_s, speed_px_s)
+        grid = WorkingGrid(width, height)
         zones = options.watch or options.ignore
         return MotionDetector(
-            width,
-            height,
+            grid,
             Thresholds(speed_px_s, slow_px_s, options.min_area),
-            zone_mask(options.watch, options.ignore, width, height) if zones else None,
-            RegionTracker(options.persistence_seconds, options.hold_seconds, 1),
+            zone_mask(options.watch, options.ignore, *grid.shape[::-1]) if zones else None,
+            RegionTracker(options.persistence_seconds, options.hold_seconds, grid.step_px, slow_px_s),
             self._events,
+            options.stopped_seconds,
+            not options.shadows,
         )
 
-    def _camera(self, message: Flow, luma: np.ndarray) -> CameraMotion:
+    def _stands(self, detector: MotionDetector, planes: list[np.ndarray], step_seconds: float) -> bool:
+        """Whether the camera stands, as far as the option and the background tell."""
+        seen = detector.stands(planes, step_seconds)
+        return self.options.camera == "fixed" or (self.options.camera == "auto" and seen and detector.fixed)
+
+    def _camera(self, message: Flow, planes: list[np.ndarray]) -> CameraMotion:
         """How the camera moved; ``none`` and no motion where that cannot be told."""
-        size = (message.frame.width, message.frame.height)
+        luma = planes[0] if planes[0].ndim == 2 else cv2.cvtColor(planes[0], cv2.COLOR_RGB2GRAY)
         weights = texture_weights(luma)
         if message.confidence is not None:
             weights = weights * np.asarray(message.confidence)
+        size = (message.frame.width, message.frame.height)
         motion = fit_camera_motion(np.asarray(message.grid_px), *size, self.options.model, weights)
-        corners = frame_corners(*size)
-        still = np.abs(transform_points(motion.matrix, corners) - corners).max() < _STILL_CAMERA_PX
-        if self.options.camera == "fixed" or (self.options.camera == "auto" and still and motion.model != "none"):
-            return CameraMotion(np.eye(3), "translation", motion.inlier_share, 1.0, motion.residual_px)
+        if self.options.camera == "auto" and motion.model != "none" and _is_still(motion, *size):
+            return replace(motion, matrix=np.eye(3))
         if motion.confidence < _TRUSTED_CONFIDENCE:
             self.context.count("frames_camera_uncertain")
             return CameraMotion.unknown(motion.reason)
         return motion
+
+
+def _is_still(camera: CameraMotion, width: int, height: int) -> bool:
+    """Whether every corner moves less than can be told from standing."""
+    corners = frame_corners(width, height)
+    return bool(np.abs(transform_points(camera.matrix, corners) - corners).max() < _STILL_CAMERA_PX)
 
 
 def _event(event: OpenEvent, over: bool) -> MotionEvent:
@@ -191,8 +200,3 @@ def _event(event: OpenEvent, over: bool) -> MotionEvent:
     return MotionEvent(
         event.id, event.begin_seconds, end_seconds, event.peak_seconds, event.peak_area, event.object_ids
     )
-
-
-def _luma(frame: Frame) -> np.ndarray:
-    plane = np.asarray(frame.planes[0])
-    return plane if plane.ndim == 2 else cv2.cvtColor(plane, cv2.COLOR_RGB2GRAY)

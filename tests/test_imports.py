@@ -94,7 +94,8 @@ def test_the_machine_knows_no_stage_and_computes_nothing() -> None:
 @pytest.mark.parametrize("package", PURE)
 def test_the_computing_packages_need_only_arrays(package: str) -> None:
     refuse([i for i in of(package) if is_foreign(i.imported) and i.imported.partition(".")[0] not in COMPUTING])
-    allowed = {"stages.raft": ("stages.raft", "stages.kernels")}.get(package, (package,))
+    also = {"stages.raft": ("stages.kernels",), "stages.motion": ("stages.kernels.compiled",)}
+    allowed = (package, *also.get(package, ()))
     refuse([i for i in of(package) if within(i.imported, OURS) and not within(i.imported, allowed)])
 
 

@@ -5,37 +5,28 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from stages.motion.residual_motion import SampledFlow
-
 _NOISE_SIGMAS = 3.0
 _LEAST_LEVELS = 3.0
 _SIGMA_OF_MEDIAN = 1.4826
 _EXPLAINED = 0.7
 
 
-def supported(flow: SampledFlow, camera: np.ndarray, earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
-    """bool (h, w) on the flow's grid: the flow explains the picture's change, and the camera's motion does not.
+def supported(flow: np.ndarray, camera: np.ndarray, earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
+    """bool (h, w) on the earlier frame: the flow explains the picture's change, and the camera's motion does not.
 
-    earlier, later: uint8 luma (H, W). camera: (3, 3), px of the earlier to px of the later frame. A change counts if it
-    is more than the noise, which is what half of the picture stays under, and more than a common change of light.
+    flow: float32 (h, w, 2) in points. earlier, later: uint8 luma (h, w). camera: (3, 3), points of the earlier to
+    points of the later frame. A change counts if it is more than the noise, which is what half of the picture stays
+    under, and more than a common change of light.
     """
-    x, y = np.meshgrid(flow.x, flow.y)
+    x, y = np.meshgrid(*(np.arange(size, dtype=np.float32) for size in flow.shape[1::-1]))
     camera_x, camera_y = _through(camera, x, y)
-    flow_x, flow_y = x + flow.flow_px[..., 0], y + flow.flow_px[..., 1]
-    before, after = (cv2.blur(luma, (flow.step_px + 1, flow.step_px + 1)) for luma in (earlier, later))
-    here = before[flow.first_px :: flow.step_px, flow.first_px :: flow.step_px].astype(np.float32)
+    flow_x, flow_y = x + flow[..., 0], y + flow[..., 1]
+    here, after = (cv2.blur(luma, (2, 2)) for luma in (earlier, later))
     left_by_camera = _difference(here, after, camera_x, camera_y)
     left_by_flow = _difference(here, after, flow_x, flow_y)
     # Where a moving thing arrives the picture changes too; a plain surface that merely shares its flow stays the same.
     found_x, found_y = _through(np.linalg.inv(camera), flow_x, flow_y)
-    to_sample = np.float32(1 / flow.step_px)
-    on_arrival = cv2.remap(
-        left_by_camera,
-        (found_x - flow.first_px) * to_sample,
-        (found_y - flow.first_px) * to_sample,
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    on_arrival = cv2.remap(left_by_camera, found_x, found_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     sigma = _SIGMA_OF_MEDIAN * float(np.median(left_by_camera[::3, ::3]))
     visible = np.minimum(left_by_camera, on_arrival) > max(_LEAST_LEVELS, _NOISE_SIGMAS * sigma)
     return visible & (left_by_flow < _EXPLAINED * left_by_camera)
@@ -64,7 +55,7 @@ def _through(matrix: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarr
 
 def _difference(here: np.ndarray, later: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     there = cv2.remap(later, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
-    difference = here - there
+    difference = here.astype(np.float32) - there
     difference -= float(np.median(difference[::3, ::3]))
     return cv2.blur(np.abs(difference), (3, 3))
 

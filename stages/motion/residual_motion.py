@@ -1,4 +1,4 @@
-"""What moves by itself: flow less the camera's motion, as a speed, and the mask of what is fast enough."""
+"""What moves by itself: flow less the camera's motion, on the 1/8 grid, as a speed; and where it went."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from stages.motion.picture_change import snapped, supported
+from stages.motion.working_grid import WorkingGrid
+
+CELL_PX = 8
+_PLAIN_SHARE = 0.024
+"""Of the width: how wide a plain surface between moving edges may be to count as moving with them."""
 _NOISE_SIGMAS = 4.0
-_SIDE_PX = 640
 
 
 @dataclass(frozen=True)
@@ -24,93 +29,113 @@ class Thresholds:
 
 
 @dataclass(frozen=True)
-class SampledFlow:
-    """Flow on an even grid over the earlier frame."""
+class CellMotion:
+    """Moving cells, at their places in the later frame."""
 
-    flow_px: np.ndarray
-    """float32 (h, w, 2): (u, v) in px of the full frame."""
-    step_px: int
-    """Distance of the samples."""
-    first_px: int
-    """x and y of the first sample."""
+    moving: np.ndarray
+    """bool (ceil(H/8), ceil(W/8)) on the earlier frame"""
+    column: np.ndarray
+    """(N,) int: where each moving cell's centre went, on the working grid"""
+    row: np.ndarray
+    """(N,) int"""
+    velocity_px_s: np.ndarray
+    """(N, 2) float32, after the camera's motion"""
 
-    @property
-    def x(self) -> np.ndarray:
-        """(w,) float32 px"""
-        return (np.arange(self.flow_px.shape[1]) * self.step_px + self.first_px).astype(np.float32)
-
-    @property
-    def y(self) -> np.ndarray:
-        """(h,) float32 px"""
-        return (np.arange(self.flow_px.shape[0]) * self.step_px + self.first_px).astype(np.float32)
-
-
-def sampled(flow_px: np.ndarray, width: int, height: int) -> SampledFlow:
-    """About 640 samples across of the flow of a frame, given at every pixel or on the 1/8 grid."""
-    step = max(1, round(max(width, height) / _SIDE_PX))
-    first = step // 2
-    if flow_px.shape[:2] == (height, width):
-        return SampledFlow(np.asarray(flow_px[first::step, first::step], np.float32), step, first)
-    columns, rows = -(-(width - first) // step), -(-(height - first) // step)
-    from_grid = np.array([[8.0, 0.0, 3.5 - first], [0.0, 8.0, 3.5 - first]]) / step
-    grid = np.ascontiguousarray(flow_px, np.float32)
-    finer = cv2.warpAffine(grid, from_grid, (columns, rows), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return SampledFlow(finer, step, first)
+    def drawn(self, grid: WorkingGrid) -> np.ndarray:
+        """bool (h, w) on the working grid: what the moving cells cover in the later frame."""
+        points = np.zeros(grid.shape, np.uint8)
+        points[self.row, self.column] = 1
+        # One more than a cell, so that no gap opens where an object grows.
+        side = max(1, round(CELL_PX / grid.step_px)) + 1
+        return cv2.dilate(points, np.ones((side, side), np.uint8)) > 0
 
 
-def residual_flow(flow: SampledFlow, camera: np.ndarray) -> np.ndarray:
-    """float32 (h, w, 2) px: the flow less what `camera` (3, 3), px of the earlier to the later frame, explains."""
-    x, y = flow.x[None, :], flow.y[:, None]
-    matrix = camera.astype(np.float32)
-    depth = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
-    left = np.empty_like(flow.flow_px)
-    left[..., 0] = flow.flow_px[..., 0] + x - (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]) / depth
-    left[..., 1] = flow.flow_px[..., 1] + y - (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) / depth
-    return left
+def seen_moving(
+    cells: CellMotion,
+    grid_px: np.ndarray,
+    camera: np.ndarray,
+    lumas: tuple[np.ndarray, np.ndarray],
+    grid: WorkingGrid,
+) -> np.ndarray:
+    """bool (h, w) on the later frame: of what the moving cells cover, what the pictures show to have moved.
 
-
-def carried_forward(flow: SampledFlow, residual_px: np.ndarray, moving: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What moves, on the same grid over the later frame: a mask, bool (h, w), and its residual (h, w, 2), 0 elsewhere.
-
-    Moving samples go where their flow takes them, the fastest winning. Holes between them are filled from around them.
+    For where no background is known. camera: (3, 3) in points. lumas: uint8 (h, w) of the earlier and the later frame.
     """
+    to_cells = np.array([[grid.step_px, 0, grid.first_px], [0, grid.step_px, grid.first_px]], np.float64)
+    to_cells[:, 2] -= (CELL_PX - 1) / 2
+    to_cells /= CELL_PX
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    size = grid.shape[::-1]
+    flow = cv2.warpAffine(grid_px, to_cells, size, flags=flags, borderMode=cv2.BORDER_REPLICATE) / grid.step_px
+    moving = cv2.warpAffine(cells.moving.astype(np.float32), to_cells, size, flags=flags) > 0.25
+    reach = max(2.0, _PLAIN_SHARE * size[0])
+    return carried_forward(flow, snapped(moving, supported(flow, camera, *lumas), reach))
+
+
+def carried_forward(flow: np.ndarray, moving: np.ndarray) -> np.ndarray:
+    """bool (h, w) on the later frame: where the moving points (h, w) go by flow (h, w, 2) in points."""
     rows, columns = np.nonzero(moving)
-    carried = np.zeros_like(residual_px)
-    reached = np.zeros(moving.shape, np.uint8)
-    steps = np.rint(flow.flow_px[rows, columns] / flow.step_px).astype(np.intp)
+    steps = np.rint(flow[rows, columns]).astype(np.intp)
     to_row, to_column = rows + steps[:, 1], columns + steps[:, 0]
     inside = (to_row >= 0) & (to_row < moving.shape[0]) & (to_column >= 0) & (to_column < moving.shape[1])
-    rows, columns, to_row, to_column = rows[inside], columns[inside], to_row[inside], to_column[inside]
-    residual = residual_px[rows, columns]
-    order = np.argsort(np.hypot(residual[:, 0], residual[:, 1]), kind="stable")
-    carried[to_row[order], to_column[order]] = residual[order]
-    reached[to_row, to_column] = 1
-    element = np.ones((3, 3), np.uint8)
-    closed = cv2.morphologyEx(reached, cv2.MORPH_CLOSE, element)
-    holes = (closed > 0) & (reached == 0)
-    if holes.any():
-        weight = cv2.boxFilter(reached, cv2.CV_32F, (3, 3), normalize=False)
-        mean = cv2.boxFilter(carried, -1, (3, 3), normalize=False)
-        carried[holes] = mean[holes] / np.maximum(weight[holes], 1.0)[:, None]
-    return closed > 0, carried
+    reached = np.zeros(moving.shape, np.uint8)
+    reached[to_row[inside], to_column[inside]] = 1
+    return cv2.morphologyEx(reached, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)) > 0
+
+
+def cell_residual(grid_px: np.ndarray, camera: np.ndarray) -> np.ndarray:
+    """float32 (h, w, 2) px: flow (h, w, 2) px on the 1/8 grid, less what `camera` (3, 3) in px explains."""
+    rows, columns = grid_px.shape[:2]
+    if np.array_equal(camera, np.eye(3)):
+        return np.asarray(grid_px, np.float32)
+    centre = (CELL_PX - 1) / 2
+    x = (np.arange(columns, dtype=np.float64) * CELL_PX + centre)[None, :]
+    y = (np.arange(rows, dtype=np.float64) * CELL_PX + centre)[:, None]
+    depth = camera[2, 0] * x + camera[2, 1] * y + camera[2, 2]
+    explained_x = (camera[0, 0] * x + camera[0, 1] * y + camera[0, 2]) / depth - x
+    explained_y = (camera[1, 0] * x + camera[1, 1] * y + camera[1, 2]) / depth - y
+    return (grid_px - np.stack([explained_x, explained_y], axis=-1)).astype(np.float32)
+
+
+def moving_cells(
+    grid_px: np.ndarray,
+    residual_px: np.ndarray,
+    thresholds: Thresholds,
+    step_seconds: float,
+    moved_before: np.ndarray | None,
+    grid: WorkingGrid,
+) -> CellMotion:
+    """The cells that are fast enough, by hysteresis (`moving_regions`), carried into the later frame."""
+    speed_px_s = cv2.magnitude(residual_px[..., 0], residual_px[..., 1]) / np.float32(step_seconds)
+    moving = moving_regions(speed_px_s, thresholds, moved_before)
+    rows, columns = np.nonzero(moving)
+    went = grid_px[rows, columns]
+    x = (columns * CELL_PX + (CELL_PX - 1) / 2 + went[:, 0] - grid.first_px) / grid.step_px
+    y = (rows * CELL_PX + (CELL_PX - 1) / 2 + went[:, 1] - grid.first_px) / grid.step_px
+    high, wide = grid.shape
+    inside = (x > -0.5) & (x < wide - 0.5) & (y > -0.5) & (y < high - 0.5)
+    return CellMotion(
+        moving,
+        np.rint(x[inside]).astype(np.intp),
+        np.rint(y[inside]).astype(np.intp),
+        residual_px[rows[inside], columns[inside]] / np.float32(step_seconds),
+    )
 
 
 def moving_regions(
     speed_px_s: np.ndarray,
     thresholds: Thresholds,
-    allowed: np.ndarray | None = None,
     moved_before: np.ndarray | None = None,
 ) -> np.ndarray:
     """bool (h, w): regions faster than `low_px_s` that hold something faster than `high_px_s` and are large enough.
 
-    allowed: bool (h, w) where motion counts; None is everywhere. moved_before: bool (h, w) where `low_px_s` is enough,
-    so that what slows down is followed until it stops. Small holes are closed.
+    moved_before: bool (h, w) where `low_px_s` is enough, so that what slows down is followed until it stops. Small
+    holes are closed.
     """
     low = speed_px_s >= thresholds.low_px_s
-    if allowed is not None:
-        low &= allowed
     closed = cv2.morphologyEx(low.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
-    count, labels, stats = _regions(closed)
+    count, found, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
+    labels = np.asarray(found, np.intp)
     if count == 1:
         return np.zeros(low.shape, bool)
     seeds = speed_px_s >= thresholds.high_px_s
@@ -123,30 +148,7 @@ def moving_regions(
     return counts[labels]
 
 
-def large_enough(mask: np.ndarray, min_area: float) -> np.ndarray:
-    """The connected regions of a bool mask (h, w) that cover at least `min_area` of it."""
-    _, labels, stats = _regions(mask.astype(np.uint8))
-    keeps = stats[:, cv2.CC_STAT_AREA] >= min_area * mask.size
-    keeps[0] = False
-    return keeps[labels]
-
-
 def raised_for_noise(thresholds: Thresholds, noise_px: float, step_seconds: float) -> Thresholds:
     """Thresholds that the flow's own noise (sigma along one axis, px per step) does not reach."""
     floor = _NOISE_SIGMAS * noise_px / step_seconds
     return Thresholds(max(thresholds.high_px_s, 1.5 * floor), max(thresholds.low_px_s, floor), thresholds.min_area)
-
-
-def full_size(mask: np.ndarray, flow: SampledFlow, width: int, height: int) -> np.ndarray:
-    """A mask on the flow's grid as uint8 (height, width) of 0 and 255, with smooth edges between the samples."""
-    if mask.shape == (height, width):
-        return mask.astype(np.uint8) * 255
-    soft = mask.astype(np.float32)
-    to_grid = np.array([[flow.step_px, 0.0, flow.first_px], [0.0, flow.step_px, flow.first_px]], np.float64)
-    large = cv2.warpAffine(soft, to_grid, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return (large >= 0.5).astype(np.uint8) * 255
-
-
-def _regions(mask: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    return count, np.asarray(labels, np.intp), np.asarray(stats)

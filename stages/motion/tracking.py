@@ -10,21 +10,32 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 _OVERLAP_WEIGHT = 1.0
+_AREA_WEIGHT = 0.5
+_MOST_DISTANCE = 3.0
+_CONFIRMED_WORTH = 2.0
 _REACH = 1.0
 """How far, in sizes of the larger box, a region's centre may lie from where it was expected."""
+_TRAVEL_POINTS = 8.0
+_TRAVEL_SHARE = 0.5
+_MOST_TRAVEL_SECONDS = 0.5
+_LEAST_ALIKE = 0.75
+_SPLIT_SHARE = 0.2
+"""Of an object: smaller parts that split from it have to prove themselves."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """One connected moving region."""
+    """One connected region."""
 
     box: tuple[int, int, int, int]
     """x, y, width, height on the grid it was found on."""
     area: int
-    """Cells."""
+    """Points."""
     centre: tuple[float, float]
     velocity: tuple[float, float]
     """Mean residual motion, px/s."""
+    flows: bool = True
+    """Flow moves in it. If not, it merely looks unlike the background."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +43,8 @@ class Track:
     """A region with a past."""
 
     id: int
-    box: tuple[int, int, int, int]
+    box: tuple[float, float, float, float]
+    area: int
     centre: tuple[float, float]
     velocity: tuple[float, float]
     first_seconds: float
@@ -40,48 +52,75 @@ class Track:
     seen_seconds: float
     """For how long in all it was seen moving."""
     confirmed: bool
+    moved_seconds: float
+    """When it last moved."""
+    mark: tuple[float, float, float, float, float]
+    """Its centre (x, y), the time, its width and height, from which its travel is counted."""
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Track:
-        lists = {key: tuple(values[key]) for key in ("box", "centre", "velocity")}
+        lists = {key: tuple(values[key]) for key in ("box", "centre", "velocity", "mark")}
         return cls(**{**values, **lists})
 
 
-def regions_of(mask: np.ndarray, residual_px_s: np.ndarray) -> tuple[list[Region], np.ndarray]:
-    """The connected regions of a bool mask (h, w) with their mean of residual_px_s (h, w, 2); and labels int32 (h, w).
+def regions_of(mask: np.ndarray, least_area: float, flows: bool, apart: int = 0) -> tuple[list[Region], np.ndarray]:
+    """The regions of a bool mask (h, w) of at least so many points; and labels int32 (h, w).
 
-    Region i has label i + 1.
+    Parts that are at most `apart` points from each other are one region. Region i has label i + 1; smaller ones have
+    label 0. Their velocity is left at 0.
     """
-    count, labels, stats, centres = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    flat = labels.ravel()
-    areas = np.maximum(stats[:, cv2.CC_STAT_AREA], 1)
-    u = np.bincount(flat, residual_px_s[..., 0].ravel(), count) / areas
-    v = np.bincount(flat, residual_px_s[..., 1].ravel(), count) / areas
-    regions = []
-    for label in range(1, count):
-        x, y, width, height, area = (int(value) for value in stats[label])
-        centre = (float(centres[label, 0]), float(centres[label, 1]))
-        regions.append(Region((x, y, width, height), area, centre, (float(u[label]), float(v[label]))))
-    return regions, labels
+    values = mask.astype(np.uint8)
+    joined = cv2.dilate(values, np.ones((apart + 1, apart + 1), np.uint8)) if apart else values
+    _, labels = cv2.connectedComponents(joined, connectivity=8)
+    labels = np.where(mask, labels, 0)
+    rows, columns = np.nonzero(labels)
+    of = labels[rows, columns]
+    areas = np.bincount(of)
+    keeps = np.flatnonzero(areas >= max(least_area, 1))
+    renumbered = np.zeros(max(len(areas), int(labels.max()) + 1), np.int32)
+    renumbered[keeps] = np.arange(1, len(keeps) + 1)
+    labels, of = renumbered[labels], renumbered[of]
+    return [_region(rows[of == label], columns[of == label], flows) for label in range(1, len(keeps) + 1)], labels
+
+
+def _region(rows: np.ndarray, columns: np.ndarray, flows: bool) -> Region:
+    left, top = int(columns.min()), int(rows.min())
+    box = (left, top, int(columns.max()) + 1 - left, int(rows.max()) + 1 - top)
+    return Region(box, len(rows), (float(columns.mean()), float(rows.mean())), (0.0, 0.0), flows)
 
 
 class RegionTracker:
     """Gives ids. A region keeps its id while it overlaps, or lies near, where its track was heading."""
 
-    def __init__(self, persistence_seconds: float, hold_seconds: float, px_per_cell: float) -> None:
-        """A track is confirmed once seen for `persistence_seconds`, and forgotten `hold_seconds` after that ended."""
+    def __init__(
+        self, persistence_seconds: float, hold_seconds: float, px_per_cell: float, slow_px_s: float = 20.0
+    ) -> None:
+        """A track is confirmed once it moved for `persistence_seconds`, and forgotten `hold_seconds` after it was seen.
+
+        slow_px_s: what travels slower than this stands.
+        """
         self.persistence_seconds = persistence_seconds
         self.hold_seconds = hold_seconds
         self.px_per_cell = px_per_cell
+        self.slow_px_s = slow_px_s
         self.tracks: list[Track] = []
         self._next_id = 1
 
-    def update(self, regions: list[Region], seconds: float, step_seconds: float) -> list[Track]:
-        """Follow the tracks into a frame; return each region's track, in order."""
-        self.tracks = [track for track in self.tracks if seconds - track.last_seconds <= self._patience(track)]
+    def update(
+        self, regions: list[Region], seconds: float, step_seconds: float, camera: np.ndarray | None = None
+    ) -> list[Track]:
+        """Follow the tracks into a frame; return each region's track, in order.
+
+        camera: (3, 3), points of the frame before to points of this one; None where it stands.
+        """
+        kept = [track for track in self.tracks if seconds - track.last_seconds <= self._patience(track)]
+        self.tracks = kept if camera is None else [_carried(track, camera) for track in kept]
         expected = [_expected(track, seconds, self.px_per_cell) for track in self.tracks]
-        matches = _assign([_distances(box, regions) for box in expected])
+        matches = _assign([_likeness(track, box, regions) for track, box in zip(self.tracks, expected, strict=True)])
         by_region = {region: self.tracks[track] for track, region in matches}
+        for at, region in enumerate(regions):
+            if at not in by_region and (whole := self._split_from(region, expected)) is not None:
+                by_region[at] = replace(whole, id=self._new_id(), seen_seconds=0.0)
         updated = [self._seen(by_region.get(at), region, seconds, step_seconds) for at, region in enumerate(regions)]
         matched = {track.id for track in by_region.values()}
         self.tracks = [track for track in self.tracks if track.id not in matched] + updated
@@ -95,26 +134,74 @@ class RegionTracker:
         self.tracks = [Track.from_json(values) for values in state["tracks"]]
         self._next_id = state["next_id"]
 
+    def _new_id(self) -> int:
+        self._next_id += 1
+        return self._next_id - 1
+
+    def _split_from(self, region: Region, expected: list[tuple[float, float, float, float]]) -> Track | None:
+        """The confirmed track that a new region is a part of: it need not prove itself again."""
+        x, y = region.centre
+        if not region.flows:
+            return None
+        for track, (left, top, width, height) in zip(self.tracks, expected, strict=True):
+            large = region.area >= _SPLIT_SHARE * track.area
+            if track.confirmed and large and 0 <= x - left <= width and 0 <= y - top <= height:
+                return track
+        return None
+
     def _patience(self, track: Track) -> float:
         # What was hardly seen is forgotten soon, or noise would add up to a confirmed track.
         return self.hold_seconds if track.confirmed else min(self.hold_seconds, 2 * self.persistence_seconds)
 
     def _seen(self, track: Track | None, region: Region, seconds: float, step_seconds: float) -> Track:
         if track is None:
-            begin = seconds - step_seconds
-            track = Track(self._next_id, region.box, region.centre, region.velocity, begin, seconds, 0.0, False)
-            self._next_id += 1
-        seen = track.seen_seconds + step_seconds
-        confirmed = track.confirmed or seen >= self.persistence_seconds - 1e-6
+            track = _new_track(self._new_id(), region, seconds - step_seconds)
+        if not _alike(track, region):
+            track = replace(track, mark=(*region.centre, seconds, *region.box[2:]))
+        travelled = _travelled(track, region, seconds, self.px_per_cell, self.slow_px_s)
+        moves = region.flows or travelled
+        since = step_seconds if region.flows else min(seconds - track.mark[2], _MOST_TRAVEL_SECONDS)
+        seen = track.seen_seconds + (since if moves else 0.0)
+        velocity = region.velocity if region.flows else _drift(track, region, seconds, self.px_per_cell)
         return replace(
             track,
             box=region.box,
+            area=region.area,
             centre=region.centre,
-            velocity=region.velocity,
+            velocity=velocity if moves else track.velocity,
             last_seconds=seconds,
             seen_seconds=seen,
-            confirmed=confirmed,
+            confirmed=track.confirmed or (moves and seen >= self.persistence_seconds - 1e-6),
+            moved_seconds=seconds if moves else track.moved_seconds,
+            mark=(*region.centre, seconds, *region.box[2:]) if moves else track.mark,
         )
+
+
+def _new_track(identity: int, region: Region, seconds: float) -> Track:
+    mark = (*region.centre, seconds, *region.box[2:])
+    return Track(
+        identity, region.box, region.area, region.centre, region.velocity, seconds, seconds, 0.0, False, seconds, mark
+    )
+
+
+def _travelled(track: Track, region: Region, seconds: float, px_per_cell: float, slow_px_s: float) -> bool:
+    """Whether a region that shows no flow has all the same gone a good part of its own size."""
+    size = max(_TRAVEL_POINTS, _TRAVEL_SHARE * float(np.sqrt(region.box[2] * region.box[3])))
+    away = float(np.hypot(region.centre[0] - track.mark[0], region.centre[1] - track.mark[1]))
+    elapsed = max(seconds - track.mark[2], 1e-6)
+    return away >= size and away * px_per_cell / elapsed >= slow_px_s
+
+
+def _alike(track: Track, region: Region) -> bool:
+    """The centre of what grows, shrinks, merges or splits goes somewhere without anything travelling."""
+    sizes = zip(region.box[2:], track.mark[3:], strict=True)
+    return all(_LEAST_ALIKE < now / was < 1 / _LEAST_ALIKE for now, was in sizes)
+
+
+def _drift(track: Track, region: Region, seconds: float, px_per_cell: float) -> tuple[float, float]:
+    """px/s since the track's mark."""
+    per_second = px_per_cell / max(seconds - track.mark[2], 1e-6)
+    return (region.centre[0] - track.mark[0]) * per_second, (region.centre[1] - track.mark[1]) * per_second
 
 
 def _expected(track: Track, seconds: float, px_per_cell: float) -> tuple[float, float, float, float]:
@@ -123,9 +210,33 @@ def _expected(track: Track, seconds: float, px_per_cell: float) -> tuple[float, 
     return x + track.velocity[0] * away, y + track.velocity[1] * away, width, height
 
 
-def _distances(box: tuple[float, float, float, float], regions: list[Region]) -> list[float]:
-    """How ill each region fits the expected box: 0 at best, infinite where it cannot be the same."""
-    return [_distance(box, region.box) for region in regions]
+def _carried(track: Track, camera: np.ndarray) -> Track:
+    """The track after the camera's motion, its size kept."""
+    x, y = track.centre
+    depth = camera[2, 0] * x + camera[2, 1] * y + camera[2, 2]
+    along_x = float((camera[0, 0] * x + camera[0, 1] * y + camera[0, 2]) / depth) - x
+    along_y = float((camera[1, 0] * x + camera[1, 1] * y + camera[1, 2]) / depth) - y
+    left, top, width, height = track.box
+    return replace(
+        track,
+        box=(left + along_x, top + along_y, width, height),
+        centre=(x + along_x, y + along_y),
+        mark=(track.mark[0] + along_x, track.mark[1] + along_y, *track.mark[2:]),
+    )
+
+
+def _likeness(track: Track, box: tuple[float, float, float, float], regions: list[Region]) -> list[float]:
+    """How well each region continues the track, expected in `box`; 0 or less where it cannot be the same.
+
+    Large things weigh more than small ones, and those with a past more than what may be noise.
+    """
+    worth = _CONFIRMED_WORTH if track.confirmed else 1.0
+    return [
+        (_MOST_DISTANCE - _distance(box, region.box) - _AREA_WEIGHT * abs(np.log(region.area / track.area)))
+        * worth
+        * float(np.sqrt(min(track.area, region.area)))
+        for region in regions
+    ]
 
 
 def _distance(a: tuple[float, float, float, float], b: tuple[float, ...]) -> float:
@@ -140,10 +251,10 @@ def _distance(a: tuple[float, float, float, float], b: tuple[float, ...]) -> flo
     return float(_OVERLAP_WEIGHT * (1.0 - iou) + reach)
 
 
-def _assign(distances: list[list[float]]) -> list[tuple[int, int]]:
-    """The pairs (row, column) of least total distance, without impossible ones."""
-    if not distances or not distances[0]:
+def _assign(likeness: list[list[float]]) -> list[tuple[int, int]]:
+    """The pairs (row, column) of the largest total, without those of 0 or less."""
+    if not likeness or not likeness[0]:
         return []
-    cost = np.array(distances)
-    rows, columns = linear_sum_assignment(np.where(np.isfinite(cost), cost, 1e6))
-    return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if np.isfinite(cost[r, c])]
+    gain = np.maximum(np.array(likeness), 0.0)
+    rows, columns = linear_sum_assignment(gain, maximize=True)
+    return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if gain[r, c] > 0]

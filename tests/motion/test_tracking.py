@@ -20,15 +20,50 @@ def tracker_of(persistence: float = 0.1, hold: float = 0.5) -> RegionTracker:
     return RegionTracker(persistence, hold, px_per_cell=1)
 
 
-def test_regions_have_boxes_and_mean_velocities() -> None:
+def test_regions_have_boxes_areas_and_labels_and_parts_that_are_near_belong_together() -> None:
     mask = np.zeros((20, 30), bool)
-    mask[2:5, 3:9] = mask[12:14, 20:24] = True
-    residual = np.zeros((20, 30, 2), np.float32)
-    residual[2:5, 3:9] = (40, -5)
-    regions, labels = regions_of(mask, residual)
-    assert [(r.box, r.area) for r in regions] == [((3, 2, 6, 3), 18), ((20, 12, 4, 2), 8)]
-    assert regions[0].velocity == pytest.approx((40, -5))
-    assert labels[3, 4] == 1 and labels[12, 20] == 2
+    mask[2:5, 3:9] = mask[12:14, 20:24] = mask[12:14, 26:28] = mask[18, 2] = True
+    regions, labels = regions_of(mask, 2, flows=True)
+    assert [(r.box, r.area) for r in regions] == [((3, 2, 6, 3), 18), ((20, 12, 4, 2), 8), ((26, 12, 2, 2), 4)]
+    assert labels[3, 4] == 1 and labels[12, 20] == 2 and not labels[18, 2]
+    joined, labels = regions_of(mask, 2, flows=True, apart=4)
+    assert [(r.box, r.area) for r in joined] == [((3, 2, 6, 3), 18), ((20, 12, 8, 2), 12)]
+    assert not labels[12, 25]
+
+
+def test_a_camera_that_pans_keeps_the_ids() -> None:
+    tracker, pan = tracker_of(), np.array([[1, 0, -30.0], [0, 1, 0], [0, 0, 1]])
+    for at in range(6):
+        (track,) = tracker.update([region(200 - 30 * at)], at * STEP, STEP, pan)
+        assert track.id == 1
+
+
+def test_noise_does_not_take_the_id_of_something_large() -> None:
+    tracker = tracker_of()
+    large = region(50, y=20, width=40, height=60)
+    for at in range(6):
+        tracker.update([large, region(100, y=30, width=3, height=3)], at * STEP, STEP)
+    tracks = tracker.update([region(90, y=30, width=3, height=3), large], 6 * STEP, STEP)
+    assert tracks[1].id == 1
+
+
+def test_what_splits_from_an_object_is_confirmed_at_once() -> None:
+    tracker = tracker_of()
+    for at in range(6):
+        tracker.update([region(50, width=60, height=60)], at * STEP, STEP)
+    halves = tracker.update([region(50, width=28, height=60), region(82, width=28, height=60)], 6 * STEP, STEP)
+    assert halves[0].confirmed and halves[1].confirmed and halves[0].id != halves[1].id
+
+
+def test_what_shows_no_flow_moves_if_it_travels_and_stands_if_it_does_not() -> None:
+    for px_per_frame, moves in ((2, True), (0, False)):
+        tracker = RegionTracker(0.1, 0.5, 1, slow_px_s=20)
+        for at in range(20):
+            spot = region(20 + px_per_frame * at)
+            (track,) = tracker.update([Region(spot.box, spot.area, spot.centre, (0, 0), False)], at * STEP, STEP)
+        assert track.confirmed == moves
+        if moves:
+            assert track.velocity == pytest.approx((px_per_frame / STEP, 0), rel=0.2)
 
 
 def test_ids_are_kept_while_regions_move_and_cross_no_one() -> None:

@@ -86,19 +86,41 @@ def f_score(masks: Sequence[Mask], truths: Sequence[np.ndarray]) -> float:
     return float(2 * (found & right).sum() / (found.sum() + right.sum()))
 
 
+AWAY = range(BEGINS + 15, ENDS + 1)
+"""It moves, and has left the place where it was taken for background."""
+
+
 def test_the_mask_is_where_the_object_is_in_the_later_frame(still: list[Flow]) -> None:
-    masks = masks_of(run_stage(MotionMask, still, {"persistence_seconds": 0.0}))
+    masks = masks_of(run_stage(MotionMask, still, {"persistence_seconds": 0.0, "stopped_seconds": 0.0}))
     assert len(masks) == FRAMES
-    moving = range(BEGINS + 1, ENDS + 1)
-    assert f_score([masks[at] for at in moving], [truth(at) for at in moving]) > 0.95
-    others = [at for at in range(FRAMES) if at not in moving]
+    assert f_score([masks[at] for at in AWAY], [truth(at) for at in AWAY]) > 0.95
+    starts = range(BEGINS + 1, BEGINS + 15)
+    assert f_score([masks[at] for at in starts], [truth(at) for at in starts]) > 0.8
+    others = [*range(BEGINS + 1), *range(ENDS + 1, FRAMES)]
     assert max(np.count_nonzero(np.asarray(masks[at].mask)) for at in others) == 0
+
+
+@pytest.mark.parametrize("stopped_seconds", [0.2, 0.5])
+def test_what_stops_stays_in_the_mask_for_as_long_as_asked(still: list[Flow], stopped_seconds: float) -> None:
+    options = {"stopped_seconds": stopped_seconds, "merge_seconds": 0.3}
+    masks = masks_of(run_stage(MotionMask, still, options))
+    shows = [at for at in range(FRAMES) if masks[at].objects]
+    assert shows[-1] == pytest.approx(ENDS + 30 * stopped_seconds, abs=1)
+    ended = [event for mask in masks for event in mask.events if event.end_seconds is not None]
+    assert [event.end_seconds for event in ended] == [pytest.approx(ENDS / 30, abs=0.07)]  # it ends with the motion
+
+
+def test_what_something_leaves_behind_is_not_shown(still: list[Flow]) -> None:
+    masks = masks_of(run_stage(MotionMask, still))
+    left = np.zeros((HEIGHT, WIDTH), bool)
+    left[70:100, 40:75] = True  # the background there was learned with the object before it
+    assert max(np.count_nonzero((np.asarray(masks[at].mask) > 0) & left) for at in range(BEGINS + 20, FRAMES)) == 0
 
 
 @pytest.mark.parametrize("camera", [{"shake": 1.5}, {"pan": 0.5, "shake": 0.5}])
 def test_a_moving_camera_is_told_from_what_moves(camera: dict) -> None:
     flows = clip(**camera)
-    masks = masks_of(run_stage(MotionMask, flows, {"persistence_seconds": 0.0}))
+    masks = masks_of(run_stage(MotionMask, flows, {"persistence_seconds": 0.0, "stopped_seconds": 0.0}))
     assert all(mask.camera is not None and not mask.uncertain for mask in masks[1:])
     areas = [np.count_nonzero(np.asarray(mask.mask)) for mask in masks]
     moving = slice(BEGINS + 1, ENDS + 1)
@@ -109,17 +131,16 @@ def test_a_moving_camera_is_told_from_what_moves(camera: dict) -> None:
 def test_the_coarse_grid_serves_as_well(still: list[Flow]) -> None:
     flows = [replace(flow, flow_px=None) for flow in still]
     masks = masks_of(run_stage(MotionMask, flows, {"persistence_seconds": 0.0}))
-    moving = range(BEGINS + 1, ENDS + 1)
-    assert f_score([masks[at] for at in moving], [truth(at) for at in moving]) > 0.9
+    assert f_score([masks[at] for at in AWAY], [truth(at) for at in AWAY]) > 0.95
 
 
 def test_objects_have_one_id_a_box_and_a_velocity(still: list[Flow]) -> None:
-    masks = masks_of(run_stage(MotionMask, still))
-    objects = [mask.objects for mask in masks if mask.objects]
+    masks = masks_of(run_stage(MotionMask, still, {"stopped_seconds": 0.0}))
+    objects = [masks[at].objects for at in AWAY]
     assert {len(found) for found in objects} == {1} and len({found[0].id for found in objects}) == 1
     middle = masks[30].objects[0]
     assert middle.box == pytest.approx((100, 70, 40, 30), abs=2)
-    assert middle.velocity_px_s == pytest.approx((90, 0), abs=5)
+    assert middle.velocity_px_s == pytest.approx((90, 0), abs=9)  # cells at the rim lie half on the background
     assert middle.area_px == pytest.approx(1200, rel=0.1)
 
 
@@ -129,7 +150,8 @@ def test_an_event_tells_when_motion_began_and_ended(still: list[Flow]) -> None:
     assert began.end_seconds is None and began.id == ended.id
     assert ended.begin_seconds == pytest.approx(BEGINS / 30, abs=0.07)
     assert ended.end_seconds == pytest.approx(ENDS / 30, abs=0.07)
-    assert ended.peak_area == pytest.approx(1200 / (WIDTH * HEIGHT), rel=0.15)
+    # where it starts from is for some frames taken to be a part of it
+    assert 1200 <= ended.peak_area * WIDTH * HEIGHT < 1900
     assert ended.object_ids == (masks[30].objects[0].id,)
 
 
@@ -173,24 +195,25 @@ def test_a_long_step_is_measured_in_seconds(still: list[Flow]) -> None:
     assert not any(mask.objects for mask in masks)
 
 
-def test_a_killed_worker_changes_nothing(still: list[Flow]) -> None:
+def test_a_killed_worker_keeps_ids_and_events_and_learns_the_background_again(still: list[Flow]) -> None:
     whole = masks_of(run_stage(MotionMask, still))
     found: list[Mask] = []
-    stage, snapshot, kept = None, None, []
+    stage, snapshot = None, None
     for at, flow in enumerate(still):
         if stage is None or at in (1, 25, 41):
             stage = MotionMask(MotionMask.Options.model_validate({}), TestContext())
             stage.open()
             if snapshot is not None:
                 stage.restore(json.loads(json.dumps(snapshot)))
-            for retained in kept:
-                assert list(stage.process(retained)) == []
         found += masks_of(list(stage.process(flow)))
-        snapshot, kept = stage.snapshot(), [flow][1 - stage.retained() :]
-        assert len(json.dumps(snapshot)) < 64_000
-    assert [(m.objects, m.events) for m in found] == [(m.objects, m.events) for m in whole]
-    for one, other in zip(found, whole, strict=True):
-        np.testing.assert_array_equal(np.asarray(one.mask), np.asarray(other.mask))
+        snapshot = stage.snapshot()
+        assert len(json.dumps(snapshot)) < 64_000 and stage.retained() == 0
+    ids = [{moving.id for mask in masks[:41] for moving in mask.objects} for masks in (found, whole)]
+    assert ids[0] == ids[1]
+    events = [[event for mask in masks for event in mask.events] for masks in (found, whole)]
+    assert [event.begin_seconds for event in events[0]] == [event.begin_seconds for event in events[1]]
+    learned = range(30, ENDS + 1)
+    assert f_score([found[at] for at in learned], [truth(at) for at in learned]) > 0.85
 
 
 def test_a_gap_and_another_size_are_borne(still: list[Flow]) -> None:

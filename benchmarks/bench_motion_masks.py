@@ -1,0 +1,231 @@
+"""Motion masks and events on known truth, beside what people use today, in one run.
+
+    python -m benchmarks.bench_motion_masks [--only sprites real events still speed] [--estimators dis raft]
+        [--minutes 10] [--raft-minutes 2] [--cache DIR] [--json FILE] [--pictures DIR]
+
+Flow is that of configs/cameras.yaml, the live setting, with the shipped weights and with `estimator: dis`. The
+masks are at their defaults, except where a row says otherwise. It needs the test data (RAFTLINE_DATA).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.machine import machine, spread
+from benchmarks.mask_clips import Clip, Shot, highway_clip, sprite_clip, tennis_clip
+from benchmarks.mask_footage import STILL_FPS, told_events, video_frames, write_still_video
+from benchmarks.mask_peers import PEERS
+from benchmarks.mask_runs import flows, live_options, masks, open_motion_mask, rgb_frame
+from benchmarks.mask_scores import MaskScores
+from pipeline.messages import Flow, Mask, MotionEvent
+
+_SCENES = (0, 1)
+_PARTS = ("sprites", "real", "events", "still", "speed")
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    arguments = _arguments()
+    cv2.setNumThreads(2)
+    result: dict[str, Any] = {"machine": machine(), "flow": {e: live_options(e) for e in arguments.estimators}}
+    for part in arguments.only:
+        result[part] = _MEASURES[part](arguments)
+        Console(width=130).print(_table(part, result[part]))
+        if arguments.json:
+            arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    data = Path(os.environ.get("RAFTLINE_DATA") or _ROOT.parent / "shared" / "data")
+    parser.add_argument("--only", nargs="+", choices=_PARTS, default=_PARTS, help="parts of it")
+    parser.add_argument("--estimators", nargs="+", choices=("dis", "raft"), default=("dis", "raft"))
+    parser.add_argument("--minutes", type=float, default=10, help="of still video, with dis")
+    parser.add_argument("--raft-minutes", type=float, default=2, help="of still video, with raft")
+    parser.add_argument("--cache", type=Path, help="folder that keeps the flow for the next run")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--pictures", type=Path, help="folder for pictures of masks over frames")
+    parser.add_argument("--data", type=Path, default=data, help="folder of the test data")
+    return parser.parse_args()
+
+
+def _sprites(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {
+        camera: _scored([sprite_clip(arguments.data, scene, camera) for scene in _SCENES], arguments)
+        for camera in ("fixed", "jitter", "pan")
+    }
+
+
+def _real(arguments: argparse.Namespace) -> dict[str, Any]:
+    clips = (highway_clip(arguments.data), tennis_clip(arguments.data))
+    return {clip.name: _scored([clip], arguments) for clip in clips}
+
+
+def _scored(clips: list[Clip], arguments: argparse.Namespace) -> dict[str, Any]:
+    """Scores of each peer and of ours on the clips together."""
+    scores = {name: MaskScores() for name in PEERS}
+    scores |= {f"raftline, {estimator}": MaskScores() for estimator in arguments.estimators}
+    for clip in clips:
+        shots = list(clip.shots())
+        for name, make in PEERS.items():
+            peer = make()
+            _score(scores[name], shots, (peer(shot.picture) for shot in shots))
+        for estimator in arguments.estimators:
+            frames = (rgb_frame(shot.picture, at, clip.fps) for at, shot in enumerate(shots))
+            found = masks(flows(clip.name, frames, live_options(estimator), arguments.cache))
+            shown = (np.asarray(mask.mask) > 0 for mask in found)
+            kept = _score(scores[f"raftline, {estimator}"], shots, shown)
+            if arguments.pictures:
+                _picture(arguments.pictures / f"masks_{clip.name}_{estimator}.jpg", shots, kept)
+    return {name: score.result() for name, score in scores.items()}
+
+
+def _score(scores: MaskScores, shots: list[Shot], found: Iterable[np.ndarray]) -> dict[int, np.ndarray]:
+    """Add a clip's masks; keep some of them."""
+    kept = {}
+    for at, (shot, mask) in enumerate(zip(shots, found, strict=True)):
+        if shot.scored is not None:
+            scores.add(mask, shot.moves, shot.scored)
+        if at in _shown(len(shots)):
+            kept[at] = mask
+    return kept
+
+
+def _shown(frames: int) -> list[int]:
+    return [round(share * (frames - 1)) for share in (0.45, 0.7, 0.95)]
+
+
+def _picture(path: Path, shots: list[Shot], kept: dict[int, np.ndarray]) -> None:
+    """Masks in red over frames, the truth's outline in green."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    strip = []
+    for at, mask in sorted(kept.items()):
+        picture = np.ascontiguousarray(shots[at].picture[..., ::-1])
+        picture[mask] = picture[mask] // 2 + np.array([0, 0, 127], np.uint8)
+        outlines, _ = cv2.findContours(shots[at].moves.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(picture, outlines, -1, (0, 255, 0), 1)
+        strip.append(cv2.resize(picture, (427, 240), interpolation=cv2.INTER_AREA))
+    cv2.imwrite(str(path), np.hstack(strip), [cv2.IMWRITE_JPEG_QUALITY, 80])
+
+
+def _events(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Events of the road camera in DVR-Scan's region; like that program's they go on for 2 s after the last motion."""
+    folder = arguments.data / "video" / "static"
+    told, (x, y, wide, high) = told_events(folder / "traffic_camera.txt", 25.0)
+    left, top, right, bottom = x / 1280, y / 720, (x + wide) / 1280, (y + high) / 720
+    zone = [(left, top), (right, top), (right, bottom), (left, bottom)]
+    result: dict[str, Any] = {"DVR-Scan": told}
+    for estimator in arguments.estimators:
+        messages = _road_flows(arguments, estimator)
+        result[f"raftline, {estimator}"] = events_of(masks(messages, {"watch": [zone], "after_seconds": 2.0}))
+    return result
+
+
+def _road_flows(arguments: argparse.Namespace, estimator: str) -> Iterator[Flow]:
+    frames = video_frames(arguments.data / "video" / "static" / "traffic_camera.mp4")
+    return flows("traffic_camera", frames, live_options(estimator), arguments.cache)
+
+
+def events_of(found: Iterable[Mask]) -> list[tuple[float, float]]:
+    """Begin and end in s of every event; one that goes on at the end of the clip ends there."""
+    events: dict[int, MotionEvent] = {}
+    last_seconds = 0.0
+    for mask in found:
+        events |= {event.id: event for event in mask.events}
+        last_seconds = mask.header.pts_seconds or 0.0
+    ends = {event.id: last_seconds if event.end_seconds is None else event.end_seconds for event in events.values()}
+    return [(round(event.begin_seconds, 2), round(ends[event.id], 2)) for event in events.values()]
+
+
+def _still(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Events in a scene where nothing moves: each is a false one."""
+    photograph = sorted((arguments.data / "textures").glob("*.jpg"))[13]
+    result = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for estimator in arguments.estimators:
+            minutes = arguments.raft_minutes if estimator == "raft" else arguments.minutes
+            path = (arguments.cache or Path(folder)) / f"still_{minutes:g}.mp4"
+            if not path.exists():
+                write_still_video(path, photograph, minutes)
+            messages = flows(path.stem, video_frames(path), live_options(estimator), arguments.cache)
+            found = list(_without_pixels(masks(messages)))
+            result[f"raftline, {estimator}"] = {
+                "minutes": minutes,
+                "frames_per_second": STILL_FPS,
+                "events": events_of(found),
+                "frames_with_a_mask": sum(bool(mask.objects) for mask in found),
+            }
+    return result
+
+
+def _without_pixels(found: Iterable[Mask]) -> Iterator[Mask]:
+    for mask in found:
+        yield Mask(mask.header, _NO_FRAME, np.zeros((1, 1), np.uint8), mask.objects, mask.events)
+
+
+_NO_FRAME: Any = None
+
+
+def _speed(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Milliseconds a frame of 720p beside the flow."""
+    result = {}
+    frames = [frame for frame, _ in zip(video_frames(_road(arguments)), range(300), strict=False)]
+    for estimator in arguments.estimators:
+        messages = [flow for flow, _ in zip(_road_flows(arguments, estimator), range(300), strict=False)]
+        result[f"raftline, {estimator}"] = _timed_masks(messages)
+    pictures = [cv2.cvtColor(np.asarray(frame.planes[0]), cv2.COLOR_GRAY2RGB) for frame in frames[:100]]
+    for name, make in PEERS.items():
+        result[name] = _timed(make(), pictures)
+    return result
+
+
+def _road(arguments: argparse.Namespace) -> Path:
+    return arguments.data / "video" / "static" / "traffic_camera.mp4"
+
+
+def _timed_masks(messages: list[Flow]) -> dict[str, Any]:
+    stage = open_motion_mask({})
+    return _timed(lambda flow: list(stage.process(flow)), messages)
+
+
+def _timed(call: Any, inputs: list[Any]) -> dict[str, Any]:
+    times_ms = []
+    for value in inputs:
+        begin = time.perf_counter()
+        call(value)
+        times_ms.append(1e3 * (time.perf_counter() - begin))
+    return {**spread(times_ms[20:]), "p90": round(float(np.percentile(times_ms[20:], 90)), 2)}
+
+
+_MEASURES = {"sprites": _sprites, "real": _real, "events": _events, "still": _still, "speed": _speed}
+
+
+def _table(part: str, result: dict[str, Any]) -> Table:
+    table = Table(title=part)
+    nested = part in ("sprites", "real")
+    rows = [(clip, name, values) for clip, each in result.items() for name, values in each.items()] if nested else [
+        ("", name, values) for name, values in result.items()
+    ]  # fmt: skip
+    columns = list(rows[0][2]) if isinstance(rows[0][2], dict) else ["events: begin, end, s"]
+    for column in ("clip", "method", *columns):
+        table.add_column(column)
+    for clip, name, values in rows:
+        cells = values.values() if isinstance(values, dict) else [values]
+        table.add_row(clip, name, *(str(cell) for cell in cells))
+    return table
+
+
+if __name__ == "__main__":
+    main()

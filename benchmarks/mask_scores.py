@@ -1,0 +1,60 @@
+"""How well masks agree with the truth: CDnet's F, Jaccard J, and DAVIS's boundary F."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+_BOUNDARY_RADIUS = 0.008
+"""Of the diagonal: how far boundaries may lie apart (Perazzi et al., CVPR 2016)."""
+
+
+class MaskScores:
+    """Sums up over the frames of a clip.
+
+    F is that of all pixels of all frames together, as CDnet counts; J and the boundary F are means over frames, as
+    DAVIS counts.
+    """
+
+    def __init__(self) -> None:
+        self._hit = self._found = self._right = 0
+        self._jaccard: list[float] = []
+        self._boundary: list[float] = []
+
+    def add(self, found: np.ndarray, truth: np.ndarray, scored: np.ndarray | None = None) -> None:
+        """One frame: bool masks (H, W); `scored` says which pixels count, None all of them."""
+        if scored is not None:
+            found, truth = found & scored, truth & scored
+        hit, found_px, right = (int(np.count_nonzero(mask)) for mask in (found & truth, found, truth))
+        self._hit, self._found, self._right = self._hit + hit, self._found + found_px, self._right + right
+        union = found_px + right - hit
+        self._jaccard.append(hit / union if union else 1.0)
+        self._boundary.append(boundary_f(found, truth))
+
+    def result(self) -> dict[str, float]:
+        """The figures, 0-1."""
+        return {
+            "F": round(2 * self._hit / max(self._found + self._right, 1), 3),
+            "precision": round(self._hit / max(self._found, 1), 3),
+            "recall": round(self._hit / max(self._right, 1), 3),
+            "J": round(float(np.mean(self._jaccard)), 3),
+            "boundary_F": round(float(np.mean(self._boundary)), 3),
+        }
+
+
+def boundary_f(found: np.ndarray, truth: np.ndarray) -> float:
+    """F of the boundary pixels of two bool masks (H, W) that lie within 0.008 of the diagonal of the other's."""
+    radius = round(_BOUNDARY_RADIUS * float(np.hypot(*found.shape)))
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    edges = [_boundary(mask) for mask in (found, truth)]
+    if not edges[0].any() or not edges[1].any():
+        return float(edges[0].any() == edges[1].any())
+    near = [cv2.dilate(edge, disk) for edge in edges]
+    precision = np.count_nonzero(edges[0] & near[1]) / np.count_nonzero(edges[0])
+    recall = np.count_nonzero(edges[1] & near[0]) / np.count_nonzero(edges[1])
+    return 2 * precision * recall / max(precision + recall, 1e-9)
+
+
+def _boundary(mask: np.ndarray) -> np.ndarray:
+    values = mask.astype(np.uint8)
+    return values & (1 - np.asarray(cv2.erode(values, np.ones((3, 3), np.uint8), borderValue=1), np.uint8))

@@ -1,0 +1,114 @@
+"""Where a frame lies on the background: the camera's motion added up, and corrected by the picture itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+_BLOCK = 12
+_LEAST_GRADIENT = 3.0
+"""Grey levels per point: less is no texture to align by."""
+_LEAST_POINTS = 40
+_MAX_POINTS = 1500
+_ITERATIONS = 4
+_TUKEY = 4.685
+_MIN_SIGMA = 1.0
+_DONE = 0.01
+_WELL_ALIGNED = 0.4
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """Points of the background that a frame can be aligned by."""
+
+    x: np.ndarray
+    """(N,) float32 columns"""
+    y: np.ndarray
+    """(N,) float32 rows"""
+    luma: np.ndarray
+    """(N,) float32"""
+    gradient: np.ndarray
+    """(N, 2) float32 grey levels per point, along x and y"""
+
+
+def landmarks(luma: np.ndarray, known: np.ndarray) -> Landmarks | None:
+    """The point of the steepest luma in each block of 12; None where there are too few. luma: float32 (h, w)."""
+    smooth = cv2.GaussianBlur(luma, (5, 5), 1.2)
+    along_x = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8)
+    along_y = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8)
+    steep = cv2.magnitude(along_x, along_y)
+    steep[cv2.erode(known.astype(np.uint8), np.ones((5, 5), np.uint8), borderValue=0) == 0] = 0.0
+    rows, columns = (size // _BLOCK for size in luma.shape)
+    if not rows or not columns:
+        return None
+    blocks = steep[: rows * _BLOCK, : columns * _BLOCK].reshape(rows, _BLOCK, columns, _BLOCK)
+    flat = blocks.transpose(0, 2, 1, 3).reshape(rows * columns, _BLOCK * _BLOCK)
+    best = flat.argmax(axis=1)
+    chosen = np.flatnonzero(flat[np.arange(len(flat)), best] >= _LEAST_GRADIENT)
+    if len(chosen) < _LEAST_POINTS:
+        return None
+    chosen = chosen[:: -(-len(chosen) // _MAX_POINTS)]
+    y = chosen // columns * _BLOCK + best[chosen] // _BLOCK
+    x = chosen % columns * _BLOCK + best[chosen] % _BLOCK
+    gradient = np.stack([along_x[y, x], along_y[y, x]], axis=1)
+    return Landmarks(x.astype(np.float32), y.astype(np.float32), smooth[y, x], gradient)
+
+
+def aligned(luma: np.ndarray, marks: Landmarks, guess: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Where the background lies in a frame: (3, 3), points of the background to points of the frame; and if it fits.
+
+    luma: uint8 (h, w) of the frame. guess: (3, 3), wrong by a few points at most. Inverse compositional alignment
+    (Baker and Matthews 2004) of an affine correction, robust, with a brightness offset.
+    """
+    smooth = cv2.GaussianBlur(luma, (5, 5), 1.2)
+    steps = _steps(marks, luma.shape)
+    matrix, fits = guess, False
+    for _ in range(_ITERATIONS):
+        x, y = _through(matrix, marks.x, marks.y)
+        inside = (x >= 2) & (x <= luma.shape[1] - 3) & (y >= 2) & (y <= luma.shape[0] - 3)
+        if np.count_nonzero(inside) < _LEAST_POINTS:
+            return guess, False
+        there = cv2.remap(smooth, x[None], y[None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
+        error = there.astype(np.float32) - marks.luma
+        error -= np.median(error[inside])
+        sigma = max(_MIN_SIGMA, 1.4826 * float(np.median(np.abs(error[inside]))))
+        weight = np.where(inside, np.maximum(1 - (error / (_TUKEY * sigma)) ** 2, 0) ** 2, 0).astype(np.float32)
+        weighted = steps * weight[:, None]
+        normal = weighted.T @ steps + np.eye(6, dtype=np.float32) * 1e-3
+        change = np.linalg.solve(normal.astype(np.float64), (weighted.T @ error).astype(np.float64))
+        fits = float(weight.sum()) > _WELL_ALIGNED * np.count_nonzero(inside)
+        matrix = matrix @ np.linalg.inv(_affine(change, luma.shape))
+        if np.abs(change).max() < _DONE:
+            break
+    return (matrix / matrix[2, 2], True) if fits else (guess, False)
+
+
+def farthest(matrix: np.ndarray, shape: tuple[int, ...]) -> float:
+    """How far `matrix` (3, 3) moves a corner of (rows, columns), in points."""
+    corners = np.array([[0, 0], [shape[1] - 1, 0], [0, shape[0] - 1], [shape[1] - 1, shape[0] - 1]], np.float32)
+    x, y = _through(matrix, corners[:, 0], corners[:, 1])
+    return float(np.hypot(x - corners[:, 0], y - corners[:, 1]).max())
+
+
+def _steps(marks: Landmarks, shape: tuple[int, ...]) -> np.ndarray:
+    """(N, 6): what each parameter, a point's displacement half the width from the centre, does to a landmark's luma."""
+    half = shape[1] / 2
+    u, v = (marks.x - shape[1] / 2) / half, (marks.y - shape[0] / 2) / half
+    along_x, along_y = marks.gradient[:, 0], marks.gradient[:, 1]
+    return np.stack([along_x * u, along_x * v, along_x, along_y * u, along_y * v, along_y], axis=1)
+
+
+def _affine(change: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    half = shape[1] / 2
+    centre = np.array([[1 / half, 0, -1.0], [0, 1 / half, -shape[0] / (2 * half)], [0, 0, 1]])
+    step = np.eye(3)
+    step[:2] += change.reshape(2, 3) / half
+    return np.linalg.inv(centre) @ step @ centre
+
+
+def _through(matrix: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    m = matrix.astype(np.float32)
+    depth = m[2, 0] * x + m[2, 1] * y + m[2, 2]
+    return (m[0, 0] * x + m[0, 1] * y + m[0, 2]) / depth, (m[1, 0] * x + m[1, 1] * y + m[1, 2]) / depth

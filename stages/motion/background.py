@@ -1,0 +1,243 @@
+"""What a picture shows where nothing moves: a mixture of colours for each point, learned from frame to frame.
+
+After Stauffer and Grimson (1999) and Zivkovic (2004), with three differences: the light may change as a whole without
+the background changing, what moves is not learned, and the model may be shifted under a camera that pans.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+
+from stages.kernels.compiled import compiled
+
+MODES = 3
+_MODE_FLOATS = 5
+_FLOATS = 1 + MODES * _MODE_FLOATS
+"""Age in frames, then weight, three colours and variance of each mode, the heaviest first: one cache line."""
+
+SKIP, DOUBT, LEARN = 0, 1, 2
+"""What a point does with a frame's colour: nothing; learn it for want of a better one; learn it."""
+
+EVIDENCE_PER_SIGMA = 16
+_LEAST_VARIANCE, _FIRST_VARIANCE, _MOST_VARIANCE = 9.0, 16.0, 60.0
+"""Squared grey levels. The least is what coding leaves of a noiseless picture."""
+_MATCHED_SIGMAS = 3.5
+_BACKGROUND_WEIGHT = 0.2
+_KNOWN_AGE = 3.0
+_YOUNG_AGE = 6.0
+_DARKEST_SHADOW = 0.3
+"""Of the luma in the light."""
+_UNEVEN_SHARE = 0.08
+_SHADOW_COLOUR = 6.0
+"""Chroma levels by which a shadow's colour may be off."""
+_NEW_SHARE = 0.25
+"""How fast another colour is taken up, against its own colour, once a point has been seen for so many frames."""
+
+
+class Background:
+    """The model on a grid of (h, w) points."""
+
+    def __init__(self, rows: int, columns: int, memory_seconds: float) -> None:
+        """memory_seconds: time constant of learning."""
+        self._state = np.zeros((rows, columns, _FLOATS), np.float32)
+        self._memory_seconds = memory_seconds
+
+    def evidence(self, picture: np.ndarray, tolerance: np.ndarray | None = None) -> np.ndarray:
+        """How little each point looks like the background: uint8 (h, w), 16 for each sigma, 0 where it is unknown.
+
+        picture: uint8 (h, w, 3), luma first. tolerance: uint8 (h, w), grey levels by which a point may be off besides.
+        """
+        found = np.empty(picture.shape[:2], np.uint8)
+        _measure()(picture, _or_empty(tolerance), self._state, found)
+        return found
+
+    def shadows(self, picture: np.ndarray, evidence: np.ndarray) -> np.ndarray:
+        """bool (h, w): where the background lies in less light: darker, of the same colour, by the same share all around.
+
+        evidence: of the same picture; where there is none nothing is asked. After Cucchiara et al. (2003), in luma and
+        chroma; the share tells what is dark and colourless itself, in a colourless picture too.
+        """
+        darker = np.zeros(picture.shape[:2], np.uint8)
+        _shade()(picture, evidence, self._state, darker)
+        if not darker.any():
+            return darker > 0
+        share = picture[..., 0] / np.maximum(self.luma, 1.0)
+        mean, square = cv2.blur(share, (5, 5)), cv2.blur(share * share, (5, 5))
+        even = square - mean * mean < _UNEVEN_SHARE**2
+        return (cv2.blur(darker, (5, 5)) > 127) & even
+
+    def learn(self, picture: np.ndarray, how: np.ndarray, step_seconds: float) -> None:
+        """Go on with a frame; how: uint8 (h, w) of SKIP, DOUBT and LEARN."""
+        rate = 1.0 - float(np.exp(-step_seconds / self._memory_seconds))
+        _learn()(picture, how, self._state, np.float32(rate))
+
+    @property
+    def luma(self) -> np.ndarray:
+        """float32 (h, w): the likeliest luma; 0 where unknown."""
+        return self._state[..., 2]
+
+    @property
+    def colour(self) -> np.ndarray:
+        """float32 (h, w, 3): the likeliest colour."""
+        return self._state[..., 2:5]
+
+    @property
+    def known(self) -> np.ndarray:
+        """bool (h, w)"""
+        return self._state[..., 0] >= _KNOWN_AGE
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self._state[:] = 0.0
+
+    def relight(self, curve: np.ndarray) -> None:
+        """The light changed: luma y is now curve[y], float32 (256,)."""
+        for mode in range(MODES):
+            luma = self._state[..., 2 + mode * _MODE_FLOATS]
+            luma[:] = np.interp(luma, np.arange(256), curve)
+
+    def shift(self, columns: int, rows: int) -> None:
+        """Move the model by whole points; what comes in at the rim is unknown."""
+        self._state = _shifted(self._state, columns, rows)
+
+    def resample(self, matrix: np.ndarray) -> None:
+        """Move the model by a plane transform (3, 3), each point taking the nearest."""
+        rows, columns = self._state.shape[:2]
+        x, y = np.meshgrid(np.arange(columns), np.arange(rows))
+        back = np.linalg.inv(matrix)
+        depth = back[2, 0] * x + back[2, 1] * y + back[2, 2]
+        from_x = np.rint((back[0, 0] * x + back[0, 1] * y + back[0, 2]) / depth).astype(np.intp)
+        from_y = np.rint((back[1, 0] * x + back[1, 1] * y + back[1, 2]) / depth).astype(np.intp)
+        inside = (from_x >= 0) & (from_x < columns) & (from_y >= 0) & (from_y < rows)
+        moved = np.zeros_like(self._state)
+        moved[inside] = self._state[from_y[inside], from_x[inside]]
+        self._state = moved
+
+
+def _shifted(values: np.ndarray, columns: int, rows: int) -> np.ndarray:
+    high, wide = values.shape[:2]
+    moved = np.zeros_like(values)
+    if abs(columns) < wide and abs(rows) < high:
+        to = (slice(max(rows, 0), high + min(rows, 0)), slice(max(columns, 0), wide + min(columns, 0)))
+        of = (slice(max(-rows, 0), high + min(-rows, 0)), slice(max(-columns, 0), wide + min(-columns, 0)))
+        moved[to] = values[of]
+    return moved
+
+
+_NO_TOLERANCE = np.zeros((0, 0), np.uint8)
+
+
+def _or_empty(tolerance: np.ndarray | None) -> np.ndarray:
+    return _NO_TOLERANCE if tolerance is None else tolerance
+
+
+def _measure_loop(picture: Any, tolerance: Any, state: Any, found: Any) -> None:
+    for i in range(picture.shape[0]):
+        for j in range(picture.shape[1]):
+            point = state[i, j]
+            if point[0] < _KNOWN_AGE:
+                found[i, j] = 0
+                continue
+            y, u, v = np.float32(picture[i, j, 0]), np.float32(picture[i, j, 1]), np.float32(picture[i, j, 2])
+            more = np.float32(0)
+            if tolerance.shape[0]:
+                more = np.float32(tolerance[i, j]) * np.float32(tolerance[i, j])
+            least = np.float32(1e9)
+            for mode in range(MODES):
+                base = 1 + mode * _MODE_FLOATS
+                if mode > 0 and point[base] < _BACKGROUND_WEIGHT:
+                    break
+                dy, du, dv = y - point[base + 1], u - point[base + 2], v - point[base + 3]
+                far = (dy * dy + du * du + dv * dv) / (point[base + 4] + more)
+                least = min(least, far)
+                if least < np.float32(4):
+                    break
+            found[i, j] = min(np.float32(255), EVIDENCE_PER_SIGMA * np.sqrt(least))
+
+
+def _shade_loop(picture: Any, evidence: Any, state: Any, found: Any) -> None:
+    one = np.float32(1)
+    for i in range(picture.shape[0]):
+        for j in range(picture.shape[1]):
+            if evidence[i, j] < 2 * EVIDENCE_PER_SIGMA:
+                continue
+            y, u, v = np.float32(picture[i, j, 0]), np.float32(picture[i, j, 1]), np.float32(picture[i, j, 2])
+            ratio = y / max(state[i, j, 2], one)
+            if ratio < np.float32(_DARKEST_SHADOW) or ratio > one:
+                continue
+            du = u - np.float32(128) - ratio * (state[i, j, 3] - np.float32(128))
+            dv = v - np.float32(128) - ratio * (state[i, j, 4] - np.float32(128))
+            if max(abs(du), abs(dv)) < np.float32(_SHADOW_COLOUR):
+                found[i, j] = 255
+
+
+def _learn_loop(picture: Any, how: Any, state: Any, rate: Any) -> None:
+    one = np.float32(1)
+    for i in range(picture.shape[0]):
+        for j in range(picture.shape[1]):
+            if how[i, j] == SKIP:
+                continue
+            point = state[i, j]
+            y, u, v = np.float32(picture[i, j, 0]), np.float32(picture[i, j, 1]), np.float32(picture[i, j, 2])
+            age = point[0]
+            alpha = max(rate, one / (age + one))
+            young = age < np.float32(_YOUNG_AGE)
+            point[0] = age if how[i, j] == DOUBT and age >= np.float32(_KNOWN_AGE) else min(age + one, np.float32(1e6))
+            matched = -1
+            for mode in range(MODES):
+                base = 1 + mode * _MODE_FLOATS
+                if point[base] <= 0:
+                    break
+                dy, du, dv = y - point[base + 1], u - point[base + 2], v - point[base + 3]
+                far = dy * dy + du * du + dv * dv
+                if far < np.float32(_MATCHED_SIGMAS * _MATCHED_SIGMAS) * point[base + 4]:
+                    matched = mode
+                    break
+            if matched < 0:
+                matched = MODES - 1
+                base = 1 + matched * _MODE_FLOATS
+                point[base] = 0
+                point[base + 1], point[base + 2], point[base + 3] = y, u, v
+                point[base + 4] = np.float32(_FIRST_VARIANCE)
+                if not young:
+                    alpha = max(rate, np.float32(_NEW_SHARE) * alpha)
+            else:
+                base = 1 + matched * _MODE_FLOATS
+                if matched > 0 and not young:
+                    alpha = max(rate, np.float32(_NEW_SHARE) * alpha)
+                part = alpha / max(point[base] + alpha * (one - point[base]), alpha)
+                dy, du, dv = y - point[base + 1], u - point[base + 2], v - point[base + 3]
+                point[base + 1] += part * dy
+                point[base + 2] += part * du
+                point[base + 3] += part * dv
+                spread = (dy * dy + du * du + dv * dv) / np.float32(3) - point[base + 4]
+                varied = point[base + 4] + min(part, np.float32(0.1)) * spread
+                point[base + 4] = min(max(varied, np.float32(_LEAST_VARIANCE)), np.float32(_MOST_VARIANCE))
+            for mode in range(MODES):
+                point[1 + mode * _MODE_FLOATS] *= one - alpha
+            point[1 + matched * _MODE_FLOATS] += alpha
+            while matched > 0 and point[1 + matched * _MODE_FLOATS] > point[1 + (matched - 1) * _MODE_FLOATS]:
+                upper, lower = 1 + (matched - 1) * _MODE_FLOATS, 1 + matched * _MODE_FLOATS
+                for k in range(_MODE_FLOATS):
+                    point[upper + k], point[lower + k] = point[lower + k], point[upper + k]
+                matched -= 1
+
+
+@functools.cache
+def _measure() -> Callable[..., None]:
+    return compiled(_measure_loop)
+
+
+@functools.cache
+def _shade() -> Callable[..., None]:
+    return compiled(_shade_loop)
+
+
+@functools.cache
+def _learn() -> Callable[..., None]:
+    return compiled(_learn_loop)
