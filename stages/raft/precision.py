@@ -39,9 +39,9 @@ FLOAT32 = Precision()
 def choose_precision(device: torch.device, asked: PrecisionChoice = "auto") -> Precision:
     """The precision for a device.
 
-    "auto" takes 16 bits where the device multiplies matrices of them in hardware, else float32. Measured on all the
-    ground truth there was (Middlebury, Sintel, FlyingChairs, KITTI) that moves the end-point error by less than
-    0.01 px.
+    "auto" takes 16 bits where the device multiplies matrices of them in hardware, else float32. Measured with two
+    weights of RAFT-small at 12 and 20 iterations, on Middlebury, Sintel, FlyingChairs and KITTI, bfloat16 moves the
+    end-point error by at most 0.006 px and float16 by 0.001, whether the correlation is of 16 bits or not.
 
     Raises:
         ValueError: another name, or float16 on a CPU, where it would be many times slower than float32.
