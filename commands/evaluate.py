@@ -26,40 +26,50 @@ ONE = (
 )  # fmt: skip
 
 
+DataSets = Annotated[
+    list[str],
+    typer.Option(
+        metavar="NAME:DIR",
+        help="middlebury:DIR, sintel:DIR, kitti:DIR, chairs:DIR, things:DIR or hd1k:DIR in the official layout; "
+        "synthetic:CLIPS or synthetic:CLIPS:PHOTOGRAPHS, made on the fly; still:PHOTOGRAPHS, noisy and compressed. "
+        "May be given several times.",
+        show_default=False,
+    ),
+]
+Compare = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="WEIGHTS",
+        help="Further weights, or `dis`: one table of end-point errors. May be given several times.",
+        show_default=False,
+    ),
+]
+Iterations = Annotated[
+    int | None, typer.Option(min=1, help="Updates of the network; by default 20, and 24 on KITTI.", show_default=False)
+]
+Curve = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N,N,...",
+        help="End-point error after each of these iterations, from cold and from warm starts.",
+        show_default=False,
+    ),
+]
+ChosenStart = Annotated[
+    bool,
+    typer.Option("--chosen-start", help="Warm starts are the best of the last flow, zero and the camera's motion."),
+]
+
+
 @reported
 def evaluate(
-    dataset: Annotated[
-        list[str],
-        typer.Option(
-            metavar="NAME:DIR",
-            help="middlebury:DIR, sintel:DIR, kitti:DIR, chairs:DIR, things:DIR or hd1k:DIR in the official layout; "
-            "synthetic:CLIPS or synthetic:CLIPS:PHOTOGRAPHS, made on the fly; still:PHOTOGRAPHS, noisy and compressed. "
-            "May be given several times.",
-            show_default=False,
-        ),
-    ],
+    dataset: DataSets,
     weights: Weights = "default",
-    compare: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="WEIGHTS",
-            help="Further weights, or `dis`: one table of end-point errors. May be given several times.",
-            show_default=False,
-        ),
-    ] = None,
-    iterations: Annotated[
-        int | None,
-        typer.Option(min=1, help="Updates of the network; by default 20, and 24 on KITTI.", show_default=False),
-    ] = None,
-    curve: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N,N,...",
-            help="End-point error after each of these iterations, from cold and from warm starts.",
-            show_default=False,
-        ),
-    ] = None,
+    compare: Compare = None,
+    iterations: Iterations = None,
+    curve: Curve = None,
     warm_start: Annotated[bool, typer.Option("--warm-start", help="Start from the last flow of the scene.")] = False,
+    chosen_start: ChosenStart = False,
     device: Annotated[str, typer.Option(help="auto (CUDA if there, else CPU), cpu, cuda or cuda:N.")] = "auto",
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the results to FILE too.", show_default=False)
@@ -81,11 +91,11 @@ def evaluate(
 
     several = [weights, *(compare or ())]
     counts = _counts(curve) if curve is not None else [iterations]
-    starts = (False, True) if curve is not None else (warm_start,)
+    starts = (False, True) if curve is not None else (warm_start or chosen_start,)
     try:
         chosen = str(choose_device(device))
         results = [
-            measure(name, dataset, count, warm, device=chosen, progress=_progress)
+            measure(name, dataset, count, warm, chosen_start=chosen_start, device=chosen, progress=_progress)
             for name in several
             for count in counts
             for warm in starts
@@ -112,7 +122,7 @@ def _progress(score: PairScore, done: int, total: int) -> None:
 
 
 def _show(result: Evaluation) -> None:
-    table = Table(title=f"{escape(result.weights)}{', warm start' if result.warm_start else ''}", title_justify="left")
+    table = Table(title=f"{escape(result.weights)}{_start(result)}", title_justify="left")
     for title in ("data set", "scene"):
         table.add_column(title, overflow="fold")
     for title in ("pairs", "iterations", *(title for title, _ in ONE)):
@@ -148,7 +158,11 @@ def _heading(result: Evaluation) -> str:
     if name == "dis":
         return name
     counts = sorted({row.iterations for row in result.results})
-    return f"{name} {'/'.join(map(str, counts))}{' warm' if result.warm_start else ''}"
+    return f"{name} {'/'.join(map(str, counts))}{_start(result)}"
+
+
+def _start(result: Evaluation) -> str:
+    return "" if not result.warm_start else " chosen" if result.chosen_start else " warm"
 
 
 def _number(value: float | None) -> str:

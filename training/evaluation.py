@@ -15,6 +15,7 @@ from stages.raft.dis import estimate_dis_px
 from stages.raft.model import EncodedFrame, Raft
 from stages.raft.padding import Padding, PaddingMode
 from stages.raft.preprocess import to_network_input
+from stages.raft.warm_start import choose_start
 from stages.raft.weights import load_raft
 from training.evaluation_sets import EvaluationSet, Image, Run, open_evaluation_set
 from training.scores import PairScore, SceneScore, score_pair, summarise
@@ -31,15 +32,18 @@ class Evaluation:
     iterations: int | None
     """As asked for; None where each data set had its own (in its rows)."""
     warm_start: bool
+    chosen_start: bool
+    """The warm start was the best of zero, the camera's motion and the carried flow (`stages.raft.warm_start`)."""
     results: tuple[SceneScore, ...]
     pair_scores: tuple[PairScore, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values: weights, iterations, warm_start, results."""
+        """Plain values."""
         return {
             "weights": self.weights,
             "iterations": self.iterations,
             "warm_start": self.warm_start,
+            "chosen_start": self.chosen_start,
             "results": [asdict(row) for row in self.results],
         }
 
@@ -53,6 +57,7 @@ def evaluate(
     iterations: int | None = None,
     warm_start: bool = False,
     *,
+    chosen_start: bool = False,
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -62,6 +67,7 @@ def evaluate(
         weights: as `stages.raft.weights.load_raft` takes them, or "dis" for OpenCV's DIS (medium).
         iterations: None takes each data set's own: 20, KITTI 24.
         warm_start: within a scene, start each pair from the last flow carried forward.
+        chosen_start: with `warm_start`, from the best of that, zero and the camera's motion, as sessions do.
         progress: called after each pair with its score, how many are done, and how many there are.
 
     Raises:
@@ -79,13 +85,14 @@ def evaluate(
         count = iterations if iterations is not None else opened.iterations
         of_set = []
         for run in opened.runs():
-            for score in _score_run(_estimator(model, count, opened.padding), opened, run, warm_start):
+            estimate = _estimate_dis if model is None else _RaftEstimate(model, count, opened.padding, chosen_start)
+            for score in _score_run(estimate, opened, run, warm_start):
                 of_set.append(score)
                 if progress is not None:
                     progress(score, len(scores) + len(of_set), total)
         scores += of_set
         rows.extend(_rows(of_set, count, opened.average_over_images))
-    return Evaluation(str(weights), iterations, warm_start, tuple(rows), tuple(scores))
+    return Evaluation(str(weights), iterations, warm_start, chosen_start, tuple(rows), tuple(scores))
 
 
 def _score_run(estimate: "_Estimator", opened: EvaluationSet, run: Run, warm_start: bool) -> Iterator[PairScore]:
@@ -106,10 +113,6 @@ class _Estimator(Protocol):
     def __call__(self, image1: Image, image2: Image, carry: bool) -> Flow: ...
 
 
-def _estimator(model: Raft | None, iterations: int, padding: PaddingMode) -> _Estimator:
-    return _estimate_dis if model is None else _RaftEstimate(model, iterations, padding)
-
-
 def _estimate_dis(image1: Image, image2: Image, carry: bool) -> Flow:
     return estimate_dis_px(image1, image2)
 
@@ -117,8 +120,9 @@ def _estimate_dis(image1: Image, image2: Image, carry: bool) -> Flow:
 class _RaftEstimate:
     """Pairwise flow in float32. A frame in which one pair ends and the next begins is encoded once."""
 
-    def __init__(self, model: Raft, iterations: int, padding: PaddingMode) -> None:
+    def __init__(self, model: Raft, iterations: int, padding: PaddingMode, chosen_start: bool) -> None:
         self._model = model
+        self._chosen_start = chosen_start
         self._iterations = iterations
         self._padding_mode: PaddingMode = padding
         self._last_flow: Tensor | None = None
@@ -129,10 +133,15 @@ class _RaftEstimate:
         padding = Padding.for_size(*image1.shape[:2], mode=self._padding_mode)
         earlier, later = self._encode(image1, padding), self._encode(image2, padding)
         self._last_frame = (image2, later)
-        start = None if not carry or self._last_flow is None else forward_splat(self._last_flow).flow
+        start = self._start(earlier, later) if carry else None
         refined = self._model.refine(earlier, later, self._iterations, start)
         self._last_flow = refined.flow
         return padding.unpad(self._model.upsample(refined))[0].permute(1, 2, 0).cpu().numpy()
+
+    def _start(self, earlier: EncodedFrame, later: EncodedFrame) -> Tensor | None:
+        if self._chosen_start:
+            return choose_start(earlier.features, later.features, self._iterations, self._last_flow).flow
+        return None if self._last_flow is None else forward_splat(self._last_flow).flow
 
     def _encode(self, image: Image, padding: Padding) -> EncodedFrame:
         if self._last_frame is not None and self._last_frame[0] is image:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from stages.kernels.forward_splat import forward_splat
 from stages.raft.model import EncodedFrame, Raft, RefinedFlow
+from stages.raft.warm_start import choose_start
 from training.clips import Clips, network_input
 from training.loss import end_point_error, sequence_loss
 from training.options import TrainOptions
@@ -97,6 +98,11 @@ class Objective:
             flow = refined.flow
         start = forward_splat(flow).flow
         batch = flow.shape[0]
+        choosing = random.random(batch) < options.chosen
+        if choosing.any():
+            features = frames[1].features, frames[2].features
+            chosen = choose_start(*features, options.iterations, flow, doubt=0.0).flow
+            start = torch.where(_floats(choosing, flow) > 0, chosen, start)
         deviation = random.uniform(0, options.noise_px, batch) * (random.random(batch) < 0.5) / 8
         start = start + _floats(deviation, flow) * _smooth_noise(flow, random)
         return start * _floats(random.random(batch) < options.share, flow)

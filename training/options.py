@@ -65,6 +65,9 @@ class WarmStartOptions:
 
     share: float = 0.7
     """Of the clips; the others start from zero twice."""
+    chosen: float = 0.5
+    """Of these, how many start from the best of zero, the camera's motion and the carried flow, as sessions do with
+    `warm_start: chosen`; the others from the carried flow, wherever it is wrong."""
     iterations: int = 6
     """Updates of the second pair."""
     repeats: int = 2
@@ -73,8 +76,9 @@ class WarmStartOptions:
     """Largest standard deviation of what is added to the start; smooth, drawn for each clip."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.share <= 1:
-            raise ValueError(f"share: expected a share, 0 to 1; found {self.share}")
+        for name in ("share", "chosen"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: expected a share, 0 to 1; found {getattr(self, name)}")
         if self.iterations < 1 or self.repeats < 0 or self.noise_px < 0:
             raise ValueError("iterations, repeats and noise_px: expected at least 1, 0 and 0")
 

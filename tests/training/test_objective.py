@@ -71,6 +71,15 @@ def test_the_start_is_the_flow_carried_forward_without_its_gradient(
     assert float(second[:, 0, 4:-4, 4:-4].mean()) == pytest.approx(1.0, abs=0.3)  # 8 px are a cell
 
 
+def test_a_chosen_start_is_near_the_truth_too(tmp_path: Path) -> None:
+    clips = shifted_clips(shift_px=14)
+    chosen = dataclasses.replace(NO_NOISE, iterations=1, chosen=1.0)
+    cold = dataclasses.replace(NO_NOISE, iterations=1, share=0.0)
+    after_chosen = default_objective(tmp_path, iterations=6, warm_start=chosen)(clips, 0, RANDOM(0))
+    after_cold = default_objective(tmp_path, iterations=6, warm_start=cold)(clips, 0, RANDOM(0))
+    assert float(after_chosen.warm_epe_px) < 0.8 * float(after_cold.warm_epe_px)
+
+
 def test_clips_of_one_pair_have_no_second_start(tmp_path: Path) -> None:
     losses = default_objective(tmp_path)(shifted_clips(frames=2), 0, RANDOM(0))
     assert torch.isfinite(losses.loss)

@@ -35,4 +35,4 @@ def shifted_clips(batch: int = 1, frames: int = 3, shift_px: int = 4, seed: int 
     return Clips(torch.stack(pictures, dim=1), flows, known, None, tuple(f"shifted {n}" for n in range(batch)))
 
 
-NO_NOISE = WarmStartOptions(share=1.0, iterations=2, repeats=0, noise_px=0.0)
+NO_NOISE = WarmStartOptions(share=1.0, chosen=0.0, iterations=2, repeats=0, noise_px=0.0)
