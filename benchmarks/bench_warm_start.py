@@ -68,6 +68,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     device = torch.device(arguments.device)
     model = load_raft(arguments.weights, device)
     report: dict[str, Any] = {
+        "command": f"python -m benchmarks.bench_warm_start --device {arguments.device} --frames {arguments.frames}",
         "machine": {**machine(), "threads": torch.get_num_threads()},
         "device": arguments.device,
         "weights": Path(arguments.weights).name,
