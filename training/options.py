@@ -29,6 +29,8 @@ class SyntheticData:
 
     clips: int = 0
     """Per step and process; 0: none."""
+    repeat: int | None = None
+    """Begin again after so many clips, to see whether a network can learn them; None: every clip is new."""
     textures: Path | None = None
     """A folder of photographs, or a file packed from one. None: textures made by formula alone."""
     tile_px: int = 256

@@ -24,6 +24,7 @@ class Sources:
         self._device = device
         self._synthetic = synthetic_clips(options, device) if options.synthetic.clips else None
         self._synthetic_size = options.synthetic.clips
+        self._repeat = options.synthetic.repeat
         self._files_size = options.files.pairs
         self._frames_size = options.frames.clips
         size = (options.height, options.width)
@@ -43,7 +44,8 @@ class Sources:
     def batches(self, step: int) -> Iterator[Clips]:
         """One batch of each kind that there is. Files of the next step begin to be read."""
         if self._synthetic is not None:
-            yield self._synthetic.batch(self._numbers(step, self._synthetic_size))
+            numbers = self._numbers(step, self._synthetic_size)
+            yield self._synthetic.batch([number % self._repeat for number in numbers] if self._repeat else numbers)
         if self._frames is not None:
             yield self._frames.batch(self._numbers(step, self._frames_size)).to(self._device)
         if self._files is not None:
