@@ -158,6 +158,8 @@ class MotionEvent:
     peak_area: float
     """That area, as a share of the frame, 0-1."""
     object_ids: tuple[int, ...] = ()
+    path: tuple[tuple[float, float, float], ...] = ()
+    """(seconds, x, y): where its largest object was, centre of the box in px; at most 64 places at even distances."""
 
 
 @dataclass(frozen=True)

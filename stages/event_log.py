@@ -26,6 +26,7 @@ class _Open:
     peak_seconds: float
     peak_area: float
     object_ids: list[int]
+    path: list[tuple[float, float, float]]
 
 
 class EventLog(stage.Stage):
@@ -33,7 +34,8 @@ class EventLog(stage.Stage):
 
     A line is an object with: ``source``; ``id``; ``begin_seconds``, ``end_seconds`` and ``peak_seconds``,
     presentation times in s of the first frame, the last, and the one with the largest moving area;
-    ``duration_seconds``; ``peak_area``, that area as a share of the frame, 0-1; ``object_ids``; ``cut_short``, true
+    ``duration_seconds``; ``peak_area``, that area as a share of the frame, 0-1; ``object_ids``; ``path``, [s, x, y] of
+    its largest object, px, at most 64 places; ``cut_short``, true
     where the source ended before the motion did; for cameras ``begin_time`` and ``end_time``, wall clock, ISO 8601
     UTC.
 
@@ -94,6 +96,7 @@ class EventLog(stage.Stage):
                     event.peak_seconds,
                     event.peak_area,
                     list(event.object_ids),
+                    [*event.path],
                 )
             else:
                 self._write_ended(event)
@@ -133,6 +136,7 @@ class EventLog(stage.Stage):
             event.peak_seconds,
             event.peak_area,
             list(event.object_ids),
+            [*event.path],
         )
         self._write(told, event.end_seconds if event.end_seconds is not None else self._last_seconds, cut_short=False)
 
@@ -146,6 +150,7 @@ class EventLog(stage.Stage):
             "peak_seconds": round(event.peak_seconds, 6),
             "peak_area": round(event.peak_area, 6),
             "object_ids": event.object_ids,
+            "path": event.path,
             "cut_short": cut_short,
         }
         if self.context.source.live:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline import stage
 from pipeline.messages import EndOfStream, Flow, Gap, Mask, Message, MotionEvent, MotionObject
@@ -19,6 +19,7 @@ from stages.motion.residual_motion import Thresholds
 from stages.motion.texture import texture_weights
 from stages.motion.tracking import RegionTracker
 from stages.motion.transforms import frame_corners, transform_points
+from stages.motion.velocity_filter import VelocityFilter
 from stages.motion.working_grid import WorkingGrid
 from stages.motion.zones import zone_mask
 
@@ -78,6 +79,24 @@ class MotionMask(stage.Stage):
         model: Literal["translation", "similarity", "affine", "homography"] = Field(
             "homography", description="model of the camera's motion; a simpler one where the picture supports no more"
         )
+
+        slowest_px_s: float = Field(0.0, ge=0, description="slower objects do not count, px/s; 0: by speed_px_s alone")
+        fastest_px_s: float | None = Field(None, gt=0, description="faster objects do not count, px/s; null: any")
+        slowest_m_s: float = Field(0.0, ge=0, description="the same in m/s; needs metres_per_px")
+        fastest_m_s: float | None = Field(None, gt=0, description="the same in m/s; needs metres_per_px")
+        metres_per_px: float | None = Field(None, gt=0, description="ground scale: metres that a px of the frame spans")
+        direction_degrees: float | None = Field(
+            None, ge=0, lt=360, description="only objects that go there count: 0 right, 90 down, 180 left; null: any"
+        )
+        direction_within_degrees: float = Field(
+            45.0, gt=0, le=180, description="how far from that direction an object may go, to either side, degrees"
+        )
+
+        @model_validator(mode="after")
+        def _metres_have_a_scale(self) -> Any:
+            if self.metres_per_px is None and (self.slowest_m_s > 0 or self.fastest_m_s is not None):
+                raise ValueError("slowest_m_s and fastest_m_s need metres_per_px: the metres a px spans, e.g. 0.05")
+            return self
 
         @field_validator("watch", "ignore")
         @classmethod
@@ -166,7 +185,17 @@ class MotionMask(stage.Stage):
             self._events,
             options.stopped_seconds,
             not options.shadows,
+            self._velocities(),
         )
+
+    def _velocities(self) -> VelocityFilter:
+        options = self.options
+        metre_px = 1.0 if options.metres_per_px is None else 1.0 / options.metres_per_px
+        slowest = max(options.slowest_px_s, metre_px * options.slowest_m_s)
+        fastest = options.fastest_px_s or np.inf
+        if options.fastest_m_s is not None:
+            fastest = min(fastest, metre_px * options.fastest_m_s)
+        return VelocityFilter(slowest, fastest, options.direction_degrees, options.direction_within_degrees)
 
     def _stands(self, detector: MotionDetector, planes: list[np.ndarray], step_seconds: float) -> bool:
         """Whether the camera stands, as far as the option and the background tell."""
@@ -198,5 +227,5 @@ def _is_still(camera: CameraMotion, width: int, height: int) -> bool:
 def _event(event: OpenEvent, over: bool) -> MotionEvent:
     end_seconds = event.last_seconds if over else None
     return MotionEvent(
-        event.id, event.begin_seconds, end_seconds, event.peak_seconds, event.peak_area, event.object_ids
+        event.id, event.begin_seconds, end_seconds, event.peak_seconds, event.peak_area, event.object_ids, event.path
     )

@@ -17,6 +17,9 @@ _TUKEY = 4.685
 _MIN_SIGMA = 1.0
 _DONE = 0.01
 _WELL_ALIGNED = 0.4
+_LIKE_ITSELF = 0.35
+"""Of the landmarks' own contrast: a picture that differs by more is another one."""
+_LIKE_NOISE = 10.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ def aligned(luma: np.ndarray, marks: Landmarks, guess: np.ndarray) -> tuple[np.n
     """
     smooth = cv2.GaussianBlur(luma, (5, 5), 1.2)
     steps = _steps(marks, luma.shape)
+    contrast = max(_LIKE_NOISE, float(marks.luma.std()))
     matrix, fits = guess, False
     for _ in range(_ITERATIONS):
         x, y = _through(matrix, marks.x, marks.y)
@@ -78,7 +82,7 @@ def aligned(luma: np.ndarray, marks: Landmarks, guess: np.ndarray) -> tuple[np.n
         weighted = steps * weight[:, None]
         normal = weighted.T @ steps + np.eye(6, dtype=np.float32) * 1e-3
         change = np.linalg.solve(normal.astype(np.float64), (weighted.T @ error).astype(np.float64))
-        fits = float(weight.sum()) > _WELL_ALIGNED * np.count_nonzero(inside)
+        fits = float(weight.sum()) > _WELL_ALIGNED * np.count_nonzero(inside) and sigma < _LIKE_ITSELF * contrast
         matrix = matrix @ np.linalg.inv(_affine(change, luma.shape))
         if np.abs(change).max() < _DONE:
             break

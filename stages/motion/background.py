@@ -47,17 +47,22 @@ class Background:
         self._state = np.zeros((rows, columns, _FLOATS), np.float32)
         self._memory_seconds = memory_seconds
 
-    def evidence(self, picture: np.ndarray, tolerance: np.ndarray | None = None) -> np.ndarray:
-        """How little each point looks like the background: uint8 (h, w), 16 for each sigma, 0 where it is unknown.
+    def evidence(self, picture: np.ndarray, tolerance: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """How little each point looks like the background, uint8 (h, w), 16 for each sigma; and where it is known.
 
         picture: uint8 (h, w, 3), luma first. tolerance: uint8 (h, w), grey levels by which a point may be off besides.
         """
-        found = np.empty(picture.shape[:2], np.uint8)
-        _measure()(picture, _or_empty(tolerance), self._state, found)
-        return found
+        found, known = np.empty(picture.shape[:2], np.uint8), np.empty(picture.shape[:2], bool)
+        _measure()(picture, _or_empty(tolerance), self._state, found, known)
+        return found, known
+
+    def sampled(self, every: int) -> tuple[np.ndarray, np.ndarray]:
+        """The likeliest colours of every few points, float32 (h', w', 3), and where they are known, bool (h', w')."""
+        points = self._state[every // 2 :: every, every // 2 :: every]
+        return points[..., 2:5], points[..., 0] >= _KNOWN_AGE
 
     def shadows(self, picture: np.ndarray, evidence: np.ndarray) -> np.ndarray:
-        """bool (h, w): where the background lies in less light: darker, of the same colour, by the same share all around.
+        """bool (h, w): where the background lies in less light: of the same colour, darker by one share all around.
 
         evidence: of the same picture; where there is none nothing is asked. After Cucchiara et al. (2003), in luma and
         chroma; the share tells what is dark and colourless itself, in a colourless picture too.
@@ -80,11 +85,6 @@ class Background:
     def luma(self) -> np.ndarray:
         """float32 (h, w): the likeliest luma; 0 where unknown."""
         return self._state[..., 2]
-
-    @property
-    def colour(self) -> np.ndarray:
-        """float32 (h, w, 3): the likeliest colour."""
-        return self._state[..., 2:5]
 
     @property
     def known(self) -> np.ndarray:
@@ -136,11 +136,12 @@ def _or_empty(tolerance: np.ndarray | None) -> np.ndarray:
     return _NO_TOLERANCE if tolerance is None else tolerance
 
 
-def _measure_loop(picture: Any, tolerance: Any, state: Any, found: Any) -> None:
+def _measure_loop(picture: Any, tolerance: Any, state: Any, found: Any, known: Any) -> None:
     for i in range(picture.shape[0]):
         for j in range(picture.shape[1]):
             point = state[i, j]
-            if point[0] < _KNOWN_AGE:
+            known[i, j] = point[0] >= _KNOWN_AGE
+            if not known[i, j]:
                 found[i, j] = 0
                 continue
             y, u, v = np.float32(picture[i, j, 0]), np.float32(picture[i, j, 1]), np.float32(picture[i, j, 2])

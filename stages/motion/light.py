@@ -9,7 +9,6 @@ import numpy as np
 
 LightChange = Literal["none", "followed", "anew"]
 
-_EVERY = 4
 _NOTICED_LEVELS = 2.0
 _LEAST_SAMPLES = 200
 _DIFFERS_SHARE = 0.25
@@ -28,17 +27,15 @@ class Light:
     """By how many grey levels most of the picture changed."""
 
 
-def light_change(picture: np.ndarray, colour: np.ndarray, known: np.ndarray) -> Light:
-    """Compare a frame, uint8 (h, w, 3), with the background's colours, float32 (h, w, 3), where they are known.
+def light_change(picture: np.ndarray, colours: np.ndarray, known: np.ndarray) -> Light:
+    """Compare points of a frame, uint8 (h, w, 3), with the background's colours, float32, where they are known.
 
     A jump of the exposure changes each luma to another, over the whole picture, and can be followed. A switch to
     infrared, or lamps that go on, change the picture so that no such curve explains it.
     """
-    every = (slice(_EVERY // 2, None, _EVERY), slice(_EVERY // 2, None, _EVERY))
-    told = known[every]
-    if np.count_nonzero(told) < _LEAST_SAMPLES:
+    if np.count_nonzero(known) < _LEAST_SAMPLES:
         return Light("none")
-    now, before = picture[every][told].astype(np.float32), colour[every][told]
+    now, before = picture[known].astype(np.float32), colours[known]
     off = now[:, 0] - before[:, 0]
     shifted = abs(float(np.median(off))) > _NOTICED_LEVELS
     if not shifted and _differing(now, before) < _DIFFERS_SHARE:

@@ -24,6 +24,7 @@ from stages.motion.residual_motion import (
 )
 from stages.motion.scene_model import SceneModel
 from stages.motion.tracking import Region, RegionTracker, Track, regions_of
+from stages.motion.velocity_filter import VelocityFilter
 from stages.motion.working_grid import WorkingGrid
 
 _REMEMBERED_CELLS = 1
@@ -76,8 +77,10 @@ class MotionDetector:
         events: EventRecorder,
         stopped_seconds: float,
         shadows_out: bool,
+        velocities: VelocityFilter,
     ) -> None:
         """allowed: bool (h, w) on the grid, where motion counts; None is everywhere."""
+        self._velocities = velocities
         self.grid = grid
         self._thresholds = thresholds
         self._allowed = allowed
@@ -146,7 +149,13 @@ class MotionDetector:
         self._cells = cells.moving
         regions, labels = self._regions(moves, unlike if camera is None and not dazzled else None, cells)
         tracks = self._tracker.update(regions, seconds, step_seconds, on_grid)
-        shows = np.array([track.confirmed and self._shown(track, seconds) for track in tracks], bool)
+        shows = np.array(
+            [
+                track.confirmed and self._shown(track, seconds) and self._velocities.accepts(track.velocity)
+                for track in tracks
+            ],
+            bool,
+        )
         mask = np.append(False, shows)[labels]
         self._scene.learn(moves | mask, flowing, step_seconds)
         objects = tuple(
@@ -172,7 +181,7 @@ class MotionDetector:
     def _seen_moving(
         self, cells: CellMotion, grid_px: np.ndarray, camera: np.ndarray | None, unknown: np.ndarray
     ) -> np.ndarray | None:
-        """Of what flows, what the two pictures show to have moved; None where the background tells all of it."""
+        """Of what flows, what two pictures show to have moved; None where the background does."""
         if self._before is None or self._picture is None or np.count_nonzero(unknown) < _TOO_LITTLE_SHARE * unknown.size:
             return None
         lumas = (self._before[..., 0], self._picture[..., 0])
@@ -213,7 +222,7 @@ class MotionDetector:
         area = sum(found.area_px for found in moving) / (self.grid.width * self.grid.height)
         ids = tuple(found.track.id for found in moving)
         since = min((found.track.first_seconds for found in moving), default=seconds)
-        ended, began = self._events.update(seconds, area, ids, since)
+        ended, began = self._events.update(seconds, area, ids, since, _place(moving))
         return Detection(self.grid.full_size(mask), objects, ended, began)
 
     def _remembered(self, shape: tuple[int, ...]) -> np.ndarray | None:
@@ -228,6 +237,14 @@ class MotionDetector:
         x, y, width, height = region.box
         right, bottom = min(grid.width, (x + width) * step), min(grid.height, (y + height) * step)
         return Moving(track, (x * step, y * step, right - x * step, bottom - y * step), region.area * step**2, moves)
+
+
+def _place(moving: list[Moving]) -> tuple[float, float] | None:
+    """Centre of the largest box, px."""
+    if not moving:
+        return None
+    x, y, width, height = max(moving, key=lambda found: found.area_px).box
+    return x + (width - 1) / 2, y + (height - 1) / 2
 
 
 def _noise_px(residual_px: np.ndarray) -> float:

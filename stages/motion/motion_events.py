@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 _MOST_IDS = 200
+_MOST_PLACES = 64
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class OpenEvent:
     """Share of the frame, 0-1."""
     object_ids: tuple[int, ...] = ()
     """The first 200 of them, in order of appearance."""
+    path: tuple[tuple[float, float, float], ...] = ()
+    """(seconds, x, y): where the largest moving object was, centre of its box in px; at most 64 of even distances."""
 
 
 class EventRecorder:
@@ -39,11 +42,17 @@ class EventRecorder:
         return self._event
 
     def update(
-        self, seconds: float, area: float, object_ids: tuple[int, ...], since_seconds: float
+        self,
+        seconds: float,
+        area: float,
+        object_ids: tuple[int, ...],
+        since_seconds: float,
+        place: tuple[float, float] | None = None,
     ) -> tuple[OpenEvent | None, OpenEvent | None]:
         """A frame in which `area` of it (share, 0 for none) moves: (event that ended, event that began).
 
-        since_seconds: when the oldest of the moving objects was first seen, which is when an event begins.
+        since_seconds: when the oldest of the moving objects was first seen, which is when an event begins. place:
+        centre of the largest of them, px.
         """
         ended = began = None
         if self._event and seconds - self._event.last_seconds > self.pause_seconds:
@@ -53,13 +62,15 @@ class EventRecorder:
             return ended, None
         if self._event is None:
             begin = since_seconds if ended is None else max(since_seconds, ended.last_seconds)
-            began = self._event = OpenEvent(self._next_id, begin, seconds, seconds, area, object_ids)
+            path = _extended((), seconds, place)
+            began = self._event = OpenEvent(self._next_id, begin, seconds, seconds, area, object_ids, path)
             self._next_id += 1
             return ended, began
         event = replace(
             self._event,
             last_seconds=seconds,
             object_ids=tuple(dict.fromkeys(self._event.object_ids + object_ids))[:_MOST_IDS],
+            path=_extended(self._event.path, seconds, place),
         )
         if area > event.peak_area:
             event = replace(event, peak_seconds=seconds, peak_area=area)
@@ -72,5 +83,19 @@ class EventRecorder:
 
     def restore(self, state: dict[str, Any]) -> None:
         values = state["event"]
-        self._event = OpenEvent(**{**values, "object_ids": tuple(values["object_ids"])}) if values else None
+        if values:
+            values = {**values, "object_ids": tuple(values["object_ids"]), "path": tuple(map(tuple, values["path"]))}
+        self._event = OpenEvent(**values) if values else None
         self._next_id = state["next_id"]
+
+
+def _extended(
+    path: tuple[tuple[float, float, float], ...], seconds: float, place: tuple[float, float] | None
+) -> tuple[tuple[float, float, float], ...]:
+    """The path with one more place; in one that is full every other place is left out, and more come as seldom."""
+    if place is None:
+        return path
+    if len(path) >= 3 and seconds - path[-1][0] < 0.9 * (path[1][0] - path[0][0]):
+        return path
+    path = path[::2] if len(path) >= _MOST_PLACES else path
+    return (*path, (round(seconds, 3), round(place[0], 1), round(place[1], 1)))

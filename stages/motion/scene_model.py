@@ -19,6 +19,8 @@ _BENT_POINTS = 2.0
 _MISALIGNED = 0.35
 """Points by which a frame under a moving camera may lie beside the background."""
 _LANDMARK_FRAMES = 10
+_EVERY = 4
+"""Points of which one is asked for a change of the light, along each axis."""
 _COMMON_SIGMAS = 1.9
 """Three quarters of a background stay below this."""
 _CLEANEST = 0.55
@@ -84,21 +86,24 @@ class SceneModel:
         else:
             self._follow(picture, camera)
         placed, inside = self._place(picture)
-        light = light_change(placed, self._background.colour, self._background.known & inside)
+        colours, known = self._background.sampled(_EVERY)
+        every = (slice(_EVERY // 2, None, _EVERY), slice(_EVERY // 2, None, _EVERY))
+        light = light_change(placed[every], colours, known & inside[every])
         if light.change == "anew":
             self._background.forget()
             self._marks = None
         elif light.curve is not None:
             self._background.relight(light.curve)
             self._marks = landmarks(self._background.luma, self._background.known)
-        evidence = self._background.evidence(placed, self._tolerance())
+        evidence, known = self._background.evidence(placed, self._tolerance())
         if not self._standing:
             evidence = _calibrated(evidence)
         elif self._shadows_out:
             evidence[self._background.shadows(placed, evidence)] = 0
         self._placed = placed
-        known = self._background.known & inside
-        return Seen(self._back(evidence), self._back(known.astype(np.uint8)) > 0, light.levels)
+        if self._standing:
+            return Seen(evidence, known, light.levels)
+        return Seen(self._back(evidence), self._back((known & inside).astype(np.uint8)) > 0, light.levels)
 
     def learn(self, moving: np.ndarray, flowing: np.ndarray, step_seconds: float) -> None:
         """Learn the frame last looked at: without what moves, and in doubt where only the flow does; bool (h, w)."""

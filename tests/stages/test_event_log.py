@@ -26,7 +26,8 @@ def begun(event: int, seconds: float) -> MotionEvent:
 
 
 def ended(event: int, begin: float, end_seconds: float) -> MotionEvent:
-    return MotionEvent(event, begin, end_seconds, (begin + end_seconds) / 2, 0.25, (event, event + 1))
+    path = ((begin, 4.0, 5.0),)
+    return MotionEvent(event, begin, end_seconds, (begin + end_seconds) / 2, 0.25, (event, event + 1), path)
 
 
 def script() -> list:
@@ -51,6 +52,7 @@ FIRST = {
     "peak_seconds": 0.2,
     "peak_area": 0.25,
     "object_ids": [1, 2],
+    "path": [[0.1, 4.0, 5.0]],
     "cut_short": False,
 }
 

@@ -155,6 +155,59 @@ def test_an_event_tells_when_motion_began_and_ended(still: list[Flow]) -> None:
     assert ended.object_ids == (masks[30].objects[0].id,)
 
 
+def test_an_event_knows_its_path(still: list[Flow]) -> None:
+    masks = masks_of(run_stage(MotionMask, still, {"merge_seconds": 0.3}))
+    (path,) = [event.path for mask in masks for event in mask.events if event.end_seconds is not None]
+    assert path[-1] == pytest.approx((ENDS / 30, 149.5, 84.5), abs=3)
+    assert np.diff([place[1] for place in path]).min() >= 0
+
+
+@pytest.mark.parametrize(
+    ("options", "seen"),
+    [
+        ({"direction_degrees": 0.0}, True),
+        ({"direction_degrees": 180.0}, False),
+        ({"slowest_px_s": 150.0}, False),
+        ({"fastest_px_s": 50.0}, False),
+        ({"fastest_m_s": 3.0, "metres_per_px": 0.1}, False),
+        ({"slowest_m_s": 3.0, "metres_per_px": 0.1}, True),
+    ],
+)
+def test_objects_count_by_speed_and_direction(still: list[Flow], options: dict, seen: bool) -> None:
+    masks = masks_of(run_stage(MotionMask, still, options))  # it goes to the right at 90 px/s
+    assert any(mask.objects for mask in masks) == seen
+
+
+def test_a_speed_in_metres_needs_the_ground_scale() -> None:
+    with pytest.raises(ValidationError, match="need metres_per_px"):
+        MotionMask.Options.model_validate({"slowest_m_s": 2.0})
+
+
+def relit(flows: list[Flow], begin: int, share: float) -> list[Flow]:
+    """The same with another exposure from a frame on, which the flow across the jump takes for motion."""
+    lit = []
+    for at, flow in enumerate(flows):
+        if at >= begin:
+            luma = np.clip(np.asarray(flow.frame.planes[0]) * share, 0, 255).astype(np.uint8)
+            flow = replace(flow, frame=replace(flow.frame, planes=(luma,)))
+        if at == begin:
+            flow = replace(flow, grid_px=np.full_like(np.asarray(flow.grid_px), 5.0))
+        lit.append(replace(flow, header=header(at)))
+    return lit
+
+
+@pytest.mark.parametrize("share", [0.7, 1.3])
+def test_a_jump_of_the_exposure_is_no_motion(still: list[Flow], share: float) -> None:
+    masks = masks_of(run_stage(MotionMask, relit(still[:BEGINS] * 3, 15, share), {"persistence_seconds": 0.0}))
+    assert not any(mask.objects or mask.events for mask in masks)
+
+
+def test_two_seconds_after_a_jump_of_the_exposure_motion_is_seen_again(still: list[Flow]) -> None:
+    waits = [still[BEGINS - 1]] * 60
+    masks = masks_of(run_stage(MotionMask, relit([*still[:BEGINS], *waits, *still[BEGINS:]], BEGINS, 0.7)))
+    assert any(mask.objects for mask in masks[len(waits) + BEGINS + 6 :])
+
+
 def test_what_is_seen_too_shortly_never_shows(still: list[Flow]) -> None:
     masks = masks_of(run_stage(MotionMask, still, {"persistence_seconds": 2.0}))
     assert not any(np.asarray(mask.mask).any() or mask.objects or mask.events for mask in masks)
