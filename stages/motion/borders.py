@@ -52,11 +52,12 @@ class Borders:
         seen = _seen(plane.shape[:2], matrix)
         if self._border == "blur":
             return _blended(picture, _blurred(picture), seen)
-        known = seen
+        size = (plane.shape[1], plane.shape[0])
+        known = cv2.warpPerspective(np.full(size[::-1], 255, np.uint8), matrix, size)
         if memory is not None:
             behind, known_before = memory
             beside = _blended(picture, behind, np.maximum(seen, 255 - known_before))
-            picture, known = beside, np.maximum(seen, known_before)
+            picture, known = beside, np.maximum(known, known_before)
         self._memory.append((picture, known))
         return picture
 

@@ -23,6 +23,8 @@ _POINTS = 8_000
 _ITERATIONS = 5
 _STEP_PX = 0.01
 _MAX_CONDITION = 1e8
+_LEAST_CORRELATION = 0.3
+"""Of two pictures of one scene; unrelated ones stay under 0.2."""
 _TUKEY = 4.685
 _LEAST_SIGMA = 0.25
 """Grey levels, of pictures blurred as above: rounding alone leaves as much."""
@@ -49,8 +51,10 @@ class AlignmentPicture:
         """luma: uint8 (H, W)."""
         height, width = luma.shape
         scale = min(1.0, _MAX_SIDE_PX / max(height, width))
-        fine = cv2.resize(luma, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else luma
-        coarse = cv2.resize(fine, None, fx=1 / _COARSE, fy=1 / _COARSE, interpolation=cv2.INTER_AREA)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        fine = cv2.resize(luma, size, interpolation=cv2.INTER_AREA) if scale < 1 else luma
+        half = (max(1, fine.shape[1] // _COARSE), max(1, fine.shape[0] // _COARSE))
+        coarse = cv2.resize(fine, half, interpolation=cv2.INTER_AREA)
         return cls(tuple(_with_gradient(level) for level in (coarse, fine) if min(level.shape) >= 16), width, height)
 
 
@@ -115,7 +119,7 @@ def align(
     cell_weights: (h, w) >= 0 of the earlier frame's 8 px cells, 0 where the content does not follow the camera. None
     where the trusted texture does not determine the model.
     """
-    found = None
+    found: Alignment | None = None
     for level in range(len(before.levels)):
         found = _at_level(before, after, level, matrix, model, cell_weights)
         if found is None:
@@ -233,7 +237,9 @@ def _solved(
         if np.abs(step[:k]).max() < _STEP_PX:
             break
     assert inverse is not None
-    return warp, inverse[:k, :k] * sigmas[-1] ** 2, sigmas[-1] <= 1.02 * sigmas[0]
+    alike = np.corrcoef(points.value[inside], difference[inside] + points.value[inside])[0, 1]
+    better = bool(sigmas[-1] <= 1.02 * sigmas[0] and alike > _LEAST_CORRELATION)
+    return warp, inverse[:k, :k] * sigmas[-1] ** 2, better
 
 
 def _to_level(picture: AlignmentPicture, width: int, height: int) -> np.ndarray:

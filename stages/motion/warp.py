@@ -11,6 +11,8 @@ import numpy as np
 Interpolation = Literal["linear", "cubic", "lanczos"]
 ChromaSiting = Literal["left", "center"]
 
+_LEAST_MIRRORED_PX = 8
+"""OpenCV 5.0 does not come back from mirroring a picture of one pixel."""
 _FLAGS = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "lanczos": cv2.INTER_LANCZOS4}
 
 
@@ -27,7 +29,8 @@ def warp_image(
     What lies outside repeats the border's pixels, so that no rounding shows black, or the picture `mirrored`.
     """
     size, flags = (image.shape[1], image.shape[0]), _FLAGS[interpolation]
-    border = cv2.BORDER_REFLECT_101 if mirrored else cv2.BORDER_REPLICATE
+    large = min(image.shape[:2]) >= _LEAST_MIRRORED_PX
+    border = cv2.BORDER_REFLECT_101 if mirrored and large else cv2.BORDER_REPLICATE
     if np.allclose(matrix[2], (0.0, 0.0, 1.0), atol=1e-12):
         return cv2.warpAffine(image, matrix[:2], size, flags=flags, borderMode=border)
     return cv2.warpPerspective(image, matrix, size, flags=flags, borderMode=border)
