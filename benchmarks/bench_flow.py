@@ -57,7 +57,7 @@ class Bench:
         self._arguments = arguments
         self._device = torch.device(arguments.device)
         self._gpu = self._device.type == "cuda"
-        self._options = SessionOptions(ITERATIONS, duplicate_threshold=None, scene_cut_threshold=None)
+        self._options = SessionOptions(ITERATIONS, "never", duplicate_threshold=None, scene_cut_threshold=None)
         self._report: dict[str, Any] = {}
 
     def run(self, wanted: Sequence[str]) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class Bench:
         auto, exact = self._raft(architecture), self._raft(architecture, "float32")
         streams = {f"ours, {ITERATIONS}": (auto, self._options), f"ours, float32, {ITERATIONS}": (exact, self._options)}
         if few is not None and few != ITERATIONS:
-            options = SessionOptions(few, duplicate_threshold=None, scene_cut_threshold=None)
+            options = SessionOptions(few, "never", duplicate_threshold=None, scene_cut_threshold=None)
             streams[f"ours, {few}"] = (auto, options)
         return parts.speed(streams, self._peers(exact.model), size, self._arguments.frames)
 

@@ -110,7 +110,7 @@ def _bare_flow(path: Path) -> float:
     from stages.raft.estimators import open_raft, open_session
     from stages.raft.options import SessionOptions
 
-    session = open_session("raft", open_raft("default", "cpu"), SessionOptions(12))
+    session = open_session("raft", open_raft("default", "cpu"), SessionOptions(12, "never"))
     begin, count = 0.0, 0
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = "AUTO"

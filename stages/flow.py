@@ -44,7 +44,7 @@ class OpticalFlow(stage.Stage):
         )
         iterations: int = Field(12, ge=1, le=100, description="updates of raft per frame, at most")
         warm_start: WarmStart = Field(
-            "never",
+            "chosen",
             description="where raft begins: never: at zero; always: at the last flow carried forward; chosen: each "
             "cell at zero, the camera's motion or the last flow, whichever the pictures fit best",
         )

@@ -18,7 +18,7 @@ class SessionOptions:
 
     iterations: int = 12
     """Updates per frame, at most."""
-    warm_start: WarmStart = "never"
+    warm_start: WarmStart = "chosen"
     """Where the iterations begin. never: at zero. always: at the last flow carried forward. chosen: each cell at zero,
     at the camera's motion or at the last flow carried forward, whichever the two frames fit best
     (`stages.raft.warm_start`)."""

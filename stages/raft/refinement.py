@@ -113,15 +113,15 @@ class Refiner:
     ) -> tuple[PairTerms, UpdateState]:
         earlier, later = EncodedFrame(*tensors[:3]), EncodedFrame(*tensors[3:6])
         last_flow = tensors[6] if len(tensors) > 6 else None
-        flow_init, radius = None, self._model.dimensions.radius
-        if options.warm_start == "chosen":
-            flow_init = choose_start(earlier.features, later.features, options.iterations, last_flow).flow
-        elif options.warm_start == "always" and last_flow is not None:
-            flow_init = forward_splat(last_flow).flow
+        flow_init = _start(earlier, later, last_flow, options)
+        radius = self._model.dimensions.radius
         correlation = correlate(earlier.features, later.features, radius, mode, options.both_ways)
         if options.both_ways:
+            back = None if flow_init is None else -forward_splat(flow_init).flow
+            if options.warm_start == "chosen":
+                back = _start(later, earlier, None, options)
             earlier = EncodedFrame(*(torch.cat(both) for both in zip(earlier, later, strict=True)))
-            flow_init = None if flow_init is None else torch.cat([flow_init, -forward_splat(flow_init).flow])
+            flow_init = None if flow_init is None or back is None else torch.cat([flow_init, back])
         return self._model.begin(earlier, correlation, flow_init)
 
     def _recording(
@@ -144,6 +144,17 @@ class Refiner:
 class _Recording:
     begin: _Begin
     step: Callable[[PairTerms, UpdateState], UpdateState]
+
+
+def _start(
+    earlier: EncodedFrame, later: EncodedFrame, last_flow: Tensor | None, options: RefinementOptions
+) -> Tensor | None:
+    """(B, 2, H/8, W/8) in cells; None for zero."""
+    if options.warm_start == "chosen":
+        return choose_start(earlier.features, later.features, options.iterations, last_flow).flow
+    if options.warm_start == "always" and last_flow is not None:
+        return forward_splat(last_flow).flow
+    return None
 
 
 def _largest_mean_px(flow: Tensor) -> float:

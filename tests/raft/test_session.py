@@ -53,7 +53,7 @@ def pairwise(refiner: Refiner, frame1: Frame, frame2: Frame, iterations: int) ->
 
 def test_a_stream_without_warm_start_and_early_stop_is_its_pairs(refiner: Refiner) -> None:
     frames = clip("meshflow-3.m4v", 6)
-    session = FlowSession(refiner, SessionOptions(iterations=6))
+    session = FlowSession(refiner, SessionOptions(iterations=6, warm_start="never"))
     assert session(frames[0]) is None
     for earlier, later in itertools.pairwise(frames):
         result = session(later)
@@ -65,7 +65,7 @@ def test_a_stream_without_warm_start_and_early_stop_is_its_pairs(refiner: Refine
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 300), (131, 57), (64, 64)])
 def test_any_size_from_one_pixel_is_taken(refiner: Refiner, height: int, width: int) -> None:
-    session = FlowSession(refiner, SessionOptions(iterations=1, duplicate_threshold=None))
+    session = FlowSession(refiner, SessionOptions(iterations=1, warm_start="never", duplicate_threshold=None))
     assert session(waves(height, width)) is None
     result = session(waves(height, width, 1))
     assert result is not None and result.flow_px is not None
@@ -76,7 +76,7 @@ def test_any_size_from_one_pixel_is_taken(refiner: Refiner, height: int, width: 
 
 
 def test_flow_is_in_pixels_to_the_right_for_what_moves_right(refiner: Refiner) -> None:
-    session = FlowSession(refiner, SessionOptions(iterations=8))
+    session = FlowSession(refiner, SessionOptions(iterations=8, warm_start="never"))
     session(waves(136, 168))
     result = session(waves(136, 168, 2))
     assert result is not None and result.flow_px is not None
@@ -86,7 +86,7 @@ def test_flow_is_in_pixels_to_the_right_for_what_moves_right(refiner: Refiner) -
 
 
 def test_full_resolution_is_made_only_on_request(refiner: Refiner) -> None:
-    session = FlowSession(refiner, SessionOptions(iterations=1))
+    session = FlowSession(refiner, SessionOptions(iterations=1, warm_start="never"))
     session(waves(128, 128))
     result = session(waves(128, 128, 1), full_resolution=False)
     assert result is not None and result.flow_px is None
@@ -96,7 +96,7 @@ def test_full_resolution_is_made_only_on_request(refiner: Refiner) -> None:
 def test_a_warm_start_is_used_and_marked(refiner: Refiner) -> None:
     frames = [waves(128, 128, 1.5 * number) for number in range(4)]
     warm = FlowSession(refiner, SessionOptions(iterations=1, warm_start="always"))
-    cold = FlowSession(refiner, SessionOptions(iterations=1))
+    cold = FlowSession(refiner, SessionOptions(iterations=1, warm_start="never"))
     results = [(warm(frame), cold(frame)) for frame in frames][1:]
     assert [w.start for w, _ in results if w] == ["cold", "warm", "warm"]
     assert [c.start for _, c in results if c] == ["cold"] * 3
@@ -116,7 +116,7 @@ def test_a_chosen_start_is_marked_as_what_it_could_use(refiner: Refiner) -> None
 def test_a_duplicate_gives_zero_flow_without_running_the_network(
     refiner: Refiner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = FlowSession(refiner, SessionOptions(iterations=2))
+    session = FlowSession(refiner, SessionOptions(iterations=2, warm_start="never"))
     session(waves(130, 150))
     before = session(waves(130, 150, 2))
     with monkeypatch.context() as patched:
@@ -154,14 +154,14 @@ def test_a_gap_ends_the_run(refiner: Refiner) -> None:
 
 
 def test_a_frame_of_another_size_begins_a_run(refiner: Refiner) -> None:
-    session = FlowSession(refiner, SessionOptions(iterations=1))
+    session = FlowSession(refiner, SessionOptions(iterations=1, warm_start="never"))
     session(waves(128, 128))
     assert session(waves(128, 136)) is None
     assert session(waves(128, 136, 1)) is not None
 
 
 def test_sessions_share_a_model_and_nothing_else(refiner: Refiner) -> None:
-    one, other = (FlowSession(refiner, SessionOptions(iterations=2)) for _ in range(2))
+    one, other = (FlowSession(refiner, SessionOptions(iterations=2, warm_start="never")) for _ in range(2))
     one(waves(128, 128))
     other(waves(128, 160, 9))
     first, second = one(waves(128, 128, 1)), other(waves(128, 160, 12))
@@ -191,7 +191,10 @@ def test_the_status_says_what_it_runs_on(refiner: Refiner) -> None:
 
 def test_half_the_bits_give_nearly_the_same_flow(refiner: Refiner) -> None:
     halved = open_raft("default", "cpu", precision="bfloat16")
-    sessions = FlowSession(refiner, SessionOptions(8)), FlowSession(halved, SessionOptions(8))
+    sessions = (
+        FlowSession(refiner, SessionOptions(8, warm_start="never")),
+        FlowSession(halved, SessionOptions(8, warm_start="never")),
+    )
     for session in sessions:
         session(waves(128, 136))
     one, other = (session(waves(128, 136, 2)) for session in sessions)

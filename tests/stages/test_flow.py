@@ -17,7 +17,7 @@ from tests.stages.pictures import header
 from tests.stages.stage_bench import Machine, bench_context
 
 SPEED_PX = (3, 2)
-RAFT = {"iterations": 6, "threads": 1}
+RAFT = {"iterations": 6, "threads": 1, "warm_start": "never"}
 DIS = {"estimator": "dis"}
 
 
