@@ -99,7 +99,7 @@ def _groups(scenes: Sequence[Scene], height: int, width: int, device: torch.devi
     everywhere = (slice(0, height), slice(0, width))
     for depth in range(max(len(scene.layers) for scene in scenes)):
         rows = [row for row, scene in enumerate(scenes) if depth < len(scene.layers)]
-        if depth == 0 or device.type != "cpu":
+        if depth == 0 or not _one_by_one(device):
             yield _group(depth, rows, [scenes[row].layers[depth] for row in rows], everywhere, device)
             continue
         for row in rows:
@@ -107,6 +107,10 @@ def _groups(scenes: Sequence[Scene], height: int, width: int, device: torch.devi
             window = window_of(layer, height, width)
             if window is not None:
                 yield _group(depth, [row], [layer], window, device)
+
+
+def _one_by_one(device: torch.device) -> bool:
+    return device.type == "cpu"
 
 
 def _group(depth: int, rows: list[int], layers: list[Layer], window: Window, device: torch.device) -> _Group:

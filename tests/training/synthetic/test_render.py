@@ -147,18 +147,21 @@ def test_a_bend_is_undone_to_a_thousandth_of_a_pixel() -> None:
     assert np.abs(flow).max() > 1
 
 
-def test_objects_are_painted_alike_in_their_windows_and_over_the_whole_frame(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The way of a GPU (all layers of a depth at once) against the way of a CPU (each where it is)."""
+def test_all_layers_of_a_depth_at_once_are_painted_as_one_by_one_in_their_windows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The way of a GPU against the way of a CPU."""
     tiles = smooth_tiles()
     stock = Stock(0, len(tiles), len(SHAPES), 256)
     options = SceneOptions(static=0, bending=0.5)
     scenes = [draw_scene(np.random.default_rng([3, n]), HEIGHT, WIDTH, stock, options) for n in range(6)]
     windowed = render(scenes, HEIGHT, WIDTH, tiles, SHAPES)
-    everywhere = (slice(0, HEIGHT), slice(0, WIDTH))
-    monkeypatch.setattr("training.synthetic.render.window_of", lambda *_: everywhere)
+    monkeypatch.setattr("training.synthetic.render._one_by_one", lambda device: False)
     whole = render(scenes, HEIGHT, WIDTH, tiles, SHAPES)
-    for ours, theirs in zip(windowed, whole, strict=True):
-        assert torch.equal(ours, theirs)
+    # The sampling of a larger grid rounds otherwise in its last lanes.
+    torch.testing.assert_close(windowed.frames, whole.frames, atol=0.01, rtol=0)
+    torch.testing.assert_close(windowed.flows, whole.flows, atol=1e-4, rtol=0)
+    assert float((windowed.visible != whole.visible).float().mean()) < 1e-4
 
 
 def test_layers_that_are_never_seen_have_no_window() -> None:
