@@ -146,7 +146,7 @@ class MotionMask(stage.Stage):
             tuple(MotionObject(o.track.id, o.box, o.area_px, o.track.velocity) for o in found.objects),
             tuple(_event(event, over) for event, over in ((found.ended, True), (found.began, False)) if event),
             None if camera is None else tuple(float(value) for value in camera.matrix.ravel()),
-            uncertain,
+            uncertain or found.uncertain,
         )
 
     def gap(self, gap: Gap) -> Iterable[Message]:

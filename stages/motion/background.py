@@ -67,11 +67,10 @@ class Background:
         evidence: of the same picture; where there is none nothing is asked. After Cucchiara et al. (2003), in luma and
         chroma; the share tells what is dark and colourless itself, in a colourless picture too.
         """
-        darker = np.zeros(picture.shape[:2], np.uint8)
-        _shade()(picture, evidence, self._state, darker)
+        darker, share = np.zeros(picture.shape[:2], np.uint8), np.ones(picture.shape[:2], np.float32)
+        _shade()(picture, evidence, self._state, darker, share)
         if not darker.any():
             return darker > 0
-        share = picture[..., 0] / np.maximum(self.luma, 1.0)
         mean, square = cv2.blur(share, (5, 5)), cv2.blur(share * share, (5, 5))
         even = square - mean * mean < _UNEVEN_SHARE**2
         return (cv2.blur(darker, (5, 5)) > 127) & even
@@ -161,7 +160,7 @@ def _measure_loop(picture: Any, tolerance: Any, state: Any, found: Any, known: A
             found[i, j] = min(np.float32(255), EVIDENCE_PER_SIGMA * np.sqrt(least))
 
 
-def _shade_loop(picture: Any, evidence: Any, state: Any, found: Any) -> None:
+def _shade_loop(picture: Any, evidence: Any, state: Any, found: Any, share: Any) -> None:
     one = np.float32(1)
     for i in range(picture.shape[0]):
         for j in range(picture.shape[1]):
@@ -169,6 +168,7 @@ def _shade_loop(picture: Any, evidence: Any, state: Any, found: Any) -> None:
                 continue
             y, u, v = np.float32(picture[i, j, 0]), np.float32(picture[i, j, 1]), np.float32(picture[i, j, 2])
             ratio = y / max(state[i, j, 2], one)
+            share[i, j] = ratio
             if ratio < np.float32(_DARKEST_SHADOW) or ratio > one:
                 continue
             du = u - np.float32(128) - ratio * (state[i, j, 3] - np.float32(128))

@@ -36,6 +36,7 @@ _DAZZLED_SECONDS = 1.0
 _CHANGED = 5
 """Grey levels, of means over 3x3 points: 7 sigma of a noise of 2."""
 _OWN_MOTION_SECONDS = 0.2
+_UNCERTAIN_SHARE = 0.35
 _APART_SHARE = 0.02
 """Of the width: parts that are nearer to each other are one object."""
 _RAYLEIGH_MEDIAN = 1.1774
@@ -63,6 +64,8 @@ class Detection:
     objects: tuple[Moving, ...]
     ended: OpenEvent | None
     began: OpenEvent | None
+    uncertain: bool = False
+    """So much of the picture moves against the camera's motion that it may be depth, or the camera that moves."""
 
 
 class MotionDetector:
@@ -163,7 +166,8 @@ class MotionDetector:
             for region, track, shown in zip(regions, tracks, shows, strict=True)
             if shown
         )
-        return self._with_events(mask, objects, seconds)
+        uncertain = camera is not None and float(cells.moving.mean()) > _UNCERTAIN_SHARE
+        return replace(self._with_events(mask, objects, seconds), uncertain=uncertain)
 
     def state(self) -> dict[str, Any]:
         """JSON values, some kB. The background is not among them: it is learned again."""
@@ -181,8 +185,10 @@ class MotionDetector:
     def _seen_moving(
         self, cells: CellMotion, grid_px: np.ndarray, camera: np.ndarray | None, unknown: np.ndarray
     ) -> np.ndarray | None:
-        """Of what flows, what two pictures show to have moved; None where the background does."""
-        if self._before is None or self._picture is None or np.count_nonzero(unknown) < _TOO_LITTLE_SHARE * unknown.size:
+        """Of what flows, what two pictures show to have moved; None where the background tells it."""
+        if self._before is None or self._picture is None:
+            return None
+        if np.count_nonzero(unknown) < _TOO_LITTLE_SHARE * unknown.size:
             return None
         lumas = (self._before[..., 0], self._picture[..., 0])
         return seen_moving(cells, grid_px, np.eye(3) if camera is None else camera, lumas, self.grid)

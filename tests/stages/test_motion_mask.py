@@ -322,3 +322,16 @@ def test_events_of_a_real_road_are_those_of_another_program() -> None:
     ended = [event.end_seconds for mask in masks for event in mask.events if event.end_seconds is not None]
     assert began == pytest.approx([0.4, 14.36, 21.72], abs=0.5)
     assert ended == pytest.approx([5.92, 19.6], abs=0.5)  # the third goes on to the clip's end
+
+
+def test_a_picture_in_two_depths_is_said_to_be_uncertain() -> None:
+    """The camera goes sideways past a near half that moves twice as far as the other: no object, but parallax."""
+    flows = []
+    for at in range(12):
+        luma = np.vstack([np.roll(WORLD, -3 * at, 1)[:100], np.roll(WORLD, -9 * at, 1)[100:]])
+        frame = Frame(header(at), at, WIDTH, HEIGHT, "gray8", (luma,), "bt709", "pc")
+        grid = np.zeros((-(-HEIGHT // 8), -(-WIDTH // 8), 2), np.float32)
+        grid[..., 0] = np.where(np.arange(len(grid)) * 8 < 100, -3, -9)[:, None]
+        flows.append(Flow(header(at), frame, "cold" if at else "first", grid if at else None, step_seconds=1 / 30))
+    masks = masks_of(run_stage(MotionMask, flows, {"model": "translation"}))
+    assert all(mask.uncertain for mask in masks[2:])
