@@ -46,8 +46,9 @@ def stabilized_markers(clip: Clip, flows: Sequence[Flow], options: dict[str, Any
     stage = Stabilization(Stabilization.Options(**options), context)
     stage.open()
     if context.policy == "live":  # it corrects the frames that it measured; here the markers that lie behind them
-        correct = stage._mode._corrector  # type: ignore[union-attr]
-        stage._mode._corrector = lambda frame, *move: correct(replace(frames[frame.index], header=frame.header), *move)
+        mode: Any = stage._mode
+        correct = mode._corrector
+        mode._corrector = lambda frame, *move: correct(replace(frames[frame.index], header=frame.header), *move)
     done = [item for flow in flows for item in stage.process(flow)]
     done += stage.flush(EndOfStream(flows[-1].header))
     stage.close()

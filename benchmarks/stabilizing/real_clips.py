@@ -85,7 +85,7 @@ def _low_share(signal: np.ndarray) -> float:
 
 def _features(luma: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     points, named = cv2.ORB.create(1500, fastThreshold=8).detectAndCompute(luma, None)  # type: ignore[arg-type]
-    return np.float32([point.pt for point in points]), named
+    return np.array([point.pt for point in points], np.float32), named
 
 
 def _homography(one: tuple, other: tuple) -> np.ndarray | None:

@@ -58,9 +58,10 @@ def _of_path(clip: Clip, path: np.ndarray) -> Steadiness:
     fast, slow_error = [], 0.0
     bounds = (0, *clip.cuts, len(path))
     for first, last in itertools.pairwise(bounds):
-        times = clip.seconds[first:last]
+        own = ~clip.duplicates[first:last]  # a duplicate shows the frame before once more, at no time of its own
+        times = clip.seconds[first:last][own]
         even = np.arange(times[0], times[-1] + 1e-9, 1 / FPS)
-        flat = path[first:last].reshape(last - first, 8)
+        flat = path[first:last][own].reshape(-1, 8)
         flat = np.stack([np.interp(even, times, column) for column in flat.T], axis=1)
         high = sosfiltfilt(butter(4, _CUTOFF_HZ, "highpass", fs=FPS, output="sos"), flat, axis=0)
         low = flat - high
@@ -101,8 +102,8 @@ def _coarse(base: np.ndarray, output: np.ndarray) -> np.ndarray:
     sift = cv2.SIFT.create(1500)
     (points, named), (points_out, named_out) = sift.detectAndCompute(base, None), sift.detectAndCompute(output, None)
     pairs = cv2.BFMatcher(cv2.NORM_L2, crossCheck=True).match(named, named_out)
-    here = np.float32([points[pair.queryIdx].pt for pair in pairs])
-    there = np.float32([points_out[pair.trainIdx].pt for pair in pairs])
+    here = np.array([points[pair.queryIdx].pt for pair in pairs], np.float32)
+    there = np.array([points_out[pair.trainIdx].pt for pair in pairs], np.float32)
     found, _ = cv2.estimateAffinePartial2D(here, there, method=cv2.RANSAC, ransacReprojThreshold=3.0)
     return np.eye(3) if found is None else np.vstack([found, [0, 0, 1]])
 

@@ -23,6 +23,7 @@ _REPEATS = 40
 def milliseconds() -> dict[str, float]:
     """Least of repeated runs, per frame, on as many threads as OpenCV takes; and the frames per second they allow."""
     picture = cv2.imread(str(data_folder() / "textures" / "pop-os_jad-limcaco-183877.jpg"), cv2.IMREAD_GRAYSCALE)
+    assert picture is not None, "the photograph is not there; RAFTLINE_DATA names the folder of the test data"
     luma = cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     planes = (luma, luma[::2, ::2].copy(), luma[1::2, ::2].copy())
     turn = np.array([[1.05, -0.01, -30.0], [0.01, 1.05, -20.0], [0.0, 0.0, 1.0]])

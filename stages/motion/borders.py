@@ -23,7 +23,8 @@ class Borders:
     """
 
     def __init__(self, border: Border, interpolation: Interpolation = "cubic") -> None:
-        self._border, self._interpolation = border, interpolation
+        self._border: Border = border
+        self._interpolation: Interpolation = interpolation
         self._memory: list[tuple[np.ndarray, np.ndarray]] = []
 
     def __call__(

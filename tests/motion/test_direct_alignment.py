@@ -41,9 +41,9 @@ def test_flow_that_is_wrong_all_over_by_a_little_is_put_right() -> None:
 
 def test_in_the_dark_all_texture_together_still_tells_the_motion() -> None:
     before, after = textured(WIDTH, HEIGHT), warp_image(textured(WIDTH, HEIGHT), TRUTH)
-    pictures = [noisy(each, 12, seed, light=0.4) for seed, each in enumerate((before, after))]
+    dark = [AlignmentPicture.of(noisy(each, 12, seed, light=0.4)) for seed, each in enumerate((before, after))]
     motion, flow = rough_fit(1.0)
-    refined = refined_motion(motion, *map(AlignmentPicture.of, pictures), flow, "similarity")
+    refined = refined_motion(motion, dark[0], dark[1], flow, "similarity")
     assert corner_error_px(refined.matrix) < min(0.25, corner_error_px(motion.matrix))
 
 
@@ -53,7 +53,8 @@ def test_a_patch_on_a_blank_wall_is_enough_for_a_turn() -> None:
     pictures = [noisy(each, 1, seed) for seed, each in enumerate((wall, warp_image(wall, TRUTH)))]
     flow = grid_flow(TRUTH) + np.random.default_rng(0).normal(0, 0.3, (*EVERYWHERE.shape, 2))
     motion = fit_camera_motion(flow, WIDTH, HEIGHT, "similarity", texture_weights(pictures[1]))
-    refined = refined_motion(motion, *map(AlignmentPicture.of, pictures), flow, "similarity")
+    before, after = (AlignmentPicture.of(each) for each in pictures)
+    refined = refined_motion(motion, before, after, flow, "similarity")
     assert refined.model == "similarity" and refined.confidence > 0.8
     assert corner_error_px(refined.matrix) < 0.15
 

@@ -318,7 +318,7 @@ def test_the_plot_and_the_shake_before_and_after_are_told(flows: list[Flow], tmp
     assert picture is not None and picture.shape == (720, 960, 3)
     away = [np.abs(picture.astype(int) - colour).max(axis=-1) for colour in ((77, 96, 214), (172, 102, 33))]
     assert all((each < 60).sum() > 500 for each in away)  # lines of both colours, blurred at their edges
-    before, after = (context.said[f"shake_{name}_px"] for name in ("before", "after"))
+    before, after = (float(context.said[f"shake_{name}_px"]) for name in ("before", "after"))
     assert before > 10 * after
 
 
