@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from benchmarks.flow import limits, memory, parts
-from benchmarks.flow.clips import data_folder
+from benchmarks.flow.clips import authors_weights, data_folder
 from benchmarks.flow.peers import PairFlow, authors_flow, torchvision_flow
 from benchmarks.flow.targets import print_report, targets
 from benchmarks.machine import machine
@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, action="append", help="a part; may be given several times")
     parser.add_argument("--frames", type=int, default=12, help="frames of each speed measurement")
     parser.add_argument("--threads", type=int, help="CPU threads; all cores if not given")
+    parser.add_argument("--weights", help="of RAFT-small; the authors' where the test data is, else the shipped ones")
     parser.add_argument("--authors", type=Path, help="a checkout of princeton-vl/RAFT, to be compared as well")
     parser.add_argument("--json", type=Path, help="write the figures there")
     arguments = parser.parse_args()
@@ -58,6 +59,7 @@ class Bench:
         self._device = torch.device(arguments.device)
         self._gpu = self._device.type == "cuda"
         self._options = SessionOptions(ITERATIONS, "never", duplicate_threshold=None, scene_cut_threshold=None)
+        self._small = arguments.weights or authors_weights() or "default"
         self._report: dict[str, Any] = {}
 
     def run(self, wanted: Sequence[str]) -> dict[str, Any]:
@@ -65,7 +67,7 @@ class Bench:
         self._report = {
             "command": f"python -m benchmarks.bench_flow --device {self._device}",
             "machine": {**machine(), "threads": torch.get_num_threads()},
-            "weights": {"small": self._weights("small"), "large": self._weights("large")},
+            "weights": {"small": Path(self._small).name, "large": "random numbers: speed and memory alone"},
         }
         for part in PARTS:
             if part in wanted:
@@ -150,11 +152,8 @@ class Bench:
         }
 
     def _raft(self, architecture: Architecture, precision: Any = "auto") -> Refiner:
-        weights = "default" if architecture == "small" else memory.LARGE_BY_FORMULA
+        weights = self._small if architecture == "small" else memory.LARGE_BY_FORMULA
         return memory.open_network(weights, str(self._device), precision)
-
-    def _weights(self, architecture: Architecture) -> str:
-        return "the shipped ones" if architecture == "small" else "random numbers: speed and memory alone"
 
 
 if __name__ == "__main__":

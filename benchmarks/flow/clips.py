@@ -24,6 +24,13 @@ def data_folder() -> Path | None:
     return folder if folder.is_dir() else None
 
 
+def authors_weights() -> str | None:
+    """The authors' RAFT-small, where the test data is."""
+    folder = data_folder()
+    path = None if folder is None else folder / "weights" / "raft-small.pth"
+    return str(path) if path is not None and path.is_file() else None
+
+
 def consecutive_frames(width: int, height: int, count: int) -> tuple[list[Picture], str]:
     """RGB frames, scaled to cover width x height and cropped; and what they are.
 

@@ -83,9 +83,11 @@ def end_point_errors(model: Raft, reference: PairFlow | None, iterations: int) -
 
 
 def fewest_iterations(errors: dict[str, Any], within_px: float = 0.02) -> int:
-    """The fewest whose mean EPE is within `within_px` of the peer's at its number of iterations."""
-    aim = statistics.mean(errors["peer_epe_px"].values()) + within_px
-    return next((n for n, mean in enumerate(errors["mean_epe_px"], start=1) if mean <= aim), len(errors["mean_epe_px"]))
+    """The fewest at which no scene's EPE is more than `within_px` above the peer's at its number of iterations."""
+    curves, peer = errors["epe_px"], errors["peer_epe_px"]
+    counts = range(1, len(errors["mean_epe_px"]) + 1)
+    kept = (n for n in counts if all(curve[n - 1] <= peer[scene] + within_px for scene, curve in curves.items()))
+    return next(kept, counts[-1])
 
 
 @torch.inference_mode()
