@@ -47,7 +47,7 @@ def light_change(picture: np.ndarray, colours: np.ndarray, known: np.ndarray) ->
     if left > _STILL_DIFFERS_SHARE:
         return Light("anew", levels=255.0)
     better = left < 0.7 * _differing(now, before) or float(np.median(np.abs(now - lit))) < 0.7 * abs(np.median(off))
-    return Light("followed", curve, float(np.median(np.abs(off)))) if better else Light("none")
+    return Light("followed", curve, abs(float(np.median(off)))) if better else Light("none")
 
 
 def light_curve(before: np.ndarray, now: np.ndarray) -> np.ndarray:

@@ -203,10 +203,10 @@ class MotionDetector:
         self, moves: np.ndarray, unlike: np.ndarray | None, cells: CellMotion
     ) -> tuple[list[Region], np.ndarray]:
         """What may be an object, with labels: what flows, and, under a fixed camera, what is unlike the background."""
-        least_area = self._thresholds.min_area * moves.size
+        least_area, apart = self._thresholds.min_area * moves.size, round(_APART_SHARE * moves.shape[1])
         if self._allowed is not None:
             moves = moves & self._allowed
-        regions, labels = regions_of(moves, least_area, flows=True, apart=round(_APART_SHARE * moves.shape[1]))
+        regions, labels = regions_of(moves, least_area, flows=True, apart=apart)
         regions = _with_velocities(regions, labels[cells.row, cells.column], cells.velocity_px_s)
         if unlike is None or not unlike.any():
             return regions, labels

@@ -11,7 +11,7 @@ from stages.motion.anchoring import Landmarks, aligned, farthest, landmarks
 from stages.motion.background import DOUBT, EVIDENCE_PER_SIGMA, LEARN, SKIP, Background
 from stages.motion.light import light_change
 
-_STILL_POINTS = 0.3
+_STILL_POINTS = 0.4
 """A frame that lies less than this from the background's place, at every corner, lies on it."""
 _SETTLED_SECONDS = 1.0
 _SHIFTED_POINTS = 8
@@ -70,7 +70,8 @@ class SceneModel:
         if self._marks is None:
             return False
         found, fits = aligned(picture[..., 0], self._marks, np.eye(3))
-        stands = fits and farthest(found, self._shape) < _STILL_POINTS
+        limit = _STILL_POINTS * (2.0 if self.fixed else 1.0)
+        stands = fits and farthest(found, self._shape) < limit
         self._still_seconds = self._still_seconds + step_seconds if stands else 0.0
         if stands:
             self._to_background = np.eye(3)
