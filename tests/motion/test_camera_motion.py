@@ -49,6 +49,23 @@ def test_moving_objects_are_left_out(share: float) -> None:
     assert motion.inlier_share == pytest.approx(1 - share, abs=0.06)
 
 
+@pytest.mark.parametrize("own_px", [(5, 2), (-3, 4), (2, -1.5)])
+def test_a_thing_that_fills_three_fifths_of_the_picture_is_not_taken_for_the_world_around_it(own_px) -> None:
+    flow = noisy(grid_flow(TRUTH), 0.1)
+    rows, columns = flow.shape[:2]
+    high, wide = round(rows * 0.775), round(columns * 0.775)
+    top, left = (rows - high) // 2, (columns - wide) // 2
+    flow[top : top + high, left : left + wide] += own_px
+    assert corner_error_px(fit_camera_motion(flow, WIDTH, HEIGHT).matrix, TRUTH) < 0.1
+
+
+def test_of_two_layers_the_larger_one_is_followed_and_not_a_mean_of_both() -> None:
+    far, near = grid_flow(TRUTH), grid_flow(similarity(1.8 * 4.0, 1.8 * -3.0, degrees=0.8, scale=1.01))
+    near_from = round(far.shape[0] * 0.58)
+    flow = noisy(np.concatenate([far[:near_from], near[near_from:]]), 0.1)
+    assert corner_error_px(fit_camera_motion(flow, WIDTH, HEIGHT).matrix, TRUTH) < 0.1
+
+
 def test_wild_flow_is_left_out() -> None:
     flow = noisy(grid_flow(TRUTH), 0.1)
     rng = np.random.default_rng(1)

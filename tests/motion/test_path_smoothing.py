@@ -6,7 +6,7 @@ import pytest
 from stages.motion.crop import covers, zoom_matrix
 from stages.motion.path_smoothing import CameraPath, PathLimits, camera_path, smooth_clip, smooth_path
 from stages.motion.smoothing_kernel import penalised_least_squares, steady_times
-from stages.motion.transforms import motion_vectors
+from stages.motion.transforms import motion_matrices, motion_vectors
 from tests.motion.synthetic import HEIGHT, WIDTH, jitter_px, shaken_path, similarity
 
 TIMES = np.arange(240) / 30
@@ -143,3 +143,28 @@ def test_a_still_clip_is_left_as_it_is(noise_px: float) -> None:
     clip = smooth_clip([run_of(path, TIMES[:30])], PathLimits())
     assert clip.zoom == 1.0
     np.testing.assert_allclose(clip.corrections[0], np.broadcast_to(np.eye(3), (30, 3, 3)), atol=1e-9)
+
+
+def test_an_end_does_not_follow_the_last_shake() -> None:
+    base, shaken = shaken_path(TIMES)
+    run = run_of(shaken)
+    clip = smooth_clip([run], PathLimits(0.6, max_zoom=2.0))
+    left = vectors(clip.corrections[0], clip.zoom) + shaken - base
+    for end in (slice(0, 20), slice(-20, None)):
+        bent = np.diff(left[end][:, [2, 5]], 2, axis=0)
+        shaking = np.diff((shaken - base)[end][:, [2, 5]], 2, axis=0)
+        assert np.abs(bent).max() < np.abs(shaking).max() / 20
+
+
+def test_turn_and_shift_composed_leave_no_shake() -> None:
+    times = np.arange(150) / 30
+    path = np.zeros((150, 8))
+    path[:, 2] = 10 * np.sin(2 * np.pi * 4 * times)
+    turn_px = 2.0 * np.sin(2 * np.pi * 3 * times + 1)
+    path[:, 1], path[:, 3] = -turn_px, turn_px
+    steps = motion_matrices(np.diff(path, axis=0, prepend=path[:1]), WIDTH, HEIGHT)
+    clip = smooth_clip([run_of(path, times)], PathLimits(0.6, max_zoom=2.0))
+    unzoomed = np.linalg.inv(zoom_matrix(clip.zoom, WIDTH, HEIGHT)) @ clip.corrections[0]
+    shown = unzoomed[1:] @ steps[1:] @ np.linalg.inv(unzoomed[:-1])
+    # added, not composed, vectors leave steps of about 10 px * 2 / 184 / 2 = 0.05 px
+    assert np.abs(motion_vectors(shown, WIDTH, HEIGHT))[20:-20].max() < 0.03
