@@ -98,6 +98,7 @@ def _read(path: Path, architecture: str) -> Checkpoint:
 def _write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, object]) -> None:
     part = path.with_suffix(".part")
     safetensors.torch.save_file(dict(tensors), part, metadata={"raftline": json.dumps(metadata)})
+    part.chmod(0o644)  # safetensors leaves it to its owner alone
     with part.open("rb") as file:
         os.fsync(file.fileno())
     os.replace(part, path)
