@@ -63,7 +63,7 @@ def scores(inputs: np.ndarray, outputs: np.ndarray) -> Scores:
         if matrix is not None:
             crops.append(1 / np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
             sizes = np.sort(np.abs(np.linalg.eigvals(matrix[:2, :2])))
-            distortions.append(sizes[0] / sizes[1])
+            distortions.append(float(sizes[0] / sizes[1]))
         if at:
             step = _homography(features[at - 1], output)
             last = last if step is None else step
