@@ -37,7 +37,7 @@ _CHANGED = 5
 """Grey levels, of means over 3x3 points: 7 sigma of a noise of 2."""
 _OWN_MOTION_SECONDS = 0.2
 _UNCERTAIN_SHARE = 0.35
-_APART_SHARE = 0.02
+_APART_SHARE = 0.012
 """Of the width: parts that are nearer to each other are one object."""
 _RAYLEIGH_MEDIAN = 1.1774
 _NOISE_OF_SWEEP = 0.01

@@ -94,7 +94,7 @@ def test_a_jump_of_the_exposure_is_followed(learned: tuple) -> None:
 
 
 def test_after_another_light_altogether_the_background_begins_anew(learned: tuple) -> None:
-    background, world, rng = learned
+    background, _, rng = learned
     infrared = colour(textured(WIDTH, HEIGHT, seed=3).astype(np.float32), rng, blue=128, red=128)
     assert light_change(infrared, *background.sampled(1)).change == "anew"
 
