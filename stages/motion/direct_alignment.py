@@ -30,7 +30,7 @@ _LEAST_SIGMA = 0.25
 """Grey levels, of pictures blurred as above: rounding alone leaves as much."""
 _COARSE = 2
 _MAX_ERROR_PX = 0.5
-_MAX_CHANGE_PX, _MAX_CHANGE = 3.0, 0.25
+_MAX_CHANGE_PX, _MAX_CHANGE = 8.0, 0.25
 """How far a corner may come from where the flow saw it: px, and a share of its motion."""
 _LEAST_REACH_PX = 1.5
 _MIN_POINTS = 100
