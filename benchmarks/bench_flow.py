@@ -19,8 +19,9 @@ from typing import Any
 
 import torch
 
+from benchmarks.data import data_folder
 from benchmarks.flow import limits, memory, parts
-from benchmarks.flow.clips import authors_weights, data_folder
+from benchmarks.flow.clips import authors_weights
 from benchmarks.flow.peers import PairFlow, authors_flow, torchvision_flow
 from benchmarks.flow.targets import print_report, targets
 from benchmarks.machine import machine

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -23,17 +22,17 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.data import needed_data
 from benchmarks.machine import machine, spread
-from benchmarks.mask_clips import Clip, Shot, highway_clip, sprite_clip, tennis_clip
-from benchmarks.mask_footage import STILL_FPS, told_events, video_frames, write_still_video
-from benchmarks.mask_peers import PEERS
-from benchmarks.mask_runs import flows, live_options, masks, open_motion_mask, rgb_frame
-from benchmarks.mask_scores import MaskScores
+from benchmarks.motion_masks.clips import Clip, Shot, highway_clip, sprite_clip, tennis_clip
+from benchmarks.motion_masks.footage import STILL_FPS, told_events, video_frames, write_still_video
+from benchmarks.motion_masks.peers import PEERS
+from benchmarks.motion_masks.runs import flows, live_options, masks, open_motion_mask, rgb_frame
+from benchmarks.motion_masks.scores import MaskScores
 from pipeline.messages import Flow, Mask, MotionEvent
 
 _SCENES = (0, 1)
 _PARTS = ("sprites", "real", "events", "still", "speed")
-_ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> None:
@@ -49,7 +48,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    data = Path(os.environ.get("RAFTLINE_DATA") or _ROOT.parent / "shared" / "data")
+    data = needed_data()
     parser.add_argument("--only", nargs="+", choices=_PARTS, default=_PARTS, help="parts of it")
     parser.add_argument("--estimators", nargs="+", choices=("dis", "raft"), default=("dis", "raft"))
     parser.add_argument("--minutes", type=float, default=10, help="of still video, with dis")

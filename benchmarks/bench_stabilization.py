@@ -1,7 +1,7 @@
 """Stabilization measured: clips of known camera path, handheld clips, speed; with what people use today beside it.
 
     python -m benchmarks.bench_stabilization [--only static,pan] [--systems "KLT script,raft"] [--frames 300]
-        [--parts known,real,speed] [--json FILE] [--pictures FOLDER]
+        [--parts known,real,speed] [--json FILE]
 
 Known path: each output frame is registered to the unshaken world, on markers that travel with the picture and that no
 estimator sees. J is the rms above 1 Hz of the corners' displacement from the base path, gain = J of the input / J of

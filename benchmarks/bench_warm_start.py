@@ -25,9 +25,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from benchmarks.data import needed_data
 from benchmarks.machine import machine, spread
-from benchmarks.warm_start_clips import CLIPS, Clip, test_data
-from benchmarks.warm_start_plot import draw
+from benchmarks.warm_start.clips import CLIPS, Clip
+from benchmarks.warm_start.plot import draw
 from stages.kernels.forward_splat import forward_splat
 from stages.raft.model import EncodedFrame, Raft, RefinedFlow
 from stages.raft.padding import Padding
@@ -45,7 +46,7 @@ SLACK_PX = 0.02
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", default=str(test_data() / "weights" / "raft-small.pth"))
+    parser.add_argument("--weights", default=str(needed_data() / "weights" / "raft-small.pth"))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--frames", type=int, default=20, help="of each clip")
     parser.add_argument("--clips", nargs="+", choices=list(CLIPS), default=list(CLIPS))

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.data import data_folder, needed_data
 from training.datasets import open_dataset, read_image, read_truth
 
 Picture = npt.NDArray[np.uint8]
 CLIP = "video/shaky/cockatoo.mp4"
 DATASETS = ("middlebury", "sintel", "chairs", "kitti")
-
-
-def data_folder() -> Path | None:
-    """The folder of test data, where there is one: RAFTLINE_DATA, or ../shared/data."""
-    folder = Path(os.environ.get("RAFTLINE_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
-    return folder if folder.is_dir() else None
 
 
 def authors_weights() -> str | None:
@@ -78,9 +71,7 @@ class KnownPair:
 
 def known_pairs() -> Iterator[KnownPair]:
     """All ground truth of the data folder; KITTI's with occlusions."""
-    folder = data_folder()
-    if folder is None:
-        raise SystemExit("end-point errors need the folder of test data: set RAFTLINE_DATA")
+    folder = needed_data()
     for name in DATASETS:
         dataset = open_dataset(f"{name}:{folder / 'flow' / name}")
         for scene in dataset.scenes:

@@ -5,14 +5,14 @@ Base: nothing above 0.5 Hz. Shake: 1-8 Hz, sigma 6 px along each axis, 0.5 degre
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 
 import cv2
 import numpy as np
+
+from benchmarks.data import needed_data
 
 WIDTH, HEIGHT, FPS = 640, 360, 30.0
 READOUT_SECONDS = 0.02
@@ -101,11 +101,6 @@ def similarity(pose: np.ndarray) -> np.ndarray:
     matrix[:2, :2] = turn
     matrix[:2, 2] = _CENTRE - turn @ _CENTRE + (x, y)
     return matrix
-
-
-def data_folder() -> Path:
-    """Where the test data lies."""
-    return Path(os.environ.get("RAFTLINE_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 
 
 def _times(variant: str, frames: int, rng: np.random.Generator) -> np.ndarray:
@@ -244,7 +239,7 @@ def _object_path() -> Path4:
 
 @lru_cache(maxsize=8)
 def _world(photograph: str, seed: int) -> _World:
-    file = data_folder() / "textures" / photograph
+    file = needed_data() / "textures" / photograph
     picture = cv2.imread(str(file))
     if picture is None:
         raise FileNotFoundError(f"{file} is not there; RAFTLINE_DATA names the folder of the test data")

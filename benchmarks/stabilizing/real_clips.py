@@ -13,7 +13,8 @@ import av
 import cv2
 import numpy as np
 
-from benchmarks.stabilizing.clips import Clip, data_folder
+from benchmarks.data import needed_data
+from benchmarks.stabilizing.clips import Clip
 
 NAMES = ("meshflow-2.m4v", "meshflow-3.m4v", "meshflow-8.m4v", "meshflow-9.m4v", "cockatoo.mp4")
 _WIDTH = 640
@@ -38,7 +39,7 @@ class Scores:
 def read_clip(name: str, frames: int) -> Clip:
     """The first frames, at most 640 px wide; its markers are its own luma."""
     pictures, seconds = [], []
-    with av.open(str(data_folder() / "video" / "shaky" / name)) as container:
+    with av.open(str(needed_data() / "video" / "shaky" / name)) as container:
         for frame in container.decode(video=0):
             picture = frame.to_ndarray(format="bgr24")
             scale = _WIDTH / picture.shape[1]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from benchmarks.stabilizing.clips import data_folder
+from benchmarks.data import needed_data
 from stages.motion.camera_motion import CameraMotion, fit_camera_motion
 from stages.motion.direct_alignment import AlignmentPicture, refined_motion
 from stages.motion.look_ahead import LookAheadSmoother
@@ -22,7 +22,7 @@ _REPEATS = 40
 
 def milliseconds() -> dict[str, float]:
     """Least of repeated runs, per frame, on as many threads as OpenCV takes; and the frames per second they allow."""
-    picture = cv2.imread(str(data_folder() / "textures" / "pop-os_jad-limcaco-183877.jpg"), cv2.IMREAD_GRAYSCALE)
+    picture = cv2.imread(str(needed_data() / "textures" / "pop-os_jad-limcaco-183877.jpg"), cv2.IMREAD_GRAYSCALE)
     assert picture is not None, "the photograph is not there; RAFTLINE_DATA names the folder of the test data"
     luma = cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     planes = (luma, luma[::2, ::2].copy(), luma[1::2, ::2].copy())

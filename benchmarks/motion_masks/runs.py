@@ -18,7 +18,7 @@ from pipeline.messages import Flow, Frame, Header, Mask
 from pipeline.testing import TestContext
 from stages.motion_mask import MotionMask
 
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 def live_options(estimator: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.flow.clips import data_folder
+from benchmarks.data import needed_data
 from stages.media.synthetic_scene import SyntheticScene
 
 Frame = npt.NDArray[np.uint8]
@@ -30,7 +30,7 @@ def _video(path: str, first: int, step: int = 1, size: tuple[int, int] | None = 
     """Every step-th frame: what a slower camera, or one that moves faster, would give."""
 
     def read(count: int) -> Clip:
-        capture = cv2.VideoCapture(str(test_data() / "video" / path))
+        capture = cv2.VideoCapture(str(needed_data() / "video" / path))
         frames: list[Frame] = []
         number = 0
         while len(frames) < count:
@@ -48,14 +48,14 @@ def _video(path: str, first: int, step: int = 1, size: tuple[int, int] | None = 
 
 def _tennis(first: int) -> Callable[[int], Clip]:
     def read(count: int) -> Clip:
-        paths = sorted((test_data() / "masks" / "tennis").iterdir())
+        paths = sorted((needed_data() / "masks" / "tennis").iterdir())
         return Clip([_picture(path) for path in paths[first : first + count]])
 
     return read
 
 
 def _sintel(count: int) -> Clip:
-    folder = test_data() / "flow" / "sintel" / "training"
+    folder = needed_data() / "flow" / "sintel" / "training"
     frames = [_picture(path) for path in sorted((folder / "clean" / "alley_2").iterdir())[:count]]
     truth = [_flo(path) for path in sorted((folder / "flow" / "alley_2").iterdir())[: len(frames) - 1]]
     return Clip(frames, [None, *truth])
@@ -86,14 +86,6 @@ CLIPS: dict[str, tuple[str, Callable[[int], Clip]]] = {
     "Sintel": ("alley_2, 1024x436, slow, exact flow", _sintel),
     "synthetic": ("640x360, 17 px shake, a cut, exact flow", _synthetic),
 }
-
-
-def test_data() -> Path:
-    """The folder of test data; without it there is nothing to measure."""
-    folder = data_folder()
-    if folder is None:
-        raise SystemExit("no test data: RAFTLINE_DATA names the folder that holds it")
-    return folder
 
 
 def _picture(path: Path) -> Frame:

@@ -11,7 +11,7 @@ import av
 import cv2
 import numpy as np
 
-from benchmarks.mask_clips import read_rgb
+from benchmarks.motion_masks.clips import read_rgb
 from pipeline.messages import Frame, Header
 from stages.media.colour import plane_array
 
