@@ -59,6 +59,7 @@ def examine() -> Iterator[Finding]:
         _gpu,
         _cupy,
         _numba,
+        _arithmetic,
         _redis_server,
         _codecs,
         _shared_memory,
@@ -118,6 +119,18 @@ def _numba() -> Finding:
     if version is None:
         return Finding("numba", "limited", "not installed", "RAFT's lookup on the CPU is several times slower")
     return Finding("numba", "ok", version)
+
+
+def _arithmetic() -> Finding:
+    from stages.raft.devices import choose_device
+    from stages.raft.precision import FLOAT32, choose_precision
+
+    device = choose_device()
+    chosen = choose_precision(device)
+    if chosen != FLOAT32:
+        return Finding("arithmetic", "ok", f"RAFT runs in {chosen.name} on {device}")
+    cost = f"the {device.type} has no fast 16 bits: RAFT takes about twice as long as where there are some"
+    return Finding("arithmetic", "limited", f"RAFT runs in float32 on {device}", cost)
 
 
 def _redis_server() -> Finding:

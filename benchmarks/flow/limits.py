@@ -37,14 +37,21 @@ def synchronise(device: torch.device) -> None:
 
 @torch.inference_mode()
 def machine_rates(device: torch.device, dtypes: tuple[torch.dtype, ...]) -> dict[str, float]:
-    """Measured: GFLOP/s of a large matrix product of random numbers in each type, GB/s of a large copy (bytes read
-    and written)."""
+    """Measured: GFLOP/s of a large matrix product and of a 3x3 convolution of 256 to 256 channels, of random numbers in
+    each type, and GB/s of a large copy (bytes read and written)."""
     size = _MATRIX[device.type]
     rates = {}
     for dtype in dtypes:
+        name = str(dtype).removeprefix("torch.")
         one, two = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
         seconds = statistics.median(seconds_of(lambda one=one, two=two: one @ two, device, 7))
-        rates[f"matmul_{str(dtype).removeprefix('torch.')}_gflops"] = round(2 * size**3 / seconds / 1e9, 1)
+        rates[f"matmul_{name}_gflops"] = round(2 * size**3 / seconds / 1e9, 1)
+        layer = torch.nn.Conv2d(256, 256, 3, padding=1, device=device, dtype=dtype).to(
+            memory_format=torch.channels_last
+        )  # type: ignore[call-overload]
+        image = torch.randn(1, 256, 120, 160, device=device).to(dtype, memory_format=torch.channels_last)
+        seconds = statistics.median(seconds_of(lambda layer=layer, image=image: layer(image), device, 7))
+        rates[f"convolution_{name}_gflops"] = round(2 * 9 * 256**2 * 120 * 160 / seconds / 1e9, 1)
     source = torch.randint(0, 255, (_COPY_BYTES[device.type],), dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     seconds = statistics.median(seconds_of(lambda: target.copy_(source), device, 7))

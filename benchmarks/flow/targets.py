@@ -104,8 +104,10 @@ def _parts(name: str, part: dict[str, Any], rates: dict[str, float]) -> Table:
     table = Table("part", "GFLOP a frame", title=f"where the time goes: RAFT-{name}, 12 iterations")
     for precision in part["ms"]:
         table.add_column(f"{precision}, ms a frame")
-    best = max((rate for key, rate in rates.items() if key.startswith("matmul")), default=None)
-    exact = rates.get("matmul_float32_gflops")
+    limits = {
+        name: max((rate for key, rate in rates.items() if kind in key), default=None)
+        for name, kind in (("auto", "gflops"), ("float32", "float32_gflops"))
+    }
     operations = part["gflop_per_frame"]
     counted = {"encoders": "encoders", "update": "update", "lookup": "lookup_on_demand", "upsample": "upsample"}
     total = dict.fromkeys(part["ms"], 0.0)
@@ -117,9 +119,8 @@ def _parts(name: str, part: dict[str, Any], rates: dict[str, float]) -> Table:
         table.add_row(row, f"{operations.get(counted.get(row, ''), '')}", *(f"{value:.1f}" for value in taken.values()))
     work = sum(operations.get(key, 0) for key in ("encoders", "update", "upsample"))
     table.add_row("sum", f"{work:.1f} (convolutions)", *(f"{value:.1f}" for value in total.values()))
-    if best and exact:
-        limits = [1e3 * work / (exact if precision == "float32" else best) for precision in part["ms"]]
-        table.add_row("at the matrix rate", "", *(f"{value:.1f}" for value in limits))
+    if all(limits.values()):
+        table.add_row("at the machine's best rate", "", *(f"{1e3 * work / (limits[p] or 1):.1f}" for p in part["ms"]))
     return table
 
 
