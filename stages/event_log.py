@@ -14,6 +14,7 @@ from pydantic import Field
 from pipeline import stage
 from pipeline.messages import EndOfStream, Mask, Message, MotionEvent
 from stages.media.line_file import LineFile
+from stages.motion.motion_events import extended_path, largest_place
 
 
 @dataclass
@@ -121,9 +122,11 @@ class EventLog(stage.Stage):
 
     def _follow(self, message: Mask) -> None:
         """Keep the peak of what goes on: an event that the end of the source cuts short is told by nobody else."""
+        place = largest_place(message.objects)
         area = float(np.count_nonzero(np.asarray(message.mask)) / (message.frame.width * message.frame.height))
         for event in self._open.values():
             event.object_ids = sorted({*event.object_ids, *(moving.id for moving in message.objects)})
+            event.path = [*extended_path(tuple(event.path), self._last_seconds, place)]
             if area > event.peak_area:
                 event.peak_area, event.peak_seconds = area, self._last_seconds
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from stages.motion.camera_motion import CameraMotion
 from stages.motion.foreground import foreground
-from stages.motion.motion_events import EventRecorder, OpenEvent
+from stages.motion.motion_events import EventRecorder, OpenEvent, largest_place
 from stages.motion.residual_motion import (
     CellMotion,
     Thresholds,
@@ -228,7 +228,7 @@ class MotionDetector:
         area = sum(found.area_px for found in moving) / (self.grid.width * self.grid.height)
         ids = tuple(found.track.id for found in moving)
         since = min((found.track.first_seconds for found in moving), default=seconds)
-        ended, began = self._events.update(seconds, area, ids, since, _place(moving))
+        ended, began = self._events.update(seconds, area, ids, since, largest_place(moving))
         return Detection(self.grid.full_size(mask), objects, ended, began)
 
     def _remembered(self, shape: tuple[int, ...]) -> np.ndarray | None:
@@ -243,14 +243,6 @@ class MotionDetector:
         x, y, width, height = region.box
         right, bottom = min(grid.width, (x + width) * step), min(grid.height, (y + height) * step)
         return Moving(track, (x * step, y * step, right - x * step, bottom - y * step), region.area * step**2, moves)
-
-
-def _place(moving: list[Moving]) -> tuple[float, float] | None:
-    """Centre of the largest box, px."""
-    if not moving:
-        return None
-    x, y, width, height = max(moving, key=lambda found: found.area_px).box
-    return x + (width - 1) / 2, y + (height - 1) / 2
 
 
 def _noise_px(residual_px: np.ndarray) -> float:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 _MOST_IDS = 200
 _MOST_PLACES = 64
+
+Path = tuple[tuple[float, float, float], ...]
+"""(seconds, x, y) of each place, px."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class OpenEvent:
     """Share of the frame, 0-1."""
     object_ids: tuple[int, ...] = ()
     """The first 200 of them, in order of appearance."""
-    path: tuple[tuple[float, float, float], ...] = ()
+    path: Path = ()
     """(seconds, x, y): where the largest moving object was, centre of its box in px; at most 64 of even distances."""
 
 
@@ -62,7 +66,7 @@ class EventRecorder:
             return ended, None
         if self._event is None:
             begin = since_seconds if ended is None else max(since_seconds, ended.last_seconds)
-            path = _extended((), seconds, place)
+            path = extended_path((), seconds, place)
             began = self._event = OpenEvent(self._next_id, begin, seconds, seconds, area, object_ids, path)
             self._next_id += 1
             return ended, began
@@ -70,7 +74,7 @@ class EventRecorder:
             self._event,
             last_seconds=seconds,
             object_ids=tuple(dict.fromkeys(self._event.object_ids + object_ids))[:_MOST_IDS],
-            path=_extended(self._event.path, seconds, place),
+            path=extended_path(self._event.path, seconds, place),
         )
         if area > event.peak_area:
             event = replace(event, peak_seconds=seconds, peak_area=area)
@@ -89,13 +93,31 @@ class EventRecorder:
         self._next_id = state["next_id"]
 
 
-def _extended(
-    path: tuple[tuple[float, float, float], ...], seconds: float, place: tuple[float, float] | None
-) -> tuple[tuple[float, float, float], ...]:
+def extended_path(path: Path, seconds: float, place: tuple[float, float] | None) -> Path:
     """The path with one more place; in one that is full every other place is left out, and more come as seldom."""
-    if place is None:
+    if place is None or (path and seconds <= path[-1][0]):
         return path
     if len(path) >= 3 and seconds - path[-1][0] < 0.9 * (path[1][0] - path[0][0]):
         return path
     path = path[::2] if len(path) >= _MOST_PLACES else path
     return (*path, (round(seconds, 3), round(place[0], 1), round(place[1], 1)))
+
+
+class HasPlace(Protocol):
+    """What moves."""
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """x, y, width, height in px."""
+        ...
+
+    @property
+    def area_px(self) -> float: ...
+
+
+def largest_place(moving: Sequence[HasPlace]) -> tuple[float, float] | None:
+    """Centre of the box of the one with the largest area, px; None of none."""
+    if not moving:
+        return None
+    x, y, width, height = max(moving, key=lambda found: found.area_px).box
+    return x + (width - 1) / 2, y + (height - 1) / 2

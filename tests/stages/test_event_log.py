@@ -71,9 +71,10 @@ def test_one_line_for_each_event_and_one_for_what_the_end_cut_short(tmp_path):
     first, second, third = lines(tmp_path / "clip.motion.jsonl")
     assert first == FIRST
     assert (second["id"], second["end_seconds"], second["cut_short"]) == (2, 0.5, False)
-    # Nobody tells the peak of an event that never ended: it is followed in the masks.
+    # Nobody tells the peak and the path of an event that never ended: they are followed in the masks.
     assert (third["id"], third["end_seconds"], third["cut_short"]) == (3, 0.6, True)
     assert (third["peak_seconds"], third["peak_area"], third["object_ids"]) == (0.5, 0.5, [3, 7])
+    assert third["path"][-1] == [0.5, 0.5, 0.5]  # the centre of the box (0, 0, 2, 2)
 
 
 def test_where_nothing_moved_the_log_is_empty_and_there(tmp_path):
