@@ -7,7 +7,7 @@ A stream is run with each start at each number of iterations, and carries its ow
 in px to the flow of 24 iterations from zero, on the 1/8 grid, and the end-point error where the exact flow is known.
 The former favours starts from zero: flows that are as good but reached another way count as wrong. After a cut the
 flow means nothing and is not counted, but it is carried.
-The time is that of `choose_start`, carrying included, for a 1080p frame.
+How long a choice takes is measured by `bench_flow --only warm_start`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks.data import needed_data
-from benchmarks.machine import machine, spread
+from benchmarks.machine import machine
 from benchmarks.warm_start.clips import CLIPS, Clip
 from benchmarks.warm_start.plot import draw
 from stages.kernels.forward_splat import forward_splat
@@ -74,29 +73,12 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "device": arguments.device,
         "weights": Path(arguments.weights).name,
         "frames": arguments.frames,
-        "choose_start_1080p_ms": choice_ms(device),
         "clips": {},
     }
     for name in arguments.clips:
         what, read = CLIPS[name]
         report["clips"][name] = {"what": what, **Stream(model, read(arguments.frames), device).compare()}
     return report
-
-
-def choice_ms(device: torch.device, repeats: int = 30) -> dict[str, Any]:
-    """Time of one choice on the grid of 1080p."""
-    rough = torch.randn(2, 128, 34, 60, generator=torch.Generator().manual_seed(0)).to(device)
-    smooth = torch.nn.functional.interpolate(rough, (135, 240), mode="bilinear", align_corners=False)
-    features = smooth.contiguous(memory_format=torch.channels_last)
-    last = torch.nn.functional.interpolate(rough[:1, :2], (135, 240), mode="bilinear", align_corners=False)
-    times = []
-    for _ in range(repeats + 3):
-        _wait(device)
-        begin = time.perf_counter()
-        choose_start(features[:1], features[1:], 4, last)
-        _wait(device)
-        times.append(1e3 * (time.perf_counter() - begin))
-    return spread(times[3:])
 
 
 class Stream:
@@ -189,7 +171,6 @@ def _show(report: dict[str, Any]) -> None:
     console = Console(width=150)
     console.print(table)
     console.print(f"!: more than {SLACK_PX} px above the better of cold and warm")
-    console.print(f"choose_start, 1080p, ms: {report['choose_start_1080p_ms']}")
     console.print(f"{report['machine']['cpu']}, {report['machine']['cores']} cores, GPU: {report['machine']['gpu']}")
 
 
