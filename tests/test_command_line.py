@@ -40,7 +40,9 @@ def test_without_arguments_it_says_what_there_is(folder: Path) -> None:
         assert f" {name} " in said
 
 
-@pytest.mark.parametrize("name", ["run", "batch", "worker", "validate", "stages", "flow", "evaluate", "train", "doctor"])
+@pytest.mark.parametrize(
+    "name", ["run", "batch", "worker", "validate", "stages", "flow", "evaluate", "train", "doctor"]
+)
 def test_every_command_explains_itself(name: str) -> None:
     result = CliRunner().invoke(app, [name, "--help"])
     assert result.exit_code == 0
