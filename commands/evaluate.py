@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from training.evaluation import Evaluation, PairScore
 
 ONE = (
-    ("EPE px", "epe_px"), ("Fl-all %", "fl_all_percent"), (">1 px %", "over_1px_percent"),
-    (">3 px %", "over_3px_percent"), (">5 px %", "over_5px_percent"), ("s0-10", "s0_10_px"), ("s10-40", "s10_40_px"),
-    ("s40+", "s40_px"), ("seen", "matched_px"), ("hidden", "unmatched_px"), ("p99 px", "p99_px"),
+    ("EPE", "epe_px"), ("Fl %", "fl_all_percent"), (">1 %", "over_1px_percent"), (">3 %", "over_3px_percent"),
+    (">5 %", "over_5px_percent"), ("s0-10", "s0_10_px"), ("s10-40", "s10_40_px"), ("s40+", "s40_px"),
+    ("seen", "matched_px"), ("hidden", "unmatched_px"), ("p99", "p99_px"),
 )  # fmt: skip
 
 
@@ -122,20 +123,15 @@ def _progress(score: PairScore, done: int, total: int) -> None:
 
 
 def _show(result: Evaluation) -> None:
-    table = Table(title=f"{escape(result.weights)}{_start(result)}", title_justify="left")
-    for title in ("data set", "scene"):
-        table.add_column(title, overflow="fold")
-    for title in ("pairs", "iterations", *(title for title, _ in ONE)):
-        table.add_column(title, justify="right")
+    # Narrow, so that its many columns fit into 120.
+    title = f"{escape(result.weights)}{_start(result)}: px, or %"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("data set", overflow="fold", min_width=18)
+    for heading in ("pairs", "it.", *(heading for heading, _ in ONE)):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in result.results:
-        measures = (getattr(row, name) for _, name in ONE)
-        table.add_row(
-            escape(row.dataset),
-            escape(row.scene),
-            str(row.pairs),
-            str(row.iterations),
-            *(_number(measure) for measure in measures),
-        )
+        measures = (_number(getattr(row, name)) for _, name in ONE)
+        table.add_row(escape(f"{row.dataset} {row.scene}"), str(row.pairs), str(row.iterations), *measures)
     console().print(table)
 
 
