@@ -96,5 +96,9 @@ def run_replicas(count: int, run: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _replica(rank: int, count: int, meeting: Path, run: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    run(Gloo(rank, count, meeting), *arguments)
+    try:
+        run(Gloo(rank, count, meeting), *arguments)
+    except ValueError as error:
+        # The user's mistake, which rank 0 most likely meets as well and tells: one line, no traceback.
+        raise SystemExit(f"process {rank}: {error}") from None
     distributed.destroy_process_group()

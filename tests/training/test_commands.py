@@ -60,13 +60,15 @@ def test_a_run_that_is_asked_to_end_saves_and_says_how_to_go_on(folder: Path) ->
     [
         (["config.yaml", "--set", "itertions=3"], "itertions: no such key; did you mean 'iterations'?"),
         (["config.yaml", "--set", "synthetic.textures=none"], "textures none: not there"),
+        (["config.yaml", "--set", "synthetic.textures=none", "--set", "processes=2"], "textures none: not there"),
         (["config.yaml", "--set", "files={pairs: 1, sets: ['chairs:none']}"], "none is not there"),
     ],
 )
 def test_what_cannot_be_trained_is_one_line(folder: Path, arguments: list[str], words: str) -> None:
     done = run(folder, "train", *arguments, code=2)
-    assert words in done.stderr
-    assert done.stderr.startswith("error: ")
+    assert words in done.stderr and "Traceback" not in done.stderr
+    # Another process of the run may have met it first, and says so in a line of its own.
+    assert done.stderr.splitlines()[-1].startswith("error: ")
 
 
 def test_several_estimators_are_compared_in_one_table(folder: Path) -> None:
