@@ -17,9 +17,11 @@ from pipeline.messages import EndOfStream, Flow, FlowStart, Frame, Gap, Message
 from stages.media.colour import rgb
 from stages.media.flow_grid import frame_cells, frame_flow, frame_grid, working_size
 from stages.raft import weights as raft_weights
+from stages.raft.correlation import CorrelationChoice
 from stages.raft.dis import DisOptions
 from stages.raft.estimators import open_raft, open_session
 from stages.raft.options import SessionOptions, WarmStart
+from stages.raft.precision import PrecisionChoice
 from stages.raft.refinement import Refiner
 from stages.raft.result import FlowResult, SessionStatus
 from stages.raft.session import FlowSession, FrameRequest, estimate_together
@@ -51,7 +53,7 @@ class OpticalFlow(stage.Stage):
         early_stop_px: float | None = Field(
             None, ge=0, description="raft stops when the mean update is shorter, px; null: never"
         )
-        correlation: Literal["auto", "all-pairs", "on-demand"] = Field(
+        correlation: CorrelationChoice = Field(
             "auto",
             description="how raft holds it: all-pairs takes memory by the square of the pixels, on-demand by "
             "the pixels; auto: on-demand on a CPU, and on a GPU where all pairs would take half of the free memory",
@@ -69,7 +71,7 @@ class OpticalFlow(stage.Stage):
             description="share of a picture not found in the last, above which it is a cut; null: never",
         )
         device: str = Field("auto", description="of raft: auto (CUDA if there, else cpu), cpu, cuda or cuda:N")
-        precision: Literal["auto", "float32", "float16", "bfloat16"] = Field(
+        precision: PrecisionChoice = Field(
             "auto",
             description="of raft's arithmetic; auto: 16 bits where the device multiplies them faster, "
             "which moves the end-point error by less than 0.01 px, else float32",

@@ -117,11 +117,10 @@ class Refiner:
         radius = self._model.dimensions.radius
         correlation = correlate(earlier.features, later.features, radius, mode, options.both_ways)
         if options.both_ways:
-            back = None if flow_init is None else -forward_splat(flow_init).flow
-            if options.warm_start == "chosen":
-                back = _start(later, earlier, None, options)
+            flow_init = (
+                None if flow_init is None else torch.cat([flow_init, _start_back(earlier, later, flow_init, options)])
+            )
             earlier = EncodedFrame(*(torch.cat(both) for both in zip(earlier, later, strict=True)))
-            flow_init = None if flow_init is None or back is None else torch.cat([flow_init, back])
         return self._model.begin(earlier, correlation, flow_init)
 
     def _recording(
@@ -155,6 +154,13 @@ def _start(
     if options.warm_start == "always" and last_flow is not None:
         return forward_splat(last_flow).flow
     return None
+
+
+def _start_back(earlier: EncodedFrame, later: EncodedFrame, flow_init: Tensor, options: RefinementOptions) -> Tensor:
+    """Where the flow from the later frame begins, in cells: chosen by that pair itself, or the way there turned."""
+    if options.warm_start == "chosen":
+        return choose_start(later.features, earlier.features, options.iterations).flow
+    return -forward_splat(flow_init).flow
 
 
 def _largest_mean_px(flow: Tensor) -> float:
