@@ -40,14 +40,12 @@ def train(
     run_pipeline.py train configs/train/smoke.yaml
     run_pipeline.py train configs/train/stream_cpu.yaml --set synthetic.textures=photographs --minutes 480
     """
-    from training.options import load_options
     from training.replicas import ReplicaError
-    from training.train import parse_override
+    from training.train import overridden
     from training.train import train as run
 
     try:
-        options = load_options(config, dict(parse_override(text) for text in overrides or ()))
-        run(options, device, minutes)
+        run(overridden(config, overrides or []), device, minutes)
     except ValueError as error:  # of options, data, weights, checkpoints: their messages name the file
         raise UserError(str(error)) from error
     except ReplicaError as error:

@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 
 from stages.raft.devices import choose_device
-from training.options import TrainOptions, load_options
-from training.train import parse_override, train
+from training.options import TrainOptions
+from training.train import overridden, told, train
 from training.trainer import Trainer
 
 PLAN = "plan.json"
@@ -75,14 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="auto")
     given = parser.parse_args(arguments)
     begun = time.monotonic()
-    try:
-        options = load_options(given.config, dict(parse_override(text) for text in given.set))
-        options = planned(options, given.total_minutes, given.device)
+
+    def work() -> None:
+        options = planned(overridden(given.config, given.set), given.total_minutes, given.device)
         train(options, given.device, given.minutes - (time.monotonic() - begun) / 60)
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, ValueError) else 1
-    return 0
+
+    return told(work)
 
 
 if __name__ == "__main__":

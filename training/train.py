@@ -176,9 +176,18 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, help="stop, saved, after so many")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     arguments = parser.parse_args()
+    return told(lambda: train(overridden(arguments.config, arguments.set), arguments.device, arguments.minutes))
+
+
+def overridden(config: Path, overrides: list[str]) -> TrainOptions:
+    """The options of a file with KEY.PATH=VALUE laid over it."""
+    return load_options(config, dict(parse_override(text) for text in overrides))
+
+
+def told(work: Callable[[], object]) -> int:
+    """Do it; a failure is told in a line. The exit code: 2 for the user's mistake, 1 for ours."""
     try:
-        options = load_options(arguments.config, dict(parse_override(text) for text in arguments.set))
-        train(options, arguments.device, arguments.minutes)
+        work()
     except (ValueError, OSError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, ValueError) else 1
