@@ -4,7 +4,8 @@
     python -m benchmarks.bench_flow [--device cuda] [--json benchmarks/results/flow_cpu.json]
 
 Parts (--only): rates (what the machine can do), parts (where a frame's time goes, and how far from the machine's rate),
-accuracy (end-point errors on all ground truth in the folder of test data, for every number of iterations), speed
+accuracy (end-point errors on all ground truth in the folder of test data, for every number of iterations),
+confidence (the errors of what it trusts, and of what not), speed
 (frames of a real clip, each way in turn at each frame), lookup (one lookup by itself), warm_start, memory (peak of a
 process of its own). On a GPU the sizes are those of 1080p and 4K and the network is RAFT-large as well.
 """
@@ -29,7 +30,7 @@ from stages.raft.model import Architecture, Raft
 from stages.raft.options import SessionOptions
 from stages.raft.refinement import Refiner
 
-PARTS = ("rates", "parts", "accuracy", "speed", "lookup", "warm_start", "memory")
+PARTS = ("rates", "parts", "accuracy", "confidence", "speed", "lookup", "warm_start", "memory")
 ITERATIONS = 12
 VGA, HD, UHD = (640, 480), (1920, 1080), (3840, 2160)
 
@@ -104,6 +105,9 @@ class Bench:
         result["auto"]["fewest_iterations_within_0.02_px"] = parts.fewest_iterations(result["auto"])
         result["float32"] = parts.end_point_errors(exact, None, 20)
         return result
+
+    def _confidence(self) -> dict[str, Any]:
+        return {} if data_folder() is None else parts.confidences(self._raft("small"), ITERATIONS)
 
     def _speed(self) -> dict[str, Any]:
         few = self._report.get("accuracy", {}).get("auto", {}).get("fewest_iterations_within_0.02_px", ITERATIONS)

@@ -82,6 +82,28 @@ def end_point_errors(model: Raft, reference: PairFlow | None, iterations: int) -
     return {"precision": model.precision.name, "epe_px": curve, "mean_epe_px": means, "peer_epe_px": peer}
 
 
+def confidences(refiner: Refiner, iterations: int) -> dict[str, dict[str, float]]:
+    """Of each pair of the ground truth: EPE where confidence is 0.5 or more, below it, and how much is below."""
+    found = {}
+    options = SessionOptions(iterations, "never", duplicate_threshold=None, scene_cut_threshold=None)
+    for pair in known_pairs():
+        session = FlowSession(refiner, options)
+        session(pair.image1)
+        result = session(pair.image2, True, True)
+        assert result is not None and result.flow_px is not None and result.confidence is not None
+        height, width = pair.truth_px.shape[:2]
+        fine = np.kron(result.confidence, np.ones((8, 8)))[result.padding.top :, result.padding.left :]
+        error_px = np.linalg.norm(result.flow_px - pair.truth_px, axis=2)
+        known = np.isfinite(error_px)
+        trusted = fine[:height, :width] >= 0.5
+        found[pair.name] = {
+            "epe_px_from_0.5": round(float(error_px[known & trusted].mean()), 2),
+            "epe_px_below": round(float(error_px[known & ~trusted].mean()), 2),
+            "share_below": round(float((~trusted)[known].mean()), 3),
+        }
+    return found
+
+
 def fewest_iterations(errors: dict[str, Any], within_px: float = 0.02) -> int:
     """The fewest at which no scene's EPE is more than `within_px` above the peer's at its number of iterations."""
     curves, peer = errors["epe_px"], errors["peer_epe_px"]

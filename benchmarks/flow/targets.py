@@ -38,6 +38,8 @@ def print_report(report: dict[str, Any]) -> None:
         console.print(_parts(name, part, report.get("rates", {})))
     if "epe_px" in report.get("accuracy", {}).get("auto", {}):
         console.print(_errors(report["accuracy"]))
+    for name, row in report.get("confidence", {}).items():
+        console.print(_flat(f"confidence, {name}", row))
     for name, race in report.get("speed", {}).items():
         console.print(_race(name, race))
     for lookup in report.get("lookup", []):
