@@ -14,7 +14,7 @@ from pydantic import Field
 from pipeline import stage
 from pipeline.messages import EndOfStream, Mask, Message, MotionEvent
 from stages.media.line_file import LineFile
-from stages.motion.motion_events import extended_path, largest_place
+from stages.motion.masks.motion_events import extended_path, largest_place
 
 
 @dataclass

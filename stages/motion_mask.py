@@ -12,16 +12,16 @@ from pydantic import Field, field_validator, model_validator
 
 from pipeline import stage
 from pipeline.messages import EndOfStream, Flow, Gap, Mask, Message, MotionEvent, MotionObject
-from stages.motion.camera_motion import CameraMotion, fit_camera_motion
-from stages.motion.motion_detector import Detection, MotionDetector
-from stages.motion.motion_events import EventRecorder, OpenEvent
-from stages.motion.residual_motion import Thresholds
-from stages.motion.texture import texture_weights
-from stages.motion.tracking import RegionTracker
-from stages.motion.transforms import frame_corners, transform_points
-from stages.motion.velocity_filter import VelocityFilter
-from stages.motion.working_grid import WorkingGrid
-from stages.motion.zones import zone_mask
+from stages.motion.camera.camera_motion import CameraMotion, fit_camera_motion
+from stages.motion.camera.texture import texture_weights
+from stages.motion.camera.transforms import frame_corners, transform_points
+from stages.motion.camera.working_grid import WorkingGrid
+from stages.motion.masks.motion_detector import Detection, MotionDetector
+from stages.motion.masks.motion_events import EventRecorder, OpenEvent
+from stages.motion.masks.residual_motion import Thresholds
+from stages.motion.masks.tracking import RegionTracker
+from stages.motion.masks.velocity_filter import VelocityFilter
+from stages.motion.masks.zones import zone_mask
 
 _TRUSTED_CONFIDENCE = 0.1
 _STILL_CAMERA_PX = 0.2

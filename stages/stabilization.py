@@ -13,14 +13,14 @@ from pydantic import Field
 from pipeline import stage
 from pipeline.errors import ConfigError
 from pipeline.messages import EndOfStream, Flow, Frame, Gap, Message, Stabilized
-from stages.motion.borders import Border
-from stages.motion.camera_motion import CameraMotion, fit_camera_motion
-from stages.motion.direct_alignment import AlignmentPicture, refined_motion
-from stages.motion.path_records import PathRecord
-from stages.motion.plane_models import ModelName
-from stages.motion.rolling_shutter import without_shear
-from stages.motion.texture import texture_weights
-from stages.motion.warp import Interpolation
+from stages.motion.camera.camera_motion import CameraMotion, fit_camera_motion
+from stages.motion.camera.direct_alignment import AlignmentPicture, refined_motion
+from stages.motion.camera.plane_models import ModelName
+from stages.motion.camera.texture import texture_weights
+from stages.motion.path.path_records import PathRecord
+from stages.motion.picture.borders import Border
+from stages.motion.picture.rolling_shutter import without_shear
+from stages.motion.picture.warp import Interpolation
 from stages.stabilizing.look_ahead import LookAhead
 from stages.stabilizing.whole_clip import WholeClip
 

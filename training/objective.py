@@ -53,7 +53,7 @@ class Objective:
         # Not channels-last as in inference: the norms' backward is slow there on a CPU, and copies on a GPU.
         images = network_input(clips.frames).flatten(0, 1).contiguous()
         encoded = self._encode(images)
-        frames = _frames(encoded, *clips.frames.shape[:2])
+        frames = frames_of(encoded, *clips.frames.shape[:2])
         clips, distance = self._taught(clips, images, encoded, step)
         loss, flow, epe_px = self._pair(frames, clips, 0, self._options.iterations, None)
         warm_epe_px = torch.full_like(epe_px, torch.nan)
@@ -64,7 +64,7 @@ class Objective:
         return StepLoss(loss + distance, epe_px, warm_epe_px)
 
     def _encode(self, images: Tensor) -> EncodedFrame:
-        with _precision(self._options.precision.encoders, images.device):
+        with arithmetic(self._options.precision.encoders, images.device):
             encoded = self.model.encode(images)
         return EncodedFrame(*(part.float() for part in encoded))
 
@@ -85,7 +85,7 @@ class Objective:
         """As `Raft.iterate`, with the update block alone in the lower precision."""
         terms, state = self.model.begin(earlier, self.model.correlate(earlier, later), start)
         for done in range(1, iterations + 1):
-            with _precision(self._options.precision.update, state.coords.device):
+            with arithmetic(self._options.precision.update, state.coords.device):
                 state = self.model.step(terms, state)
             yield RefinedFlow(state.coords - terms.origin, state.hidden, done)
 
@@ -128,7 +128,7 @@ class Objective:
             return clips, none
         with torch.no_grad():
             taught = self._teacher.encode(images)
-        clips = self._teach(clips, _frames(taught, *clips.frames.shape[:2]))
+        clips = self._teach(clips, frames_of(taught, *clips.frames.shape[:2]))
         options = self._options.distillation
         weight = options.features
         if options.features_steps is not None:
@@ -141,7 +141,7 @@ class Objective:
         return clips, weight * torch.stack(distances).sum()
 
 
-def _frames(encoded: EncodedFrame, batch: int, count: int) -> list[EncodedFrame]:
+def frames_of(encoded: EncodedFrame, batch: int, count: int) -> list[EncodedFrame]:
     """(B * T, ...) -> T frames of (B, ...)."""
     layout = torch.channels_last
     parts = [part.unflatten(0, (batch, count)).unbind(dim=1) for part in encoded]
@@ -150,7 +150,8 @@ def _frames(encoded: EncodedFrame, batch: int, count: int) -> list[EncodedFrame]
     ]
 
 
-def _precision(name: str, device: torch.device) -> AbstractContextManager[object]:
+def arithmetic(name: str, device: torch.device) -> AbstractContextManager[object]:
+    """A context in which the device multiplies in float32 or bfloat16."""
     return torch.autocast(device.type, torch.bfloat16) if name == "bfloat16" else nullcontext()
 
 

@@ -95,6 +95,9 @@ class DistillationOptions:
     """Weight of the distance to the teacher's features and context, relative to their size. Needs one architecture."""
     features_steps: int | None = None
     """That weight falls to 0 over the first so many steps; None: it stays."""
+    blocks: bool = False
+    """Learn nothing but what each of the teacher's blocks makes of its input; see `training.blocks`. For a beginning
+    from scratch; then learn flow."""
     iterations: int = 12
     """Of the teacher, where its flow stands in for a truth that is not known."""
 

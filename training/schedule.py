@@ -23,6 +23,9 @@ class ScheduleOptions:
     """one_cycle: straight up, straight down to nothing (the paper). cosine: straight up, half a cosine down."""
     rise: float = 0.05
     """Share of the steps until the highest is reached."""
+    by_layer: bool = False
+    """Each layer's rate is this times the root mean square of its weights at the start, so that wide and narrow layers
+    move by the same share of themselves."""
 
     def __post_init__(self) -> None:
         if not self.learning_rate > 0:

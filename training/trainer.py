@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from stages.raft.devices import keep_freed_memory
 from stages.raft.model import Raft
 from stages.raft.weights import load_raft
+from training.blocks import BlockObjective
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.objective import Objective, StepLoss
 from training.options import TrainOptions
@@ -57,7 +58,7 @@ class Trainer:
         self.average.load_state_dict(self.model.state_dict())
         self.average.eval().requires_grad_(False).to(device)
         self._optimizer = torch.optim.AdamW(
-            self.model.parameters(),
+            _parameter_groups(self.model, options.schedule.by_layer),
             lr=options.schedule.learning_rate,
             weight_decay=options.weight_decay,
             eps=options.epsilon,
@@ -66,7 +67,8 @@ class Trainer:
         teacher = None
         if options.distillation.teacher is not None:
             teacher = load_raft(options.distillation.teacher, device)
-        self._objective = Objective(self.model, options, teacher)
+        objective = BlockObjective if options.distillation.blocks else Objective
+        self._objective = objective(self.model, options, teacher)
         self.sources = Sources(options, device, self._replicas.rank, self._replicas.count)
         self.steps_done = 0
         checkpoint = load_checkpoint(options.output, options.architecture)
@@ -83,7 +85,7 @@ class Trainer:
         options, done = self.options, self.steps_done
         rate = learning_rate(done, options.steps, options.schedule)
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         self._optimizer.zero_grad()
         random = np.random.Generator(np.random.PCG64([options.seed, 2, done, self._replicas.rank]))
         losses, names = self._backward(done, random)
@@ -205,6 +207,17 @@ def _initial(options: TrainOptions) -> Raft:
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
     return model
+
+
+def _parameter_groups(model: Raft, by_layer: bool) -> list[dict[str, object]]:
+    """For the optimizer; `share`: of the schedule's learning rate. Of a model in its initial state."""
+    if not by_layer:
+        return [{"params": list(model.parameters()), "share": 1.0}]
+    layers = [module for module in model.modules() if isinstance(getattr(module, "weight", None), nn.Parameter)]
+    return [
+        {"params": list(layer.parameters()), "share": float(layer.weight.detach().square().mean().sqrt())}
+        for layer in layers
+    ]
 
 
 def _report(step: int, told: Tensor, rate: float, length: Tensor) -> StepReport:

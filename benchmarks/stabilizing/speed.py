@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 
 from benchmarks.data import needed_data
-from stages.motion.camera_motion import CameraMotion, fit_camera_motion
-from stages.motion.direct_alignment import AlignmentPicture, refined_motion
-from stages.motion.look_ahead import LookAheadSmoother
-from stages.motion.path_smoothing import PathLimits, camera_path, smooth_clip
-from stages.motion.texture import texture_weights
-from stages.motion.warp import warp_yuv420
+from stages.motion.camera.camera_motion import CameraMotion, fit_camera_motion
+from stages.motion.camera.direct_alignment import AlignmentPicture, refined_motion
+from stages.motion.camera.texture import texture_weights
+from stages.motion.path.look_ahead import LookAheadSmoother
+from stages.motion.path.path_smoothing import PathLimits, camera_path, smooth_clip
+from stages.motion.picture.warp import warp_yuv420
 
 WIDTH, HEIGHT = 1280, 720
 _REPEATS = 40

@@ -13,12 +13,12 @@ import numpy as np
 from pipeline.errors import OutputError
 from pipeline.messages import Frame, Stabilized
 from pipeline.stage import Context
-from stages.motion.borders import Border, Borders
-from stages.motion.path_plot import PathRun, plot_paths, shake_px
-from stages.motion.path_records import JsonLinesSpool
-from stages.motion.path_smoothing import Method, Zooming
-from stages.motion.rolling_shutter import warp_rows
-from stages.motion.warp import Interpolation, warp_planes
+from stages.motion.path.path_plot import PathRun, plot_paths, shake_px
+from stages.motion.path.path_records import JsonLinesSpool
+from stages.motion.path.path_smoothing import Method, Zooming
+from stages.motion.picture.borders import Border, Borders
+from stages.motion.picture.rolling_shutter import warp_rows
+from stages.motion.picture.warp import Interpolation, warp_planes
 
 
 class Settings(Protocol):
@@ -54,7 +54,8 @@ class Corrector:
     ) -> Stabilized:
         """`frame` moved by `correction` (3, 3).
 
-        steady as in `stages.motion.borders.Borders`; sweep (3, 3) as in `stages.motion.rolling_shutter.sweeps`.
+        steady as in `stages.motion.picture.borders.Borders`; sweep (3, 3) as in
+        `stages.motion.picture.rolling_shutter.sweeps`.
         """
         planes = [np.asarray(plane) for plane in frame.planes]
         if sweep is not None and self._borders is not None:

@@ -11,8 +11,8 @@ import numpy as np
 
 from pipeline.messages import Flow, Gap, Message
 from pipeline.stage import Context
-from stages.motion.look_ahead import TRIPOD_HZ, LookAheadSmoother
-from stages.motion.path_records import JsonLinesSpool, PathRecord
+from stages.motion.path.look_ahead import TRIPOD_HZ, LookAheadSmoother
+from stages.motion.path.path_records import JsonLinesSpool, PathRecord
 from stages.stabilizing.correction import Corrector, Settings, appended, cut_back, flat
 
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from pipeline.messages import Flow, Frame, Gap, Header, Message
 from pipeline.stage import Context
-from stages.motion.path_plot import PathRun
-from stages.motion.path_records import JsonLinesSpool, PathRecord, camera_paths
-from stages.motion.path_smoothing import CameraPath, PathLimits, accumulate, own_frames, smooth_clip
-from stages.motion.rolling_shutter import sweeps
-from stages.motion.transforms import motion_matrices
+from stages.motion.camera.transforms import motion_matrices
+from stages.motion.path.path_plot import PathRun
+from stages.motion.path.path_records import JsonLinesSpool, PathRecord, camera_paths
+from stages.motion.path.path_smoothing import CameraPath, PathLimits, accumulate, own_frames, smooth_clip
+from stages.motion.picture.rolling_shutter import sweeps
 from stages.stabilizing.correction import Corrector, Settings, appended, cut_back, flat, write_plot
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from stages.motion.camera_motion import grid_centres
-from stages.motion.transforms import transform_points
+from stages.motion.camera.camera_motion import grid_centres
+from stages.motion.camera.transforms import transform_points
 
 WIDTH, HEIGHT = 320, 180
 

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from pipeline.messages import Flow, Frame, Gap, Header, Mask, Message
 from pipeline.testing import TestContext, run_stage
-from stages.motion.transforms import transform_points
-from stages.motion.warp import warp_image
+from stages.motion.camera.transforms import transform_points
+from stages.motion.picture.warp import warp_image
 from stages.motion_mask import MotionMask
 from tests.data import data_path
 from tests.motion.synthetic import HEIGHT, WIDTH, similarity, textured

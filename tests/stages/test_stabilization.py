@@ -14,9 +14,9 @@ import pytest
 from pipeline.errors import ConfigError, OutputError
 from pipeline.messages import EndOfStream, Flow, Frame, Gap, Header, Message, Stabilized
 from pipeline.testing import TestContext, run_stage
-from stages.motion.crop import covers, zoom_matrix
-from stages.motion.transforms import centred, motion_matrices, motion_vectors
-from stages.motion.warp import warp_planes
+from stages.motion.camera.transforms import centred, motion_matrices, motion_vectors
+from stages.motion.picture.crop import covers, zoom_matrix
+from stages.motion.picture.warp import warp_planes
 from stages.stabilization import Stabilization
 from tests.motion.synthetic import HEIGHT, WIDTH, grid_flow, jitter_px, shaken_path, textured
 

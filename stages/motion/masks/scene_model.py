@@ -1,0 +1,187 @@
+"""The background under a camera that stands, shakes or turns: what of a frame does not belong to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from stages.motion.masks.anchoring import Landmarks, aligned, farthest, landmarks
+from stages.motion.masks.background import DOUBT, EVIDENCE_PER_SIGMA, LEARN, SKIP, Background
+from stages.motion.masks.light import light_change
+
+_STILL_POINTS = 0.4
+"""A frame that lies less than this from the background's place, at every corner, lies on it."""
+_SETTLED_SECONDS = 1.0
+_SHIFTED_POINTS = 8
+_BENT_POINTS = 2.0
+_MISALIGNED = 0.35
+"""Points by which a frame under a moving camera may lie beside the background."""
+_LANDMARK_FRAMES = 10
+_EVERY = 4
+"""Points of which one is asked for a change of the light, along each axis."""
+_COMMON_SIGMAS = 1.9
+"""Three quarters of a background stay below this."""
+_CLEANEST = 0.55
+"""Of that: cleaner frames are not told from each other."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A frame against the background."""
+
+    evidence: np.ndarray
+    """uint8 (h, w), 16 for each sigma away from the background; 0 where it is unknown."""
+    known: np.ndarray
+    """bool (h, w): where there is a background."""
+    light_levels: float
+    """By how many grey levels the light changed since the frame before; 255 where it cannot be told."""
+
+
+class SceneModel:
+    """A background, and where the last frame lies on it."""
+
+    def __init__(self, rows: int, columns: int, memory_seconds: float, shadows_out: bool) -> None:
+        """shadows_out: under a camera that stands, shadows belong to the background."""
+        self._shape = (rows, columns)
+        self._shadows_out = shadows_out
+        self._background = Background(rows, columns, memory_seconds)
+        self._marks: Landmarks | None = None
+        self._marks_age = 0
+        self._to_background = np.eye(3)
+        """Points of the last frame to points of the background."""
+        self._still_seconds = 0.0
+        self._placed: np.ndarray | None = None
+
+    @property
+    def fixed(self) -> bool:
+        """The camera has been standing for a while."""
+        return self._still_seconds >= _SETTLED_SECONDS
+
+    def begin_anew(self) -> None:
+        """Nothing is known of what comes."""
+        self._background.forget()
+        self._marks, self._to_background = None, np.eye(3)
+        self._still_seconds = 0.0
+
+    def stands(self, picture: np.ndarray, step_seconds: float) -> bool:
+        """Whether the frame (h, w, 3) lies where the background does, as far as can be told without flow."""
+        if self._marks is None:
+            return False
+        found, fits = aligned(picture[..., 0], self._marks, np.eye(3))
+        limit = _STILL_POINTS * (2.0 if self.fixed else 1.0)
+        stands = fits and farthest(found, self._shape) < limit
+        self._still_seconds = self._still_seconds + step_seconds if stands else 0.0
+        if stands:
+            self._to_background = np.eye(3)
+        return stands
+
+    def look(self, picture: np.ndarray, camera: np.ndarray | None) -> Seen:
+        """Compare a frame (h, w, 3) with the background.
+
+        camera: (3, 3), points of the frame before to points of this one; None: it stands on the background.
+        """
+        if camera is None:
+            self._to_background = np.eye(3)
+        else:
+            self._follow(picture, camera)
+        placed, inside = self._place(picture)
+        colours, known = self._background.sampled(_EVERY)
+        every = (slice(_EVERY // 2, None, _EVERY), slice(_EVERY // 2, None, _EVERY))
+        light = light_change(placed[every], colours, known & inside[every])
+        if light.change == "anew":
+            self._background.forget()
+            self._marks = None
+        elif light.curve is not None:
+            self._background.relight(light.curve)
+            self._marks = landmarks(self._background.luma, self._background.known)
+        evidence, known = self._background.evidence(placed, self._tolerance())
+        if not self._standing:
+            evidence = _calibrated(evidence)
+        elif self._shadows_out:
+            evidence[self._background.shadows(placed, evidence)] = 0
+        self._placed = placed
+        if self._standing:
+            return Seen(evidence, known, light.levels)
+        return Seen(self._back(evidence), self._back((known & inside).astype(np.uint8)) > 0, light.levels)
+
+    def learn(self, moving: np.ndarray, flowing: np.ndarray, step_seconds: float) -> None:
+        """Learn the frame last looked at: without what moves, and in doubt where only the flow does; bool (h, w)."""
+        if self._placed is None:
+            return
+        how = np.full(self._shape, LEARN, np.uint8)
+        how[flowing] = DOUBT
+        how[moving] = SKIP
+        how = self._onto(how, cv2.INTER_NEAREST)
+        self._background.learn(self._placed, how, step_seconds)
+        self._marks_age += 1
+        if self._marks is None or self._marks_age >= _LANDMARK_FRAMES:
+            self._marks, self._marks_age = landmarks(self._background.luma, self._background.known), 0
+
+    @property
+    def _standing(self) -> bool:
+        return bool(np.array_equal(self._to_background, np.eye(3)))
+
+    def _follow(self, picture: np.ndarray, camera: np.ndarray) -> None:
+        """Place the frame by the camera's motion, then by the picture; move the background along."""
+        guess = camera @ np.linalg.inv(self._to_background)
+        if self._marks is not None:
+            guess, _ = aligned(picture[..., 0], self._marks, guess)
+        if farthest(guess, self._shape) < _STILL_POINTS:
+            self._to_background = np.eye(3)
+            return
+        self._to_background = np.linalg.inv(guess)
+        self._to_background /= self._to_background[2, 2]
+        centre = np.array([self._shape[1] / 2, self._shape[0] / 2, 1.0])
+        moved = self._to_background @ centre
+        away = moved[:2] / moved[2] - centre[:2]
+        whole = np.rint(away)
+        unshifted = np.eye(3)
+        unshifted[:2, 2] = -whole
+        bent = farthest(unshifted @ self._to_background, self._shape)
+        if bent > _BENT_POINTS + 1.0:
+            self._background.resample(np.linalg.inv(self._to_background))
+            self._to_background, self._marks = np.eye(3), None
+        elif np.abs(whole).max() >= _SHIFTED_POINTS:
+            self._background.shift(-int(whole[0]), -int(whole[1]))
+            self._to_background, self._marks = unshifted @ self._to_background, None
+        if self._marks is None:
+            self._marks, self._marks_age = landmarks(self._background.luma, self._background.known), 0
+
+    def _place(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The frame on the background's points, and which of these it covers."""
+        if self._standing:
+            return picture, np.ones(self._shape, bool)
+        return self._onto(picture), self._onto(np.ones(self._shape, np.uint8)) > 0
+
+    def _onto(self, values: np.ndarray, how: int = cv2.INTER_LINEAR) -> np.ndarray:
+        return values if self._standing else _warped(values, np.linalg.inv(self._to_background), how)
+
+    def _back(self, values: np.ndarray) -> np.ndarray:
+        return values if self._standing else _warped(values, self._to_background)
+
+    def _tolerance(self) -> np.ndarray | None:
+        """Grey levels by which a point may be off because the frame lies beside the background, uint8 (h, w)."""
+        if self._standing:
+            return None
+        luma = self._background.luma.astype(np.uint8)
+        square = np.ones((3, 3), np.uint8)
+        return cv2.convertScaleAbs(cv2.morphologyEx(luma, cv2.MORPH_GRADIENT, square), alpha=_MISALIGNED)
+
+
+def _calibrated(evidence: np.ndarray) -> np.ndarray:
+    """Evidence in units of what most of the frame shows: what misalignment and blur do everywhere tells nothing."""
+    told = evidence[::4, ::4]
+    told = told[told > 0]
+    common = float(np.percentile(told, 75)) / (_COMMON_SIGMAS * EVIDENCE_PER_SIGMA) if told.size else 1.0
+    return cv2.convertScaleAbs(evidence, alpha=1 / max(common, _CLEANEST))
+
+
+def _warped(values: np.ndarray, back: np.ndarray, how: int = cv2.INTER_LINEAR) -> np.ndarray:
+    """Values (h, w) or (h, w, 3) taken at `back` (3, 3) of each point; 0 from outside."""
+    size = (values.shape[1], values.shape[0])
+    flags = how | cv2.WARP_INVERSE_MAP
+    if np.allclose(back[2], (0, 0, 1), atol=1e-7):
+        return cv2.warpAffine(values, back[:2], size, flags=flags)
+    return cv2.warpPerspective(values, back, size, flags=flags)

@@ -1,0 +1,94 @@
+"""Smoothing with a bound on how far the smooth path may leave the measured one: a quadratic program, solved by ADMM.
+
+The bound is a box on the displacement of the frame's corners; operator splitting as in Boyd et al. (2011), section 5.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from scipy.linalg import cho_solve_banded, cholesky_banded
+
+from stages.motion.camera.transforms import VECTOR_LENGTH, frame_corners, motion_matrices, transform_points
+from stages.motion.path.smoothing_kernel import normal_equations, time_shares
+
+_TOLERANCE_PX = 0.02
+_RELAXATION = 1.7
+_PENALTY = 3.0
+
+
+@lru_cache(maxsize=8)
+def corner_displacements(width: int, height: int) -> np.ndarray:
+    """(8, 8): px by which x and y of the four corners move for each px of a motion vector's entries, to first order."""
+    corners = frame_corners(width, height)
+    small = motion_matrices(np.eye(VECTOR_LENGTH) * 1e-3, width, height)
+    return ((transform_points(small, corners) - corners) * 1e3).reshape(VECTOR_LENGTH, 8).T
+
+
+def corner_margin(zoom: float, width: int, height: int) -> np.ndarray:
+    """(8,): px by which x and y of each corner may move before a border shows at this zoom."""
+    return 0.5 * (1.0 - 1.0 / zoom) * np.tile([width - 1.0, height - 1.0], 4)
+
+
+def constrained_corrections(
+    times: np.ndarray,
+    path: np.ndarray,
+    cutoff_hz: float,
+    margin: np.ndarray,
+    width: int,
+    height: int,
+    weights: np.ndarray | None = None,
+    held: np.ndarray | None = None,
+    iterations: int = 400,
+) -> np.ndarray:
+    """Correction vectors (N, 8) px: as smooth as `cutoff_hz` asks, within the margin.
+
+    path (N, 8) px motion vectors, accumulated; margin (8,) px as `corner_margin` gives it; times, weights and held as
+    in `normal_equations`. The corners stay in the margin to first order, and to `_TOLERANCE_PX` where the iterations
+    suffice.
+    """
+    to_corners = corner_displacements(width, height)
+    before = np.empty((0, VECTOR_LENGTH)) if held is None else held
+    basis = _moved_directions(np.concatenate([before, path]) @ to_corners.T)
+    if len(times) < 2 or not basis.size:
+        return np.zeros_like(path)
+    pull = np.ones(len(path)) if weights is None else weights
+    along, held_along = path @ to_corners.T @ basis, before @ to_corners.T @ basis
+    step = _bounded(times, along, held_along, pull, basis, margin, cutoff_hz, iterations)
+    return np.linalg.lstsq(to_corners, (step @ basis.T).T, rcond=None)[0].T
+
+
+def _moved_directions(corners: np.ndarray) -> np.ndarray:
+    """Orthonormal basis (8, D) of the corner displacements that occur, so that a similarity path stays one."""
+    _, strength, directions = np.linalg.svd(corners, full_matrices=False)
+    return directions[strength > 1e-6 * max(strength.max(initial=0.0), 1e-9)].T
+
+
+def _bounded(
+    times: np.ndarray,
+    path: np.ndarray,
+    held: np.ndarray,
+    weights: np.ndarray,
+    basis: np.ndarray,
+    margin: np.ndarray,
+    cutoff_hz: float,
+    iterations: int,
+) -> np.ndarray:
+    """Corrections (N, D) in the basis, whose corners stay within +-margin (8,)."""
+    banded, target = normal_equations(times, path, weights, cutoff_hz, held)
+    penalty = _PENALTY * time_shares(times)[len(held) :, None]
+    banded[-1] += penalty[:, 0]
+    factor = cholesky_banded(banded)
+    allowed = np.zeros((len(path), len(margin)))
+    dual = np.zeros_like(allowed)
+    step = np.zeros_like(path)
+    for _ in range(iterations):
+        step = cho_solve_banded((factor, False), target + penalty * (path + (allowed - dual) @ basis)) - path
+        corners = step @ basis.T
+        relaxed = _RELAXATION * corners + (1.0 - _RELAXATION) * allowed
+        allowed = np.clip(relaxed + dual, -margin, margin)
+        dual += relaxed - allowed
+        if np.abs(corners - allowed).max() < _TOLERANCE_PX:
+            break
+    return step

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stages.motion.masks.anchoring import aligned, farthest, landmarks
+from stages.motion.masks.scene_model import SceneModel
+from stages.motion.picture.warp import warp_image
+from tests.motion.synthetic import HEIGHT, WIDTH, similarity, textured
+
+WORLD = textured(2 * WIDTH, HEIGHT)
+FRAME = WORLD[:, :WIDTH]
+KNOWN = np.ones((HEIGHT, WIDTH), bool)
+
+
+def noisy(luma: np.ndarray, seed: int = 0) -> np.ndarray:
+    return np.clip(luma + np.random.default_rng(seed).normal(0, 2, luma.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("moved", [similarity(0.6, -0.4), similarity(2.0, 1.0, degrees=0.3, scale=1.003)])
+def test_a_frame_is_placed_to_a_fraction_of_a_point(moved: np.ndarray) -> None:
+    marks = landmarks(FRAME.astype(np.float32), KNOWN)
+    assert marks is not None
+    picture = noisy(warp_image(FRAME, moved))
+    picture[50:110, 60:140] = 255 - picture[50:110, 60:140]  # something that is not background
+    found, fits = aligned(picture, marks, np.eye(3))
+    assert fits and farthest(np.linalg.inv(moved) @ found, FRAME.shape) < 0.15
+
+
+def test_another_picture_does_not_fit() -> None:
+    marks = landmarks(FRAME.astype(np.float32), KNOWN)
+    assert marks is not None
+    found, fits = aligned(textured(WIDTH, HEIGHT, seed=9), marks, np.eye(3))
+    assert not fits and np.array_equal(found, np.eye(3))
+
+
+def test_a_blank_wall_has_no_landmarks() -> None:
+    assert landmarks(np.full((HEIGHT, WIDTH), 90, np.float32), KNOWN) is None
+
+
+def picture_of(luma: np.ndarray) -> np.ndarray:
+    return np.stack([luma, np.full_like(luma, 128), np.full_like(luma, 128)], axis=-1)
+
+
+def test_the_background_goes_along_with_a_camera_that_pans() -> None:
+    scene, nothing = SceneModel(HEIGHT, WIDTH, 10.0, shadows_out=True), np.zeros((HEIGHT, WIDTH), bool)
+    camera = similarity(-3.0, 0.0)
+    for at in range(40):
+        seen = scene.look(picture_of(noisy(WORLD[:, 3 * at : 3 * at + WIDTH], at)), camera if at else None)
+        scene.learn(nothing, nothing, 0.04)
+    assert not scene.fixed
+    # all but what came in lately at the right is known, and looks as it did
+    assert seen.known[:, : WIDTH - 24].mean() > 0.95
+    assert np.percentile(seen.evidence[seen.known], 99) < 5 * 16
+
+
+def test_a_camera_that_stands_is_recognised_and_one_that_moves_too() -> None:
+    scene, nothing = SceneModel(HEIGHT, WIDTH, 10.0, shadows_out=True), np.zeros((HEIGHT, WIDTH), bool)
+    for at in range(45):
+        picture = picture_of(noisy(FRAME, at))
+        scene.stands(picture, 0.04)
+        scene.look(picture, None)
+        scene.learn(nothing, nothing, 0.04)
+    assert scene.fixed
+    assert not scene.stands(picture_of(noisy(WORLD[:, 2 : 2 + WIDTH])), 0.04) and not scene.fixed

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from stages.motion.camera.transforms import motion_matrices, motion_vectors
+from stages.motion.path.look_ahead import LookAheadSmoother
+from stages.motion.picture.crop import covers, zoom_matrix
+from tests.motion.synthetic import HEIGHT, WIDTH, jitter_px, shaken_path
+
+TIMES = np.arange(240) / 30
+
+
+def motions_of(path: np.ndarray) -> np.ndarray:
+    return motion_matrices(np.diff(path, axis=0, prepend=path[:1]), WIDTH, HEIGHT)
+
+
+def corrections_of(smoother: LookAheadSmoother, path: np.ndarray, times: np.ndarray = TIMES) -> np.ndarray:
+    due = []
+    for time, motion in zip(times, motions_of(path), strict=True):
+        due += smoother.push(time, motion)
+    return np.array(due + smoother.finish())
+
+
+def shown_path(corrections: np.ndarray, path: np.ndarray, zoom: float) -> np.ndarray:
+    back = np.linalg.inv(zoom_matrix(zoom, WIDTH, HEIGHT))
+    return motion_vectors(back @ corrections, WIDTH, HEIGHT) + path
+
+
+@pytest.mark.parametrize(("look_ahead", "gain"), [(1.0, 20), (0.5, 15), (0.2, 6), (0.0, 2)])
+def test_shake_goes_the_more_the_further_it_looks(look_ahead: float, gain: float) -> None:
+    base, shaken = shaken_path(TIMES)
+    smoother = LookAheadSmoother(WIDTH, HEIGHT, 0.6, look_ahead, zoom=1.25)
+    corrections = corrections_of(smoother, shaken)
+    assert len(corrections) == len(TIMES)
+    assert covers(corrections, WIDTH, HEIGHT).all()
+    assert jitter_px(shaken - base) > gain * jitter_px(shown_path(corrections, shaken, 1.25) - base)
+
+
+@pytest.mark.parametrize("zoom", [1.0, 1.03, 1.1])
+def test_no_border_shows_however_small_the_zoom(zoom: float) -> None:
+    _, shaken = shaken_path(TIMES[:90], sigma_px=8.0)
+    corrections = corrections_of(LookAheadSmoother(WIDTH, HEIGHT, 0.6, 0.3, zoom), shaken, TIMES[:90])
+    assert covers(corrections, WIDTH, HEIGHT).all()
+
+
+def test_a_correction_is_late_by_the_look_ahead_and_no_more() -> None:
+    smoother = LookAheadSmoother(WIDTH, HEIGHT, 0.6, 0.5)
+    counts = [len(smoother.push(time, np.eye(3))) for time in TIMES[:40]]
+    assert counts[:15] == [0] * 15 and counts[15:] == [1] * 25
+    assert smoother.pending == 15
+    assert len(smoother.finish()) == 15 and smoother.pending == 0
+
+
+def test_it_goes_on_from_its_state_as_if_nothing_had_happened() -> None:
+    _, shaken = shaken_path(TIMES)
+    whole = corrections_of(LookAheadSmoother(WIDTH, HEIGHT), shaken)
+    smoother, due = LookAheadSmoother(WIDTH, HEIGHT), []
+    for at, (time, motion) in enumerate(zip(TIMES, motions_of(shaken), strict=True)):
+        if at % 50 == 49:
+            smoother = LookAheadSmoother.from_state(json.loads(json.dumps(smoother.state())))
+        due += smoother.push(time, motion)
+    np.testing.assert_array_equal(np.array(due + smoother.finish()), whole)
+
+
+def test_the_state_stays_small_at_60_hz_and_two_seconds_ahead() -> None:
+    times = np.arange(600) / 60
+    _, shaken = shaken_path(times)
+    smoother = LookAheadSmoother(WIDTH, HEIGHT, 0.6, 2.0)
+    for time, motion in zip(times, motions_of(shaken), strict=True):
+        smoother.push(time, motion)
+    assert len(json.dumps(smoother.state())) < 32_000
+
+
+def test_duplicates_repeat_the_correction() -> None:
+    _, shaken = shaken_path(TIMES)
+    smoother, due = LookAheadSmoother(WIDTH, HEIGHT), []
+    for at, (time, motion) in enumerate(zip(TIMES, motions_of(shaken), strict=True)):
+        duplicate = at % 6 == 5
+        due += smoother.push(time, np.eye(3) if duplicate else motion, duplicate)
+    due += smoother.finish()
+    for at in range(5, len(TIMES), 6):
+        np.testing.assert_array_equal(due[at], due[at - 1])
+
+
+def test_times_that_are_missing_or_run_backwards_are_borne() -> None:
+    smoother = LookAheadSmoother(WIDTH, HEIGHT, 0.6, 0.1)
+    due = []
+    for time in [0.0, 0.03, None, 0.02, 0.02, 0.1, None, 0.2]:
+        due += smoother.push(time, np.eye(3))
+    assert len(due + smoother.finish()) == 8
+
+
+def test_after_the_end_a_new_path_begins() -> None:
+    _, shaken = shaken_path(TIMES[:60])
+    smoother = LookAheadSmoother(WIDTH, HEIGHT)
+    first = corrections_of(smoother, shaken, TIMES[:60])
+    np.testing.assert_allclose(corrections_of(smoother, shaken, TIMES[:60] + 9.0), first, atol=0.05)

@@ -1,0 +1,125 @@
+"""Learning block by block from a teacher: each block of the network gets the teacher's input of that block and learns
+what the teacher's block makes of it.
+
+No block waits for the ones before it to be right, so a network from scratch comes near its teacher in a small part of
+the steps that the distance between last layers takes. Blocks are what lies between two features of the teacher: the
+encoders' residual blocks, the motion encoder, the recurrent block, the flow head.
+"""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stages.kernels.forward_splat import forward_splat
+from stages.raft.encoders import Encoder
+from stages.raft.model import EncodedFrame, Raft, UpdateState
+from training.clips import Clips, network_input
+from training.objective import StepLoss, arithmetic, frames_of
+from training.options import TrainOptions
+
+_STILL_CELLS = 0.01
+"""Updates of a sample that are shorter in the mean are not told apart from none."""
+
+
+class _Updates(NamedTuple):
+    """The teacher's iterations, N of them over all pairs of a batch. Sizes as in `stages.raft.model`."""
+
+    context: Tensor
+    flow: Tensor
+    correlation: Tensor
+    hidden: Tensor
+    motion: Tensor
+    next_hidden: Tensor
+    delta: Tensor
+
+
+class BlockObjective:
+    """The sum over the blocks of the squared distance to the teacher's outputs, relative to their variance.
+
+    Raises:
+        ValueError: no teacher, or one of another architecture.
+    """
+
+    def __init__(self, model: Raft, options: TrainOptions, teacher: Raft | None) -> None:
+        if teacher is None or teacher.architecture != model.architecture:
+            found = "none" if teacher is None else f"RAFT-{teacher.architecture}"
+            raise ValueError(
+                f"distillation.blocks: expected distillation.teacher to be a RAFT-{model.architecture}, as is trained; "
+                f"found {found}"
+            )
+        self._model = model
+        self._teacher = teacher
+        self._options = options
+
+    def __call__(self, clips: Clips, step: int, random: np.random.Generator) -> StepLoss:
+        """The loss of `clips`, whose flow is not looked at. End-point errors are NaN: validation tells them."""
+        images = network_input(clips.frames).flatten(0, 1).contiguous()
+        with arithmetic(self._options.precision.encoders, images.device):
+            features, by_features = _encoded(self._model.feature_encoder, self._teacher.feature_encoder, images)
+            contexts, by_context = _encoded(self._model.context_encoder, self._teacher.context_encoder, images)
+        dimensions = self._teacher.dimensions
+        hidden, context = contexts.split([dimensions.hidden, dimensions.context], dim=1)
+        encoded = EncodedFrame(features, torch.tanh(hidden), torch.relu(context))
+        frames = frames_of(encoded, *clips.frames.shape[:2])
+        with arithmetic(self._options.precision.update, images.device):
+            by_update = self._update_distance(self._taught_updates(frames, random))
+        unknown = torch.full_like(by_update.detach(), torch.nan)
+        return StepLoss(by_features + by_context + by_update, unknown, unknown)
+
+    @torch.no_grad()
+    def _taught_updates(self, frames: list[EncodedFrame], random: np.random.Generator) -> _Updates:
+        """The teacher's way from zero on the first pair; on the second from that flow, carried on and disturbed."""
+        updates: list[_Updates] = []
+        start: Tensor | None = None
+        for earlier, later in itertools.pairwise(frames):
+            terms, state = self._teacher.begin(earlier, self._teacher.correlate(earlier, later), start)
+            for _ in range(self._options.iterations):
+                flow = state.coords - terms.origin
+                correlation = terms.correlation.lookup(state.coords)
+                block = self._teacher.update_block
+                motion = block.motion_encoder(flow, correlation)
+                hidden = block.recurrent_block(state.hidden, motion, terms.gates)
+                delta = block.flow_head(hidden)
+                updates.append(_Updates(earlier.context, flow, correlation, state.hidden, motion, hidden, delta))
+                state = UpdateState(hidden, state.coords + delta)
+            start = forward_splat(state.coords - terms.origin).flow
+            deviation = random.uniform(0, self._options.warm_start.noise_px / 8)
+            noise = random.standard_normal(start.shape, np.float32) * deviation
+            start = start + torch.from_numpy(noise).to(start.device)
+        return _Updates(*(torch.cat(parts) for parts in zip(*updates, strict=True)))
+
+    def _update_distance(self, taught: _Updates) -> Tensor:
+        block = self._model.update_block
+        motion = block.motion_encoder(taught.flow, taught.correlation)
+        hidden = block.recurrent_block(taught.hidden, taught.motion, block.recurrent_block.prepare(taught.context))
+        delta = block.flow_head(taught.next_hidden)
+        change = (taught.next_hidden - taught.hidden).square().mean()
+        by_hidden = (hidden - taught.next_hidden).square().mean() / change
+        size = taught.delta.square().mean(dim=(1, 2, 3)) + _STILL_CELLS**2
+        by_delta = ((delta - taught.delta).square().mean(dim=(1, 2, 3)) / size).mean()
+        return _relative(motion, taught.motion) + by_hidden + by_delta
+
+
+def _encoded(ours: Encoder, theirs: Encoder, images: Tensor) -> tuple[Tensor, Tensor]:
+    """-> the teacher's last output, and the distance summed over the blocks."""
+    distances = []
+    x = images
+    for block, taught in zip(_blocks(ours), _blocks(theirs), strict=True):
+        with torch.no_grad():
+            wanted = taught(x)
+        distances.append(_relative(block(x).float(), wanted.float()))
+        x = wanted
+    return x.float(), torch.stack(distances).sum()
+
+
+def _blocks(encoder: Encoder) -> list[nn.Module]:
+    return [encoder.convnormrelu, *encoder.layer1, *encoder.layer2, *encoder.layer3, encoder.conv]
+
+
+def _relative(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Mean squared distance over the mean variance of the channels."""
+    variance = (theirs - theirs.mean(dim=(2, 3), keepdim=True)).square().mean()
+    return (ours - theirs).square().mean() / variance.clamp(min=1e-12)
