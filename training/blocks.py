@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from stages.kernels.forward_splat import forward_splat
 from stages.raft.encoders import Encoder
 from stages.raft.model import EncodedFrame, Raft, UpdateState
+from stages.raft.result import CELL_PX
 from training.clips import Clips, network_input
 from training.objective import StepLoss, arithmetic, frames_of
 from training.options import TrainOptions
@@ -85,11 +86,13 @@ class BlockObjective:
                 delta = block.flow_head(hidden)
                 updates.append(_Updates(earlier.context, flow, correlation, state.hidden, motion, hidden, delta))
                 state = UpdateState(hidden, state.coords + delta)
-            start = forward_splat(state.coords - terms.origin).flow
-            deviation = random.uniform(0, self._options.warm_start.noise_px / 8)
-            noise = random.standard_normal(start.shape, np.float32) * deviation
-            start = start + torch.from_numpy(noise).to(start.device)
+            start = self._disturbed(forward_splat(state.coords - terms.origin).flow, random)
         return _Updates(*(torch.cat(parts) for parts in zip(*updates, strict=True)))
+
+    def _disturbed(self, start: Tensor, random: np.random.Generator) -> Tensor:
+        deviation = random.uniform(0, self._options.warm_start.noise_px / CELL_PX)
+        noise = random.standard_normal(start.shape, np.float32) * deviation
+        return start + torch.from_numpy(noise).to(start.device)
 
     def _update_distance(self, taught: _Updates) -> Tensor:
         block = self._model.update_block

@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import math
 import os
 import time
 from collections.abc import Callable
@@ -74,9 +75,11 @@ def open_tensorboard(folder: Path) -> Callable[[Record], None] | None:
 
 def plain_line(record: Record, steps: int, seconds_left: float) -> str:
     """One record for people."""
-    warm = "" if record.warm_epe_px != record.warm_epe_px else f", warm {record.warm_epe_px:.2f}"
+    errors = "" if math.isnan(record.epe_px) else f"EPE {record.epe_px:.2f} px  "
+    if not math.isnan(record.warm_epe_px):
+        errors += f"warm {record.warm_epe_px:.2f} px  "
     line = (
-        f"step {record.step}/{steps}  loss {record.loss:.3f}  EPE {record.epe_px:.2f} px{warm}  "
+        f"step {record.step}/{steps}  loss {record.loss:.3f}  {errors}"
         f"{record.clips_per_second:.1f} clips/s  {_duration(seconds_left)} left"
     )
     if record.validation_epe_px is not None and record.validation_warm_epe_px is not None:

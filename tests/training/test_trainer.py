@@ -30,9 +30,15 @@ def weights_after(options: TrainOptions) -> dict[str, torch.Tensor]:
     return safetensors.torch.load_file(options.output / WEIGHTS)
 
 
-def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_by_bit(tmp_path: Path) -> None:
-    whole = weights_after(small_options(tmp_path / "whole", steps=4))
-    options = small_options(tmp_path / "stopped", steps=4)
+BY_BLOCKS = {"distillation": {"teacher": "default", "blocks": True}, "schedule": {"by_layer": True}}
+
+
+@pytest.mark.parametrize("overrides", [{}, BY_BLOCKS], ids=["flow", "blocks"])
+def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_by_bit(
+    overrides: dict[str, object], tmp_path: Path
+) -> None:
+    whole = weights_after(small_options(tmp_path / "whole", steps=4, **overrides))
+    options = small_options(tmp_path / "stopped", steps=4, **overrides)
     trainer = Trainer(options, CPU)
     trainer.step()
     trainer.step()
