@@ -11,12 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stages.kernels.forward_splat import forward_splat
-from stages.raft.encoders import Encoder
+from stages.raft.encoders import BottleneckBlock, ConvNormReLU, Encoder, ResidualBlock
 from stages.raft.model import EncodedFrame, Raft, UpdateState
 from stages.raft.result import CELL_PX
+from stages.raft.update import MotionEncoder
 from training.clips import Clips, network_input
 from training.objective import StepLoss, arithmetic, frames_of
 from training.options import TrainOptions
@@ -33,6 +35,7 @@ class _Updates(NamedTuple):
     correlation: Tensor
     hidden: Tensor
     motion: Tensor
+    """Before the ReLU, without the flow."""
     next_hidden: Tensor
     delta: Tensor
 
@@ -81,8 +84,9 @@ class BlockObjective:
                 flow = state.coords - terms.origin
                 correlation = terms.correlation.lookup(state.coords)
                 block = self._teacher.update_block
-                motion = block.motion_encoder(flow, correlation)
-                hidden = block.recurrent_block(state.hidden, motion, terms.gates)
+                motion = _motion(block.motion_encoder, flow, correlation)
+                motion_features = torch.cat([F.relu(motion), flow], dim=1)
+                hidden = block.recurrent_block(state.hidden, motion_features, terms.gates)
                 delta = block.flow_head(hidden)
                 updates.append(_Updates(earlier.context, flow, correlation, state.hidden, motion, hidden, delta))
                 state = UpdateState(hidden, state.coords + delta)
@@ -96,14 +100,15 @@ class BlockObjective:
 
     def _update_distance(self, taught: _Updates) -> Tensor:
         block = self._model.update_block
-        motion = block.motion_encoder(taught.flow, taught.correlation)
-        hidden = block.recurrent_block(taught.hidden, taught.motion, block.recurrent_block.prepare(taught.context))
+        motion = _motion(block.motion_encoder, taught.flow, taught.correlation)
+        motion_features = torch.cat([F.relu(taught.motion), taught.flow], dim=1)
+        hidden = block.recurrent_block(taught.hidden, motion_features, block.recurrent_block.prepare(taught.context))
         delta = block.flow_head(taught.next_hidden)
         change = (taught.next_hidden - taught.hidden).square().mean()
         by_hidden = (hidden - taught.next_hidden).square().mean() / change
         size = taught.delta.square().mean(dim=(1, 2, 3)) + _STILL_CELLS**2
         by_delta = ((delta - taught.delta).square().mean(dim=(1, 2, 3)) / size).mean()
-        return _relative(motion, taught.motion) + by_hidden + by_delta
+        return _rectified_distance(motion, taught.motion) + by_hidden + by_delta
 
 
 def _encoded(ours: Encoder, theirs: Encoder, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,9 +117,14 @@ def _encoded(ours: Encoder, theirs: Encoder, images: Tensor) -> tuple[Tensor, Te
     x = images
     for block, taught in zip(_blocks(ours), _blocks(theirs), strict=True):
         with torch.no_grad():
-            wanted = taught(x)
-        distances.append(_relative(block(x).float(), wanted.float()))
-        x = wanted
+            wanted = _before_relu(taught, x)
+        found = _before_relu(block, x)
+        if isinstance(block, nn.Conv2d):
+            distances.append(_relative(found, wanted))
+            x = wanted
+        else:
+            distances.append(_rectified_distance(found, wanted))
+            x = F.relu(wanted)
     return x.float(), torch.stack(distances).sum()
 
 
@@ -122,7 +132,23 @@ def _blocks(encoder: Encoder) -> list[nn.Module]:
     return [encoder.convnormrelu, *encoder.layer1, *encoder.layer2, *encoder.layer3, encoder.conv]
 
 
+def _before_relu(block: nn.Module, x: Tensor) -> Tensor:
+    if isinstance(block, ConvNormReLU):
+        return nn.Sequential(*list(block)[:-1])(x)
+    return block.before_relu(x) if isinstance(block, (ResidualBlock, BottleneckBlock)) else block(x)
+
+
+def _motion(encoder: MotionEncoder, flow: Tensor, correlation: Tensor) -> Tensor:
+    return _before_relu(encoder.conv, encoder.seen(flow, correlation))
+
+
+def _rectified_distance(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Before and after the ReLU: after it alone, an output that is wrongly 0 has no gradient by which to come back."""
+    return _relative(ours, theirs) + _relative(F.relu(ours), F.relu(theirs))
+
+
 def _relative(ours: Tensor, theirs: Tensor) -> Tensor:
     """Mean squared distance over the mean variance of the channels."""
+    ours, theirs = ours.float(), theirs.float()
     variance = (theirs - theirs.mean(dim=(2, 3), keepdim=True)).square().mean()
     return (ours - theirs).square().mean() / variance.clamp(min=1e-12)

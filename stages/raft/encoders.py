@@ -70,8 +70,10 @@ class ResidualBlock(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.convnormrelu2(self.convnormrelu1(x))
-        return self.relu(self.downsample(x) + y)
+        return self.relu(self.before_relu(x))
+
+    def before_relu(self, x: Tensor) -> Tensor:
+        return self.downsample(x) + self.convnormrelu2(self.convnormrelu1(x))
 
 
 class BottleneckBlock(nn.Module):
@@ -87,8 +89,10 @@ class BottleneckBlock(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.convnormrelu3(self.convnormrelu2(self.convnormrelu1(x)))
-        return self.relu(self.downsample(x) + y)
+        return self.relu(self.before_relu(x))
+
+    def before_relu(self, x: Tensor) -> Tensor:
+        return self.downsample(x) + self.convnormrelu3(self.convnormrelu2(self.convnormrelu1(x)))
 
 
 class Encoder(nn.Module):

@@ -28,10 +28,14 @@ class MotionEncoder(nn.Module):
         self.conv = ConvNormReLU(corr_widths[-1] + flow_widths[-1], out_channels - 2, 3)
 
     def forward(self, flow: Tensor, correlation: Tensor) -> Tensor:
+        motion = self.conv(self.seen(flow, correlation))
+        return torch.cat([motion, flow], dim=1)
+
+    def seen(self, flow: Tensor, correlation: Tensor) -> Tensor:
+        """What the last convolution makes motion features of."""
         corr_features = self.convcorr2(self.convcorr1(correlation))
         flow_features = self.convflow2(self.convflow1(flow))
-        motion = self.conv(torch.cat([corr_features, flow_features], dim=1))
-        return torch.cat([motion, flow], dim=1)
+        return torch.cat([corr_features, flow_features], dim=1)
 
 
 class GateTerms(NamedTuple):
