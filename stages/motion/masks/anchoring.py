@@ -20,6 +20,10 @@ _WELL_ALIGNED = 0.4
 _LIKE_ITSELF = 0.35
 """Of the landmarks' own contrast: a picture that differs by more is another one."""
 _LIKE_NOISE = 10.0
+_NOISE_SIGMA = 3.0
+"""Grey levels of misfit, after smoothing, that noise and coding explain: noise of sigma 12 leaves that."""
+_FITS_BETTER = 0.6
+"""Share of the misfit that is left: of a camera that moves under 0.2, of coding and noise over 0.75."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Landmarks:
 
 def landmarks(luma: np.ndarray, known: np.ndarray) -> Landmarks | None:
     """The point of the steepest luma in each block of 12; None where there are too few. luma: float32 (h, w)."""
-    smooth = cv2.GaussianBlur(luma, (5, 5), 1.2)
+    smooth = _smooth(luma)
     along_x = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8)
     along_y = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8)
     steep = cv2.magnitude(along_x, along_y)
@@ -65,19 +69,15 @@ def aligned(luma: np.ndarray, marks: Landmarks, guess: np.ndarray) -> tuple[np.n
     luma: uint8 (h, w) of the frame. guess: (3, 3), wrong by a few points at most. Inverse compositional alignment
     (Baker and Matthews 2004) of an affine correction, robust, with a brightness offset.
     """
-    smooth = cv2.GaussianBlur(luma, (5, 5), 1.2)
+    smooth = _smooth(luma)
     steps = _steps(marks, luma.shape)
     contrast = max(_LIKE_NOISE, float(marks.luma.std()))
     matrix, fits = guess, False
     for _ in range(_ITERATIONS):
-        x, y = _through(matrix, marks.x, marks.y)
-        inside = (x >= 2) & (x <= luma.shape[1] - 3) & (y >= 2) & (y <= luma.shape[0] - 3)
+        error, inside = _error(smooth, marks, matrix)
         if np.count_nonzero(inside) < _LEAST_POINTS:
             return guess, False
-        there = cv2.remap(smooth, x[None], y[None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
-        error = there.astype(np.float32) - marks.luma
-        error -= np.median(error[inside])
-        sigma = max(_MIN_SIGMA, 1.4826 * float(np.median(np.abs(error[inside]))))
+        sigma = _sigma(error[inside])
         weight = np.where(inside, np.maximum(1 - (error / (_TUKEY * sigma)) ** 2, 0) ** 2, 0).astype(np.float32)
         weighted = steps * weight[:, None]
         normal = weighted.T @ steps + np.eye(6, dtype=np.float32) * 1e-3
@@ -89,11 +89,44 @@ def aligned(luma: np.ndarray, marks: Landmarks, guess: np.ndarray) -> tuple[np.n
     return (matrix / matrix[2, 2], True) if fits else (guess, False)
 
 
+def fits_in_place(luma: np.ndarray, marks: Landmarks, found: np.ndarray) -> bool:
+    """Whether a frame fits the landmarks where they are, and hardly better at `found`.
+
+    Coding and noise pull a frame of little contrast by several points at the corners, to where it does not fit any
+    better. luma: uint8 (h, w). found: (3, 3), as `aligned` returns it.
+    """
+    smooth = _smooth(luma)
+    there, inside = _error(smooth, marks, found)
+    here, _ = _error(smooth, marks, np.eye(3))
+    if not inside.any() or _sigma(here[inside]) > _NOISE_SIGMA:
+        return False
+    most = (_TUKEY * _sigma(there[inside])) ** 2
+    left, had = (float(np.minimum(error[inside] ** 2, most).mean()) for error in (there, here))
+    return left > _FITS_BETTER * had
+
+
 def farthest(matrix: np.ndarray, shape: tuple[int, ...]) -> float:
     """How far `matrix` (3, 3) moves a corner of (rows, columns), in points."""
     corners = np.array([[0, 0], [shape[1] - 1, 0], [0, shape[0] - 1], [shape[1] - 1, shape[0] - 1]], np.float32)
     x, y = _through(matrix, corners[:, 0], corners[:, 1])
     return float(np.hypot(x - corners[:, 0], y - corners[:, 1]).max())
+
+
+def _smooth(luma: np.ndarray) -> np.ndarray:
+    return cv2.GaussianBlur(luma, (5, 5), 1.2)
+
+
+def _error(smooth: np.ndarray, marks: Landmarks, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each landmark, without what all share, float32 (N,) grey levels; and which lie in the frame, bool (N,)."""
+    x, y = _through(matrix, marks.x, marks.y)
+    inside = (x >= 2) & (x <= smooth.shape[1] - 3) & (y >= 2) & (y <= smooth.shape[0] - 3)
+    there = cv2.remap(smooth, x[None], y[None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
+    error = there.astype(np.float32) - marks.luma
+    return (error - np.median(error[inside]) if inside.any() else error), inside
+
+
+def _sigma(error: np.ndarray) -> float:
+    return max(_MIN_SIGMA, 1.4826 * float(np.median(np.abs(error))))
 
 
 def _steps(marks: Landmarks, shape: tuple[int, ...]) -> np.ndarray:

@@ -94,11 +94,12 @@ class Background:
         """Begin anew."""
         self._state[:] = 0.0
 
-    def relight(self, curve: np.ndarray) -> None:
-        """The light changed: luma y is now curve[y], float32 (256,)."""
+    def relight(self, curves: np.ndarray) -> None:
+        """The light changed: level v of a channel is now curves[channel, v], float32 (3, 256)."""
         for mode in range(MODES):
-            luma = self._state[..., 2 + mode * _MODE_FLOATS]
-            luma[:] = np.interp(luma, np.arange(256), curve)
+            for channel, curve in enumerate(curves):
+                level = self._state[..., 2 + channel + mode * _MODE_FLOATS]
+                level[:] = np.interp(level, np.arange(256), curve)
 
     def shift(self, columns: int, rows: int) -> None:
         """Move the model by whole points; what comes in at the rim is unknown."""

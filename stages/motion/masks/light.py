@@ -13,7 +13,15 @@ _NOTICED_LEVELS = 2.0
 _LEAST_SAMPLES = 200
 _DIFFERS_SHARE = 0.25
 _STILL_DIFFERS_SHARE = 0.5
+_ALL_DIFFERS_SHARE = 0.8
+_UNEXPLAINED_SHARE = 0.12
+"""Where all of the picture changed, so much that no curve explains is another light, not things that move."""
 _DIFFERS_LEVELS = 10.0
+_LINE_FITS = 3
+_LEAST_OFF_LEVELS = 2.0
+_ONE_COLOUR_VARIANCE = 1.0
+"""Squared levels: in a picture of one colour, that is less, chroma is taken to be scaled and not shifted."""
+_NO_COLOUR = 128.0
 
 
 @dataclass(frozen=True)
@@ -21,8 +29,8 @@ class Light:
     """What the light did between the background and a frame."""
 
     change: LightChange
-    curve: np.ndarray | None = None
-    """float32 (256,): luma now for each luma before, where `change` is ``followed``."""
+    curves: np.ndarray | None = None
+    """float32 (3, 256): luma, blue and red now for each level before, where `change` is ``followed``."""
     levels: float = 0.0
     """By how many grey levels most of the picture changed."""
 
@@ -30,8 +38,8 @@ class Light:
 def light_change(picture: np.ndarray, colours: np.ndarray, known: np.ndarray) -> Light:
     """Compare points of a frame, uint8 (h, w, 3), with the background's colours, float32, where they are known.
 
-    A jump of the exposure changes each luma to another, over the whole picture, and can be followed. A switch to
-    infrared, or lamps that go on, change the picture so that no such curve explains it.
+    A jump of the exposure or of the white balance changes each luma and chroma to another, over the whole picture, and
+    can be followed. A switch to infrared, or lamps that go on, change the picture so that no such curves explain it.
     """
     if np.count_nonzero(known) < _LEAST_SAMPLES:
         return Light("none")
@@ -40,14 +48,13 @@ def light_change(picture: np.ndarray, colours: np.ndarray, known: np.ndarray) ->
     shifted = abs(float(np.median(off))) > _NOTICED_LEVELS
     if not shifted and _differing(now, before) < _DIFFERS_SHARE:
         return Light("none")
-    curve = light_curve(before[:, 0], now[:, 0])
-    lit = before.copy()
-    lit[:, 0] = curve[np.clip(before[:, 0], 0, 255).astype(np.intp)]
+    curves = np.stack([light_curve(before[:, 0], now[:, 0]), *(chroma_line(before[:, c], now[:, c]) for c in (1, 2))])
+    lit = np.stack([curve[np.rint(before[:, channel]).astype(np.intp)] for channel, curve in enumerate(curves)], axis=1)
     left = _differing(now, lit)
-    if left > _STILL_DIFFERS_SHARE:
+    if left > _STILL_DIFFERS_SHARE or (left > _UNEXPLAINED_SHARE and _differing(now, before) > _ALL_DIFFERS_SHARE):
         return Light("anew", levels=255.0)
     better = left < 0.7 * _differing(now, before) or float(np.median(np.abs(now - lit))) < 0.7 * abs(np.median(off))
-    return Light("followed", curve, abs(float(np.median(off)))) if better else Light("none")
+    return Light("followed", curves, abs(float(np.median(off)))) if better else Light("none")
 
 
 def light_curve(before: np.ndarray, now: np.ndarray) -> np.ndarray:
@@ -63,6 +70,22 @@ def light_curve(before: np.ndarray, now: np.ndarray) -> np.ndarray:
     curve = np.where(levels < x[0], levels * (y[0] / max(x[0], 1.0)), curve)
     curve = np.where(levels > x[-1], levels + (y[-1] - x[-1]), curve)
     return np.clip(curve, 0, 255).astype(np.float32)
+
+
+def chroma_line(before: np.ndarray, now: np.ndarray) -> np.ndarray:
+    """Chroma now for each chroma before, float32 (256,): exposure scales it, white balance shifts it.
+
+    A line, unlike luma's curve: few points of a picture are colourful, and they have to follow the others.
+    """
+    slope, shift = 1.0, float(np.median(now - before))
+    for _ in range(_LINE_FITS):
+        off = np.abs(now - slope * before - shift)
+        agrees = off <= max(_LEAST_OFF_LEVELS, 3.0 * float(np.median(off)))
+        x, y = before[agrees] - _NO_COLOUR, now[agrees] - _NO_COLOUR
+        at = (float(x.mean()), float(y.mean())) if x.var() > _ONE_COLOUR_VARIANCE else (0.0, 0.0)
+        slope = float(np.mean((x - at[0]) * (y - at[1]))) / max(float(np.mean((x - at[0]) ** 2)), _ONE_COLOUR_VARIANCE)
+        shift = at[1] - slope * at[0] + (1.0 - slope) * _NO_COLOUR
+    return np.clip(slope * np.arange(256, dtype=np.float32) + np.float32(shift), 0, 255).astype(np.float32)
 
 
 def _differing(one: np.ndarray, other: np.ndarray) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from stages.motion.masks.anchoring import Landmarks, aligned, farthest, landmarks
+from stages.motion.masks.anchoring import Landmarks, aligned, farthest, fits_in_place, landmarks
 from stages.motion.masks.background import DOUBT, EVIDENCE_PER_SIGMA, LEARN, SKIP, Background
 from stages.motion.masks.light import light_change
 
@@ -71,11 +71,18 @@ class SceneModel:
             return False
         found, fits = aligned(picture[..., 0], self._marks, np.eye(3))
         limit = _STILL_POINTS * (2.0 if self.fixed else 1.0)
-        stands = fits and farthest(found, self._shape) < limit
+        if fits:
+            stands = farthest(found, self._shape) < limit or fits_in_place(picture[..., 0], self._marks, found)
+        else:
+            stands = self.fixed and self._merely_lit(picture)
         self._still_seconds = self._still_seconds + step_seconds if stands else 0.0
         if stands:
             self._to_background = np.eye(3)
         return stands
+
+    def _merely_lit(self, picture: np.ndarray) -> bool:
+        """Whether the frame is the background, in place, in another light."""
+        return light_change(_sampled(picture), *self._background.sampled(_EVERY)).change == "followed"
 
     def look(self, picture: np.ndarray, camera: np.ndarray | None) -> Seen:
         """Compare a frame (h, w, 3) with the background.
@@ -88,13 +95,12 @@ class SceneModel:
             self._follow(picture, camera)
         placed, inside = self._place(picture)
         colours, known = self._background.sampled(_EVERY)
-        every = (slice(_EVERY // 2, None, _EVERY), slice(_EVERY // 2, None, _EVERY))
-        light = light_change(placed[every], colours, known & inside[every])
+        light = light_change(_sampled(placed), colours, known & _sampled(inside))
         if light.change == "anew":
             self._background.forget()
             self._marks = None
-        elif light.curve is not None:
-            self._background.relight(light.curve)
+        elif light.curves is not None:
+            self._background.relight(light.curves)
             self._marks = landmarks(self._background.luma, self._background.known)
         evidence, known = self._background.evidence(placed, self._tolerance())
         if not self._standing:
@@ -168,6 +174,11 @@ class SceneModel:
         luma = self._background.luma.astype(np.uint8)
         square = np.ones((3, 3), np.uint8)
         return cv2.convertScaleAbs(cv2.morphologyEx(luma, cv2.MORPH_GRADIENT, square), alpha=_MISALIGNED)
+
+
+def _sampled(values: np.ndarray) -> np.ndarray:
+    """Of values (h, w) or (h, w, 3) those that `Background.sampled` has."""
+    return values[_EVERY // 2 :: _EVERY, _EVERY // 2 :: _EVERY]
 
 
 def _calibrated(evidence: np.ndarray) -> np.ndarray:

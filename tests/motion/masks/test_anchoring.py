@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stages.motion.masks.anchoring import aligned, farthest, landmarks
+from stages.motion.masks.anchoring import aligned, farthest, fits_in_place, landmarks
 from stages.motion.masks.scene_model import SceneModel
 from stages.motion.picture.warp import warp_image
 from tests.motion.synthetic import HEIGHT, WIDTH, similarity, textured
@@ -63,3 +63,28 @@ def test_a_camera_that_stands_is_recognised_and_one_that_moves_too() -> None:
         scene.learn(nothing, nothing, 0.04)
     assert scene.fixed
     assert not scene.stands(picture_of(noisy(WORLD[:, 2 : 2 + WIDTH])), 0.04) and not scene.fixed
+
+
+@pytest.mark.parametrize("contrast", [1.0, 0.3])
+def test_a_frame_that_fits_elsewhere_hardly_better_lies_in_place(contrast: float) -> None:
+    low = 70 + contrast * (FRAME.astype(np.float32) - 128)
+    marks = landmarks(low, KNOWN)
+    assert marks is not None
+    wobble = similarity(0.3, -0.2)
+    assert fits_in_place(noisy(low), marks, wobble)
+    for moved in (similarity(0.8, -0.6), similarity(4.0, 2.0)):
+        picture = noisy(warp_image(np.rint(low).astype(np.uint8), moved))
+        assert not fits_in_place(picture, marks, moved)
+
+
+@pytest.mark.parametrize("share", [0.7, 1.4])
+def test_a_camera_that_stands_still_stands_after_a_jump_of_the_exposure(share: float) -> None:
+    scene, nothing = SceneModel(HEIGHT, WIDTH, 10.0, shadows_out=True), np.zeros((HEIGHT, WIDTH), bool)
+    for at in range(60):
+        lit = FRAME * (share if at >= 45 else 1.0)
+        picture = picture_of(noisy(lit, at))
+        stands = scene.stands(picture, 0.04)
+        seen = scene.look(picture, None)
+        scene.learn(nothing, nothing, 0.04)
+        assert stands or at < 45
+    assert scene.fixed and np.percentile(seen.evidence, 95) < 4 * 16

@@ -88,8 +88,8 @@ def test_a_jump_of_the_exposure_is_followed(learned: tuple) -> None:
     background, world, rng = learned
     brighter = colour(1.25 * world, rng)
     light = light_change(brighter, *background.sampled(1))
-    assert light.change == "followed" and light.curve is not None and light.levels > 10
-    background.relight(light.curve)
+    assert light.change == "followed" and light.curves is not None and light.levels > 10
+    background.relight(light.curves)
     assert np.percentile(background.evidence(brighter)[0], 95) < 4 * EVIDENCE_PER_SIGMA
 
 
@@ -118,3 +118,31 @@ def test_a_grid_covers_frames_of_every_size_and_format(size: tuple[int, int]) ->
         assert picture.shape == (*grid.shape, 3) and (picture[..., 0] == 100).all()
     assert grid.full_size(np.ones(grid.shape, bool)).shape == (height, width)
     assert grid.full_size(np.ones(grid.shape, bool)).min() == 255 and max(grid.shape) <= 960
+
+
+def test_colours_follow_a_jump_of_the_exposure(learned: tuple) -> None:
+    _, world, rng = learned
+    blue, red = 96 + 0.2 * world, np.full_like(world, 150)
+    red[SPOT] = 190  # few points are as colourful
+    background = Background(HEIGHT, WIDTH, memory_seconds=10.0)
+
+    def picture(gain: float) -> np.ndarray:
+        exact = np.stack([gain * world, 128 + gain * (blue - 128), 128 + gain * (red - 128)], axis=-1)
+        return np.clip(exact + rng.normal(0, 2, exact.shape), 0, 255).astype(np.uint8)
+
+    for _ in range(20):
+        background.learn(picture(1.0), ALL, STEP)
+    light = light_change(picture(1.4), *background.sampled(1))
+    assert light.change == "followed" and light.curves is not None
+    background.relight(light.curves)
+    evidence = background.evidence(picture(1.4))[0]
+    assert np.percentile(evidence, 95) < 4 * EVIDENCE_PER_SIGMA
+    assert np.median(evidence[SPOT]) < 3 * EVIDENCE_PER_SIGMA
+
+
+def test_a_switch_that_luma_nearly_survives_begins_anew(learned: tuple) -> None:
+    background, world, rng = learned
+    infrared = world.copy()
+    infrared[:, : WIDTH // 3] = 255 - infrared[:, : WIDTH // 3]
+    grey = colour(infrared, rng, blue=128, red=128)
+    assert light_change(grey, *background.sampled(1)).change == "anew"
