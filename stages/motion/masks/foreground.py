@@ -25,6 +25,7 @@ _EDGE_SHARE = 0.008
 _SAME_SHARE = 0.15
 """Of a part that looks unlike the background: if the flow moves in so much of it, all of it moves."""
 _SMALL_HOLE_SHARE = 0.001
+_GAP_POINTS = 5
 
 
 def foreground(
@@ -60,14 +61,18 @@ def foreground(
 
 
 def _reached(strong: np.ndarray, core: np.ndarray) -> np.ndarray:
-    """The connected parts of `strong` that hold enough of `core` to be the same thing, bool (h, w)."""
-    opened = cv2.morphologyEx(strong.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
-    count, labels = cv2.connectedComponents(opened, connectivity=4)
+    """The parts of `strong` that hold enough of `core` to be the same thing, bool (h, w).
+
+    Gaps do not part them: an arm that crosses something of its own colour, a shadow that is a broken line.
+    """
+    joined = cv2.dilate(strong.astype(np.uint8), np.ones((_GAP_POINTS, _GAP_POINTS), np.uint8))
+    count, found = cv2.connectedComponents(joined, connectivity=8)
+    labels = np.where(strong, found, 0)
     whole = np.bincount(labels.ravel(), minlength=count)
     held = np.bincount(labels[core], minlength=count)
     same = held >= _SAME_SHARE * whole
     same[0] = False
-    return same[np.asarray(labels, np.intp)]
+    return same[labels]
 
 
 def grown(mask: np.ndarray, points: float) -> np.ndarray:
