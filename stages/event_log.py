@@ -1,20 +1,25 @@
-"""Writes motion events as lines of JSON."""
+"""Writes motion events as lines of JSON, and a picture of each."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pipeline import stage
 from pipeline.messages import EndOfStream, Mask, Message, MotionEvent
+from stages.media.event_thumbnails import EventThumbnails, check_folder
 from stages.media.line_file import LineFile
 from stages.motion.masks.motion_events import extended_path, largest_place
+
+_LARGER = 1.1
+"""A thumbnail is made again when the motion covers so much more than in the one before."""
 
 
 @dataclass
@@ -28,6 +33,10 @@ class _Open:
     peak_area: float
     object_ids: list[int]
     path: list[tuple[float, float, float]]
+    thumbnail: str | None = None
+    """Name of its picture in the folder of them."""
+    thumbnail_area: float = 0.0
+    """Share of the frame that moves in it."""
 
 
 class EventLog(stage.Stage):
@@ -36,9 +45,9 @@ class EventLog(stage.Stage):
     A line is an object with: ``source``; ``id``; ``begin_seconds``, ``end_seconds`` and ``peak_seconds``,
     presentation times in s of the first frame, the last, and the one with the largest moving area;
     ``duration_seconds``; ``peak_area``, that area as a share of the frame, 0-1; ``object_ids``; ``path``, [s, x, y] of
-    its largest object, px, at most 64 places; ``cut_short``, true
-    where the source ended before the motion did; for cameras ``begin_time`` and ``end_time``, wall clock, ISO 8601
-    UTC.
+    its largest object, px, at most 64 places; ``cut_short``, true where the source ended before the motion did; with
+    the option `thumbnails`, ``thumbnail``, the path, from the log's folder, of a picture of about the peak; for cameras
+    ``begin_time`` and ``end_time``, wall clock, ISO 8601 UTC.
 
     A file's log appears when it is complete, and is empty where nothing moved. A camera's grows under its final
     name from the start (``appear: at_once``), line by line, and later runs add to it.
@@ -51,6 +60,18 @@ class EventLog(stage.Stage):
             description="complete: the file appears when the source ends; at_once: it grows under its name, and later "
             "runs add to it; auto: at_once for live sources",
         )
+        thumbnails: str | None = Field(
+            None,
+            description="folder for one JPEG per event, named by its id (of cameras by its begin, UTC, too); {source} "
+            "and {stage} are filled in; null: none",
+        )
+        thumbnail_px: int = Field(640, ge=16, le=8192, description="longer side of these pictures at most, px")
+        thumbnails_kept: int = Field(1000, ge=1, description="pictures in the folder at most; the oldest are removed")
+
+        @field_validator("thumbnails")
+        @classmethod
+        def _names_a_folder(cls, folder: str | None) -> str | None:
+            return None if folder is None else check_folder(folder)
 
     reads = (Mask,)
     writes = None
@@ -61,17 +82,27 @@ class EventLog(stage.Stage):
         self._open: dict[int, _Open] = {}
         self._last_seconds = 0.0
         self._last_ns = 0
+        self._last_id = 0
+        self._thumbnails: EventThumbnails | None = None
 
     def open(self) -> None:
         live = self.context.source.live
         visible = self.options.appear == "at_once" or (self.options.appear == "auto" and live)
-        self._lines = LineFile(self.context.output(self.options.path), visible)
+        log = self.context.output(self.options.path)
+        self._folder = log.path.parent
+        self._lines = LineFile(log, visible)
+        options = self.options
+        if options.thumbnails is not None:
+            self._thumbnails = EventThumbnails(
+                self.context, options.thumbnails, options.thumbnail_px, options.thumbnails_kept
+            )
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         self._lines.resume(snapshot["length"])
         self._begun = True
         self._open = {values["id"]: _Open(**values) for values in snapshot["open"]}
         self._last_seconds, self._last_ns = snapshot["last_seconds"], snapshot["last_ns"]
+        self._last_id = snapshot["last_id"]
 
     def snapshot(self) -> Mapping[str, Any] | None:
         if not self._begun:
@@ -81,6 +112,7 @@ class EventLog(stage.Stage):
             "open": [asdict(event) for event in self._open.values()],
             "last_seconds": self._last_seconds,
             "last_ns": self._last_ns,
+            "last_id": self._last_id,
         }
 
     def process(self, message: Mask) -> Iterable[Message]:
@@ -89,6 +121,7 @@ class EventLog(stage.Stage):
         self._last_seconds = self._last_seconds if seconds is None else seconds
         self._last_ns = message.header.arrival_ns
         for event in message.events:
+            self._last_id = max(self._last_id, event.id)
             if event.end_seconds is None:
                 self._open[event.id] = _Open(
                     event.id,
@@ -109,10 +142,12 @@ class EventLog(stage.Stage):
         self._begin()
         if end.reason == "failed":
             self._lines.discard()
+            self._remove_thumbnails(0)
             return ()
         for event in list(self._open.values()):
             self._write(event, self._last_seconds, cut_short=True)
         self._lines.finish()
+        self._remove_thumbnails(self._last_id)
         return ()
 
     def _begin(self) -> None:
@@ -129,6 +164,15 @@ class EventLog(stage.Stage):
             event.path = [*extended_path(tuple(event.path), self._last_seconds, place)]
             if area > event.peak_area:
                 event.peak_area, event.peak_seconds = area, self._last_seconds
+            if self._thumbnails and area > _LARGER * event.thumbnail_area:
+                event.thumbnail = event.thumbnail or self._thumbnails.name(event.id, event.begin_ns)
+                event.thumbnail_area = area
+                self._thumbnails.write(event.thumbnail, message)
+
+    def _remove_thumbnails(self, last_id: int) -> None:
+        """Those of a file that are of no event of this run; a camera's stay."""
+        if self._thumbnails and not self.context.source.live:
+            self._thumbnails.keep_only(last_id)
 
     def _write_ended(self, event: MotionEvent) -> None:
         begun = self._open.pop(event.id, None)
@@ -140,6 +184,7 @@ class EventLog(stage.Stage):
             event.peak_area,
             list(event.object_ids),
             [*event.path],
+            begun.thumbnail if begun else None,
         )
         self._write(told, event.end_seconds if event.end_seconds is not None else self._last_seconds, cut_short=False)
 
@@ -156,6 +201,9 @@ class EventLog(stage.Stage):
             "path": event.path,
             "cut_short": cut_short,
         }
+        if self._thumbnails:
+            picture = self._thumbnails.path(event.thumbnail) if event.thumbnail else None
+            line["thumbnail"] = None if picture is None else os.path.relpath(picture, self._folder)
         if self.context.source.live:
             line |= {"begin_time": _iso(event.begin_ns), "end_time": _iso(self._last_ns)}
         self._lines.append(json.dumps(line))

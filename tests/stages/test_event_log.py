@@ -3,8 +3,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from pipeline.messages import Mask, MotionEvent, MotionObject
 from pipeline.testing import TestContext
@@ -136,3 +138,64 @@ def test_a_second_run_of_a_camera_adds_to_the_log_after_its_last_whole_line(tmp_
     Machine(EventLog, camera(tmp_path)).deliver(*script())
     assert log.read_text().startswith(before)
     assert [line["id"] for line in lines(log)] == [1, 2, 3, 1, 2, 3]
+
+
+PICTURES = {"thumbnails": "{source}.events"}
+
+
+def pictures(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("clip.events/*"))
+
+
+def test_each_event_has_a_picture_of_its_peak(tmp_path):
+    Machine(EventLog, bench_context(tmp_path), **PICTURES).deliver(*script())
+    assert pictures(tmp_path) == ["000001.jpg", "000002.jpg", "000003.jpg"]
+    assert [line["thumbnail"] for line in lines(tmp_path / "clip.motion.jsonl")] == [
+        f"clip.events/00000{event}.jpg" for event in (1, 2, 3)
+    ]
+    # Frames show their number in eight columns, the lowest bit first: the most of the third moves in frame 5.
+    picture = cv2.imread(str(tmp_path / "clip.events" / "000003.jpg"), cv2.IMREAD_GRAYSCALE)
+    assert picture is not None and picture.shape == (10, 20)
+    assert [int(picture[8, x]) > 120 for x in (1, 4, 7, 10)] == [True, False, True, False]
+
+
+def test_pictures_are_no_larger_than_asked_and_only_so_many_are_kept(tmp_path):
+    options = {**PICTURES, "thumbnail_px": 16, "thumbnails_kept": 2}
+    Machine(EventLog, bench_context(tmp_path), **options).deliver(*script())
+    assert pictures(tmp_path) == ["000002.jpg", "000003.jpg"]
+    picture = cv2.imread(str(tmp_path / "clip.events" / "000003.jpg"))
+    assert picture is not None and picture.shape == (8, 16, 3)
+
+
+@pytest.mark.parametrize("kill_after", range(7))
+def test_killed_after_any_message_every_event_has_its_picture(tmp_path, kill_after):
+    machine = Machine(EventLog, bench_context(tmp_path), **PICTURES)
+    for index, message in enumerate(script()):
+        machine.deliver(message)
+        if index == kill_after:
+            machine.kill()
+    assert pictures(tmp_path) == ["000001.jpg", "000002.jpg", "000003.jpg"]
+    assert all(line["thumbnail"] for line in lines(tmp_path / "clip.motion.jsonl"))
+
+
+def test_pictures_of_an_earlier_run_and_of_a_failed_one_do_not_stay(tmp_path):
+    (tmp_path / "clip.events").mkdir()
+    for name in ("000009.jpg", "mine.jpg"):
+        (tmp_path / "clip.events" / name).touch()
+    Machine(EventLog, bench_context(tmp_path), **PICTURES).deliver(*script())
+    assert pictures(tmp_path) == ["000001.jpg", "000002.jpg", "000003.jpg", "mine.jpg"]
+    Machine(EventLog, bench_context(tmp_path), **PICTURES).deliver(*script()[:5], end(7, "failed"))
+    assert pictures(tmp_path) == ["mine.jpg"]
+
+
+def test_a_cameras_pictures_are_named_by_time_as_ids_begin_anew(tmp_path):
+    Machine(EventLog, camera(tmp_path), **PICTURES).deliver(*script()[:4])
+    assert pictures(tmp_path) == ["19700101T000000Z-000001.jpg"]
+    Machine(EventLog, camera(tmp_path), **PICTURES).deliver(end(0, "failed"))
+    assert pictures(tmp_path) == ["19700101T000000Z-000001.jpg"]
+
+
+@pytest.mark.parametrize(("folder", "words"), [("events", "has no {source}"), ("{source}/{id}", "allowed are")])
+def test_a_folder_that_sources_would_share_is_refused(folder, words):
+    with pytest.raises(ValidationError, match=words):
+        EventLog.Options.model_validate({"thumbnails": folder})

@@ -1,0 +1,155 @@
+"""Shows where it moves how much of the time."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+from pydantic import Field, field_validator
+
+from pipeline import stage
+from pipeline.messages import EndOfStream, Gap, Mask, Message
+from stages.media.colour import gray
+from stages.media.drawing import label, text_height
+from stages.media.output_errors import writing
+
+_SIDE_POINTS = 128
+"""Of the grid that is counted on: its state is kept with every step."""
+_MOST_STEP_SECONDS = 1.0
+"""A longer pause between frames does not count in full: nobody knows what it was like."""
+_LEAST_SHARE = 0.005
+"""Of the time: a scale that ends below would show single moments as hot."""
+_GROUND_SECONDS = 1.0
+"""How old the picture under the heat may be."""
+
+
+class HeatMap(stage.Stage):
+    """Writes a PNG of the last frame, tinted by the share of the time in which it moved there.
+
+    The label says which share the hottest colour stands for. Time counts, not frames, so a variable rate or dropped
+    frames do not matter. For cameras the picture is written again and again, under its final name; for a file at its
+    end.
+    """
+
+    class Options(stage.Options):
+        path: str = Field("{source}.heat.png", description="PNG to write; {source} and {stage} are filled in")
+        half_life_seconds: float | None = Field(
+            None, gt=0, description="what was so long ago counts half, in seconds; null: all of the source counts alike"
+        )
+        every_seconds: float = Field(
+            60.0, gt=0, description="of a camera the picture is written anew after so long, in seconds"
+        )
+        opacity: float = Field(0.65, ge=0, le=1, description="of the hottest colour over the frame, 0-1")
+
+        @field_validator("path")
+        @classmethod
+        def _is_a_png(cls, path: str) -> str:
+            if not path.endswith(".png"):
+                raise ValueError(f"'{path}' must end in .png")
+            return path
+
+    reads = (Mask,)
+    writes = None
+
+    def __init__(self, options: Options, context: stage.Context) -> None:
+        super().__init__(options, context)
+        self._moved = np.zeros((0, 0), np.float32)
+        """Seconds of motion at each point of the grid, faded by the half-life; and seconds in all:"""
+        self._seconds = 0.0
+        self._last_seconds: float | None = None
+        self._written_seconds: float | None = None
+        self._ground: np.ndarray | None = None
+        self._ground_seconds = -np.inf
+
+    def process(self, message: Mask) -> Iterable[Message]:
+        frame, now = message.frame, message.header.pts_seconds
+        if self._moved.shape != (shape := _grid(frame.width, frame.height)):
+            self._moved, self._seconds, self._ground = np.zeros(shape, np.float32), 0.0, None
+        if now is not None:
+            step = 0.0 if self._last_seconds is None else now - self._last_seconds
+            self._count(np.asarray(message.mask), min(max(step, 0.0), _MOST_STEP_SECONDS))
+            self._last_seconds = now
+        # A copy, as a frame's pixels are there only while it is processed; now and then, as it costs time.
+        if self._ground is None or (now is not None and not 0 <= now - self._ground_seconds < _GROUND_SECONDS):
+            self._ground = gray(frame).copy()
+            self._ground_seconds = -np.inf if now is None else now
+        if self.context.source.live and self._due():
+            self._write()
+        return ()
+
+    def gap(self, gap: Gap) -> Iterable[Message]:
+        self._last_seconds = None
+        return ()
+
+    def flush(self, end: EndOfStream) -> Iterable[Message]:
+        if self._moved.size and (end.reason != "failed" or self.context.source.live):
+            self._write()
+        return ()
+
+    def snapshot(self) -> Mapping[str, Any]:
+        packed = zlib.compress(self._shares().astype(np.float16).tobytes(), 1)
+        return {
+            "shape": list(self._moved.shape),
+            "shares": base64.b64encode(packed).decode("ascii"),
+            "seconds": self._seconds,
+            "last_seconds": self._last_seconds,
+            "written_seconds": self._written_seconds,
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        self._seconds = snapshot["seconds"]
+        self._last_seconds, self._written_seconds = snapshot["last_seconds"], snapshot["written_seconds"]
+        shares = np.frombuffer(zlib.decompress(base64.b64decode(snapshot["shares"])), np.float16)
+        self._moved = shares.reshape(snapshot["shape"]).astype(np.float32) * np.float32(self._seconds)
+
+    def _count(self, mask: np.ndarray, step_seconds: float) -> None:
+        if self.options.half_life_seconds is not None:
+            kept = 0.5 ** (step_seconds / self.options.half_life_seconds)
+            self._moved *= np.float32(kept)
+            self._seconds *= kept
+        moving = cv2.resize(mask, self._moved.shape[::-1], interpolation=cv2.INTER_AREA)
+        self._moved += moving * np.float32(step_seconds / 255)
+        self._seconds += step_seconds
+
+    def _shares(self) -> np.ndarray:
+        """float32 (h, w): of the time, 0-1."""
+        return self._moved / np.float32(max(self._seconds, 1e-9))
+
+    def _due(self) -> bool:
+        now = self._last_seconds
+        if now is None:
+            return False
+        if self._written_seconds is None:
+            self._written_seconds = now
+        return not 0 <= now - self._written_seconds < self.options.every_seconds
+
+    def _write(self) -> None:
+        self._written_seconds = self._last_seconds
+        ground = np.zeros(self._moved.shape, np.uint8) if self._ground is None else self._ground
+        _, encoded = cv2.imencode(".png", _picture(ground, self._shares(), self.options.opacity)[..., ::-1])
+        output = self.context.output(self.options.path)
+        with writing(output.path):
+            output.part.write_bytes(encoded.data)
+        output.finish()
+
+
+def _grid(width: int, height: int) -> tuple[int, int]:
+    """(rows, columns) that a frame is counted on."""
+    step = max(1.0, max(width, height) / _SIDE_POINTS)
+    return max(1, round(height / step)), max(1, round(width / step))
+
+
+def _picture(ground: np.ndarray, shares: np.ndarray, opacity: float) -> np.ndarray:
+    """uint8 (H, W, 3) RGB: `ground` (H, W) under the colours of `shares` (h, w)."""
+    hottest = max(float(shares.max()), _LEAST_SHARE)
+    heat = cv2.resize(shares / hottest, ground.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    colours = cv2.applyColorMap((255 * heat).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
+    alpha = opacity * np.sqrt(heat)[..., None]
+    picture = (ground[..., None] * (1 - alpha) + colours * alpha).astype(np.uint8)
+    height_px = text_height(picture.shape[0])
+    label(picture, f"hottest: moves {hottest:.1%} of the time", (0, picture.shape[0]), height_px)
+    return picture
