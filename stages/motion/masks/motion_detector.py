@@ -13,6 +13,7 @@ import numpy as np
 
 from stages.motion.camera.camera_motion import CameraMotion
 from stages.motion.camera.working_grid import WorkingGrid
+from stages.motion.masks.depth_layers import depth_layers
 from stages.motion.masks.foreground import foreground
 from stages.motion.masks.motion_events import EventRecorder, OpenEvent, largest_place
 from stages.motion.masks.residual_motion import (
@@ -20,6 +21,7 @@ from stages.motion.masks.residual_motion import (
     Thresholds,
     cell_residual,
     moving_cells,
+    on_points,
     raised_for_noise,
     seen_moving,
 )
@@ -65,7 +67,8 @@ class Detection:
     ended: OpenEvent | None
     began: OpenEvent | None
     uncertain: bool = False
-    """So much of the picture moves against the camera's motion that it may be depth, or the camera that moves."""
+    """So much of the picture moves against the camera's motion that it may be depth, or the camera that moves; or a
+    part of it was taken to be scenery at another depth."""
 
 
 class MotionDetector:
@@ -141,6 +144,12 @@ class MotionDetector:
         seen = self._scene.look(self._picture, on_grid)
         remembered = self._remembered(residual_px.shape[:2])
         cells = moving_cells(grid_px, residual_px, thresholds, step_seconds, remembered, self.grid)
+        scenery = None if camera is None else self._scenery(grid_px, residual_px, cells)
+        if scenery is not None:
+            residual_px = np.where(scenery[..., None], np.float32(0), residual_px)
+            cells = moving_cells(grid_px, residual_px, thresholds, step_seconds, remembered, self.grid)
+            # It was learned where the camera's plane would have it.
+            seen.known[on_points(scenery, self.grid)] = False
         if seen.light_levels > _JUMP_LEVELS:
             self._dazzled_until = seconds + _DAZZLED_SECONDS
         dazzled = seconds < self._dazzled_until
@@ -152,21 +161,16 @@ class MotionDetector:
         self._cells = cells.moving
         regions, labels = self._regions(moves, unlike if camera is None and not dazzled else None, cells)
         tracks = self._tracker.update(regions, seconds, step_seconds, on_grid)
-        shows = np.array(
-            [
-                track.confirmed and self._shown(track, seconds) and self._velocities.accepts(track.velocity)
-                for track in tracks
-            ],
-            bool,
-        )
+        shows = np.array([self._shown(track, seconds) for track in tracks], bool)
         mask = np.append(False, shows)[labels]
-        self._scene.learn(moves | mask, flowing, step_seconds)
+        doubtful = flowing if scenery is None else flowing | on_points(scenery, self.grid)
+        self._scene.learn(moves | mask, doubtful, step_seconds)
         objects = tuple(
             self._object(region, track, track.moved_seconds == seconds)
             for region, track, shown in zip(regions, tracks, shows, strict=True)
             if shown
         )
-        uncertain = camera is not None and float(cells.moving.mean()) > _UNCERTAIN_SHARE
+        uncertain = scenery is not None or (camera is not None and float(cells.moving.mean()) > _UNCERTAIN_SHARE)
         return replace(self._with_events(mask, objects, seconds), uncertain=uncertain)
 
     def state(self) -> dict[str, Any]:
@@ -193,6 +197,11 @@ class MotionDetector:
         lumas = (self._before[..., 0], self._picture[..., 0])
         return seen_moving(cells, grid_px, np.eye(3) if camera is None else camera, lumas, self.grid)
 
+    def _scenery(self, grid_px: np.ndarray, residual_px: np.ndarray, cells: CellMotion) -> np.ndarray | None:
+        """bool cells of the 1/8 grid that are at another depth; None where there are none."""
+        layers = depth_layers(grid_px, residual_px, cells.moving, self.grid.width, self.grid.height)
+        return layers if layers.any() else None
+
     def _changing(self) -> np.ndarray | None:
         """bool (h, w): where the picture is not that of the frame before."""
         if self._before is None or self._picture is None:
@@ -217,7 +226,9 @@ class MotionDetector:
         return regions + others, np.where(more > 0, more + len(regions), labels)
 
     def _shown(self, track: Track, seconds: float) -> bool:
-        """What merely split from something that moved, and stands, is what that left behind."""
+        """Whether it counts. What merely split from something that moved, and stands, is what that left behind."""
+        if not track.confirmed or not self._velocities.accepts(track.velocity):
+            return False
         stands_seconds = seconds - track.moved_seconds
         return stands_seconds <= 0 or (
             stands_seconds <= self._stopped_seconds and track.seen_seconds >= _OWN_MOTION_SECONDS

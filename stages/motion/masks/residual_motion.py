@@ -61,15 +61,24 @@ def seen_moving(
 
     For where no background is known. camera: (3, 3) in points. lumas: uint8 (h, w) of the earlier and the later frame.
     """
+    flow = _interpolated(grid_px, grid) / grid.step_px
+    moving = _interpolated(cells.moving.astype(np.float32), grid, cv2.BORDER_CONSTANT) > 0.25
+    reach = max(2.0, _PLAIN_SHARE * grid.shape[1])
+    return carried_forward(flow, snapped(moving, supported(flow, camera, *lumas), reach))
+
+
+def on_points(cells: np.ndarray, grid: WorkingGrid) -> np.ndarray:
+    """bool (h, w) on the working grid: what bool cells of the 1/8 grid cover, and half a cell around it."""
+    return _interpolated(cells.astype(np.float32), grid) > 0
+
+
+def _interpolated(values: np.ndarray, grid: WorkingGrid, border: int = cv2.BORDER_REPLICATE) -> np.ndarray:
+    """float32 values of the 1/8 grid, (rows, columns) or (rows, columns, 2), at the working grid's points."""
     to_cells = np.array([[grid.step_px, 0, grid.first_px], [0, grid.step_px, grid.first_px]], np.float64)
     to_cells[:, 2] -= (CELL_PX - 1) / 2
     to_cells /= CELL_PX
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    size = grid.shape[::-1]
-    flow = cv2.warpAffine(grid_px, to_cells, size, flags=flags, borderMode=cv2.BORDER_REPLICATE) / grid.step_px
-    moving = cv2.warpAffine(cells.moving.astype(np.float32), to_cells, size, flags=flags) > 0.25
-    reach = max(2.0, _PLAIN_SHARE * size[0])
-    return carried_forward(flow, snapped(moving, supported(flow, camera, *lumas), reach))
+    return cv2.warpAffine(values, to_cells, grid.shape[::-1], flags=flags, borderMode=border)
 
 
 def carried_forward(flow: np.ndarray, moving: np.ndarray) -> np.ndarray:
