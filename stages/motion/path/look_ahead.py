@@ -8,18 +8,21 @@ import numpy as np
 
 from stages.motion.camera.transforms import VECTOR_LENGTH, motion_matrices, motion_vectors
 from stages.motion.path.constrained_smoothing import constrained_corrections, corner_displacements, corner_margin
-from stages.motion.path.smoothing_kernel import ORDER, continuation, penalised_least_squares
+from stages.motion.path.past_path import PastPath
+from stages.motion.path.slow_movement import KEPT_SHARE, TYPICAL_STEP, fading, fit_slow_movement
+from stages.motion.path.smoothing_kernel import ORDER, time_shares
 from stages.motion.picture.crop import fitting_share, zoom_matrix
 from stages.motion.picture.rolling_shutter import sweeps
 
-_LINE_CYCLES = 0.6
-"""Length of the stretch whose line says how the path goes on, and of its continuation, in cycles of the cutoff."""
+_PAST_CYCLES = 3.0
+"""How much of the past says what is slow movement, in cycles of the cutoff."""
+_FADING_SHARE = 1.15
+"""Of the cutoff, where what was shown beside the slow movement fades."""
 TRIPOD_HZ = 0.1
 """Cutoff that holds a picture as a tripod would, and lets it drift back into the zoom."""
 _SAME_TIME = 1e-6
 _SPLINE_FRAMES = 5
 """To either side, for the speed of the camera while a frame is read."""
-_MAX_HISTORY = 256
 _TIME_STEPS = 15
 _DIGITS = 6
 """Of a px: rounded as it is made, so that the state holds it exactly and in few characters."""
@@ -33,8 +36,8 @@ _HASTE_HALVINGS_PER_SECOND = 3.0
 class LookAheadSmoother:
     """Corrections for a stream of camera motions, in order, each late by the look-ahead.
 
-    Every correction minimises the change of acceleration over what was already shown, what is known ahead and a
-    straight continuation (model predictive control), so what was shown is never taken back.
+    Slow movement is told anew with every frame from what lies behind and ahead; what was shown is never taken back, but
+    what it turns out to have been beside the slow movement fades smoothly.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class LookAheadSmoother:
         self._pending = 0
         self._shown: list[np.ndarray] = []
         self._shown_times: list[float] = []
+        self._past = PastPath(_PAST_CYCLES / cutoff_hz)
         self._correction = np.zeros(VECTOR_LENGTH)
         self._before = np.zeros(VECTOR_LENGTH)
         self._given_seconds: float | None = None
@@ -109,6 +113,7 @@ class LookAheadSmoother:
             "pending": self._pending,
             "shown": [_compact(vector) for vector in self._shown],
             "shown_times": list(self._shown_times),
+            "past": self._past.state(),
             "correction": _compact(self._correction),
             "before": _compact(self._before),
             "given_seconds": self._given_seconds,
@@ -125,6 +130,7 @@ class LookAheadSmoother:
         smoother._pending = state["pending"]
         smoother._shown = [np.array(vector) for vector in state["shown"]]
         smoother._shown_times = list(state["shown_times"])
+        smoother._past = PastPath.from_state(state["past"])
         smoother._correction = np.array(state["correction"])
         smoother._before = np.array(state["before"])
         smoother._given_seconds = state["given_seconds"]
@@ -167,7 +173,9 @@ class LookAheadSmoother:
         if not self._duplicate[first]:
             self._compose(first, self._plan(first))
             self._shown = [*self._shown, np.round(self._path[first] + self._correction, _DIGITS)][-ORDER:]
+            seconds = self._times[first] - self._shown_times[-1] if self._shown_times else TYPICAL_STEP
             self._shown_times = [*self._shown_times, self._times[first]][-ORDER:]
+            self._past.add(self._times[first], seconds, self._path[first], self._shown[-1])
         self.moves.append((self._steady_step(), self._sweep(first) if self.readout_seconds else None))
         self._pending -= 1
         self._forget()
@@ -193,47 +201,58 @@ class LookAheadSmoother:
     def _plan(self, first: int) -> np.ndarray:
         """Correction (8,) of frame `first`."""
         own = [at for at in range(first, len(self._times)) if not self._duplicate[at]]
-        continued_times, continued = continuation(
-            np.array(self._times), np.array(self._path), _LINE_CYCLES / self.cutoff_hz
-        )
-        path = np.concatenate([np.array([self._path[at] for at in own]), continued])
-        times = np.concatenate([self._shown_times, [self._times[at] for at in own], continued_times])
-        held = np.array(self._shown).reshape(-1, VECTOR_LENGTH)
-        near = sum(self._times[at] - self._times[first] <= _NEAR_SECONDS + _SAME_TIME for at in own)
-        steps, fits = self._least_squares(times, path, held, len(own), near)
+        times, path = np.array([self._times[at] for at in own]), np.array([self._path[at] for at in own])
+        near = times - times[0] <= _NEAR_SECONDS + _SAME_TIME
+        ahead = times[-1] + np.median(np.diff(times)) * np.arange(1, len(own) + 1) if len(own) > 1 else times[-1:] + 1.0
+        planned, fits = self._planned(times, path, ahead, near)
+        steps = planned[: len(own)] - path
         if not fits.all():
             margin = corner_margin(1.0 + (self.zoom - 1.0) * _ZOOM_TO_USE, self.width, self.height)
-            cutoff_hz = self.cutoff_hz * self._haste
             steps = constrained_corrections(
-                times, path, cutoff_hz, margin, self.width, self.height, held=held, iterations=_ITERATIONS
+                np.concatenate([self._shown_times, times, ahead]),
+                np.concatenate([path, planned[len(own) :]]),
+                self.cutoff_hz * self._haste,
+                margin,
+                self.width,
+                self.height,
+                held=np.array(self._shown).reshape(-1, VECTOR_LENGTH),
+                iterations=_ITERATIONS,
             )
         return steps[0] * fitting_share(steps[:1], self.zoom, self.width, self.height)[0]
 
-    def _least_squares(
-        self, times: np.ndarray, path: np.ndarray, held: np.ndarray, own: int, near: int
+    def _planned(
+        self, times: np.ndarray, path: np.ndarray, ahead: np.ndarray, near: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Corrections for `own` frames, and which of them fit the zoom.
+        """The path to be shown at `times` (N,) and `ahead` (M,), (N + M, 8), and which of the N fit the zoom.
 
-        Where one of the first `near` does not, the cutoff is raised until they do; it comes back within a second or
-        two. A hard bound alone, met with little time ahead, would jerk.
+        Where one of the `near` does not, the cutoff is raised until they do; it comes back within a second or two. A
+        hard bound alone, met with little time ahead, would jerk.
         """
-        elapsed = self._times[-self._pending] - self._shown_times[-1] if self._shown_times else 0.0
+        elapsed = times[0] - self._shown_times[-1] if self._shown_times else 0.0
         self._haste = max(1.0, self._haste * 2.0 ** (-_HASTE_HALVINGS_PER_SECOND * elapsed))
         to_corners = corner_displacements(self.width, self.height)
         margin = corner_margin(self.zoom, self.width, self.height)
         while True:
-            smooth = penalised_least_squares(times, path, np.ones(len(path)), self.cutoff_hz * self._haste, held)
-            steps = smooth[:own] - path[:own]
-            fits = (np.abs(steps @ to_corners.T) <= margin).all(axis=1)
-            if fits[:near].all() or self._haste > _MOST_HASTE:
-                return steps, fits
+            planned = self._steady(times, path, np.concatenate([times, ahead]), self.cutoff_hz * self._haste)
+            fits = (np.abs((planned[: len(times)] - path) @ to_corners.T) <= margin).all(axis=1)
+            if fits[near].all() or self._haste > _MOST_HASTE:
+                return planned, fits
             self._haste *= 1.1
 
+    def _steady(self, times: np.ndarray, path: np.ndarray, at: np.ndarray, cutoff_hz: float) -> np.ndarray:
+        """(M, 8) at `at` (M,): the slow movement, and what was shown beside it, which fades."""
+        past = self._past
+        seconds = np.concatenate([past.seconds, time_shares(times)])
+        slow = fit_slow_movement(
+            np.concatenate([past.times, times]), np.concatenate([past.path, path]), KEPT_SHARE * cutoff_hz, seconds
+        )
+        if not len(past.times):
+            return slow(at)
+        return slow(at) + fading(past.times, past.shown - slow(past.times), at, _FADING_SHARE * cutoff_hz, past.seconds)
+
     def _forget(self) -> None:
-        """Drop what neither the continuation nor a pending frame needs."""
-        needed_since = self._times[-1] - _LINE_CYCLES / self.cutoff_hz - 2 * _SAME_TIME
-        needless = sum(time < needed_since for time in self._times[: len(self._times) - self._pending])
-        needless = max(needless, len(self._times) - self._pending - _MAX_HISTORY, 0)
+        """Drop what no sweep of a pending frame needs; what was shown lives on in `PastPath`."""
+        needless = max(len(self._times) - self._pending - _SPLINE_FRAMES - 1, 0)
         needless = min(needless, len(self._times) - 1)
         del self._times[:needless], self._path[:needless], self._duplicate[:needless]
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from stages.motion.camera.transforms import centred, motion_matrices, motion_vectors
 from stages.motion.path.constrained_smoothing import constrained_corrections, corner_displacements, corner_margin
-from stages.motion.path.smoothing_kernel import continued, penalised_least_squares, steady_times, time_shares
+from stages.motion.path.slow_movement import continued
+from stages.motion.path.smoothing_kernel import penalised_least_squares, steady_times, time_shares
 from stages.motion.picture.crop import fitting_share, required_zoom, zoom_matrices
 
 Method = Literal["optimal", "gaussian"]

@@ -6,13 +6,6 @@ import numpy as np
 from scipy.linalg import solveh_banded
 
 ORDER = 3
-_END_CYCLES = 0.42
-"""Stretch at the ends of a whole path whose line says how it goes on, and of its continuation, cycles of the cutoff.
-
-Measured on a pan of 30 px/s with sway, shaken at 1-8 Hz: J 0.142 px with free ends; 0.054, 0.039, 0.065 px with 0.42,
-0.6, 0.84 cycles, for slow errors of 0.4, 0.8, 1.7 % of the width.
-"""
-_SAME_TIME = 1e-6
 
 
 def steady_times(times_seconds: np.ndarray) -> np.ndarray:
@@ -64,30 +57,6 @@ def penalised_least_squares(
         return np.array(path, np.float64)
     banded, target = normal_equations(times, path, weights, cutoff_hz, held)
     return solveh_banded(banded, target)
-
-
-def continuation(times: np.ndarray, path: np.ndarray, stretch: float) -> tuple[np.ndarray, np.ndarray]:
-    """Times (M,) and path (M, D) after the end of `path` (N, D), along the line through its latest `stretch` seconds.
-
-    Without it the smooth path is free at its end and follows the last shake there.
-    """
-    recent = times >= times[-1] - stretch - _SAME_TIME
-    away = times[recent] - times[-1]
-    step = float(np.median(np.diff(times[recent]))) if recent.sum() > 1 else 1.0 / 30.0
-    ahead = step * np.arange(1, int(np.ceil(stretch / step)) + 1)
-    lines = np.stack([np.ones_like(away), away], axis=1)
-    line = np.linalg.lstsq(lines, path[recent], rcond=None)[0]
-    return times[-1] + ahead, line[0] + ahead[:, None] * line[1]
-
-
-def continued(times: np.ndarray, path: np.ndarray, cutoff_hz: float) -> tuple[np.ndarray, np.ndarray, slice]:
-    """Times and path with a `continuation` at both ends, and where in them the given ones lie."""
-    stretch = _END_CYCLES / cutoff_hz
-    after_times, after = continuation(times, path, stretch)
-    before_times, before = continuation(-times[::-1], path[::-1], stretch)
-    own = slice(len(before), len(before) + len(path))
-    times = np.concatenate([-before_times[::-1], times, after_times])
-    return times, np.concatenate([before[::-1], path, after]), own
 
 
 def normal_equations(

@@ -7,6 +7,7 @@ import pytest
 
 from stages.motion.camera.transforms import motion_matrices, motion_vectors
 from stages.motion.path.look_ahead import LookAheadSmoother
+from stages.motion.path.path_smoothing import CameraPath, PathLimits, smooth_clip
 from stages.motion.picture.crop import covers, zoom_matrix
 from tests.motion.synthetic import HEIGHT, WIDTH, jitter_px, shaken_path
 
@@ -98,3 +99,13 @@ def test_after_the_end_a_new_path_begins() -> None:
     smoother = LookAheadSmoother(WIDTH, HEIGHT)
     first = corrections_of(smoother, shaken, TIMES[:60])
     np.testing.assert_allclose(corrections_of(smoother, shaken, TIMES[:60] + 9.0), first, atol=0.05)
+
+
+def test_half_a_second_ahead_holds_a_shaken_fixed_camera_nearly_as_still_as_the_whole_clip_does() -> None:
+    base, shaken = shaken_path(TIMES)
+    path = shaken - base
+    run = CameraPath(TIMES, np.diff(path, axis=0, prepend=path[:1]), np.zeros(len(TIMES), bool), WIDTH, HEIGHT)
+    whole = smooth_clip([run], PathLimits(0.6, max_zoom=1.25))
+    offline = jitter_px(shown_path(whole.corrections[0], path, whole.zoom))
+    online = jitter_px(shown_path(corrections_of(LookAheadSmoother(WIDTH, HEIGHT, 0.6, 0.5, 1.25), path), path, 1.25))
+    assert online < offline / 0.6
