@@ -19,7 +19,6 @@ from stages.media.output_errors import writing
 _QUALITY = 85
 _NAME = re.compile(r"(?:\d{8}T\d{6}Z-)?\d{6,}\.jpg")
 """So that nothing else is ever removed."""
-"""So that nothing else is ever removed."""
 
 
 def check_folder(folder: str) -> str:
