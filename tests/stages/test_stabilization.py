@@ -322,5 +322,26 @@ def test_the_plot_and_the_shake_before_and_after_are_told(flows: list[Flow], tmp
     assert before > 10 * after
 
 
+@pytest.mark.parametrize(("smoothing", "gain"), [("whole_clip", 12), ("look_ahead", 5)])
+def test_an_intended_zoom_is_kept_while_its_shake_goes(flows, tmp_path: Path, smoothing: str, gain: float) -> None:
+    zoom_px = np.zeros_like(BASE)
+    zoom_px[:, 0] = zoom_px[:, 4] = 20.0 * np.sin(np.pi * TIMES / TIMES[-1] / 2) ** 2  # to 11 % larger, in 3 s
+    base, shaken = BASE + zoom_px, SHAKEN + zoom_px
+    seen = motion_matrices(shaken, WIDTH, HEIGHT)
+    messages = [replace(flows[0], frame=replace(flows[0].frame, planes=warp_planes(WORLD, seen[0], "linear")))]
+    for at in range(1, FRAMES):
+        picture = replace(flows[at].frame, planes=warp_planes(WORLD, seen[at], "linear"))
+        moved = grid_flow(seen[at] @ np.linalg.inv(seen[at - 1]))
+        messages.append(replace(flows[at], frame=picture, grid_px=moved))
+    options = {"smoothing": smoothing, "zoom": 1.3, "max_zoom": 1.3}
+    matrices = corrections(run_stage(Stabilization, messages, options, context_of(messages, tmp_path)))
+    assert covers(matrices, WIDTH, HEIGHT).all()
+    shown = motion_vectors(matrices @ seen, WIDTH, HEIGHT)
+    left = shown - motion_vectors(motion_matrices(base, WIDTH, HEIGHT), WIDTH, HEIGHT)
+    assert jitter_px(shaken - base) > gain * jitter_px(left)
+    followed = left[:, 0] - left[:, 0].mean()  # but for the constant zoom that hides the borders
+    assert np.abs(followed).max() < 0.01 * WIDTH
+
+
 def test_an_empty_stream_ends_well(tmp_path: Path) -> None:
     assert run_stage(Stabilization, [], None, TestContext(directory=tmp_path)) == []
