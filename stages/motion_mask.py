@@ -49,7 +49,11 @@ class MotionMask(stage.Stage):
         )
         min_area: float = Field(0.0008, ge=0, le=1, description="smallest region, as a share of the frame, 0-1")
         persistence_seconds: float = Field(
-            0.2, ge=0, le=10, description="a region counts once it was seen moving for so long, in seconds"
+            0.2,
+            ge=0,
+            le=10,
+            description="a region counts once it was seen moving for so long, in seconds; where frames are "
+            "few, and this is not 0, in 4 frames, or for 0.5 s",
         )
         hold_seconds: float = Field(
             0.7, ge=0, le=60, description="an object keeps its id if it is unseen for at most so long, in seconds"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
-from pipeline.messages import Flow, Frame, Mask
+from pipeline.messages import Flow, Frame
 from pipeline.testing import run_stage
 from stages.motion_mask import MotionMask
 from tests.motion.synthetic import HEIGHT, WIDTH, textured
@@ -17,7 +18,8 @@ from tests.stages.test_motion_mask import header, masks_of
 FAR, NEAR = textured(3 * WIDTH, HEIGHT, seed=4), textured(3 * WIDTH, HEIGHT, seed=5)
 THING = textured(40, 30, seed=9)
 HORIZON = 110
-STEP_SECONDS = 1 / 30
+EVERY = 2
+"""Frames of 30 a second that the camera that stands gives one of."""
 
 
 def noisy(luma: np.ndarray, at: int) -> np.ndarray:
@@ -28,7 +30,7 @@ def flow_message(luma: np.ndarray, at: int, flow_px: np.ndarray | None) -> Flow:
     frame = Frame(header(at), at, WIDTH, HEIGHT, "gray8", (luma,), "bt709", "pc")
     size = (-(-WIDTH // 8), -(-HEIGHT // 8))
     grid = None if flow_px is None else cv2.resize(flow_px, size, interpolation=cv2.INTER_AREA)
-    return Flow(header(at), frame, "first" if grid is None else "cold", grid, step_seconds=STEP_SECONDS)
+    return Flow(header(at), frame, "first" if grid is None else "cold", grid, step_seconds=1 / 30)
 
 
 def two_layers(thing: bool) -> Iterator[tuple[Flow, np.ndarray]]:
@@ -60,3 +62,65 @@ def test_what_moves_before_two_layers_is_found_alone() -> None:
         found = np.asarray(mask.mask) > 0
         # its rim is told by two frames where the background of its layer is not known
         assert (found & moves).sum() / (found | moves).sum() > 0.6
+
+
+def watched(scene: Callable[[int], np.ndarray], frames: int) -> Iterator[Flow]:
+    """Frames of a camera that stands, with flow as it is found in them."""
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    before = None
+    for at in range(frames):
+        luma = noisy(scene(at), at)
+        flow = None if before is None else np.asarray(dis.calc(before, luma, None), np.float32)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        yield replace(flow_message(luma, EVERY * at, flow), step_seconds=EVERY / 30)
+        before = luma
+
+
+STREET = textured(WIDTH, HEIGHT, seed=6)
+X, Y = np.meshgrid(np.arange(WIDTH, dtype=np.float32), np.arange(HEIGHT, dtype=np.float32))
+
+
+def swaying_leaves(at: int) -> np.ndarray:
+    """A tree over a third of the picture: parts of 30 px sway by up to 3 px at 0.8 Hz, each for itself, in gusts."""
+    seconds = at * EVERY / 30
+    gust = 0.6 + 0.4 * float(np.sin(2 * np.pi * seconds / 5))
+    within = np.clip((110 - np.hypot((X - 70) / 0.8, Y - 60)) / 30, 0, 1)
+    along_x = 3 * gust * within * np.sin(2 * np.pi * (0.8 * seconds + X / 90 + Y / 70))
+    along_y = 1.5 * gust * within * np.sin(2 * np.pi * (0.6 * seconds + Y / 80))
+    return cv2.remap(STREET, X + along_x, Y + along_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+
+
+def rain(at: int) -> np.ndarray:
+    """60 streaks of 14 px in each frame, brighter by 60 levels, none where the last ones were."""
+    rng = np.random.default_rng(1000 + at)
+    streaks = np.zeros((HEIGHT, WIDTH), np.uint8)
+    for x, y in rng.integers((0, 0), (WIDTH, HEIGHT), (60, 2)).tolist():
+        cv2.line(streaks, (x, y), (x + 3, y + 14), 60, 1, cv2.LINE_AA)
+    return cv2.add(STREET, streaks)
+
+
+def flickering_lamp(at: int) -> np.ndarray:
+    """All of it brightens and darkens by 4 % with the mains, a lamp's surroundings by 25 % now and then."""
+    light = 1 + 0.04 * np.sin(2 * np.pi * 0.31 * at) + np.zeros((HEIGHT, WIDTH), np.float32)
+    if np.random.default_rng(at // 4).random() < 0.4:
+        light += 0.25 * np.exp(-((X - 230) ** 2 + (Y - 60) ** 2) / (2 * 30**2))
+    return np.clip(STREET * light, 0, 255)
+
+
+@pytest.mark.parametrize("scene", [swaying_leaves, rain, flickering_lamp])
+def test_nothing_is_said_to_move_where_nothing_goes_anywhere(scene: Callable[[int], np.ndarray]) -> None:
+    masks = masks_of(run_stage(MotionMask, watched(scene, 150)))
+    assert not any(mask.events for mask in masks)
+
+
+@pytest.mark.parametrize("scene", [swaying_leaves, rain, flickering_lamp])
+def test_somebody_who_walks_there_is_seen(scene: Callable[[int], np.ndarray]) -> None:
+    def walked(at: int) -> np.ndarray:
+        picture = scene(at).copy()
+        if at >= 75:
+            left = 4 * (at - 75)
+            picture[130:160, left : left + 40] = THING
+        return picture
+
+    masks = masks_of(run_stage(MotionMask, watched(walked, 110)))
+    began = [event.begin_seconds for mask in masks for event in mask.events]
+    assert began == pytest.approx([75 * EVERY / 30], abs=0.3)

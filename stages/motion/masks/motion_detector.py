@@ -35,6 +35,8 @@ _TOO_LITTLE_SHARE = 0.0005
 _JUMP_LEVELS = 4.0
 _DAZZLED_SECONDS = 1.0
 """After a jump of the light coding and exposure take a while to settle; what they do then is no motion."""
+_FLICKERS = 2.5
+_MOST_FLICKER_LEVELS = 12.0
 _CHANGED = 5
 """Grey levels, of means over 3x3 points: 7 sigma of a noise of 2."""
 _OWN_MOTION_SECONDS = 0.2
@@ -98,6 +100,8 @@ class MotionDetector:
         self._picture: np.ndarray | None = None
         self._before: np.ndarray | None = None
         self._dazzled_until = -np.inf
+        self._usual_levels = 0.0
+        """By which the light changes from frame to frame."""
 
     def still(self, seconds: float) -> Detection:
         """A frame of which no motion is known: the first, or after a cut. What moved before is not followed into it."""
@@ -150,9 +154,7 @@ class MotionDetector:
             cells = moving_cells(grid_px, residual_px, thresholds, step_seconds, remembered, self.grid)
             # It was learned where the camera's plane would have it.
             seen.known[on_points(scenery, self.grid)] = False
-        if seen.light_levels > _JUMP_LEVELS:
-            self._dazzled_until = seconds + _DAZZLED_SECONDS
-        dazzled = seconds < self._dazzled_until
+        dazzled = self._is_dazzled(seen.light_levels, seconds, step_seconds)
         flowing = np.zeros(self.grid.shape, bool) if dazzled else cells.drawn(self.grid)
         shown = self._seen_moving(cells, grid_px, on_grid, flowing & ~seen.known)
         moves, unlike = foreground(
@@ -196,6 +198,14 @@ class MotionDetector:
             return None
         lumas = (self._before[..., 0], self._picture[..., 0])
         return seen_moving(cells, grid_px, np.eye(3) if camera is None else camera, lumas, self.grid)
+
+    def _is_dazzled(self, light_levels: float, seconds: float, step_seconds: float) -> bool:
+        """Whether the light jumped lately; lamps that flicker all the time are no jump."""
+        if light_levels > max(_JUMP_LEVELS, _FLICKERS * self._usual_levels):
+            self._dazzled_until = seconds + _DAZZLED_SECONDS
+        share = 1.0 - float(np.exp(-step_seconds / _DAZZLED_SECONDS))
+        self._usual_levels += share * (min(light_levels, _MOST_FLICKER_LEVELS) - self._usual_levels)
+        return seconds < self._dazzled_until
 
     def _scenery(self, grid_px: np.ndarray, residual_px: np.ndarray, cells: CellMotion) -> np.ndarray | None:
         """bool cells of the 1/8 grid that are at another depth; None where there are none."""

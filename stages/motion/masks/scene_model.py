@@ -14,6 +14,7 @@ from stages.motion.masks.light import light_change
 _STILL_POINTS = 0.4
 """A frame that lies less than this from the background's place, at every corner, lies on it."""
 _SETTLED_SECONDS = 1.0
+_ANEW_SECONDS = 2.0
 _SHIFTED_POINTS = 8
 _BENT_POINTS = 2.0
 _MISALIGNED = 0.35
@@ -52,6 +53,8 @@ class SceneModel:
         self._to_background = np.eye(3)
         """Points of the last frame to points of the background."""
         self._still_seconds = 0.0
+        self._anew_seconds = np.inf
+        """Since the background had to begin anew."""
         self._placed: np.ndarray | None = None
 
     @property
@@ -67,22 +70,27 @@ class SceneModel:
 
     def stands(self, picture: np.ndarray, step_seconds: float) -> bool:
         """Whether the frame (h, w, 3) lies where the background does, as far as can be told without flow."""
+        self._anew_seconds += step_seconds
         if self._marks is None:
-            return False
+            return self.fixed and self._anew_seconds <= _ANEW_SECONDS
         found, fits = aligned(picture[..., 0], self._marks, np.eye(3))
         limit = _STILL_POINTS * (2.0 if self.fixed else 1.0)
         if fits:
             stands = farthest(found, self._shape) < limit or fits_in_place(picture[..., 0], self._marks, found)
         else:
-            stands = self.fixed and self._merely_lit(picture)
+            stands = self.fixed and self._in_another_light(picture)
         self._still_seconds = self._still_seconds + step_seconds if stands else 0.0
         if stands:
             self._to_background = np.eye(3)
         return stands
 
-    def _merely_lit(self, picture: np.ndarray) -> bool:
-        """Whether the frame is the background, in place, in another light."""
-        return light_change(_sampled(picture), *self._background.sampled(_EVERY)).change == "followed"
+    def _in_another_light(self, picture: np.ndarray) -> bool:
+        """Whether a frame that does not fit may be the background in another light.
+
+        After a switch to infrared nothing fits; if it does so again at once, it is the camera that moves.
+        """
+        change = light_change(_sampled(picture), *self._background.sampled(_EVERY)).change
+        return change == "followed" or (change == "anew" and self._anew_seconds > _ANEW_SECONDS)
 
     def look(self, picture: np.ndarray, camera: np.ndarray | None) -> Seen:
         """Compare a frame (h, w, 3) with the background.
@@ -98,7 +106,7 @@ class SceneModel:
         light = light_change(_sampled(placed), colours, known & _sampled(inside))
         if light.change == "anew":
             self._background.forget()
-            self._marks = None
+            self._marks, self._anew_seconds = None, 0.0
         elif light.curves is not None:
             self._background.relight(light.curves)
             self._marks = landmarks(self._background.luma, self._background.known)

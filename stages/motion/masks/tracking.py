@@ -19,6 +19,9 @@ _TRAVEL_POINTS = 8.0
 _TRAVEL_SHARE = 0.5
 _MOST_TRAVEL_SECONDS = 0.5
 _LEAST_ALIKE = 0.75
+_SIGHTINGS = 4
+_SIGHTINGS_SECONDS = 0.5
+"""Four frames are not waited for any longer."""
 _SPLIT_SHARE = 0.2
 """Of an object: smaller parts that split from it have to prove themselves."""
 
@@ -95,7 +98,9 @@ class RegionTracker:
     def __init__(
         self, persistence_seconds: float, hold_seconds: float, px_per_cell: float, slow_px_s: float = 20.0
     ) -> None:
-        """A track is confirmed once it moved for `persistence_seconds`, and forgotten `hold_seconds` after it was seen.
+        """A track is confirmed once it moved for `persistence_seconds` and in four frames.
+
+        It is forgotten `hold_seconds` after it was seen.
 
         slow_px_s: what travels slower than this stands.
         """
@@ -153,6 +158,12 @@ class RegionTracker:
         # What was hardly seen is forgotten soon, or noise would add up to a confirmed track.
         return self.hold_seconds if track.confirmed else min(self.hold_seconds, 2 * self.persistence_seconds)
 
+    def _needed_seconds(self, step_seconds: float) -> float:
+        """For how long a region has to be seen moving; where frames are few, in four of them."""
+        if self.persistence_seconds == 0:
+            return 0.0
+        return max(self.persistence_seconds, min(_SIGHTINGS * step_seconds, _SIGHTINGS_SECONDS))
+
     def _seen(self, track: Track | None, region: Region, seconds: float, step_seconds: float) -> Track:
         if track is None:
             track = _new_track(self._new_id(), region, seconds - step_seconds)
@@ -171,7 +182,7 @@ class RegionTracker:
             velocity=velocity if moves else track.velocity,
             last_seconds=seconds,
             seen_seconds=seen,
-            confirmed=track.confirmed or (moves and seen >= self.persistence_seconds - 1e-6),
+            confirmed=track.confirmed or (moves and seen >= self._needed_seconds(step_seconds) - 1e-6),
             moved_seconds=seconds if moves else track.moved_seconds,
             mark=(*region.centre, seconds, *region.box[2:]) if moves else track.mark,
         )

@@ -88,3 +88,22 @@ def test_a_camera_that_stands_still_stands_after_a_jump_of_the_exposure(share: f
         scene.learn(nothing, nothing, 0.04)
         assert stands or at < 45
     assert scene.fixed and np.percentile(seen.evidence, 95) < 4 * 16
+
+
+def seen_by(scene: SceneModel, luma: np.ndarray, at: int, x_points: float = 0.0) -> bool:
+    picture, nothing = picture_of(noisy(luma, at)), np.zeros((HEIGHT, WIDTH), bool)
+    stands = scene.stands(picture, 0.04)
+    scene.look(picture, None if stands else similarity(x_points, 0.0))
+    scene.learn(nothing, nothing, 0.04)
+    return stands
+
+
+def test_a_switch_to_infrared_does_not_move_the_camera_and_a_fast_pan_does() -> None:
+    switched, panned = (SceneModel(HEIGHT, WIDTH, 10.0, shadows_out=True) for _ in range(2))
+    for at in range(45):
+        seen_by(switched, FRAME, at)
+        seen_by(panned, FRAME, at)
+    infrared = textured(WIDTH, HEIGHT, seed=3)
+    assert all(seen_by(switched, infrared, 45 + at) for at in range(60)) and switched.fixed
+    pan = [seen_by(panned, WORLD[:, 30 * at : 30 * at + WIDTH], 45 + at, -30.0) for at in range(1, 11)]
+    assert not any(pan[6:]) and not panned.fixed

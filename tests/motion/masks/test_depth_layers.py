@@ -34,7 +34,7 @@ def test_ground_and_walls_nearer_than_the_rest_are_scenery(part: np.ndarray) -> 
 
 def test_what_moves_in_the_nearer_layer_is_no_scenery() -> None:
     part, thing = area((0.4, 1.0)), area((0.65, 0.85), (0.3, 0.5))
-    flow = np.where(thing[..., None], np.float32((4, -3)), grid_flow(similarity(-9.0, 0.0)))
+    flow = np.where(thing[..., None], np.array([4, -3], np.float32), grid_flow(similarity(-9.0, 0.0)))
     assert not found(part, flow)[thing].any()
 
 

@@ -173,3 +173,14 @@ def test_zones_are_polygons_in_shares_of_the_frame() -> None:
 def test_a_zone_that_is_none_is_refused(zone: list) -> None:
     with pytest.raises(ValueError, match="at least 3 corners"):
         zone_mask([zone], [], 10, 10)
+
+
+@pytest.mark.parametrize(
+    ("step_seconds", "persistence", "frames"), [(0.04, 0.2, 5), (0.1, 0.2, 4), (1.0, 0.2, 1), (0.1, 0.0, 1)]
+)
+def test_where_frames_are_few_a_region_proves_itself_in_four(
+    step_seconds: float, persistence: float, frames: int
+) -> None:
+    tracker = tracker_of(persistence, hold=5.0)
+    confirmed = [tracker.update([region(50)], at * step_seconds, step_seconds)[0].confirmed for at in range(1, 8)]
+    assert confirmed.index(True) + 1 == frames
