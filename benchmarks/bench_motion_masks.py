@@ -157,6 +157,7 @@ def _still(arguments: argparse.Namespace) -> dict[str, Any]:
             minutes = arguments.raft_minutes if estimator == "raft" else arguments.minutes
             path = (arguments.cache or Path(folder)) / f"still_{minutes:g}.mp4"
             if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
                 write_still_video(path, photograph, minutes)
             messages = flows(path.stem, video_frames(path), live_options(estimator), arguments.cache)
             found = list(_without_pixels(masks(messages)))
