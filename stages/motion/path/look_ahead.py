@@ -16,7 +16,7 @@ from stages.motion.picture.rolling_shutter import sweeps
 
 _PAST_CYCLES = 3.0
 """How much of the past says what is slow movement, in cycles of the cutoff."""
-_FADING_SHARE = 1.15
+_FADING_SHARE = 1.2
 """Of the cutoff, where what was shown beside the slow movement fades."""
 TRIPOD_HZ = 0.1
 """Cutoff that holds a picture as a tripod would, and lets it drift back into the zoom."""

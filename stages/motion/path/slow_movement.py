@@ -21,10 +21,10 @@ TYPICAL_STEP = 1.0 / 30.0
 """s, where there is but one sample."""
 _SLOPE_SHARE = 30.0
 """How steep the line is beside the sines, before anything is seen: a pan at an even pace outweighs its sway."""
-_FADING_STRENGTH = 3000.0
+_FADING_STRENGTH = 7000.0
 """Of a distance per Hz, in those of its jitter: large, it is smooth, and goes the more slowly.
 
-With 1000 the fading is faster and J of a fixed camera half as large again; with 10000 a pan drifts to the border.
+Measured, with 0.5 s of look-ahead and exact motions, on a pan of 30 px/s with sway: J 0.130, 0.113 px with 3000, 7000.
 """
 KEPT_SHARE = 0.85
 """Of a cutoff: what is slower than that much of it is taken for movement that stays."""
