@@ -215,7 +215,10 @@ def _parameter_groups(model: Raft, by_layer: bool) -> list[dict[str, object]]:
         return [{"params": list(model.parameters()), "share": 1.0}]
     layers = [module for module in model.modules() if isinstance(getattr(module, "weight", None), nn.Parameter)]
     return [
-        {"params": list(layer.parameters()), "share": float(layer.weight.detach().square().mean().sqrt())}
+        {
+            "params": list(layer.parameters()),
+            "share": float(layer.get_parameter("weight").detach().square().mean().sqrt()),
+        }
         for layer in layers
     ]
 

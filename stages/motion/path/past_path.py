@@ -8,13 +8,13 @@ import numpy as np
 
 from stages.motion.camera.transforms import VECTOR_LENGTH
 
-_SAMPLES = 50
-_DIGITS = 6
-"""Of a px: rounded as it is made, so that the state holds it exactly."""
+_SAMPLES = 150
+_TIME_DIGITS, _PX_DIGITS = 6, 3
+"""Rounded as it is made, so that the state holds it exactly."""
 
 
 class PastPath:
-    """About 50 samples over a stretch of the past, each a mean over its own while."""
+    """At most 150 samples over a stretch of the past: frames, or means of so many as fit into one."""
 
     def __init__(self, stretch_seconds: float) -> None:
         self.stretch_seconds = stretch_seconds
@@ -25,11 +25,12 @@ class PastPath:
         """A frame at `time`, `seconds` after the one before: path and shown, (8,) px motion vectors each."""
         row = np.array([seconds, time, *path, *shown])
         last = np.array(self._rows[-1]) if self._rows else row
-        if self._rows and last[0] + seconds <= self.stretch_seconds / _SAMPLES * (1 + 1e-6):
+        if self._rows and last[0] + seconds <= self.stretch_seconds / _SAMPLES * (1 + 1e-3):
             total = last[0] + seconds
             row = np.array([total, *((last[1:] * last[0] + row[1:] * seconds) / total)])
             self._rows.pop()
-        self._rows.append([round(float(value), _DIGITS) for value in row])
+        seconds_and_time, px = row[:2].tolist(), row[2:].tolist()
+        self._rows.append([*(round(v, _TIME_DIGITS) for v in seconds_and_time), *(round(v, _PX_DIGITS) for v in px)])
         while self._rows[0][1] < time - self.stretch_seconds:
             del self._rows[0]
 
@@ -58,7 +59,7 @@ class PastPath:
         return np.array(self._rows, np.float64).reshape(-1, 2 + 2 * VECTOR_LENGTH)
 
     def state(self) -> dict[str, Any]:
-        """As JSON values, under 10 kB."""
+        """As JSON values, under 30 kB."""
         return {"stretch_seconds": self.stretch_seconds, "rows": [list(row) for row in self._rows]}
 
     @classmethod
