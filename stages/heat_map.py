@@ -15,7 +15,7 @@ from pipeline import stage
 from pipeline.messages import EndOfStream, Gap, Mask, Message
 from stages.media.colour import gray
 from stages.media.drawing import label, text_height
-from stages.media.output_errors import writing
+from stages.media.output_errors import write_whole
 
 _SIDE_POINTS = 128
 """Of the grid that is counted on: its state is kept with every step."""
@@ -131,10 +131,7 @@ class HeatMap(stage.Stage):
         self._written_seconds = self._last_seconds
         ground = np.zeros(self._moved.shape, np.uint8) if self._ground is None else self._ground
         _, encoded = cv2.imencode(".png", _picture(ground, self._shares(), self.options.opacity)[..., ::-1])
-        output = self.context.output(self.options.path)
-        with writing(output.path):
-            output.part.write_bytes(encoded.data)
-        output.finish()
+        write_whole(self.context.output(self.options.path), encoded.data)
 
 
 def _grid(width: int, height: int) -> tuple[int, int]:

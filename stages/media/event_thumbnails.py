@@ -14,7 +14,7 @@ from pipeline.messages import Mask
 from pipeline.stage import Context
 from stages.media.colour import rgb
 from stages.media.drawing import box, palette
-from stages.media.output_errors import writing
+from stages.media.output_errors import write_whole
 
 _QUALITY = 85
 _NAME = re.compile(r"(?:\d{8}T\d{6}Z-)?\d{6,}\.jpg")
@@ -60,9 +60,7 @@ class EventThumbnails:
         picture = _picture(message, self._side_px)
         _, encoded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
         isnew = not output.path.exists()
-        with writing(output.path):
-            output.part.write_bytes(encoded.data)
-        output.finish()
+        write_whole(output, encoded.data)
         if isnew:
             for path in self._all()[: -self._most]:
                 path.unlink(missing_ok=True)

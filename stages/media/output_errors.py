@@ -10,6 +10,7 @@ from pathlib import Path
 from av.error import FFmpegError
 
 from pipeline.errors import OutputError
+from pipeline.stage import Output
 
 _ADVICE = {
     errno.ENOSPC: "the disk is full: free some space, or write elsewhere (-o DIR)",
@@ -38,3 +39,10 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except (OSError, FFmpegError) as error:
         raise output_error(path, error) from error
+
+
+def write_whole(output: Output, content: bytes | memoryview) -> None:
+    """Write a file that is complete with this. Raises `OutputError`."""
+    with writing(output.path):
+        output.part.write_bytes(content)
+    output.finish()

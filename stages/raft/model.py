@@ -165,7 +165,10 @@ class Raft(nn.Module):
         """(B, 3, H, W) RGB in [-1, 1] -> the frame as the network knows it."""
         image = image.to(self.precision.encoders)
         features = self.feature_encoder(image).to(self.precision.correlation)
-        encoded = self.context_encoder(image).to(self.precision.update)
+        return self.frame(features, self.context_encoder(image).to(self.precision.update))
+
+    def frame(self, features: Tensor, encoded: Tensor) -> EncodedFrame:
+        """What the two encoders give, as the iterations take it."""
         hidden, context = encoded.split([self.dimensions.hidden, self.dimensions.context], dim=1)
         return EncodedFrame(features, torch.tanh(hidden), torch.relu(context))
 

@@ -9,8 +9,8 @@ import numpy as np
 from stages.motion.camera.transforms import VECTOR_LENGTH, motion_matrices, motion_vectors
 from stages.motion.path.constrained_smoothing import constrained_corrections, corner_displacements, corner_margin
 from stages.motion.path.past_path import PastPath
-from stages.motion.path.slow_movement import KEPT_SHARE, TYPICAL_STEP, fading, fit_slow_movement
-from stages.motion.path.smoothing_kernel import ORDER, time_shares
+from stages.motion.path.slow_movement import KEPT_SHARE, fading, fit_slow_movement
+from stages.motion.path.smoothing_kernel import ORDER, TYPICAL_STEP, time_shares
 from stages.motion.picture.crop import fitting_share, zoom_matrix
 from stages.motion.picture.rolling_shutter import sweeps
 
@@ -163,7 +163,7 @@ class LookAheadSmoother:
         if not self._times:
             return 0.0
         steps = np.diff(self._times[-_TIME_STEPS:])
-        typical = float(np.median(steps)) if len(steps) else 1.0 / 30.0
+        typical = float(np.median(steps)) if len(steps) else TYPICAL_STEP
         if time_seconds is None or before is None or time_seconds <= before:
             return self._times[-1] + typical
         return self._times[-1] + max(time_seconds - before, typical / 4 if len(steps) else 0.0, 1e-4)

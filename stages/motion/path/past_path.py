@@ -18,21 +18,20 @@ class PastPath:
 
     def __init__(self, stretch_seconds: float) -> None:
         self.stretch_seconds = stretch_seconds
-        self._rows: list[list[float]] = []
+        self._table = np.empty((0, 2 + 2 * VECTOR_LENGTH))
         """Seconds that it stands for, time, 8 px of the measured path, 8 px of the shown one."""
 
     def add(self, time: float, seconds: float, path: np.ndarray, shown: np.ndarray) -> None:
         """A frame at `time`, `seconds` after the one before: path and shown, (8,) px motion vectors each."""
         row = np.array([seconds, time, *path, *shown])
-        last = np.array(self._rows[-1]) if self._rows else row
-        if self._rows and last[0] + seconds <= self.stretch_seconds / _SAMPLES * (1 + 1e-3):
+        before = self._table
+        if len(before) and before[-1, 0] + seconds <= self.stretch_seconds / _SAMPLES * (1 + 1e-3):
+            last, before = before[-1], before[:-1]
             total = last[0] + seconds
             row = np.array([total, *((last[1:] * last[0] + row[1:] * seconds) / total)])
-            self._rows.pop()
-        seconds_and_time, px = row[:2].tolist(), row[2:].tolist()
-        self._rows.append([*(round(v, _TIME_DIGITS) for v in seconds_and_time), *(round(v, _PX_DIGITS) for v in px)])
-        while self._rows[0][1] < time - self.stretch_seconds:
-            del self._rows[0]
+        row[:2], row[2:] = np.round(row[:2], _TIME_DIGITS), np.round(row[2:], _PX_DIGITS)
+        table = np.vstack([before, row])
+        self._table = table[np.argmax(table[:, 1] >= time - self.stretch_seconds) :]
 
     @property
     def seconds(self) -> np.ndarray:
@@ -54,16 +53,12 @@ class PastPath:
         """(N, 8) px, as shown."""
         return self._table[:, 2 + VECTOR_LENGTH :]
 
-    @property
-    def _table(self) -> np.ndarray:
-        return np.array(self._rows, np.float64).reshape(-1, 2 + 2 * VECTOR_LENGTH)
-
     def state(self) -> dict[str, Any]:
         """As JSON values, under 30 kB."""
-        return {"stretch_seconds": self.stretch_seconds, "rows": [list(row) for row in self._rows]}
+        return {"stretch_seconds": self.stretch_seconds, "rows": self._table.tolist()}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> PastPath:
         past = cls(state["stretch_seconds"])
-        past._rows = [list(row) for row in state["rows"]]
+        past._table = np.array(state["rows"], np.float64).reshape(-1, 2 + 2 * VECTOR_LENGTH)
         return past

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.motion.path.smoothing_kernel import time_shares
+from stages.motion.path.smoothing_kernel import TYPICAL_STEP, time_shares
 
 _PERIOD_CYCLES = 7.2
 """Of the slowest sine, in cycles of the cutoff, where the samples span less than half of that."""
 _STRENGTHS = np.array([0.1, 3.0, 300.0])
 """Of slow movement per Hz, in those of shake: a fixed camera, one that sways, one that is led; the mean is taken."""
-TYPICAL_STEP = 1.0 / 30.0
-"""s, where there is but one sample."""
 _SLOPE_SHARE = 30.0
 """How steep the line is beside the sines, before anything is seen: a pan at an even pace outweighs its sway."""
 _FADING_STRENGTH = 7000.0

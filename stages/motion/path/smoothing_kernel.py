@@ -6,6 +6,8 @@ import numpy as np
 from scipy.linalg import solveh_banded
 
 ORDER = 3
+TYPICAL_STEP = 1.0 / 30.0
+"""s, where no two samples tell it."""
 
 
 def steady_times(times_seconds: np.ndarray) -> np.ndarray:
@@ -18,7 +20,7 @@ def steady_times(times_seconds: np.ndarray) -> np.ndarray:
         return np.zeros(len(times))
     steps = np.diff(times)
     good = steps[np.isfinite(steps) & (steps > 0)]
-    typical = float(np.median(good)) if good.size else 1.0 / 30.0
+    typical = float(np.median(good)) if good.size else TYPICAL_STEP
     steps = np.where(np.isfinite(steps) & (steps > 0), np.maximum(steps, typical / 4), typical)
     return np.concatenate([[0.0], np.cumsum(steps)])
 
