@@ -160,6 +160,9 @@ class MotionEvent:
     object_ids: tuple[int, ...] = ()
     path: tuple[tuple[float, float, float], ...] = ()
     """(seconds, x, y): where its largest object was, centre of the box in px; at most 64 places at even distances."""
+    uncertain: bool = False
+    """In most of the frames in which it moved so far the mask was uncertain: it may be scenery at another depth, or
+    the camera."""
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,14 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
+from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from pipeline import stage
-from pipeline.messages import EndOfStream, Mask, Message, MotionEvent
+from pipeline.messages import Data, EndOfStream, Gap, Header, Mask, Message, MotionEvent
 from stages.media.event_thumbnails import EventThumbnails, check_folder
 from stages.media.line_file import LineFile
 from stages.motion.masks.motion_events import extended_path, largest_place
@@ -37,17 +38,27 @@ class _Open:
     """Name of its picture in the folder of them."""
     thumbnail_area: float = 0.0
     """Share of the frame that moves in it."""
+    frames: int = 0
+    """In which something moved."""
+    uncertain_frames: int = 0
+
+    @property
+    def uncertain(self) -> bool:
+        return 2 * self.uncertain_frames > self.frames
 
 
 class EventLog(stage.Stage):
-    """Writes one line per motion event, when it ends.
+    """Writes one line per motion event, when it ends, and says the same on its stream.
 
     A line is an object with: ``source``; ``id``; ``begin_seconds``, ``end_seconds`` and ``peak_seconds``,
     presentation times in s of the first frame, the last, and the one with the largest moving area;
     ``duration_seconds``; ``peak_area``, that area as a share of the frame, 0-1; ``object_ids``; ``path``, [s, x, y] of
-    its largest object, px, at most 64 places; ``cut_short``, true where the source ended before the motion did; with
-    the option `thumbnails`, ``thumbnail``, the path, from the log's folder, of a picture of about the peak; for cameras
-    ``begin_time`` and ``end_time``, wall clock, ISO 8601 UTC.
+    its largest object, px, at most 64 places; ``uncertain``, true where most of its masks are; ``cut_short``, true
+    where the source ended before the motion did; with the option `thumbnails`, ``thumbnail``, the path, from the log's
+    folder, of a picture of about the peak; for cameras ``begin_time`` and ``end_time``, wall clock, ISO 8601 UTC.
+
+    On the stream each line is a `Data` of kind ``motion_events``, its values ``{"events": [line]}``: more than one line
+    where the end of the source cuts several short.
 
     A file's log appears when it is complete, and is empty where nothing moved. A camera's grows under its final
     name from the start (``appear: at_once``), line by line, and later runs add to it.
@@ -74,10 +85,13 @@ class EventLog(stage.Stage):
             return None if folder is None else check_folder(folder)
 
     reads = (Mask,)
-    writes = None
+    writes = Data
 
     def __init__(self, options: Options, context: stage.Context) -> None:
         super().__init__(options, context)
+        self._header: Header | None = None
+        """Of the last mask; nothing was said under it yet while there is something `_untold`."""
+        self._untold: list[dict[str, Any]] = []
         self._begun = False
         self._open: dict[int, _Open] = {}
         self._last_seconds = 0.0
@@ -103,6 +117,9 @@ class EventLog(stage.Stage):
         self._open = {values["id"]: _Open(**values) for values in snapshot["open"]}
         self._last_seconds, self._last_ns = snapshot["last_seconds"], snapshot["last_ns"]
         self._last_id = snapshot["last_id"]
+        self._untold = snapshot["untold"]
+        if header := snapshot["header"]:
+            self._header = Header(**{**header, "time_base": Fraction(header["time_base"])})
 
     def snapshot(self) -> Mapping[str, Any] | None:
         if not self._begun:
@@ -113,10 +130,14 @@ class EventLog(stage.Stage):
             "last_seconds": self._last_seconds,
             "last_ns": self._last_ns,
             "last_id": self._last_id,
+            "untold": self._untold,
+            "header": self._header and {**vars(self._header), "time_base": str(self._header.time_base)},
         }
 
     def process(self, message: Mask) -> Iterable[Message]:
         self._begin()
+        yield from self._told()
+        self._header = message.header
         seconds = message.header.pts_seconds
         self._last_seconds = self._last_seconds if seconds is None else seconds
         self._last_ns = message.header.arrival_ns
@@ -136,19 +157,33 @@ class EventLog(stage.Stage):
                 self._write_ended(event)
         if self._open:
             self._follow(message)
-        return ()
+        else:
+            yield from self._told()
+
+    def gap(self, gap: Gap) -> Iterable[Message]:
+        return self._told()
 
     def flush(self, end: EndOfStream) -> Iterable[Message]:
         self._begin()
         if end.reason == "failed":
             self._lines.discard()
             self._remove_thumbnails(0)
-            return ()
+            return
         for event in list(self._open.values()):
-            self._write(event, self._last_seconds, cut_short=True)
+            self._write(event, self._last_seconds, event.uncertain, cut_short=True)
         self._lines.finish()
         self._remove_thumbnails(self._last_id)
-        return ()
+        yield from self._told()
+
+    def _told(self) -> Iterable[Message]:
+        """Says what was written, under the last mask's header.
+
+        While another event goes on this waits for the next message: the end may come instead, cut that one short, and
+        a header serves once.
+        """
+        if self._untold and self._header:
+            yield Data(self._header, "motion_events", {"events": self._untold})
+            self._untold = []
 
     def _begin(self) -> None:
         if not self._begun:
@@ -160,6 +195,8 @@ class EventLog(stage.Stage):
         place = largest_place(message.objects)
         area = float(np.count_nonzero(np.asarray(message.mask)) / (message.frame.width * message.frame.height))
         for event in self._open.values():
+            event.frames += area > 0
+            event.uncertain_frames += area > 0 and message.uncertain
             event.object_ids = sorted({*event.object_ids, *(moving.id for moving in message.objects)})
             event.path = [*extended_path(tuple(event.path), self._last_seconds, place)]
             if area > event.peak_area:
@@ -186,9 +223,10 @@ class EventLog(stage.Stage):
             [*event.path],
             begun.thumbnail if begun else None,
         )
-        self._write(told, event.end_seconds if event.end_seconds is not None else self._last_seconds, cut_short=False)
+        end_seconds = self._last_seconds if event.end_seconds is None else event.end_seconds
+        self._write(told, end_seconds, event.uncertain, cut_short=False)
 
-    def _write(self, event: _Open, end_seconds: float, cut_short: bool) -> None:
+    def _write(self, event: _Open, end_seconds: float, uncertain: bool, cut_short: bool) -> None:
         line = {
             "source": self.context.source.name,
             "id": event.id,
@@ -198,7 +236,8 @@ class EventLog(stage.Stage):
             "peak_seconds": round(event.peak_seconds, 6),
             "peak_area": round(event.peak_area, 6),
             "object_ids": event.object_ids,
-            "path": event.path,
+            "path": [list(place) for place in event.path],
+            "uncertain": uncertain,
             "cut_short": cut_short,
         }
         if self._thumbnails:
@@ -207,6 +246,7 @@ class EventLog(stage.Stage):
         if self.context.source.live:
             line |= {"begin_time": _iso(event.begin_ns), "end_time": _iso(self._last_ns)}
         self._lines.append(json.dumps(line))
+        self._untold.append(line)
         self.context.count("events")
 
 

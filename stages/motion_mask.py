@@ -16,7 +16,8 @@ from stages.motion.camera.camera_motion import CameraMotion, fit_camera_motion
 from stages.motion.camera.texture import texture_weights
 from stages.motion.camera.transforms import frame_corners, transform_points
 from stages.motion.camera.working_grid import WorkingGrid
-from stages.motion.masks.motion_detector import Detection, MotionDetector
+from stages.motion.masks.detection import Detection
+from stages.motion.masks.motion_detector import MotionDetector
 from stages.motion.masks.motion_events import EventRecorder, OpenEvent
 from stages.motion.masks.residual_motion import Thresholds
 from stages.motion.masks.tracking import RegionTracker
@@ -32,6 +33,10 @@ _SLOW_SHARE = 0.45
 
 class MotionMask(stage.Stage):
     """One Mask for every frame: where the flow is not the camera's, fast enough, large enough, for long enough.
+
+    A mask is `uncertain` where that cannot be told: a part of the picture was taken to be scenery at another depth and
+    left out, a third of it moves against the camera, or the camera's motion is not known. An event is, if most of its
+    masks are.
 
     Speeds are px/s at the frame's size, after the camera's motion is taken away. A region counts from its first fast
     moment until it is slow, and shows in the mask once it was followed for the persistence time; events begin when
@@ -128,7 +133,7 @@ class MotionMask(stage.Stage):
         self._seconds = self._seconds + step_seconds if pts_seconds is None else pts_seconds
         if self._detector is None or self._detector.grid != WorkingGrid(frame.width, frame.height):
             self._detector = self._detector_for(frame.width, frame.height)
-        camera, uncertain = None, False
+        camera = None
         if message.grid_px is None:
             found = self._detector.still(self._seconds)
         elif message.start == "duplicate":
@@ -137,10 +142,13 @@ class MotionMask(stage.Stage):
             planes = [np.asarray(plane) for plane in frame.planes]
             stands = self._stands(self._detector, planes, step_seconds)
             camera = CameraMotion.still() if stands else self._camera(message, planes)
-            uncertain = camera.model == "none"
             still = stands or _is_still(camera, frame.width, frame.height)
             found = self._detector.detect(
-                np.asarray(message.grid_px), None if still else camera, self._seconds, step_seconds
+                np.asarray(message.grid_px),
+                None if still else camera,
+                self._seconds,
+                step_seconds,
+                camera_known=camera.model != "none",
             )
         self._last = found
         yield Mask(
@@ -150,7 +158,7 @@ class MotionMask(stage.Stage):
             tuple(MotionObject(o.track.id, o.box, o.area_px, o.track.velocity) for o in found.objects),
             tuple(_event(event, over) for event, over in ((found.ended, True), (found.began, False)) if event),
             None if camera is None else tuple(float(value) for value in camera.matrix.ravel()),
-            uncertain or found.uncertain,
+            found.uncertain,
         )
 
     def gap(self, gap: Gap) -> Iterable[Message]:
@@ -231,5 +239,12 @@ def _is_still(camera: CameraMotion, width: int, height: int) -> bool:
 def _event(event: OpenEvent, over: bool) -> MotionEvent:
     end_seconds = event.last_seconds if over else None
     return MotionEvent(
-        event.id, event.begin_seconds, end_seconds, event.peak_seconds, event.peak_area, event.object_ids, event.path
+        event.id,
+        event.begin_seconds,
+        end_seconds,
+        event.peak_seconds,
+        event.peak_area,
+        event.object_ids,
+        event.path,
+        event.uncertain,
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -8,10 +9,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipeline.messages import Mask, MotionEvent, MotionObject
+from pipeline.messages import Data, Mask, Message, MotionEvent, MotionObject
 from pipeline.testing import TestContext
 from stages.event_log import EventLog
-from tests.stages.pictures import end, yuv_frame
+from tests.stages.pictures import end, gap, yuv_frame
 from tests.stages.stage_bench import Machine, bench_context
 
 
@@ -55,6 +56,7 @@ FIRST = {
     "peak_area": 0.25,
     "object_ids": [1, 2],
     "path": [[0.1, 4.0, 5.0]],
+    "uncertain": False,
     "cut_short": False,
 }
 
@@ -116,7 +118,7 @@ def test_killed_after_any_message_no_line_is_lost_or_doubled(tmp_path, kill_afte
 def test_a_line_written_before_the_kill_but_not_committed_is_written_once(tmp_path, live):
     machine = Machine(EventLog, camera(tmp_path) if live else bench_context(tmp_path))
     machine.deliver(*script()[:3])
-    machine.stage.process(script()[3])
+    list(machine.stage.process(script()[3]))
     machine.kill()
     machine.deliver(*script()[3:])
     assert [line["id"] for line in lines(tmp_path / "clip.motion.jsonl")] == [1, 2, 3]
@@ -141,6 +143,55 @@ def test_a_second_run_of_a_camera_adds_to_the_log_after_its_last_whole_line(tmp_
 
 
 PICTURES = {"thumbnails": "{source}.events"}
+
+
+def told(messages: list[Message]) -> list[dict]:
+    """The events on the stream, whose sequences have to grow."""
+    sequences = [message.header.sequence for message in messages]
+    assert sequences == sorted(set(sequences))
+    return [event for message in messages if isinstance(message, Data) for event in message.values["events"]]
+
+
+def test_the_stream_says_what_the_log_does_with_the_pictures_names(tmp_path):
+    made = Machine(EventLog, bench_context(tmp_path), **PICTURES).deliver(*script())
+    assert [message.header.sequence for message in made] == [3, 5, 6]  # 2 ends at 5, while 3 goes on: said at 6
+    assert told(made) == lines(tmp_path / "clip.motion.jsonl")
+    assert told(made)[0]["thumbnail"] == "clip.events/000001.jpg"
+
+
+def test_what_ends_in_the_last_mask_and_what_the_end_cuts_short_are_said_together(tmp_path):
+    messages = [mask(0), mask(1, begun(1, 0.1)), mask(2, ended(1, 0.1, 0.2), begun(2, 0.2), area_px=9), end(3)]
+    made = Machine(EventLog, bench_context(tmp_path)).deliver(*messages)
+    assert len(made) == 1 and [event["id"] for event in told(made)] == [1, 2]
+
+
+def test_before_a_gap_is_passed_on_all_is_said(tmp_path):
+    machine = Machine(EventLog, bench_context(tmp_path))
+    machine.deliver(mask(0, begun(1, 0.1)), mask(1, ended(1, 0.1, 0.2), begun(2, 0.2), area_px=9))
+    assert [event["id"] for event in told(machine.deliver(gap(2)))] == [1]
+    assert [event["id"] for event in told(machine.deliver(mask(3), end(4)))] == [2]
+
+
+@pytest.mark.parametrize("kill_after", range(7))
+def test_killed_after_any_message_everything_is_said_once(tmp_path, kill_after):
+    machine = Machine(EventLog, bench_context(tmp_path))
+    made = []
+    for index, message in enumerate(script()):
+        made += machine.deliver(message)
+        if index == kill_after:
+            machine.committed = json.loads(json.dumps(machine.committed))
+            made += machine.kill()
+    assert told(made) == lines(tmp_path / "clip.motion.jsonl")
+
+
+def test_an_event_of_uncertain_masks_is_uncertain_also_when_it_is_cut_short(tmp_path):
+    doubtful = [replace(mask(at, area_px=9), uncertain=True) for at in (1, 2)]
+    machine = Machine(EventLog, bench_context(tmp_path))
+    machine.deliver(mask(0, begun(1, 0.0), area_px=9), *doubtful, mask(3), mask(4), end(5))
+    assert [line["uncertain"] for line in lines(tmp_path / "clip.motion.jsonl")] == [True]
+    machine = Machine(EventLog, bench_context(tmp_path))
+    machine.deliver(mask(0, begun(1, 0.0)), mask(1, replace(ended(1, 0.0, 0.1), uncertain=True)), end(2))
+    assert [line["uncertain"] for line in lines(tmp_path / "clip.motion.jsonl")] == [True]
 
 
 def pictures(folder: Path) -> list[str]:

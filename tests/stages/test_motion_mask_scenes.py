@@ -58,6 +58,7 @@ def test_what_moves_before_two_layers_is_found_alone() -> None:
     scene = list(two_layers(thing=True))
     masks = masks_of(run_stage(MotionMask, [flow for flow, _ in scene]))
     assert {len(mask.objects) for mask in masks[10:]} == {1}
+    assert [event.uncertain for mask in masks for event in mask.events] == [True]
     for mask, (_, moves) in list(zip(masks, scene, strict=True))[10:]:
         found = np.asarray(mask.mask) > 0
         # its rim is told by two frames where the background of its layer is not known
@@ -124,3 +125,4 @@ def test_somebody_who_walks_there_is_seen(scene: Callable[[int], np.ndarray]) ->
     masks = masks_of(run_stage(MotionMask, watched(walked, 110)))
     began = [event.begin_seconds for mask in masks for event in mask.events]
     assert began == pytest.approx([75 * EVERY / 30], abs=0.3)
+    assert not any(event.uncertain for mask in masks for event in mask.events)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -14,8 +14,9 @@ import numpy as np
 from stages.motion.camera.camera_motion import CameraMotion
 from stages.motion.camera.working_grid import WorkingGrid
 from stages.motion.masks.depth_layers import depth_layers
+from stages.motion.masks.detection import Detection, Moving
 from stages.motion.masks.foreground import foreground
-from stages.motion.masks.motion_events import EventRecorder, OpenEvent, largest_place
+from stages.motion.masks.motion_events import EventRecorder, largest_place
 from stages.motion.masks.residual_motion import (
     CellMotion,
     Thresholds,
@@ -45,32 +46,6 @@ _APART_SHARE = 0.012
 """Of the width: parts that are nearer to each other are one object."""
 _RAYLEIGH_MEDIAN = 1.1774
 _NOISE_OF_SWEEP = 0.01
-
-
-@dataclass(frozen=True)
-class Moving:
-    """One confirmed object in one frame."""
-
-    track: Track
-    box: tuple[int, int, int, int]
-    """x, y, width, height in px."""
-    area_px: int
-    moves: bool
-    """False while it stands after having moved."""
-
-
-@dataclass(frozen=True)
-class Detection:
-    """What moves in one frame."""
-
-    mask: np.ndarray
-    """uint8 (H, W): 255 moves."""
-    objects: tuple[Moving, ...]
-    ended: OpenEvent | None
-    began: OpenEvent | None
-    uncertain: bool = False
-    """So much of the picture moves against the camera's motion that it may be depth, or the camera that moves; or a
-    part of it was taken to be scenery at another depth."""
 
 
 class MotionDetector:
@@ -118,8 +93,8 @@ class MotionDetector:
             return self._with_events(np.zeros(self.grid.shape, bool), (), seconds)
         area = float(np.count_nonzero(last.mask)) / last.mask.size
         ids = tuple(moving.track.id for moving in last.objects)
-        ended, began = self._events.update(seconds, area if ids else 0.0, ids, seconds)
-        return Detection(last.mask, last.objects, ended, began)
+        ended, began = self._events.update(seconds, area if ids else 0.0, ids, seconds, uncertain=last.uncertain)
+        return Detection(last.mask, last.objects, ended, began, last.uncertain)
 
     def stands(self, planes: Sequence[np.ndarray], step_seconds: float) -> bool:
         """Whether the camera is seen to stand, without regard to the flow. Call it once a frame, before `detect`."""
@@ -133,11 +108,17 @@ class MotionDetector:
         return self._scene.fixed
 
     def detect(
-        self, grid_px: np.ndarray, camera: CameraMotion | None, seconds: float, step_seconds: float
+        self,
+        grid_px: np.ndarray,
+        camera: CameraMotion | None,
+        seconds: float,
+        step_seconds: float,
+        camera_known: bool = True,
     ) -> Detection:
         """What moves in the frame given to `stands`, with the flow (ceil(H/8), ceil(W/8), 2) px from the one before.
 
-        camera: None where it stands. seconds: presentation time of the later frame.
+        camera: None where it stands, and where nothing is known of it (`camera_known`). seconds: presentation time of
+        the later frame.
         """
         matrix = np.eye(3) if camera is None else camera.matrix
         residual_px = cell_residual(grid_px, matrix)
@@ -172,8 +153,9 @@ class MotionDetector:
             for region, track, shown in zip(regions, tracks, shows, strict=True)
             if shown
         )
-        uncertain = scenery is not None or (camera is not None and float(cells.moving.mean()) > _UNCERTAIN_SHARE)
-        return replace(self._with_events(mask, objects, seconds), uncertain=uncertain)
+        much = camera is not None and float(cells.moving.mean()) > _UNCERTAIN_SHARE
+        uncertain = scenery is not None or much or not camera_known
+        return self._with_events(mask, objects, seconds, uncertain)
 
     def state(self) -> dict[str, Any]:
         """JSON values, some kB. The background is not among them: it is learned again."""
@@ -244,13 +226,15 @@ class MotionDetector:
             stands_seconds <= self._stopped_seconds and track.seen_seconds >= _OWN_MOTION_SECONDS
         )
 
-    def _with_events(self, mask: np.ndarray, objects: tuple[Moving, ...], seconds: float) -> Detection:
+    def _with_events(
+        self, mask: np.ndarray, objects: tuple[Moving, ...], seconds: float, uncertain: bool = False
+    ) -> Detection:
         moving = [found for found in objects if found.moves]
         area = sum(found.area_px for found in moving) / (self.grid.width * self.grid.height)
         ids = tuple(found.track.id for found in moving)
         since = min((found.track.first_seconds for found in moving), default=seconds)
-        ended, began = self._events.update(seconds, area, ids, since, largest_place(moving))
-        return Detection(self.grid.full_size(mask), objects, ended, began)
+        ended, began = self._events.update(seconds, area, ids, since, largest_place(moving), uncertain)
+        return Detection(self.grid.full_size(mask), objects, ended, began, uncertain)
 
     def _remembered(self, shape: tuple[int, ...]) -> np.ndarray | None:
         """Where something moved a frame ago, and a little around it."""

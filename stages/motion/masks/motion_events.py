@@ -28,6 +28,15 @@ class OpenEvent:
     """The first 200 of them, in order of appearance."""
     path: Path = ()
     """(seconds, x, y): where the largest moving object was, centre of its box in px; at most 64 of even distances."""
+    frames: int = 1
+    """In which it moved."""
+    uncertain_frames: int = 0
+    """Those of them in which it was not certain what moved."""
+
+    @property
+    def uncertain(self) -> bool:
+        """It was so most of the time."""
+        return 2 * self.uncertain_frames > self.frames
 
 
 class EventRecorder:
@@ -52,11 +61,12 @@ class EventRecorder:
         object_ids: tuple[int, ...],
         since_seconds: float,
         place: tuple[float, float] | None = None,
+        uncertain: bool = False,
     ) -> tuple[OpenEvent | None, OpenEvent | None]:
         """A frame in which `area` of it (share, 0 for none) moves: (event that ended, event that began).
 
         since_seconds: when the oldest of the moving objects was first seen, which is when an event begins. place:
-        centre of the largest of them, px.
+        centre of the largest of them, px. uncertain: whether it is not certain what moves in this frame.
         """
         ended = began = None
         if self._event and seconds - self._event.last_seconds > self.pause_seconds:
@@ -67,7 +77,9 @@ class EventRecorder:
         if self._event is None:
             begin = since_seconds if ended is None else max(since_seconds, ended.last_seconds)
             path = extended_path((), seconds, place)
-            began = self._event = OpenEvent(self._next_id, begin, seconds, seconds, area, object_ids, path)
+            began = self._event = OpenEvent(
+                self._next_id, begin, seconds, seconds, area, object_ids, path, uncertain_frames=int(uncertain)
+            )
             self._next_id += 1
             return ended, began
         event = replace(
@@ -75,6 +87,8 @@ class EventRecorder:
             last_seconds=seconds,
             object_ids=tuple(dict.fromkeys(self._event.object_ids + object_ids))[:_MOST_IDS],
             path=extended_path(self._event.path, seconds, place),
+            frames=self._event.frames + 1,
+            uncertain_frames=self._event.uncertain_frames + uncertain,
         )
         if area > event.peak_area:
             event = replace(event, peak_seconds=seconds, peak_area=area)

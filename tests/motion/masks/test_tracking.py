@@ -150,9 +150,21 @@ def test_an_event_goes_on_after_its_last_motion_if_asked_to() -> None:
     assert ended is not None and ended.last_seconds == pytest.approx(3.0)
 
 
+@pytest.mark.parametrize(("doubts", "uncertain"), [((1, 1, 0), True), ((1, 0, 0), False), ((0, 1, 0, 1), False)])
+def test_an_event_is_uncertain_if_most_of_its_frames_are(doubts: tuple[int, ...], uncertain: bool) -> None:
+    events = EventRecorder(merge_seconds=0.5)
+    for at, doubt in enumerate(doubts):
+        events.update(at * 0.1, 0.1, (1,), at * 0.1, uncertain=bool(doubt))
+    for at in range(9):  # frames in which nothing moves say nothing about it
+        ended, _ = events.update(0.1 * len(doubts) + at * 0.1, 0.0, (), 0.0, uncertain=not uncertain)
+        if ended is not None:
+            assert ended.uncertain == uncertain
+    assert events.open_event is None
+
+
 def test_a_recorder_goes_on_from_its_state() -> None:
     first, second = EventRecorder(0.5), EventRecorder(0.5)
-    first.update(0.0, 0.2, (1, 2), 0.0)
+    first.update(0.0, 0.2, (1, 2), 0.0, uncertain=True)
     second.restore(json.loads(json.dumps(first.state())))
     assert second.open_event == first.open_event
     assert first.update(1.0, 0.1, (3,), 0.9) == second.update(1.0, 0.1, (3,), 0.9)

@@ -1,0 +1,36 @@
+"""What is found in one frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stages.motion.masks.motion_events import OpenEvent
+from stages.motion.masks.tracking import Track
+
+
+@dataclass(frozen=True)
+class Moving:
+    """One confirmed object in one frame."""
+
+    track: Track
+    box: tuple[int, int, int, int]
+    """x, y, width, height in px."""
+    area_px: int
+    moves: bool
+    """False while it stands after having moved."""
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What moves in one frame."""
+
+    mask: np.ndarray
+    """uint8 (H, W): 255 moves."""
+    objects: tuple[Moving, ...]
+    ended: OpenEvent | None
+    began: OpenEvent | None
+    uncertain: bool = False
+    """So much of the picture moves against the camera's motion that it may be depth, or the camera that moves; or a
+    part of it was taken to be scenery at another depth; or nothing is known of the camera's motion."""
