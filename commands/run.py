@@ -41,6 +41,8 @@ def run(
     from pipeline.supervisor import Supervisor
 
     plan = make_plan(read_config(config, inputs, output, overrides, redis))
+    for source in plan.sources.values():
+        source.check_input()
     make_output_directory(plan)
     with progress_of(plan) as progress, contextlib.ExitStack() as serving:
         if metrics_port is not None:

@@ -117,6 +117,11 @@ class Source(ABC):
         """Whether this input cannot wait. Decides the policy where the configuration says ``auto``."""
         return False
 
+    @classmethod
+    def check_input(cls, input: str, display: str) -> None:
+        """Refuse an input that can be seen to be wrong without opening it, such as a file that is not there: a run
+        asks before it starts anything. `display` is the input without passwords. Raises `InputError`."""
+
     @abstractmethod
     def read(self, start_index: int) -> Iterator[Frame | Gap]:
         """Yield frames in order, with `Frame.index` counting from 0 and headers from `Context.header`.

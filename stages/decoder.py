@@ -18,7 +18,7 @@ from pipeline.errors import InputError
 from pipeline.messages import Frame, Gap
 from pipeline.stage import Context, Options, Source
 from stages.media.cameras import Camera, CameraSettings, Reconnected, webcam_options
-from stages.media.containers import Limits, best_video_stream, open_file
+from stages.media.containers import Limits, best_video_stream, check_file, open_file
 from stages.media.images import list_images, read_image
 from stages.media.packets import PacketReader
 from stages.media.pictures import Picture, PictureReader
@@ -85,18 +85,20 @@ class Decoder(Source):
     def is_live(cls, input: str) -> bool:
         return re.match(r"(?i)rtsps?://", input) is not None or re.match(r"/dev/video\d+$", input) is not None
 
+    @classmethod
+    def check_input(cls, input: str, display: str) -> None:
+        if cls.is_live(input):
+            return
+        path = _path(input, display)
+        if not path.is_dir():
+            check_file(path, display)
+
     def read(self, start_index: int) -> Iterator[Frame | Gap]:
         input = self.context.source.input
         self._start_index = self._count_from = start_index
         if self.is_live(input):
             return self._read_camera()
-        scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", input)
-        if scheme and scheme[1].lower() != "file":
-            raise InputError(
-                f"{self._display}: {scheme[1]}:// is not a kind of input; "
-                "allowed are rtsp://, rtsps://, video files, folders of pictures, /dev/video0. Download the file first"
-            )
-        path = Path(input[len("file://") :] if scheme else input).expanduser()
+        path = _path(input, self._display)
         return self._read_folder(path) if path.is_dir() else self._read_file(path)
 
     def frame_count(self) -> int | None:
@@ -257,6 +259,17 @@ class Decoder(Source):
             self._counted[name] = self._seen[name]
             if self._index >= self._count_from:
                 self.context.count(name)
+
+
+def _path(input: str, display: str) -> Path:
+    """Of a file or folder. Raises `InputError` for an address of another kind."""
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", input)
+    if scheme and scheme[1].lower() != "file":
+        raise InputError(
+            f"{display}: {scheme[1]}:// is not a kind of input; "
+            "allowed are rtsp://, rtsps://, video files, folders of pictures, /dev/video0. Download the file first"
+        )
+    return Path(input[len("file://") :] if scheme else input).expanduser()
 
 
 def _time_base(stream: Any) -> Fraction:

@@ -40,6 +40,11 @@ class Counter(Source):
     def is_live(cls, input):
         return input.startswith("rtsp://")
 
+    @classmethod
+    def check_input(cls, input, display):
+        if "gone" in input:
+            raise InputError(f"{display}: not there")
+
     def read(self, start_index):
         if "bad" in self.context.source.input:
             raise InputError(f"{self.context.source.display}: no such file")

@@ -78,6 +78,13 @@ def test_a_source_that_fails_is_named_and_the_other_finishes(folder: Path) -> No
     assert {n: s["state"] for n, s in summary(folder / "out")["sources"].items()} == {"bad": "failed", "b": "finished"}
 
 
+def test_an_input_that_can_be_seen_to_be_wrong_stops_the_run_before_it_begins(folder: Path) -> None:
+    done = run(folder, "run", "counting.yaml", "-i", "b.mp4", "-i", "gone.mp4", "-o", "out", code=2)
+    assert done.stderr == "error: source gone: gone.mp4: not there\n"
+    assert not (folder / "out").exists()
+    assert not (folder / "begun").exists()
+
+
 def test_a_password_is_shown_nowhere(folder: Path) -> None:
     url = "rtsp://me:${CAM_PASSWORD}@127.0.0.1:1/bad?token=hunter3"
     done = run(folder, "run", "counting.yaml", "-i", url, "-o", "out", code=2, CAM_PASSWORD="hunter2")

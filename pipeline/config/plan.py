@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from pipeline import registry
 from pipeline.config.explain import explain
 from pipeline.config.schema import Limits
-from pipeline.errors import ConfigError
-from pipeline.stage import Options, SourceInfo, Stage
+from pipeline.errors import ConfigError, InputError
+from pipeline.stage import Options, Source, SourceInfo, Stage
 
 Policy = Literal["lossless", "live"]
 
@@ -70,6 +70,14 @@ class SourcePlan(PluginPlan):
 
     info: SourceInfo
     policy: Policy = "lossless"
+
+    def check_input(self) -> None:
+        """Raises `InputError` for an input that is seen to be wrong without opening it, naming the source."""
+        assert issubclass(self.cls, Source)
+        try:
+            self.cls.check_input(self.info.input, self.info.display)
+        except InputError as error:
+            raise InputError(f"source {self.info.name}: {error}") from None
 
 
 @dataclass(frozen=True)

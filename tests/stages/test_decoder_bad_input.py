@@ -152,3 +152,17 @@ def test_a_stream_that_is_not_there_cannot_be_chosen(tmp_path):
 )  # fmt: skip
 def test_cameras_are_live_and_files_are_not(input, live):
     assert Decoder.is_live(input) is live
+
+
+def test_what_is_not_there_is_refused_before_anything_starts(tmp_path):
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "notes.mp4").write_text("no video, but one has to open it to know")
+    for input, said in (
+        (str(tmp_path / "gone.mp4"), "no such file or folder"),
+        (str(tmp_path / "empty.mp4"), "the file is empty"),
+        ("http://host/clip.mp4", "http:// is not a kind of input"),
+    ):
+        with pytest.raises(InputError, match=said):
+            Decoder.check_input(input, input)
+    for input in (str(tmp_path / "notes.mp4"), str(tmp_path), "rtsp://nobody.invalid/x", "/dev/video99"):
+        Decoder.check_input(input, input)
