@@ -2,9 +2,11 @@
 
     python -m training.frame_clips frames.safetensors VIDEO [VIDEO ...]
 
-packs runs of three frames of videos into one file, which is carried to the machine that trains.
+packs runs of three frames of videos into one file, which is carried to the machine that trains. Every second and
+third run leaves out one and two frames of the video between its own: motions as long as a slow camera's.
 """
 
+import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +20,8 @@ from training.clips import Clips
 from training.synthetic.photographs import TexturesError, decode, read_packed, write_packed
 
 RUN = 3
-_RUNS_PER_VIDEO = 12
+_RUNS_PER_VIDEO = 36
+_STRIDES = 1, 2, 3
 _LONGEST_SIDE_PX = 640
 Image = npt.NDArray[np.uint8]
 
@@ -77,19 +80,26 @@ def _frames_of(video: Path) -> Iterator[Image]:
     count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     if count < RUN:
         raise TexturesError(f"video {video}: cannot be read, or has fewer than {RUN} frames")
-    begins = np.unique(np.linspace(0, count - RUN, _RUNS_PER_VIDEO).astype(int) // RUN * RUN)
-    wanted = {int(begin) + offset for begin in begins for offset in range(RUN)}
-    run: list[Image] = []
-    for number in range(count):
-        read, frame = capture.read()
-        if not read:
+    longest = 1 + (RUN - 1) * max(_STRIDES)
+    begins = np.unique(np.linspace(0, max(0, count - longest), _RUNS_PER_VIDEO).astype(int))
+    runs = [[int(begin) + offset * _stride(n, count) for offset in range(RUN)] for n, begin in enumerate(begins)]
+    wanted = set(itertools.chain.from_iterable(runs))
+    read: dict[int, Image] = {}
+    for number in range(max(wanted) + 1):
+        found, frame = capture.read()
+        if not found:
             break
         if number in wanted:
-            run.append(_bounded(frame))
-            if len(run) == RUN:
-                yield from run
-                run = []
+            read[number] = _bounded(frame)
     capture.release()
+    for run in runs:
+        if all(number in read for number in run):
+            yield from (read[number] for number in run)
+
+
+def _stride(run: int, count: int) -> int:
+    """In frames."""
+    return min(_STRIDES[run % len(_STRIDES)], (count - 1) // (RUN - 1))
 
 
 def _bounded(frame: npt.NDArray[np.generic]) -> Image:
