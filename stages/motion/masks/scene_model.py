@@ -53,6 +53,9 @@ class SceneModel:
         self._to_background = np.eye(3)
         """Points of the last frame to points of the background."""
         self._still_seconds = 0.0
+        self._stands = False
+        self._luma: np.ndarray | None = None
+        """Of the last frame."""
         self._anew_seconds = np.inf
         """Since the background had to begin anew."""
         self._placed: np.ndarray | None = None
@@ -65,14 +68,19 @@ class SceneModel:
     def begin_anew(self) -> None:
         """Nothing is known of what comes."""
         self._background.forget()
-        self._marks, self._to_background = None, np.eye(3)
+        self._marks, self._to_background, self._luma = None, np.eye(3), None
         self._still_seconds = 0.0
 
     def stands(self, picture: np.ndarray, step_seconds: float) -> bool:
         """Whether the frame (h, w, 3) lies where the background does, as far as can be told without flow."""
+        self._stands = self._seen_to_stand(picture, step_seconds)
+        return self._stands
+
+    def _seen_to_stand(self, picture: np.ndarray, step_seconds: float) -> bool:
+        before, self._luma = self._luma, picture[..., 0]
         self._anew_seconds += step_seconds
         if self._marks is None:
-            return self.fixed and self._anew_seconds <= _ANEW_SECONDS
+            return (self.fixed and self._anew_seconds <= _ANEW_SECONDS) or _unmoved(before, picture[..., 0])
         found, fits = aligned(picture[..., 0], self._marks, np.eye(3))
         limit = _STILL_POINTS * (2.0 if self.fixed else 1.0)
         if fits:
@@ -95,9 +103,10 @@ class SceneModel:
     def look(self, picture: np.ndarray, camera: np.ndarray | None) -> Seen:
         """Compare a frame (h, w, 3) with the background.
 
-        camera: (3, 3), points of the frame before to points of this one; None: it stands on the background.
+        camera: (3, 3), points of the frame before to points of this one; None: it stands on the background. Flow that
+        drifts does not push what `stands` saw in its place.
         """
-        if camera is None:
+        if camera is None or self._stands:
             self._to_background = np.eye(3)
         else:
             self._follow(picture, camera)
@@ -182,6 +191,15 @@ class SceneModel:
         luma = self._background.luma.astype(np.uint8)
         square = np.ones((3, 3), np.uint8)
         return cv2.convertScaleAbs(cv2.morphologyEx(luma, cv2.MORPH_GRADIENT, square), alpha=_MISALIGNED)
+
+
+def _unmoved(before: np.ndarray | None, luma: np.ndarray) -> bool:
+    """Whether a frame lies where the one before did, uint8 (h, w) each: flow is too coarse to place the first ones."""
+    marks = None if before is None else landmarks(before.astype(np.float32), np.ones(before.shape, bool))
+    if marks is None:
+        return False
+    found, fits = aligned(luma, marks, np.eye(3))
+    return fits and farthest(found, luma.shape) < _STILL_POINTS
 
 
 def _sampled(values: np.ndarray) -> np.ndarray:

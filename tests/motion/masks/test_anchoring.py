@@ -107,3 +107,9 @@ def test_a_switch_to_infrared_does_not_move_the_camera_and_a_fast_pan_does() -> 
     assert all(seen_by(switched, infrared, 45 + at) for at in range(60)) and switched.fixed
     pan = [seen_by(panned, WORLD[:, 30 * at : 30 * at + WIDTH], 45 + at, -30.0) for at in range(1, 11)]
     assert not any(pan[6:]) and not panned.fixed
+
+
+def test_flow_that_drifts_does_not_push_the_background_of_a_camera_that_stands() -> None:
+    scene = SceneModel(HEIGHT, WIDTH, 10.0, shadows_out=True)
+    stands = [seen_by(scene, FRAME, at, 0.8) for at in range(40)]
+    assert all(stands[1:]) and scene.fixed
