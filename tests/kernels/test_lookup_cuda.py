@@ -99,7 +99,7 @@ def test_coordinates_are_read_as_they_lie(variant: Variant, layout: str) -> None
     ("guard", "broken"),
     [
         ("< (unsigned int)height", "<= (unsigned int)height + 8"),
-        ("left < width", "true"),
+        ("place.left < width", "true"),
         ("pixels * levels - first", "pixels * levels + 5 - first"),
     ],
 )

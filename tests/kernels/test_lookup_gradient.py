@@ -93,7 +93,7 @@ def test_the_cuda_kernel_reads_gradients_of_any_type(
 
 @pytest.mark.parametrize(
     ("guard", "broken"),
-    [("top + j < height", "true"), ("pixels * levels - first", "pixels * levels + 5 - first")],
+    [("at.top + j < height", "true"), ("pixels * levels - first", "pixels * levels + 5 - first")],
 )
 def test_a_kernel_that_writes_too_far_is_caught(guard: str, broken: str, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     text = source(KERNEL.file)

@@ -29,12 +29,7 @@
 // A coordinate that is not finite is outside every level: zeros.
 
 #include "number.cuh"
-
-#define SIDE (2 * RADIUS + 1)
-#define LANES (SIDE + 1)
-#define WARPS 8
-#define WINDOWS_PER_WARP (32 / LANES)
-#define WINDOWS (WARPS * WINDOWS_PER_WARP)
+#include "window.cuh"
 
 typedef number<ELEMENT> element;
 
@@ -57,37 +52,13 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS) lookup(
 {
     __shared__ uint4 staged[WINDOWS * SIDE * SIDE * 4 / 16];
 
-    const int lane = threadIdx.x % 32;
-    const int slot = threadIdx.x / 32 * WINDOWS_PER_WARP + lane / LANES;
-    const int column = lane % LANES;
-    const int first = blockIdx.x * WINDOWS;
-    const int windows = min(WINDOWS, pixels * levels - first);
-    const bool active = lane < LANES * WINDOWS_PER_WARP && slot < windows;
-    const int window = active ? first + slot : 0;
-    const int pixel = window / levels;
-    const int level = window - pixel * levels;
-
-    const element::stored* base = level == 0 ? level0 : level == 1 ? level1 : level == 2 ? level2 : level3;
-    const int height = level == 0 ? height0 : level == 1 ? height1 : level == 2 ? height2 : height3;
-    const int width = level == 0 ? width0 : level == 1 ? width1 : level == 2 ? width2 : width3;
-    const float scale = level == 0 ? 1.0f : level == 1 ? 0.5f : level == 2 ? 0.25f : 0.125f;
-
-    const int image = pixel / plane;
-    const long long at = image * image_stride + (pixel - image * plane) * pixel_stride;
-    const float x = coords[at] * scale;
-    const float y = coords[at + axis_stride] * scale;
-    // Every comparison with NaN is false, so that NaN is outside too.
-    const bool near = x > -RADIUS - 1.0f && x < (float)(width + RADIUS) &&
-                      y > -RADIUS - 1.0f && y < (float)(height + RADIUS);
-    const float x_floor = near ? floorf(x) : 0.0f;
-    const float y_floor = near ? floorf(y) : 0.0f;
-    const float fx = near ? x - x_floor : 0.0f;
-    const float fy = near ? y - y_floor : 0.0f;
-    const int left = (int)x_floor - RADIUS + column;
-    const int top = (int)y_floor - RADIUS;
-    const bool inside = active && near && left >= 0 && left < width;
-    const int first_row = inside ? top : height;  // from there on no row is in the level
-    const element::stored* cell = base + (long long)pixel * height * width + (long long)top * width + left;
+    const window_column own = own_column(pixels, levels);
+    const int height = of_level(own.level, height0, height1, height2, height3);
+    const int width = of_level(own.level, width0, width1, width2, width3);
+    const element::stored* base = of_level(own.level, level0, level1, level2, level3);
+    const window_place at = place_of(own, coords, height, width, image_stride, axis_stride, pixel_stride, plane);
+    const int first_row = at.inside ? at.top : height;  // from there on no row is in the level
+    const element::stored* cell = base + (long long)own.pixel * height * width + (long long)at.top * width + at.left;
 
     // All loads before the first conversion, which would wait for its load.
     element::stored down[SIDE + 1] = {};
@@ -96,13 +67,15 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS) lookup(
         if ((unsigned int)(first_row + j) < (unsigned int)height) down[j] = cell[j * width];
 #pragma unroll
     for (int j = 0; j < SIDE; ++j) {
-        const float here = element::load(down[j]) * (1.0f - fy) + element::load(down[j + 1]) * fy;
+        const float here = element::load(down[j]) * (1.0f - at.fy) + element::load(down[j + 1]) * at.fy;
         const float right = __shfl_down_sync(0xffffffffu, here, 1);
-        if (active && column < SIDE)
-            put(staged, (slot * SIDE + column) * SIDE + j, here * (1.0f - fx) + right * fx, out_bits);
+        if (own.active && own.column < SIDE)
+            put(staged, (own.slot * SIDE + own.column) * SIDE + j, here * (1.0f - at.fx) + right * at.fx, out_bits);
     }
     __syncthreads();
 
+    const int first = blockIdx.x * WINDOWS;
+    const int windows = windows_of_block(pixels, levels);
     const int bytes = windows * SIDE * SIDE * (out_bits == 32 ? 4 : 2);
     char* to = (char*)out + (long long)first * SIDE * SIDE * (out_bits == 32 ? 4 : 2);
     for (int i = threadIdx.x; i < bytes / 16; i += 32 * WARPS) ((uint4*)to)[i] = staged[i];

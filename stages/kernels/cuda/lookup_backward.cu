@@ -18,12 +18,7 @@
 // Offsets are 64-bit, as in lookup.cu. A window at a coordinate that is not finite brings nothing back.
 
 #include "number.cuh"
-
-#define SIDE (2 * RADIUS + 1)
-#define LANES (SIDE + 1)
-#define WARPS 8
-#define WINDOWS_PER_WARP (32 / LANES)
-#define WINDOWS (WARPS * WINDOWS_PER_WARP)
+#include "window.cuh"
 
 typedef number<ELEMENT> element;
 
@@ -42,46 +37,24 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS) lookup_backward(
     long long image_stride, long long axis_stride, long long pixel_stride,
     int pixels, int plane, int levels, int gradient_bits)
 {
-    const int lane = threadIdx.x % 32;
-    const int slot = threadIdx.x / 32 * WINDOWS_PER_WARP + lane / LANES;
-    const int column = lane % LANES;
-    const int first = blockIdx.x * WINDOWS;
-    const bool active = lane < LANES * WINDOWS_PER_WARP && slot < pixels * levels - first;
-    const int window = active ? first + slot : 0;
-    const int pixel = window / levels;
-    const int level = window - pixel * levels;
-
-    element::stored* base = level == 0 ? level0 : level == 1 ? level1 : level == 2 ? level2 : level3;
-    const int height = level == 0 ? height0 : level == 1 ? height1 : level == 2 ? height2 : height3;
-    const int width = level == 0 ? width0 : level == 1 ? width1 : level == 2 ? width2 : width3;
-    const float scale = level == 0 ? 1.0f : level == 1 ? 0.5f : level == 2 ? 0.25f : 0.125f;
-
-    const int image = pixel / plane;
-    const long long at = image * image_stride + (pixel - image * plane) * pixel_stride;
-    const float x = coords[at] * scale;
-    const float y = coords[at + axis_stride] * scale;
-    // Every comparison with NaN is false, so that NaN is outside too.
-    const bool near = x > -RADIUS - 1.0f && x < (float)(width + RADIUS) &&
-                      y > -RADIUS - 1.0f && y < (float)(height + RADIUS);
-    const float x_floor = near ? floorf(x) : 0.0f;
-    const float y_floor = near ? floorf(y) : 0.0f;
-    const float fx = near ? x - x_floor : 0.0f;
-    const float fy = near ? y - y_floor : 0.0f;
-    const int left = (int)x_floor - RADIUS + column;
-    const int top = (int)y_floor - RADIUS;
-    const bool inside = active && near && left >= 0 && left < width;
-    const long long cell = (long long)pixel * height * width + (long long)top * width + left;
-    const long long channel = ((long long)window * SIDE + column) * SIDE;
+    const window_column own = own_column(pixels, levels);
+    const int height = of_level(own.level, height0, height1, height2, height3);
+    const int width = of_level(own.level, width0, width1, width2, width3);
+    element::stored* base = of_level(own.level, level0, level1, level2, level3);
+    const window_place at = place_of(own, coords, height, width, image_stride, axis_stride, pixel_stride, plane);
+    const long long cell = (long long)own.pixel * height * width + (long long)at.top * width + at.left;
+    const long long channel = ((long long)own.window * SIDE + own.column) * SIDE;
 
     float above = 0.0f;
 #pragma unroll
     for (int j = 0; j <= SIDE; ++j) {
-        const float own = active && column < SIDE && j < SIDE ? get(gradient, channel + j, gradient_bits) : 0.0f;
-        const float neighbour = __shfl_up_sync(0xffffffffu, own, 1);
-        const float across = own * (1.0f - fx) + (column > 0 ? neighbour : 0.0f) * fx;
-        if (inside && top + j >= 0 && top + j < height) {
+        const bool given = own.active && own.column < SIDE && j < SIDE;
+        const float value = given ? get(gradient, channel + j, gradient_bits) : 0.0f;
+        const float neighbour = __shfl_up_sync(0xffffffffu, value, 1);
+        const float across = value * (1.0f - at.fx) + (own.column > 0 ? neighbour : 0.0f) * at.fx;
+        if (at.inside && at.top + j >= 0 && at.top + j < height) {
             element::stored* to = base + cell + (long long)j * width;
-            *to = element::store(element::load(*to) + across * (1.0f - fy) + above * fy);
+            *to = element::store(element::load(*to) + across * (1.0f - at.fy) + above * at.fy);
         }
         above = across;
     }
