@@ -55,7 +55,8 @@ class Objective:
         encoded = self._encode(images)
         frames = frames_of(encoded, *clips.frames.shape[:2])
         clips, distance = self._taught(clips, images, encoded, step)
-        loss, flow, epe_px = self._pair(frames, clips, 0, self._options.iterations, None)
+        lead_in = _drawn(self._options.lead_in, random)
+        loss, flow, epe_px = self._pair(frames, clips, 0, self._options.iterations, None, lead_in)
         warm_epe_px = torch.full_like(epe_px, torch.nan)
         if len(frames) == 3:
             start = self._start(frames, flow, random)
@@ -69,10 +70,16 @@ class Objective:
         return EncodedFrame(*(part.float() for part in encoded))
 
     def _pair(
-        self, frames: list[EncodedFrame], clips: Clips, number: int, iterations: int, start: Tensor | None
+        self,
+        frames: list[EncodedFrame],
+        clips: Clips,
+        number: int,
+        iterations: int,
+        start: Tensor | None,
+        lead_in: int = 0,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """-> loss, last flow in cells, end-point error of the last flow."""
-        refined = list(self._iterate(frames[number], frames[number + 1], iterations, start))
+        refined = list(self._iterate(frames[number], frames[number + 1], iterations, start, lead_in))
         flows_px = [self.model.upsample(each).float() for each in refined]
         truth_px, valid = clips.flows[:, number], clips.valid[:, number]
         loss = sequence_loss(flows_px, truth_px, valid, self._options.gamma)
@@ -80,13 +87,16 @@ class Objective:
             return loss, refined[-1].flow.detach(), end_point_error(flows_px[-1], truth_px, valid)
 
     def _iterate(
-        self, earlier: EncodedFrame, later: EncodedFrame, iterations: int, start: Tensor | None
+        self, earlier: EncodedFrame, later: EncodedFrame, iterations: int, start: Tensor | None, lead_in: int = 0
     ) -> Iterator[RefinedFlow]:
-        """As `Raft.iterate`, with the update block alone in the lower precision."""
+        """As `Raft.iterate`, with the update block alone in the lower precision, after `lead_in` without gradients."""
         terms, state = self.model.begin(earlier, self.model.correlate(earlier, later), start)
-        for done in range(1, iterations + 1):
-            with arithmetic(self._options.precision.update, state.coords.device):
+        for done in range(1 - lead_in, iterations + 1):
+            learning = torch.is_grad_enabled() and done > 0
+            with arithmetic(self._options.precision.update, state.coords.device), torch.set_grad_enabled(learning):
                 state = self.model.step(terms, state)
+            if done < 1:
+                continue
             yield RefinedFlow(state.coords - terms.origin, state.hidden, done)
 
     @torch.no_grad()
@@ -153,6 +163,11 @@ def frames_of(encoded: EncodedFrame, batch: int, count: int) -> list[EncodedFram
 def arithmetic(name: str, device: torch.device) -> AbstractContextManager[object]:
     """A context in which the device multiplies in float32 or bfloat16."""
     return torch.autocast(device.type, torch.bfloat16) if name == "bfloat16" else nullcontext()
+
+
+def _drawn(longest: int, random: np.random.Generator) -> int:
+    """0 half of the time, else up to `longest`, all alike."""
+    return int(random.integers(1, longest + 1)) if longest and random.random() < 0.5 else 0
 
 
 def _floats(values: np.ndarray, like: Tensor) -> Tensor:

@@ -142,6 +142,9 @@ class TrainOptions:
     files: FileData = field(default_factory=FileData)
     frames: FrameData = field(default_factory=FrameData)
     iterations: int = 12
+    lead_in: int = 0
+    """Half of the first pairs are iterated up to so many times before the iterations that are learnt from: what a
+    network does beyond the iterations that it learnt from drifts."""
     gamma: float = 0.8
     schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
     weight_decay: float = 1e-4
@@ -163,6 +166,8 @@ class TrainOptions:
         for name in ("steps", "processes", "iterations", "save_every_steps", "log_every_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, found {getattr(self, name)}")
+        if self.lead_in < 0:
+            raise ValueError(f"lead_in: expected 0 or more iterations, found {self.lead_in}")
         for name in ("height", "width"):
             if getattr(self, name) < 128 or getattr(self, name) % 8:
                 raise ValueError(f"{name}: expected a multiple of 8, at least 128 px; found {getattr(self, name)}")

@@ -133,3 +133,27 @@ def test_a_teacher_of_another_architecture_teaches_flow_alone(tmp_path: Path) ->
         Objective(Raft("large"), wanted, load_raft("default"))
     Objective(Raft("large"), dataclasses.replace(wanted, distillation=DistillationOptions("default", 0.0)),
               load_raft("default"))  # fmt: skip
+
+
+def test_iterations_that_lead_in_are_taken_and_not_learnt_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips, cold = shifted_clips(shift_px=14), dataclasses.replace(NO_NOISE, iterations=1, share=0.0)
+    learnt: list[bool] = []
+    step = Raft.step
+
+    def watched(model: Raft, *arguments: object) -> object:
+        learnt.append(torch.is_grad_enabled())
+        return step(model, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Raft, "step", watched)
+    longer = default_objective(tmp_path, iterations=4, warm_start=cold)(clips, 0, RANDOM(0))
+    learnt.clear()
+    objective = default_objective(tmp_path, iterations=3, lead_in=1, warm_start=cold)
+    seeds = range(6)
+    outcomes = [objective(clips, 0, RANDOM(seed)) for seed in seeds]
+    led = learnt.count(False)
+    assert 0 < led < len(seeds)
+    assert learnt.count(True) == 4 * len(seeds)  # three of the first pair, one of the second
+    same = [losses.loss for losses in outcomes if float(losses.epe_px) == float(longer.epe_px)]
+    assert len(same) == led
+    same[0].backward()
+    assert all(parameter.grad is not None for parameter in objective.model.parameters())
