@@ -16,6 +16,7 @@ from stages.motion.path.smoothing_kernel import normal_equations, time_shares
 _TOLERANCE_PX = 0.02
 _RELAXATION = 1.7
 _PENALTY = 3.0
+_ITERATIONS, _DETOUR_ITERATIONS = 400, 100
 
 
 @lru_cache(maxsize=8)
@@ -38,25 +39,43 @@ def constrained_corrections(
     margin: np.ndarray,
     width: int,
     height: int,
-    weights: np.ndarray | None = None,
-    held: np.ndarray | None = None,
-    iterations: int = 400,
 ) -> np.ndarray:
     """Correction vectors (N, 8) px: as smooth as `cutoff_hz` asks, within the margin.
 
-    path (N, 8) px motion vectors, accumulated; margin (8,) px as `corner_margin` gives it; times, weights and held as
-    in `normal_equations`. The corners stay in the margin to first order, and to `_TOLERANCE_PX` where the iterations
-    suffice.
+    path (N, 8) px motion vectors, accumulated; margin (8,) px as `corner_margin` gives it. The corners stay in the
+    margin to first order, and to `_TOLERANCE_PX` where the iterations suffice.
     """
     to_corners = corner_displacements(width, height)
-    before = np.empty((0, VECTOR_LENGTH)) if held is None else held
-    basis = _moved_directions(np.concatenate([before, path]) @ to_corners.T)
+    basis = _moved_directions(path @ to_corners.T)
     if len(times) < 2 or not basis.size:
         return np.zeros_like(path)
-    pull = np.ones(len(path)) if weights is None else weights
-    along, held_along = path @ to_corners.T @ basis, before @ to_corners.T @ basis
-    step = _bounded(times, along, held_along, pull, basis, margin, cutoff_hz, iterations)
-    return np.linalg.lstsq(to_corners, (step @ basis.T).T, rcond=None)[0].T
+    along = path @ to_corners.T @ basis
+    nothing = np.empty((0, along.shape[1]))
+    step = _bounded(times, along, along, nothing, basis, margin, cutoff_hz, _ITERATIONS)
+    return _from_corners(step @ basis.T, to_corners)
+
+
+def detour(
+    begun: np.ndarray, times: np.ndarray, beside: np.ndarray, cutoff_hz: float, margin: np.ndarray, size: tuple[int, int]
+) -> np.ndarray:
+    """The small and smooth way (N, 8) px by which corrections `beside` (N, 8) px are led back into the margin.
+
+    It sets out from rest at the times `begun` (K,) s, before `times` (N,) s. size: width and height, px.
+    """
+    to_corners = corner_displacements(*size)
+    basis = _moved_directions(beside @ to_corners.T)
+    if not basis.size:
+        return np.zeros_like(beside)
+    along = beside @ to_corners.T @ basis
+    rest = np.zeros((len(begun), along.shape[1]))
+    every = np.concatenate([begun, times])
+    step = _bounded(every, np.zeros_like(along), -along, rest, basis, margin, cutoff_hz, _DETOUR_ITERATIONS)
+    return _from_corners((step - along) @ basis.T, to_corners)
+
+
+def _from_corners(corners: np.ndarray, to_corners: np.ndarray) -> np.ndarray:
+    """Motion vectors (N, 8) from the displacements (N, 8) of corners."""
+    return np.linalg.lstsq(to_corners, corners.T, rcond=None)[0].T
 
 
 def _moved_directions(corners: np.ndarray) -> np.ndarray:
@@ -67,16 +86,16 @@ def _moved_directions(corners: np.ndarray) -> np.ndarray:
 
 def _bounded(
     times: np.ndarray,
+    wanted: np.ndarray,
     path: np.ndarray,
     held: np.ndarray,
-    weights: np.ndarray,
     basis: np.ndarray,
     margin: np.ndarray,
     cutoff_hz: float,
     iterations: int,
 ) -> np.ndarray:
-    """Corrections (N, D) in the basis, whose corners stay within +-margin (8,)."""
-    banded, target = normal_equations(times, path, weights, cutoff_hz, held)
+    """Smooth path less `path` (N, D) in the basis: near `wanted`, and its corners within +-margin (8,) of `path`."""
+    banded, target = normal_equations(times, wanted, np.ones(len(path)), cutoff_hz, held)
     penalty = _PENALTY * time_shares(times)[len(held) :, None]
     banded[-1] += penalty[:, 0]
     factor = cholesky_banded(banded)

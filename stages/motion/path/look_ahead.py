@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from stages.motion.camera.transforms import VECTOR_LENGTH, motion_matrices, motion_vectors
-from stages.motion.path.constrained_smoothing import constrained_corrections, corner_displacements, corner_margin
+from stages.motion.path.constrained_smoothing import corner_displacements, corner_margin, detour
 from stages.motion.path.past_path import PastPath
-from stages.motion.path.slow_movement import KEPT_SHARE, fading, fit_slow_movement
+from stages.motion.path.slow_movement import fading, fit_slow_movement
 from stages.motion.path.smoothing_kernel import ORDER, TYPICAL_STEP, time_shares
 from stages.motion.picture.crop import fitting_share, zoom_matrix
 from stages.motion.picture.rolling_shutter import sweeps
 
 _PAST_CYCLES = 3.0
 """How much of the past says what is slow movement, in cycles of the cutoff."""
+_KEPT_SHARE = 0.8
+"""Of the cutoff: what is slower than that much of it is taken for movement that stays."""
 _FADING_SHARE = 1.2
 """Of the cutoff, where what was shown beside the slow movement fades."""
 TRIPOD_HZ = 0.1
@@ -27,10 +30,8 @@ _TIME_STEPS = 15
 _DIGITS = 6
 """Of a px: rounded as it is made, so that the state holds it exactly and in few characters."""
 _ZOOM_TO_USE = 0.998
-_NEAR_SECONDS = 0.3
-_ITERATIONS = 60
-_MOST_HASTE = 8.0
-_HASTE_HALVINGS_PER_SECOND = 3.0
+_DETOUR_SHARE = 2.5
+"""Of the cutoff, how smooth a way back into the zoom is."""
 
 
 class LookAheadSmoother:
@@ -70,7 +71,6 @@ class LookAheadSmoother:
         self._correction = np.zeros(VECTOR_LENGTH)
         self._before = np.zeros(VECTOR_LENGTH)
         self._given_seconds: float | None = None
-        self._haste = 1.0
 
     @property
     def pending(self) -> int:
@@ -95,9 +95,11 @@ class LookAheadSmoother:
         return due
 
     def finish(self) -> list[np.ndarray]:
-        """Corrections for all frames still waiting; the next frame begins a new path."""
+        """Corrections for all frames still waiting, planned at once; the next frame begins a new path."""
         self.moves = []
-        due = [self._correct_oldest() for _ in range(self._pending)]
+        first = len(self._times) - self._pending
+        planned = iter(self._plan(first)) if not all(self._duplicate[first:]) else iter(())
+        due = [self._correct_oldest(planned) for _ in range(self._pending)]
         moves = self.moves
         self.__init__(*self._options())
         self.moves = moves
@@ -117,7 +119,6 @@ class LookAheadSmoother:
             "correction": _compact(self._correction),
             "before": _compact(self._before),
             "given_seconds": self._given_seconds,
-            "haste": self._haste,
         }
 
     @classmethod
@@ -134,7 +135,6 @@ class LookAheadSmoother:
         smoother._correction = np.array(state["correction"])
         smoother._before = np.array(state["before"])
         smoother._given_seconds = state["given_seconds"]
-        smoother._haste = state["haste"]
         return smoother
 
     def _options(self) -> list[Any]:
@@ -168,10 +168,13 @@ class LookAheadSmoother:
             return self._times[-1] + typical
         return self._times[-1] + max(time_seconds - before, typical / 4 if len(steps) else 0.0, 1e-4)
 
-    def _correct_oldest(self) -> np.ndarray:
+    def _correct_oldest(self, planned: Iterator[np.ndarray] | None = None) -> np.ndarray:
+        """As planned, or as a plan made for it alone says."""
         first = len(self._times) - self._pending
         if not self._duplicate[first]:
-            self._compose(first, self._plan(first))
+            shown = next(planned) if planned is not None else self._plan(first)[0]
+            step = shown - self._path[first]
+            self._compose(first, step * fitting_share(step[None], self.zoom, self.width, self.height)[0])
             self._shown = [*self._shown, np.round(self._path[first] + self._correction, _DIGITS)][-ORDER:]
             seconds = self._times[first] - self._shown_times[-1] if self._shown_times else TYPICAL_STEP
             self._shown_times = [*self._shown_times, self._times[first]][-ORDER:]
@@ -199,56 +202,28 @@ class LookAheadSmoother:
         self._before = self._path[first]
 
     def _plan(self, first: int) -> np.ndarray:
-        """Correction (8,) of frame `first`."""
+        """The path (N, 8) to be shown from frame `first` on; of duplicates, nothing."""
         own = [at for at in range(first, len(self._times)) if not self._duplicate[at]]
         times, path = np.array([self._times[at] for at in own]), np.array([self._path[at] for at in own])
-        near = times - times[0] <= _NEAR_SECONDS + _SAME_TIME
-        ahead = times[-1] + np.median(np.diff(times)) * np.arange(1, len(own) + 1) if len(own) > 1 else times[-1:] + 1.0
-        planned, fits = self._planned(times, path, ahead, near)
-        steps = planned[: len(own)] - path
-        if not fits.all():
-            margin = corner_margin(1.0 + (self.zoom - 1.0) * _ZOOM_TO_USE, self.width, self.height)
-            steps = constrained_corrections(
-                np.concatenate([self._shown_times, times, ahead]),
-                np.concatenate([path, planned[len(own) :]]),
-                self.cutoff_hz * self._haste,
-                margin,
-                self.width,
-                self.height,
-                held=np.array(self._shown).reshape(-1, VECTOR_LENGTH),
-                iterations=_ITERATIONS,
-            )
-        return steps[0] * fitting_share(steps[:1], self.zoom, self.width, self.height)[0]
+        planned = self._steady(times, path, self.cutoff_hz)
+        margin = corner_margin(1.0 + (self.zoom - 1.0) * _ZOOM_TO_USE, self.width, self.height)
+        beside = planned - path
+        if (np.abs(beside @ corner_displacements(self.width, self.height).T) <= margin).all():
+            return planned
+        begun = np.array(self._shown_times)
+        return planned + detour(begun, times, beside, _DETOUR_SHARE * self.cutoff_hz, margin, (self.width, self.height))
 
-    def _planned(
-        self, times: np.ndarray, path: np.ndarray, ahead: np.ndarray, near: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The path to be shown at `times` (N,) and `ahead` (M,), (N + M, 8), and which of the N fit the zoom.
-
-        Where one of the `near` does not, the cutoff is raised until they do; it comes back within a second or two. A
-        hard bound alone, met with little time ahead, would jerk.
-        """
-        elapsed = times[0] - self._shown_times[-1] if self._shown_times else 0.0
-        self._haste = max(1.0, self._haste * 2.0 ** (-_HASTE_HALVINGS_PER_SECOND * elapsed))
-        to_corners = corner_displacements(self.width, self.height)
-        margin = corner_margin(self.zoom, self.width, self.height)
-        while True:
-            planned = self._steady(times, path, np.concatenate([times, ahead]), self.cutoff_hz * self._haste)
-            fits = (np.abs((planned[: len(times)] - path) @ to_corners.T) <= margin).all(axis=1)
-            if fits[near].all() or self._haste > _MOST_HASTE:
-                return planned, fits
-            self._haste *= 1.1
-
-    def _steady(self, times: np.ndarray, path: np.ndarray, at: np.ndarray, cutoff_hz: float) -> np.ndarray:
-        """(M, 8) at `at` (M,): the slow movement, and what was shown beside it, which fades."""
+    def _steady(self, times: np.ndarray, path: np.ndarray, cutoff_hz: float) -> np.ndarray:
+        """(N, 8) at `times` (N,): the slow movement, and what was shown beside it, which fades."""
         past = self._past
         seconds = np.concatenate([past.seconds, time_shares(times)])
         slow = fit_slow_movement(
-            np.concatenate([past.times, times]), np.concatenate([past.path, path]), KEPT_SHARE * cutoff_hz, seconds
+            np.concatenate([past.times, times]), np.concatenate([past.path, path]), _KEPT_SHARE * cutoff_hz, seconds
         )
         if not len(past.times):
-            return slow(at)
-        return slow(at) + fading(past.times, past.shown - slow(past.times), at, _FADING_SHARE * cutoff_hz, past.seconds)
+            return slow(times)
+        beside = past.shown - slow(past.times)
+        return slow(times) + fading(past.times, beside, times, _FADING_SHARE * cutoff_hz, past.seconds)
 
     def _forget(self) -> None:
         """Drop what no sweep of a pending frame needs; what was shown lives on in `PastPath`."""

@@ -101,6 +101,23 @@ def test_after_the_end_a_new_path_begins() -> None:
     np.testing.assert_allclose(corrections_of(smoother, shaken, TIMES[:60] + 9.0), first, atol=0.05)
 
 
+def test_the_end_of_a_path_is_as_steady_as_its_middle() -> None:
+    base, shaken = shaken_path(TIMES[:195])
+    path = shaken - base
+    shown = shown_path(corrections_of(LookAheadSmoother(WIDTH, HEIGHT, 0.6, 0.5, 1.25), path, TIMES[:195]), path, 1.25)
+    jerk_px = np.abs(np.diff(shown, 2, axis=0)).max(axis=1)
+    # the last 15 frames are planned at once; planned one by one, from less and less of the past: 6 times the middle's
+    assert jerk_px[-15:].max() < 1.5 * jerk_px[60:-20].max()
+
+
+def test_shake_a_little_beyond_the_zoom_comes_through_a_little() -> None:
+    base, shaken = shaken_path(TIMES[:150])
+    path = shaken - base
+    corrections = corrections_of(LookAheadSmoother(WIDTH, HEIGHT, 0.6, 0.5, 1.08), path, TIMES[:150])
+    assert covers(corrections, WIDTH, HEIGHT).all()
+    assert jitter_px(shown_path(corrections, path, 1.08)) < jitter_px(path) / 3
+
+
 def test_half_a_second_ahead_holds_a_shaken_fixed_camera_nearly_as_still_as_the_whole_clip_does() -> None:
     base, shaken = shaken_path(TIMES)
     path = shaken - base
