@@ -141,7 +141,9 @@ def _override(data: dict[str, Any], override: str) -> Keys:
         if not isinstance(node[key], dict):
             raise ConfigError(f"--set {key_path}: {'.'.join(keys[: depth + 1])} is {found(node[key])}, it has no keys")
         node = node[key]
-    node[keys[-1]] = _parse(text, f"--set {key_path}")
+    # A template such as {source}.mp4 would have to be quoted for YAML as well as for the shell.
+    template = re.match(r"\{(source|stage)\}", text)
+    node[keys[-1]] = text if template else _parse(text, f"--set {key_path}")
     return keys
 
 

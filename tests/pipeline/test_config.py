@@ -100,6 +100,11 @@ def test_overrides_are_yaml() -> None:
     }
 
 
+@pytest.mark.parametrize("template", ["{source}.csv", "{source}/{stage}.csv", "{stage}-of-{source}.csv"])
+def test_an_override_may_begin_with_a_placeholder(template: str) -> None:
+    assert plan(f"stages.sink.options.path={template}").stages["sink"].options.model_dump() == {"path": template}
+
+
 def test_variables_come_from_the_environment_and_are_escaped_in_the_user_part_of_a_url(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
