@@ -56,7 +56,12 @@ def constrained_corrections(
 
 
 def detour(
-    begun: np.ndarray, times: np.ndarray, beside: np.ndarray, cutoff_hz: float, margin: np.ndarray, size: tuple[int, int]
+    begun: np.ndarray,
+    times: np.ndarray,
+    beside: np.ndarray,
+    cutoff_hz: float,
+    margin: np.ndarray,
+    size: tuple[int, int],
 ) -> np.ndarray:
     """The small and smooth way (N, 8) px by which corrections `beside` (N, 8) px are led back into the margin.
 
