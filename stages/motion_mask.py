@@ -69,6 +69,12 @@ class MotionMask(stage.Stage):
         stopped_seconds: float = Field(
             1.0, ge=0, le=3600, description="what stops stays in the mask for so long, under a fixed camera, in seconds"
         )
+        margin_px: int = Field(
+            0,
+            ge=0,
+            le=100,
+            description="the mask reaches so far beyond what moves, px: room to blur or fill in",
+        )
         shadows: bool = Field(
             False, description="under a fixed camera, a shadow that moves counts as well; under a moving one it does"
         )
@@ -154,7 +160,7 @@ class MotionMask(stage.Stage):
         yield Mask(
             message.header,
             frame,
-            found.mask,
+            _with_margin(found.mask, self.options.margin_px),
             tuple(MotionObject(o.track.id, o.box, o.area_px, o.track.velocity) for o in found.objects),
             tuple(_event(event, over) for event, over in ((found.ended, True), (found.began, False)) if event),
             None if camera is None else tuple(float(value) for value in camera.matrix.ravel()),
@@ -228,6 +234,14 @@ class MotionMask(stage.Stage):
             self.context.count("frames_camera_uncertain")
             return CameraMotion.unknown(motion.reason)
         return motion
+
+
+def _with_margin(mask: np.ndarray, margin_px: int) -> np.ndarray:
+    """The mask, uint8 (H, W), and what lies within so many px of it."""
+    if margin_px == 0 or not mask.any():
+        return mask
+    away_px = cv2.distanceTransform(255 - mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.where(away_px <= margin_px, np.uint8(255), np.uint8(0))
 
 
 def _is_still(camera: CameraMotion, width: int, height: int) -> bool:

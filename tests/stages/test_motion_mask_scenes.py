@@ -1,4 +1,4 @@
-"""Scenes in which motion is easily seen where there is none: parallax, leaves, rain, flicker."""
+"""Scenes in which motion is easily seen where there is none: parallax, leaves, rain, flicker, exposure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.messages import Flow, Frame
 from pipeline.testing import run_stage
 from stages.motion_mask import MotionMask
 from tests.motion.synthetic import HEIGHT, WIDTH, textured
-from tests.stages.test_motion_mask import header, masks_of
+from tests.stages.moving_clip import BEGINS, WORLD, clip, header, masks_of
 
 FAR, NEAR = textured(3 * WIDTH, HEIGHT, seed=4), textured(3 * WIDTH, HEIGHT, seed=5)
 THING = textured(40, 30, seed=9)
@@ -126,3 +126,46 @@ def test_somebody_who_walks_there_is_seen(scene: Callable[[int], np.ndarray]) ->
     began = [event.begin_seconds for mask in masks for event in mask.events]
     assert began == pytest.approx([75 * EVERY / 30], abs=0.3)
     assert not any(event.uncertain for mask in masks for event in mask.events)
+
+
+@pytest.fixture(scope="module")
+def still() -> list[Flow]:
+    return clip()
+
+
+def relit(flows: list[Flow], begin: int, share: float) -> list[Flow]:
+    """The same with another exposure from a frame on, which the flow across the jump takes for motion."""
+    lit = []
+    for at, flow in enumerate(flows):
+        if at >= begin:
+            luma = np.clip(np.asarray(flow.frame.planes[0]) * share, 0, 255).astype(np.uint8)
+            flow = replace(flow, frame=replace(flow.frame, planes=(luma,)))
+        if at == begin:
+            flow = replace(flow, grid_px=np.full_like(np.asarray(flow.grid_px), 5.0))
+        lit.append(replace(flow, header=header(at)))
+    return lit
+
+
+@pytest.mark.parametrize("share", [0.7, 1.3])
+def test_a_jump_of_the_exposure_is_no_motion(still: list[Flow], share: float) -> None:
+    masks = masks_of(run_stage(MotionMask, relit(still[:BEGINS] * 3, 15, share), {"persistence_seconds": 0.0}))
+    assert not any(mask.objects or mask.events for mask in masks)
+
+
+def test_two_seconds_after_a_jump_of_the_exposure_motion_is_seen_again(still: list[Flow]) -> None:
+    waits = [still[BEGINS - 1]] * 60
+    masks = masks_of(run_stage(MotionMask, relit([*still[:BEGINS], *waits, *still[BEGINS:]], BEGINS, 0.7)))
+    assert any(mask.objects for mask in masks[len(waits) + BEGINS + 6 :])
+
+
+def test_a_picture_in_two_depths_is_said_to_be_uncertain() -> None:
+    """The camera goes sideways past a near half that moves twice as far as the other: no object, but parallax."""
+    flows = []
+    for at in range(12):
+        luma = np.vstack([np.roll(WORLD, -3 * at, 1)[:100], np.roll(WORLD, -9 * at, 1)[100:]])
+        frame = Frame(header(at), at, WIDTH, HEIGHT, "gray8", (luma,), "bt709", "pc")
+        grid = np.zeros((-(-HEIGHT // 8), -(-WIDTH // 8), 2), np.float32)
+        grid[..., 0] = np.where(np.arange(len(grid)) * 8 < 100, -3, -9)[:, None]
+        flows.append(Flow(header(at), frame, "cold" if at else "first", grid if at else None, step_seconds=1 / 30))
+    masks = masks_of(run_stage(MotionMask, flows, {"model": "translation"}))
+    assert all(mask.uncertain for mask in masks[2:])

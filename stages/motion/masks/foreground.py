@@ -43,7 +43,7 @@ def foreground(
     away from where it was learned looks unlike the background, and stays as it is.
     """
     wide = evidence.shape[1]
-    mean = cv2.blur(np.minimum(evidence, np.uint8(_MOST_SIGMAS * EVIDENCE_PER_SIGMA)), (3, 3))
+    mean = _averaged(evidence)
     strong = mean > _STRONG_SIGMAS * EVIDENCE_PER_SIGMA
     if not flowing.any():
         return np.zeros(strong.shape, bool), strong
@@ -58,6 +58,15 @@ def foreground(
     tidy = cv2.medianBlur(moves.astype(np.uint8), 5)
     moves = without_small_holes(tidy, _SMALL_HOLE_SHARE * tidy.size)
     return moves, strong & ~moves
+
+
+def clearly_other(evidence: np.ndarray) -> np.ndarray:
+    """bool (h, w): what looks unlike the background by far, by evidence as in `foreground`."""
+    return _averaged(evidence) > _STRONG_SIGMAS * EVIDENCE_PER_SIGMA
+
+
+def _averaged(evidence: np.ndarray) -> np.ndarray:
+    return cv2.blur(np.minimum(evidence, np.uint8(_MOST_SIGMAS * EVIDENCE_PER_SIGMA)), (3, 3))
 
 
 def _reached(strong: np.ndarray, core: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from stages.motion.camera.camera_motion import CameraMotion
 from stages.motion.camera.working_grid import WorkingGrid
 from stages.motion.masks.depth_layers import depth_layers
 from stages.motion.masks.detection import Detection, Moving
-from stages.motion.masks.foreground import foreground
+from stages.motion.masks.foreground import clearly_other, foreground
 from stages.motion.masks.motion_events import EventRecorder, largest_place
 from stages.motion.masks.residual_motion import (
     CellMotion,
@@ -41,6 +41,7 @@ _MOST_FLICKER_LEVELS = 12.0
 _CHANGED = 5
 """Grey levels, of means over 3x3 points: 7 sigma of a noise of 2."""
 _OWN_MOTION_SECONDS = 0.2
+_CLEAR_SECONDS = 0.6
 _UNCERTAIN_SHARE = 0.35
 _APART_SHARE = 0.012
 """Of the width: parts that are nearer to each other are one object."""
@@ -72,6 +73,8 @@ class MotionDetector:
         self._stopped_seconds = stopped_seconds
         self._scene = SceneModel(*grid.shape, _MEMORY_SECONDS, shadows_out)
         self._cells = np.zeros((0, 0), bool)
+        self._other_seconds = np.zeros(grid.shape, np.float32)
+        """For how long each point has looked unlike the background."""
         self._picture: np.ndarray | None = None
         self._before: np.ndarray | None = None
         self._dazzled_until = -np.inf
@@ -82,6 +85,7 @@ class MotionDetector:
         """A frame of which no motion is known: the first, or after a cut. What moved before is not followed into it."""
         self._tracker.tracks = []
         self._cells = np.zeros((0, 0), bool)
+        self._other_seconds[:] = 0.0
         self._scene.begin_anew()
         self._picture = None
         ended, began = self._events.update(seconds, 0.0, (), seconds)
@@ -128,7 +132,8 @@ class MotionDetector:
         assert self._picture is not None, "detect() follows stands()"
         seen = self._scene.look(self._picture, on_grid)
         remembered = self._remembered(residual_px.shape[:2])
-        cells = moving_cells(grid_px, residual_px, thresholds, step_seconds, remembered, self.grid)
+        clear = self._clear(seen.evidence if camera is None else None, step_seconds)
+        cells = moving_cells(grid_px, residual_px, thresholds, step_seconds, remembered, self.grid, clear)
         scenery = None if camera is None else self._scenery(grid_px, residual_px, cells)
         if scenery is not None:
             residual_px = np.where(scenery[..., None], np.float32(0), residual_px)
@@ -138,9 +143,8 @@ class MotionDetector:
         dazzled = self._is_dazzled(seen.light_levels, seconds, step_seconds)
         flowing = np.zeros(self.grid.shape, bool) if dazzled else cells.drawn(self.grid)
         shown = self._seen_moving(cells, grid_px, on_grid, flowing & ~seen.known)
-        moves, unlike = foreground(
-            seen.evidence, seen.known, flowing, shown, self._changing() if camera is None else None
-        )
+        changing = self._changing() if camera is None else None
+        moves, unlike = foreground(seen.evidence, seen.known, flowing, shown, changing)
         self._cells = cells.moving
         regions, labels = self._regions(moves, unlike if camera is None and not dazzled else None, cells)
         tracks = self._tracker.update(regions, seconds, step_seconds, on_grid)
@@ -193,6 +197,14 @@ class MotionDetector:
         """bool cells of the 1/8 grid that are at another depth; None where there are none."""
         layers = depth_layers(grid_px, residual_px, cells.moving, self.grid.width, self.grid.height)
         return layers if layers.any() else None
+
+    def _clear(self, evidence: np.ndarray | None, step_seconds: float) -> np.ndarray | None:
+        """bool (h, w): what has looked unlike the background for a while; leaves that sway come and go."""
+        if evidence is None:
+            self._other_seconds[:] = 0.0
+            return None
+        self._other_seconds = (self._other_seconds + np.float32(step_seconds)) * clearly_other(evidence)
+        return self._other_seconds >= _CLEAR_SECONDS
 
     def _changing(self) -> np.ndarray | None:
         """bool (h, w): where the picture is not that of the frame before."""

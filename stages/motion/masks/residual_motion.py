@@ -14,6 +14,10 @@ CELL_PX = 8
 _PLAIN_SHARE = 0.024
 """Of the width: how wide a plain surface between moving edges may be to count as moving with them."""
 _NOISE_SIGMAS = 4.0
+_SHORTENED_PX = 1.0
+"""What goes less than that in a step may come out half as long, if it is small."""
+_CLEAR_SHARE = 0.6
+"""Of a cell."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +117,19 @@ def moving_cells(
     step_seconds: float,
     moved_before: np.ndarray | None,
     grid: WorkingGrid,
+    clear: np.ndarray | None = None,
 ) -> CellMotion:
-    """The cells that are fast enough, by hysteresis (`moving_regions`), carried into the later frame."""
-    speed_px_s = cv2.magnitude(residual_px[..., 0], residual_px[..., 1]) / np.float32(step_seconds)
-    moving = moving_regions(speed_px_s, thresholds, moved_before)
+    """The cells that are fast enough, by hysteresis (`moving_regions`), carried into the later frame.
+
+    clear: bool (h, w) on the working grid, where there is no doubt that something is there: flow of less than a px is
+    taken to be twice as long, at most a px.
+    """
+    step_px = cv2.magnitude(residual_px[..., 0], residual_px[..., 1])
+    if clear is not None:
+        covered = cv2.resize(clear.astype(np.float32), step_px.shape[::-1], interpolation=cv2.INTER_AREA)
+        longer_px = np.maximum(step_px, np.minimum(2 * step_px, np.float32(_SHORTENED_PX)))
+        step_px = np.where(covered > _CLEAR_SHARE, longer_px, step_px)
+    moving = moving_regions(step_px / np.float32(step_seconds), thresholds, moved_before)
     rows, columns = np.nonzero(moving)
     went = grid_px[rows, columns]
     x = (columns * CELL_PX + (CELL_PX - 1) / 2 + went[:, 0] - grid.first_px) / grid.step_px

@@ -57,6 +57,20 @@ def test_what_leaves_the_frame_is_gone() -> None:
     assert cells.moving.sum() == 6 and not len(cells.row)
 
 
+@pytest.mark.parametrize(("flow_px", "moves"), [(0.4, True), (0.2, False), (1.2, False)])
+def test_flow_of_less_than_a_px_is_taken_for_longer_where_something_is_there_for_sure(
+    flow_px: float, moves: bool
+) -> None:
+    grid = WorkingGrid(320, 180)
+    flow = np.zeros((23, 40, 2), np.float32)
+    flow[4:8, 6:12] = flow[4:8, 20:26] = (flow_px, 0)
+    clear = box(28, 40, 40, 64, (180, 320))
+    least_px_s = 0.7 / 0.04 if flow_px < 1 else 1.3 / 0.04
+    cells = moving_cells(flow, flow, Thresholds(least_px_s, least_px_s, 0.0), 0.04, None, grid, clear)
+    np.testing.assert_array_equal(cells.moving, box(4, 6, 4, 6 if moves else 0, (23, 40)))
+    np.testing.assert_allclose(cells.velocity_px_s[:, 0], flow_px / 0.04, rtol=1e-5)  # it is not said to be faster
+
+
 def test_hysteresis_keeps_the_slow_part_of_what_is_fast_somewhere() -> None:
     speed = np.zeros((90, 160), np.float32)
     speed[10:20, 10:40] = 30
