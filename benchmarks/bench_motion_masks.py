@@ -28,7 +28,7 @@ from benchmarks.motion_masks.clips import Clip, Shot, highway_clip, sprite_clip,
 from benchmarks.motion_masks.footage import STILL_FPS, told_events, video_frames, write_still_video
 from benchmarks.motion_masks.peers import PEERS
 from benchmarks.motion_masks.runs import flows, live_options, masks, open_motion_mask, rgb_frame
-from benchmarks.motion_masks.scores import MaskScores
+from benchmarks.motion_masks.scores import MaskScores, drawn_outside_px, shrunk
 from pipeline.messages import Flow, Mask, MotionEvent
 
 _SCENES = (0, 1)
@@ -69,7 +69,7 @@ def _sprites(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _real(arguments: argparse.Namespace) -> dict[str, Any]:
     clips = (highway_clip(arguments.data), tennis_clip(arguments.data))
-    return {clip.name: _scored([clip], arguments) for clip in clips}
+    return {clip.name: _scored([clip], arguments) | _scored_loosely(clip, arguments) for clip in clips}
 
 
 def _scored(clips: list[Clip], arguments: argparse.Namespace) -> dict[str, Any]:
@@ -82,13 +82,32 @@ def _scored(clips: list[Clip], arguments: argparse.Namespace) -> dict[str, Any]:
             peer = make()
             _score(scores[name], shots, (peer(shot.picture) for shot in shots))
         for estimator in arguments.estimators:
-            frames = (rgb_frame(shot.picture, at, clip.fps) for at, shot in enumerate(shots))
-            found = masks(flows(clip.name, frames, live_options(estimator), arguments.cache))
-            shown = (np.asarray(mask.mask) > 0 for mask in found)
-            kept = _score(scores[f"raftline, {estimator}"], shots, shown)
+            kept = _score(scores[f"raftline, {estimator}"], shots, _ours(clip, shots, estimator, arguments, {}))
             if arguments.pictures:
                 _picture(arguments.pictures / f"masks_{clip.name}_{estimator}.jpg", shots, kept)
     return {name: score.result() for name, score in scores.items()}
+
+
+def _scored_loosely(clip: Clip, arguments: argparse.Namespace) -> dict[str, Any]:
+    """For a truth outside of the picture's edges: what a mask on the edges can reach, and ours with such a margin."""
+    if not clip.loose:
+        return {}
+    shots = list(clip.shots())
+    margin_px = drawn_outside_px((shot.picture, shot.moves) for shot in shots)
+    result = {f"the truth, shrunk by {margin_px} px to the edges": MaskScores()}
+    _score(*result.values(), shots, (shrunk(shot.moves, margin_px) for shot in shots))
+    for estimator in arguments.estimators:
+        scores = result[f"raftline, {estimator}, margin_px {margin_px}"] = MaskScores()
+        _score(scores, shots, _ours(clip, shots, estimator, arguments, {"margin_px": margin_px}))
+    return {name: score.result() for name, score in result.items()}
+
+
+def _ours(
+    clip: Clip, shots: list[Shot], estimator: str, arguments: argparse.Namespace, options: dict[str, Any]
+) -> Iterator[np.ndarray]:
+    frames = (rgb_frame(shot.picture, at, clip.fps) for at, shot in enumerate(shots))
+    found = masks(flows(clip.name, frames, live_options(estimator), arguments.cache), options)
+    return (np.asarray(mask.mask) > 0 for mask in found)
 
 
 def _score(scores: MaskScores, shots: list[Shot], found: Iterable[np.ndarray]) -> dict[int, np.ndarray]:
@@ -214,16 +233,18 @@ _MEASURES = {"sprites": _sprites, "real": _real, "events": _events, "still": _st
 
 def _table(part: str, result: dict[str, Any]) -> Table:
     table = Table(title=part)
-    nested = part in ("sprites", "real")
-    rows = [(clip, name, values) for clip, each in result.items() for name, values in each.items()] if nested else [
-        ("", name, values) for name, values in result.items()
-    ]  # fmt: skip
-    columns = list(rows[0][2]) if isinstance(rows[0][2], dict) else ["events: begin, end, s"]
-    for column in ("clip", "method", *columns):
+    rows = (
+        [((clip, name), values) for clip, each in result.items() for name, values in each.items()]
+        if part in ("sprites", "real")
+        else [((name,), values) for name, values in result.items()]
+    )
+    names, first = rows[0]
+    columns = list(first) if isinstance(first, dict) else ["events: begin, end, s"]
+    for column in (*(("clip", "method") if len(names) == 2 else ("method",)), *columns):
         table.add_column(column)
-    for clip, name, values in rows:
+    for names, values in rows:
         cells = values.values() if isinstance(values, dict) else [values]
-        table.add_row(clip, name, *(str(cell) for cell in cells))
+        table.add_row(*names, *(str(cell) for cell in cells))
     return table
 
 

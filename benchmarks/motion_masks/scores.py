@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 
@@ -40,6 +42,28 @@ class MaskScores:
             "J": round(float(np.mean(self._jaccard)), 3),
             "boundary_F": round(float(np.mean(self._boundary)), 3),
         }
+
+
+def drawn_outside_px(frames: Iterable[tuple[np.ndarray, np.ndarray]], most_px: int = 8) -> int:
+    """How far outside of the picture's edges a truth is drawn, px: the picture is steepest that far inside its outline.
+
+    frames: pairs of uint8 (H, W, 3) and its truth, bool (H, W).
+    """
+    totals, counts = np.zeros(most_px + 1), np.zeros(most_px + 1)
+    for picture, truth in frames:
+        gray = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (0, 0), 1).astype(np.float32)
+        steep = cv2.magnitude(cv2.Sobel(gray, cv2.CV_32F, 1, 0), cv2.Sobel(gray, cv2.CV_32F, 0, 1))
+        # Half a px on either side of an outline belongs to it, and what lies at the picture's rim is no edge.
+        depth = cv2.distanceTransform(truth.astype(np.uint8), cv2.DIST_L2, 5)[8:-8, 8:-8]
+        at = np.rint(depth[(depth > 0.5) & (depth <= most_px + 1)] - 1).astype(np.intp)
+        totals += np.bincount(at, steep[8:-8, 8:-8][(depth > 0.5) & (depth <= most_px + 1)], most_px + 1)
+        counts += np.bincount(at, minlength=most_px + 1)
+    return int(np.argmax(totals / np.maximum(counts, 1)))
+
+
+def shrunk(mask: np.ndarray, px: int) -> np.ndarray:
+    """A bool mask (H, W) without what lies within `px` of its outline."""
+    return cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5) > px
 
 
 def boundary_f(found: np.ndarray, truth: np.ndarray) -> float:
