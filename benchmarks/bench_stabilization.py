@@ -24,7 +24,7 @@ from benchmarks.machine import machine
 from benchmarks.stabilizing.clips import VARIANTS, Clip, make_clip
 from benchmarks.stabilizing.ours import ESTIMATORS, measured_flows, stabilized_markers
 from benchmarks.stabilizing.peers import PEERS
-from benchmarks.stabilizing.real_clips import NAMES, read_clip, scores
+from benchmarks.stabilizing.real_clips import NAMES, clip_features, read_clip, scores
 from benchmarks.stabilizing.registration import steadiness
 from benchmarks.stabilizing.speed import milliseconds
 
@@ -45,9 +45,10 @@ def main() -> None:
             result["known"][variant] = _known(make_clip(variant, arguments.frames), systems)
             _show_known(variant, result["known"][variant])
     if "real" in arguments.parts:
-        few = [name for name in systems if name in _FEW]
-        result["real"] = {name: _real(read_clip(name, arguments.real_frames), few) for name in NAMES}
-        _show_real(result["real"])
+        few, result["real"] = [name for name in systems if name in _FEW], {}
+        for name in NAMES:
+            result["real"][name] = _real(read_clip(name, arguments.real_frames), few)
+            _show_real({name: result["real"][name]})
     if "speed" in arguments.parts:
         result["speed_720p_ms"] = milliseconds()
         Console().print_json(json.dumps(result["speed_720p_ms"]))
@@ -60,7 +61,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", default=",".join(VARIANTS), help="variants, by comma")
     parser.add_argument("--systems", default="", help="parts of the names of those to run, by comma; none: all")
     parser.add_argument("--frames", type=int, default=300)
-    parser.add_argument("--real-frames", type=int, default=120, help="of each handheld clip")
+    parser.add_argument("--real-frames", type=int, default=0, help="of each handheld clip; 0: all")
     parser.add_argument("--parts", default="known,real,speed")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
@@ -79,9 +80,10 @@ def _known(clip: Clip, systems: list[str]) -> dict[str, dict[str, float]]:
 
 
 def _real(clip: Clip, systems: list[str]) -> dict[str, dict[str, float]]:
-    rows = {"input": scores(clip.markers, clip.markers).to_json()}
+    features = clip_features(clip.markers)
+    rows = {"input": scores(features, clip.markers).to_json()}
     for name, lumas in _outputs(clip, systems):
-        rows[name] = scores(clip.markers, lumas).to_json()
+        rows[name] = scores(features, lumas).to_json()
     return rows
 
 
@@ -109,10 +111,11 @@ def _show_known(variant: str, rows: dict[str, dict[str, float]]) -> None:
 
 
 def _show_real(clips: dict[str, dict[str, dict[str, float]]]) -> None:
-    table = Table("handheld", "", "S", "D", "C", "itf dB", "black px")
+    table = Table("handheld", "", "S", "S shift", "S turn", "D", "C", "itf dB", "black px", "frames")
     for clip, rows in clips.items():
         for name, row in rows.items():
-            table.add_row(clip if name == "input" else "", name, *(f"{value:.3f}" for value in row.values()))
+            values = (f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values())
+            table.add_row(clip if name == "input" else "", name, *values)
     Console().print(table)
 
 

@@ -1,12 +1,16 @@
 """Handheld clips without known truth, scored as DIFRINT's authors score: stability, distortion, cropping; and itf.
 
-Definitions after Choi and Kweon (2020) and their `metrics.py`, with ORB for SURF; rotation is the angle of the
-homography (they take atan2 of its two scales), cropping 1 / its scale in every frame (they invert every second one).
+After `metrics.py` of Choi and Kweon (2020), quirks included: paths are homographies multiplied up, turn is the arc
+tangent of their two scales, distortion is the ratio of eigenvalues that sorts lowest where some of them are complex.
+SIFT stands in for SURF, which OpenCV's wheels lack; cropping is 1 / scale in every frame, where they invert every
+second one; where too few features match, the last homography of its own kind stays.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 import av
@@ -20,24 +24,33 @@ NAMES = ("meshflow-2.m4v", "meshflow-3.m4v", "meshflow-8.m4v", "meshflow-9.m4v",
 _WIDTH = 640
 _LOW = 5
 """Lowest frequencies, without the mean, that count as wanted movement."""
+_MOST_FEATURES = 1000
+"""Of a frame; all of them, about 2000, take twice the time."""
+_RATIO, _LEAST_MATCHES, _RANSAC_PX = 0.7, 10, 5.0
+Features = tuple[np.ndarray, np.ndarray | None]
+"""Places (N, 2) px and descriptors (N, 128)."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Of one output; all but itf between 0 and 1, and more is better."""
+    """Of one output; all but the last three between 0 and 1, and more is better."""
 
     stability: float
+    """Mean of the two that follow."""
+    stability_shift: float
+    stability_turn: float
     distortion: float
     cropping: float
     itf_db: float
     black_pixels: int
+    frames: int
 
     def to_json(self) -> dict[str, float]:
         return {name: round(value, 4) for name, value in asdict(self).items()}
 
 
 def read_clip(name: str, frames: int) -> Clip:
-    """The first frames, at most 640 px wide; its markers are its own luma."""
+    """The first frames, 0 for all, at most 640 px wide; its markers are its own luma."""
     pictures, seconds = [], []
     with av.open(str(needed_data() / "video" / "shaky" / name)) as container:
         for frame in container.decode(video=0):
@@ -55,46 +68,60 @@ def read_clip(name: str, frames: int) -> Clip:
     return Clip(name, times, np.stack(pictures), lumas, lumas, np.zeros(len(lumas), bool))
 
 
-def scores(inputs: np.ndarray, outputs: np.ndarray) -> Scores:
-    """Of output lumas (N, H, W) uint8 made from inputs of the same shape."""
-    features = [_features(output) for output in outputs]
-    crops, distortions, path, last = [], [], [np.eye(3)], np.eye(3)
-    for at, output in enumerate(features):
-        matrix = _homography(_features(inputs[at]), output)
-        if matrix is not None:
-            crops.append(1 / np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
-            sizes = np.sort(np.abs(np.linalg.eigvals(matrix[:2, :2])))
-            distortions.append(float(sizes[0] / sizes[1]))
-        if at:
-            step = _homography(features[at - 1], output)
-            last = last if step is None else step
-            path.append(path[-1] @ last)
-    shift = np.array([np.hypot(matrix[0, 2], matrix[1, 2]) for matrix in path[1:]])
-    angle = np.array([np.arctan2(matrix[1, 0], matrix[0, 0]) for matrix in path[1:]])
+def clip_features(lumas: np.ndarray) -> list[Features]:
+    """Of each of lumas (N, H, W) uint8."""
+    with ThreadPoolExecutor() as threads:
+        return list(threads.map(_features, lumas))
+
+
+def scores(inputs: list[Features], outputs: np.ndarray) -> Scores:
+    """Of output lumas (N, H, W) uint8, made from frames with these features."""
+    features = clip_features(outputs)
+    across, steps = _homographies(zip(inputs, features, strict=True)), _homographies(itertools.pairwise(features))
+    path = list(itertools.accumulate(steps, np.matmul))
+    shift = _low_share(np.array([np.hypot(matrix[0, 2], matrix[1, 2]) for matrix in path]))
+    turn = _low_share(np.array([np.arctan2(matrix[0, 0], matrix[1, 1]) for matrix in path]))
     noise = [np.mean((a.astype(np.float32) - b) ** 2) for a, b in itertools.pairwise(outputs)]
     itf = float(np.mean([10 * np.log10(255**2 / max(each, 1e-2)) for each in noise]))
     black = int(sum((output[[0, -1]] == 0).sum() + (output[:, [0, -1]] == 0).sum() for output in outputs))
-    return Scores(
-        (_low_share(shift) + _low_share(angle)) / 2, min(distortions), min(float(np.mean(crops)), 1.0), itf, black
-    )
+    crop = float(np.mean([1 / np.sqrt(abs(matrix[0, 0] * matrix[1, 1])) for matrix in across]))
+    return Scores((shift + turn) / 2, shift, turn, _distortion(across), min(crop, 1.0), itf, black, len(outputs))
+
+
+def _distortion(across: list[np.ndarray]) -> float:
+    sizes = [np.sort(np.linalg.eigvals(matrix[:2, :2])) for matrix in across]
+    return float(np.abs(np.min([low / high for low, high in sizes])))
 
 
 def _low_share(signal: np.ndarray) -> float:
-    energy = np.abs(np.fft.fft(signal))[1 : len(signal) // 2] ** 2
+    energy = np.abs(np.fft.fft(signal))[1:] ** 2
+    energy = energy[: len(energy) // 2]
     return float(energy[:_LOW].sum() / energy.sum())
 
 
-def _features(luma: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    points, named = cv2.ORB.create(1500, fastThreshold=8).detectAndCompute(luma, None)  # type: ignore[arg-type]
+def _features(luma: np.ndarray) -> Features:
+    points, named = cv2.SIFT.create(_MOST_FEATURES).detectAndCompute(luma, None)  # type: ignore[arg-type]
     return np.array([point.pt for point in points], np.float32), named
 
 
-def _homography(one: tuple, other: tuple) -> np.ndarray | None:
-    if one[1] is None or other[1] is None or min(len(one[0]), len(other[0])) < 12:
+def _homographies(pairs: Iterable[tuple[Features, Features]]) -> list[np.ndarray]:
+    """From the first to the second of each pair; the one before where they cannot be matched."""
+    with ThreadPoolExecutor() as threads:
+        found = threads.map(lambda pair: _homography(*pair), list(pairs))
+    last, every = np.eye(3), []
+    for matrix in found:
+        last = last if matrix is None else matrix
+        every.append(last)
+    return every
+
+
+def _homography(one: Features, other: Features) -> np.ndarray | None:
+    if one[1] is None or other[1] is None or min(len(one[0]), len(other[0])) <= _LEAST_MATCHES:
         return None
-    pairs = cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True).match(one[1], other[1])
-    if len(pairs) < 12:
+    nearest = cv2.BFMatcher().knnMatch(one[1], other[1], k=2)
+    good = [best for best, second in nearest if best.distance < _RATIO * second.distance]
+    if len(good) <= _LEAST_MATCHES:
         return None
-    here = one[0][[pair.queryIdx for pair in pairs]]
-    there = other[0][[pair.trainIdx for pair in pairs]]
-    return cv2.findHomography(here, there, cv2.RANSAC, 3.0)[0]
+    here = one[0][[pair.queryIdx for pair in good]]
+    there = other[0][[pair.trainIdx for pair in good]]
+    return cv2.findHomography(here, there, cv2.RANSAC, _RANSAC_PX)[0]
