@@ -94,8 +94,9 @@ def _scored_loosely(clip: Clip, arguments: argparse.Namespace) -> dict[str, Any]
         return {}
     shots = list(clip.shots())
     margin_px = drawn_outside_px((shot.picture, shot.moves) for shot in shots)
-    result = {f"the truth, shrunk by {margin_px} px to the edges": MaskScores()}
-    _score(*result.values(), shots, (shrunk(shot.moves, margin_px) for shot in shots))
+    on_edges = MaskScores()
+    _score(on_edges, shots, (shrunk(shot.moves, margin_px) for shot in shots))
+    result = {f"the truth, shrunk by {margin_px} px to the edges": on_edges}
     for estimator in arguments.estimators:
         scores = result[f"raftline, {estimator}, margin_px {margin_px}"] = MaskScores()
         _score(scores, shots, _ours(clip, shots, estimator, arguments, {"margin_px": margin_px}))

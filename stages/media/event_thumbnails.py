@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import string
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from pipeline.messages import Mask
 from pipeline.stage import Context
 from stages.media.colour import rgb
 from stages.media.drawing import box, palette
+from stages.media.name_templates import check_fields
 from stages.media.output_errors import write_whole
 
 _QUALITY = 85
@@ -23,13 +23,7 @@ _NAME = re.compile(r"(?:\d{8}T\d{6}Z-)?\d{6,}\.jpg")
 
 def check_folder(folder: str) -> str:
     """The template, if it names a folder of one source; ValueError if not."""
-    fields = {name for _, name, _, _ in string.Formatter().parse(folder) if name is not None}
-    if unknown := sorted(fields - {"source", "stage"}):
-        raise ValueError(f"'{folder}' holds {{{unknown[0]}}}; allowed are {{source}} and {{stage}}")
-    if "source" not in fields:
-        raise ValueError(
-            f"'{folder}' has no {{source}}, so sources would overwrite each other's pictures; add {{source}}"
-        )
+    check_fields(folder, ("source", "stage"), "source", "sources would overwrite each other's pictures; add {source}")
     return folder
 
 

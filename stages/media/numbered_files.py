@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pipeline.stage import Context, Output
+from stages.media.name_templates import check_fields
 from stages.media.output_errors import writing
 
 
 def check_template(template: str, suffixes: tuple[str, ...]) -> str:
     """The template, if it names a file per index with one of the suffixes; ValueError if not."""
-    fields = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
-    if "index" not in fields:
-        raise ValueError(
-            f"'{template}' has no {{index}}, so all frames would be written to one file; add {{index:06d}}"
-        )
-    if unknown := sorted(fields - {"index", "source", "stage"}):
-        raise ValueError(f"'{template}' holds {{{unknown[0]}}}; allowed are {{index}}, {{source}} and {{stage}}")
+    lost = "all frames would be written to one file; add {index:06d}"
+    check_fields(template, ("index", "source", "stage"), "index", lost)
     if not template.endswith(suffixes):
         raise ValueError(f"'{template}' must end in {' or '.join(suffixes)}")
     return template

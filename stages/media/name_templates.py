@@ -1,0 +1,18 @@
+"""Templates of file names, with fields that are filled in: ``{source}.masks/{index:06d}.png``."""
+
+from __future__ import annotations
+
+import string
+
+
+def check_fields(template: str, allowed: tuple[str, ...], needed: str, without_it: str) -> None:
+    """Raises ValueError for a template with other fields than those allowed, or without the needed one.
+
+    without_it: what would happen then, and what to add; for the error.
+    """
+    found = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+    if needed not in found:
+        raise ValueError(f"'{template}' has no {{{needed}}}, so {without_it}")
+    if unknown := sorted(found - set(allowed)):
+        named = [f"{{{field}}}" for field in allowed]
+        raise ValueError(f"'{template}' holds {{{unknown[0]}}}; allowed are {', '.join(named[:-1])} and {named[-1]}")
