@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from pipeline.errors import InputError, RaftlineError
-from stages.media.drawing import Colour, clock, label
+from stages.media.drawing import clock, label
 from stages.media.moments import VideoMoments
-from stages.media.output_errors import writing
+from stages.media.sheets import CELL_WIDTH_PX, GROUND, QUIET, TITLE, cell, strip, write_png
 
 MOMENTS = 5
 """Pictures of each video, evenly spread."""
-_CELL_WIDTH_PX = 336
 _GAP_PX = 6
 _SIDE_PX = 132
 _TITLE_PX = 44
 _TEXT_PX = 13
 _MEAN_SECONDS = 0.5
-_GROUND: Colour = (22, 23, 28)
-_TITLE: Colour = (235, 235, 240)
-_QUIET: Colour = (160, 164, 176)
 _MOST_SOURCES = 8
 
 
@@ -49,7 +43,7 @@ def contact_sheet(videos: Mapping[str, Path], out: Path) -> None:
 
     Raises `InputError` for a file that is no video, `OutputError` where `out` cannot be written.
     """
-    _write(out, _sheet(out.stem, [Row(name, path) for name, path in videos.items()]))
+    write_png(out, _sheet(out.stem, [Row(name, path) for name, path in videos.items()]))
 
 
 def folder_sheet(folder: Path) -> Path:
@@ -63,7 +57,7 @@ def folder_sheet(folder: Path) -> Path:
     sheets = [_sheet(source, rows) for source, rows in list(runs.items())[:_MOST_SOURCES]]
     width = max(sheet.shape[1] for sheet in sheets)
     out = folder / "contact_sheet.png"
-    _write(out, np.concatenate([_widened(sheet, width) for sheet in sheets]))
+    write_png(out, np.concatenate([_widened(sheet, width) for sheet in sheets]))
     return out
 
 
@@ -110,23 +104,23 @@ def _line(row: Row, video: VideoMoments, times: Sequence[float], means: bool) ->
     if row.mean:
         middle = times[len(times) // 2] - _MEAN_SECONDS / 2
         pictures.append(video.mean(max(video.begin_seconds, middle), _MEAN_SECONDS))
-    cells = [_cell(_cut(picture, row.part)) for picture in pictures]
+    cells = [cell(_cut(picture, row.part)) for picture in pictures]
     if means and not row.mean:
-        cells.append(np.full_like(cells[0], _GROUND))
-    line = np.concatenate([part for cell in cells for part in (cell, _strip(cell.shape[0], _GAP_PX))], axis=1)
-    side = _strip(line.shape[0], _SIDE_PX)
-    label(side, row.label, (_GAP_PX, line.shape[0] // 2 - _TEXT_PX), _TEXT_PX + 1, _TITLE, _GROUND)
-    return np.concatenate([np.concatenate([side, line], axis=1), _strip(_GAP_PX, _SIDE_PX + line.shape[1])])
+        cells.append(np.full_like(cells[0], GROUND))
+    line = np.concatenate([part for cell in cells for part in (cell, strip(cell.shape[0], _GAP_PX))], axis=1)
+    side = strip(line.shape[0], _SIDE_PX)
+    label(side, row.label, (_GAP_PX, line.shape[0] // 2 - _TEXT_PX), _TEXT_PX + 1, TITLE, GROUND)
+    return np.concatenate([np.concatenate([side, line], axis=1), strip(_GAP_PX, _SIDE_PX + line.shape[1])])
 
 
 def _header(title: str, about: str, times: Sequence[float], means: bool, width: int) -> np.ndarray:
-    header = _strip(_TITLE_PX + 2 * _TEXT_PX + 8, width)
-    label(header, title, (_GAP_PX, 6), _TEXT_PX + 6, _TITLE, _GROUND)
-    label(header, about, (width, 10), _TEXT_PX, _QUIET, _GROUND)
+    header = strip(_TITLE_PX + 2 * _TEXT_PX + 8, width)
+    label(header, title, (_GAP_PX, 6), _TEXT_PX + 6, TITLE, GROUND)
+    label(header, about, (width, 10), _TEXT_PX, QUIET, GROUND)
     captions = [clock(seconds) for seconds in times] + ([f"mean of {_MEAN_SECONDS:g} s"] if means else [])
     for column, caption in enumerate(captions):
-        x = _SIDE_PX + column * (_CELL_WIDTH_PX + _GAP_PX) - _GAP_PX
-        label(header, caption, (x, _TITLE_PX), _TEXT_PX, _QUIET, _GROUND)
+        x = _SIDE_PX + column * (CELL_WIDTH_PX + _GAP_PX) - _GAP_PX
+        label(header, caption, (x, _TITLE_PX), _TEXT_PX, QUIET, GROUND)
     return header
 
 
@@ -135,32 +129,8 @@ def _cut(picture: np.ndarray, part: tuple[float, float]) -> np.ndarray:
     return picture[:, begin:end]
 
 
-def _cell(picture: np.ndarray) -> np.ndarray:
-    """The picture at the width of a cell; a tall one is fitted into a square."""
-    height, width = picture.shape[:2]
-    scale = min(_CELL_WIDTH_PX / width, _CELL_WIDTH_PX / height)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    cell = _strip(small.shape[0], _CELL_WIDTH_PX)
-    left = (_CELL_WIDTH_PX - size[0]) // 2
-    cell[:, left : left + size[0]] = small
-    return cell
-
-
-def _strip(height: int, width: int) -> np.ndarray:
-    return np.full((height, width, 3), _GROUND, np.uint8)
-
-
 def _widened(sheet: np.ndarray, width: int) -> np.ndarray:
-    return np.concatenate([sheet, _strip(sheet.shape[0], width - sheet.shape[1])], axis=1)
-
-
-def _write(out: Path, sheet: np.ndarray) -> None:
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
-    part = out.with_name(out.name + ".part")
-    with writing(out):
-        part.write_bytes(encoded.data)
-        os.replace(part, out)
+    return np.concatenate([sheet, strip(sheet.shape[0], width - sheet.shape[1])], axis=1)
 
 
 def main() -> int:
