@@ -33,7 +33,8 @@ def event_sheet(log: Path) -> Path:
     if not events:
         raise InputError(f"{log}: tells of no event, so there is nothing to show")
     cells = [_captioned(event, log.parent) for event in events]
-    rows = [_row(cells[at : at + _COLUMNS]) for at in range(0, len(cells), _COLUMNS)]
+    columns = min(_COLUMNS, len(cells))
+    rows = [_row(cells[at : at + columns], columns) for at in range(0, len(cells), columns)]
     out = log.with_suffix(".png")
     write_png(out, np.concatenate(rows))
     return out
@@ -72,9 +73,9 @@ def _picture(event: dict[str, Any], folder: Path) -> np.ndarray:
     return np.full((*_NO_PICTURE, 3), 60, np.uint8) if read is None else np.asarray(read[..., ::-1], np.uint8)
 
 
-def _row(cells: list[np.ndarray]) -> np.ndarray:
+def _row(cells: list[np.ndarray], columns: int) -> np.ndarray:
     high, wide = max(part.shape[0] for part in cells) + _GAP_PX, CELL_WIDTH_PX + _GAP_PX
-    row = strip(high, _COLUMNS * wide)
+    row = strip(high, columns * wide)
     for column, part in enumerate(cells):
         row[: part.shape[0], column * wide : column * wide + CELL_WIDTH_PX] = part
     return row

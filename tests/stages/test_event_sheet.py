@@ -42,6 +42,7 @@ def test_each_event_shows_its_picture_in_order(tmp_path):
     sheet = event_sheet(log(tmp_path, *(event(at, thumbnail=name) for at, name in enumerate(pictures))))
     assert sheet == tmp_path / "clip.motion.png"
     np.testing.assert_allclose([middle_of(sheet, 0), middle_of(sheet, 1)], [RED, GREEN], atol=2)
+    assert np.asarray(cv2.imread(str(sheet))).shape[1] == 2 * CELL
 
 
 def test_an_event_without_a_picture_has_its_place_all_the_same(tmp_path):
