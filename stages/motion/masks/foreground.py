@@ -66,7 +66,8 @@ def clearly_other(evidence: np.ndarray) -> np.ndarray:
 
 
 def _averaged(evidence: np.ndarray) -> np.ndarray:
-    return cv2.blur(np.minimum(evidence, np.uint8(_MOST_SIGMAS * EVIDENCE_PER_SIGMA)), (3, 3))
+    most = _MOST_SIGMAS * EVIDENCE_PER_SIGMA
+    return cv2.blur(cv2.threshold(evidence, most, most, cv2.THRESH_TRUNC)[1], (3, 3))
 
 
 def _reached(strong: np.ndarray, core: np.ndarray) -> np.ndarray:
@@ -76,12 +77,13 @@ def _reached(strong: np.ndarray, core: np.ndarray) -> np.ndarray:
     """
     joined = cv2.dilate(strong.astype(np.uint8), np.ones((_GAP_POINTS, _GAP_POINTS), np.uint8))
     count, found = cv2.connectedComponents(joined, connectivity=8)
-    labels = np.where(strong, found, 0)
-    whole = np.bincount(labels.ravel(), minlength=count)
-    held = np.bincount(labels[core], minlength=count)
-    same = held >= _SAME_SHARE * whole
-    same[0] = False
-    return same[labels]
+    points = np.flatnonzero(strong)
+    of = np.asarray(found).ravel()[points]
+    held = np.bincount(of[core.ravel()[points]], minlength=count)
+    same = held >= _SAME_SHARE * np.bincount(of, minlength=count)
+    reached = np.zeros(strong.shape, bool)
+    reached.ravel()[points] = same[of]
+    return reached
 
 
 def grown(mask: np.ndarray, points: float) -> np.ndarray:

@@ -74,22 +74,37 @@ def regions_of(mask: np.ndarray, least_area: float, flows: bool, apart: int = 0)
     """
     values = mask.astype(np.uint8)
     joined = cv2.dilate(values, np.ones((apart + 1, apart + 1), np.uint8)) if apart else values
-    _, labels = cv2.connectedComponents(joined, connectivity=8)
-    labels = np.where(mask, labels, 0)
-    rows, columns = np.nonzero(labels)
-    of = labels[rows, columns]
-    areas = np.bincount(of)
-    keeps = np.flatnonzero(areas >= max(least_area, 1))
-    renumbered = np.zeros(max(len(areas), int(labels.max()) + 1), np.int32)
+    count, components = cv2.connectedComponents(joined, connectivity=8)
+    rows, columns = np.nonzero(mask)
+    of = components[rows, columns]
+    keeps = np.flatnonzero(np.bincount(of, minlength=count) >= max(least_area, 1))
+    renumbered = np.zeros(count, np.int32)
     renumbered[keeps] = np.arange(1, len(keeps) + 1)
-    labels, of = renumbered[labels], renumbered[of]
-    return [_region(rows[of == label], columns[of == label], flows) for label in range(1, len(keeps) + 1)], labels
+    of = renumbered[of]
+    labels = np.zeros(mask.shape, np.int32)
+    labels[rows, columns] = of
+    return _regions(rows, columns, of, len(keeps), flows), labels
 
 
-def _region(rows: np.ndarray, columns: np.ndarray, flows: bool) -> Region:
-    left, top = int(columns.min()), int(rows.min())
-    box = (left, top, int(columns.max()) + 1 - left, int(rows.max()) + 1 - top)
-    return Region(box, len(rows), (float(columns.mean()), float(rows.mean())), (0.0, 0.0), flows)
+def _regions(rows: np.ndarray, columns: np.ndarray, of: np.ndarray, count: int, flows: bool) -> list[Region]:
+    """Regions 1 to `count` from the rows and columns of points and the region that each is of."""
+    areas = np.bincount(of, minlength=count + 1)
+    first, last = np.full((2, count + 1), np.iinfo(np.int32).max), np.zeros((2, count + 1), np.int64)
+    for axis, places in enumerate((columns, rows)):
+        np.minimum.at(first[axis], of, places)
+        np.maximum.at(last[axis], of, places)
+    centres = np.stack([np.bincount(of, places, count + 1) for places in (columns, rows)]) / np.maximum(areas, 1)
+    sizes = last - first + 1
+    return [
+        Region(
+            (int(first[0, at]), int(first[1, at]), int(sizes[0, at]), int(sizes[1, at])),
+            int(areas[at]),
+            (float(centres[0, at]), float(centres[1, at])),
+            (0.0, 0.0),
+            flows,
+        )
+        for at in range(1, count + 1)
+    ]
 
 
 class RegionTracker:
