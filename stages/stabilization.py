@@ -180,8 +180,8 @@ class Stabilization(stage.Stage):
 
     @property
     def _fitted_model(self) -> ModelName:
-        """Rows that were read one after the other shear the picture: an affine motion tells that from a turn."""
-        return "affine" if self.options.readout_ms else self.options.model
+        """Rows that were read one after the other shear and bend the picture, which must not pass for a turn."""
+        return "rolling_shutter" if self.options.readout_ms else self.options.model
 
     def _camera(
         self, flow_px: np.ndarray, weights: np.ndarray, before: AlignmentPicture | None, now: AlignmentPicture

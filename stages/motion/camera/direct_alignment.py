@@ -184,7 +184,7 @@ def _at_level(
         return None
     warp, covariance, better = found
     corners = frame_corners(width, height) * to_centred[0, 0] + to_centred[:2, 2]
-    at_corners = model.design(corners, corners)
+    at_corners = model.design(corners, corners)[..., : len(covariance)]
     error_px = float(np.sqrt(np.einsum("anj,jk,ank->n", at_corners, covariance, at_corners).mean()))
     back = np.linalg.inv(to_local) @ warp @ to_local
     return Alignment(back / back[2, 2], error_px * before.width / width, better)
@@ -199,7 +199,9 @@ class _Points:
     value: np.ndarray
     """(N,) grey levels."""
     design: np.ndarray
-    """(N, parameters + 2): change of value by each parameter of the model, by gain and by brightness."""
+    """(N, parameters + 2): change of value by each parameter of the model, by gain and by brightness.
+
+    What the matrix does not hold (`PlaneModel.beside`) is found as gain and brightness are: to first order."""
     trust: np.ndarray
     """(N,) >= 0"""
 
@@ -211,8 +213,8 @@ def _solved(
     height, width = other.shape
     to_centred, half_diagonal = centred(width, height)
     from_centred = np.linalg.inv(to_centred)
-    k = model.parameters
-    light, sigmas, inverse = np.zeros(2), [], None
+    k = model.parameters - model.beside
+    light, sigmas, inverse = np.zeros(points.design.shape[1] - k), [], None
     for _ in range(_ITERATIONS):
         moved = transform_points(from_centred @ warp, points.local)
         inside = ((moved > 0) & (moved < (width - 1, height - 1))).all(axis=1)
@@ -220,7 +222,7 @@ def _solved(
             return None
         difference = _sampled(other, moved) - points.value
         if not sigmas:
-            light[1] = np.median(difference[inside])
+            light[-1] = np.median(difference[inside])
         residual = difference - points.design[:, k:] @ light
         weights = points.trust * inside
         sigmas.append(_scale(residual, weights))

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-ModelName = Literal["translation", "similarity", "affine", "homography"]
+ModelName = Literal["translation", "similarity", "affine", "rolling_shutter", "homography"]
 
 
 def _translation(x: np.ndarray, y: np.ndarray, x_moved: np.ndarray, y_moved: np.ndarray) -> tuple[list, list]:
@@ -30,6 +30,12 @@ def _affine(x: np.ndarray, y: np.ndarray, x_moved: np.ndarray, y_moved: np.ndarr
     return [x, y, one, zero, zero, zero], [zero, zero, zero, x, y, one]
 
 
+def _rolling_shutter(x: np.ndarray, y: np.ndarray, x_moved: np.ndarray, y_moved: np.ndarray) -> tuple[list, list]:
+    """Affine, and what rows show that are read one after the other while turn and scale go on changing."""
+    along_x, along_y = _affine(x, y, x_moved, y_moved)
+    return along_x + [-y * y, x * y], along_y + [x * y, y * y]
+
+
 def _homography(x: np.ndarray, y: np.ndarray, x_moved: np.ndarray, y_moved: np.ndarray) -> tuple[list, list]:
     along_x, along_y = _affine(x, y, x_moved, y_moved)
     return along_x + [-x_moved * x, -x_moved * y], along_y + [-y_moved * x, -y_moved * y]
@@ -44,6 +50,8 @@ class PlaneModel:
     rows: Callable[..., tuple[list, list]]
     simpler: ModelName | None
     """What to fall back to where the data do not support this one."""
+    beside: int = 0
+    """How many of the parameters, the last ones, are no part of the matrix."""
 
     def design(self, points: np.ndarray, moved: np.ndarray) -> np.ndarray:
         """(2, N, parameters): what each parameter adds to u and v of points (N, 2) that went to `moved` (N, 2)."""
@@ -57,7 +65,7 @@ class PlaneModel:
             steps = [[0, 0, p[0]], [0, 0, p[1]], [0, 0, 0]]
         elif self.name == "similarity":
             steps = [[p[0], -p[1], p[2]], [p[1], p[0], p[3]], [0, 0, 0]]
-        elif self.name == "affine":
+        elif self.name in ("affine", "rolling_shutter"):
             steps = [[p[0], p[1], p[2]], [p[3], p[4], p[5]], [0, 0, 0]]
         else:
             steps = [[p[0], p[1], p[2]], [p[3], p[4], p[5]], [p[6], p[7], 0]]
@@ -68,5 +76,6 @@ PLANE_MODELS: dict[str, PlaneModel] = {
     "translation": PlaneModel("translation", 2, _translation, None),
     "similarity": PlaneModel("similarity", 4, _similarity, "translation"),
     "affine": PlaneModel("affine", 6, _affine, "similarity"),
+    "rolling_shutter": PlaneModel("rolling_shutter", 8, _rolling_shutter, "affine", beside=2),
     "homography": PlaneModel("homography", 8, _homography, "affine"),
 }

@@ -11,12 +11,14 @@ import numpy as np
 from scipy.linalg import cho_solve_banded, cholesky_banded
 
 from stages.motion.camera.transforms import VECTOR_LENGTH, frame_corners, motion_matrices, transform_points
-from stages.motion.path.smoothing_kernel import normal_equations, time_shares
+from stages.motion.path.smoothing_kernel import TYPICAL_STEP, normal_equations, time_shares
 
 _TOLERANCE_PX = 0.02
 _RELAXATION = 1.7
 _PENALTY = 3.0
 _ITERATIONS, _DETOUR_ITERATIONS = 400, 100
+_UNBOUNDED = 15
+"""Frames beyond the last known one, in which a detour comes back: without, little look-ahead lets it run away."""
 
 
 @lru_cache(maxsize=8)
@@ -57,6 +59,7 @@ def constrained_corrections(
 
 def detour(
     begun: np.ndarray,
+    held: np.ndarray,
     times: np.ndarray,
     beside: np.ndarray,
     cutoff_hz: float,
@@ -65,17 +68,19 @@ def detour(
 ) -> np.ndarray:
     """The small and smooth way (N, 8) px by which corrections `beside` (N, 8) px are led back into the margin.
 
-    It sets out from rest at the times `begun` (K,) s, before `times` (N,) s. size: width and height, px.
+    It goes on from `held` (K, 8) px at the times `begun` (K,) s, before `times` (N,) s. size: width and height, px.
     """
     to_corners = corner_displacements(*size)
-    basis = _moved_directions(beside @ to_corners.T)
+    basis = _moved_directions(np.concatenate([held, beside]) @ to_corners.T)
     if not basis.size:
         return np.zeros_like(beside)
-    along = beside @ to_corners.T @ basis
-    rest = np.zeros((len(begun), along.shape[1]))
-    every = np.concatenate([begun, times])
-    step = _bounded(every, np.zeros_like(along), -along, rest, basis, margin, cutoff_hz, _DETOUR_ITERATIONS)
-    return _from_corners((step - along) @ basis.T, to_corners)
+    along, held = beside @ to_corners.T @ basis, held @ to_corners.T @ basis
+    known = np.concatenate([begun, times])
+    every = np.concatenate([known, times[-1] + TYPICAL_STEP * np.arange(1, _UNBOUNDED + 1)])
+    along = np.concatenate([along, np.zeros((_UNBOUNDED, along.shape[1]))])
+    within = np.concatenate([np.tile(margin, (len(times), 1)), np.full((_UNBOUNDED, len(margin)), np.inf)])
+    step = _bounded(every, np.zeros_like(along), -along, held, basis, within, cutoff_hz, _DETOUR_ITERATIONS)
+    return _from_corners((step - along)[: len(times)] @ basis.T, to_corners)
 
 
 def _from_corners(corners: np.ndarray, to_corners: np.ndarray) -> np.ndarray:
@@ -99,12 +104,12 @@ def _bounded(
     cutoff_hz: float,
     iterations: int,
 ) -> np.ndarray:
-    """Smooth path less `path` (N, D) in the basis: near `wanted`, and its corners within +-margin (8,) of `path`."""
+    """Smooth path less `path` (N, D) in the basis: near `wanted`, its corners at most `margin` off, (8,) or (N, 8)."""
     banded, target = normal_equations(times, wanted, np.ones(len(path)), cutoff_hz, held)
     penalty = _PENALTY * time_shares(times)[len(held) :, None]
     banded[-1] += penalty[:, 0]
     factor = cholesky_banded(banded)
-    allowed = np.zeros((len(path), len(margin)))
+    allowed = np.zeros((len(path), margin.shape[-1]))
     dual = np.zeros_like(allowed)
     step = np.zeros_like(path)
     for _ in range(iterations):

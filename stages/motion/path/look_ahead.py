@@ -205,25 +205,31 @@ class LookAheadSmoother:
         """The path (N, 8) to be shown from frame `first` on; of duplicates, nothing."""
         own = [at for at in range(first, len(self._times)) if not self._duplicate[at]]
         times, path = np.array([self._times[at] for at in own]), np.array([self._path[at] for at in own])
-        planned = self._steady(times, path, self.cutoff_hz)
+        begun = np.array(self._shown_times)
+        planned = self._steady(times, path, np.concatenate([begun, times]))
+        held, planned = np.reshape(self._shown, (-1, VECTOR_LENGTH)) - planned[: len(begun)], planned[len(begun) :]
         margin = corner_margin(1.0 + (self.zoom - 1.0) * _ZOOM_TO_USE, self.width, self.height)
         beside = planned - path
-        if (np.abs(beside @ corner_displacements(self.width, self.height).T) <= margin).all():
+        fits = (np.abs(beside @ corner_displacements(self.width, self.height).T) <= margin).all()
+        if fits:
             return planned
-        begun = np.array(self._shown_times)
-        return planned + detour(begun, times, beside, _DETOUR_SHARE * self.cutoff_hz, margin, (self.width, self.height))
+        size = self.width, self.height
+        return planned + detour(begun, held, times, beside, _DETOUR_SHARE * self.cutoff_hz, margin, size)
 
-    def _steady(self, times: np.ndarray, path: np.ndarray, cutoff_hz: float) -> np.ndarray:
-        """(N, 8) at `times` (N,): the slow movement, and what was shown beside it, which fades."""
+    def _steady(self, times: np.ndarray, path: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """(M, 8) at `at` (M,) s: the slow movement, and what was shown beside it, which fades."""
         past = self._past
         seconds = np.concatenate([past.seconds, time_shares(times)])
         slow = fit_slow_movement(
-            np.concatenate([past.times, times]), np.concatenate([past.path, path]), _KEPT_SHARE * cutoff_hz, seconds
+            np.concatenate([past.times, times]),
+            np.concatenate([past.path, path]),
+            _KEPT_SHARE * self.cutoff_hz,
+            seconds,
         )
         if not len(past.times):
-            return slow(times)
+            return slow(at)
         beside = past.shown - slow(past.times)
-        return slow(times) + fading(past.times, beside, times, _FADING_SHARE * cutoff_hz, past.seconds)
+        return slow(at) + fading(past.times, beside, at, _FADING_SHARE * self.cutoff_hz, past.seconds)
 
     def _forget(self) -> None:
         """Drop what no sweep of a pending frame needs; what was shown lives on in `PastPath`."""

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stages.motion.camera.camera_motion import CameraMotion, fit_camera_motion
+from stages.motion.camera.camera_motion import CameraMotion, fit_camera_motion, grid_centres
 from stages.motion.camera.texture import texture_weights
 from stages.motion.camera.transforms import frame_corners, transform_points
 from tests.motion.synthetic import HEIGHT, WIDTH, grid_flow, similarity, textured
@@ -145,3 +145,18 @@ def test_texture_is_found_under_noise() -> None:
     rng = np.random.default_rng(0)
     picture = cv2.GaussianBlur(textured(WIDTH, HEIGHT), (3, 3), 0) + rng.normal(0, 8, (HEIGHT, WIDTH))
     assert np.median(texture_weights(np.clip(picture, 0, 255).astype(np.uint8))) > 0.5
+
+
+def test_rows_read_while_the_camera_begins_to_turn_do_not_pass_for_a_turn() -> None:
+    rows, columns = -(-HEIGHT // 8), -(-WIDTH // 8)
+    x, y = np.meshgrid(*grid_centres(rows, columns))
+    x, y = x - (WIDTH - 1) / 2, y - (HEIGHT - 1) / 2
+    bend = 2e-5 * np.stack([-y * y, x * y], axis=-1)  # 0.3 px where it is largest
+    weights = np.where(np.arange(rows)[:, None] < rows // 2, 0.05, 1.0) * np.ones((1, columns))
+    truth = similarity(4.0, -2.0, 0.3)
+    turned = {}
+    for model in ("affine", "rolling_shutter"):
+        found = fit_camera_motion(grid_flow(truth) + bend, WIDTH, HEIGHT, model, weights)
+        turned[model] = abs(found.matrix[1, 0] - truth[1, 0]) * WIDTH / 2
+    # px at the side
+    assert turned["rolling_shutter"] < 0.01 < 0.1 < turned["affine"]
