@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.errors import OutputError
 from pipeline.messages import Frame, Stabilized
 from pipeline.stage import Context
+from stages.media.output_errors import write_whole
 from stages.motion.path.path_plot import PathRun, plot_paths, shake_px
 from stages.motion.path.path_records import JsonLinesSpool
 from stages.motion.path.path_smoothing import Method, Zooming
@@ -80,13 +81,8 @@ def write_plot(runs: list[PathRun], size: tuple[int, int], settings: Settings, c
     if settings.plot is None or not runs:
         return
     title = f"{context.source.name}: camera path before (red), after (blue)"
-    output = context.output(settings.plot)
-    encoded = cv2.imencode(".png", plot_paths(runs, *size, title)[..., ::-1])[1].tobytes()
-    try:
-        output.part.write_bytes(encoded)
-    except OSError as error:
-        raise OutputError(f"cannot write {output.path}: {error.strerror}; free space or set plot: null") from error
-    output.finish()
+    encoded = cv2.imencode(".png", plot_paths(runs, *size, title)[..., ::-1])[1]
+    write_whole(context.output(settings.plot), encoded.data)
 
 
 def flat(matrix: np.ndarray) -> list[float]:

@@ -47,9 +47,7 @@ def time_shares(times: np.ndarray) -> np.ndarray:
     return np.gradient(times)
 
 
-def penalised_least_squares(
-    times: np.ndarray, path: np.ndarray, weights: np.ndarray, cutoff_hz: float, held: np.ndarray | None = None
-) -> np.ndarray:
+def penalised_least_squares(times: np.ndarray, path: np.ndarray, weights: np.ndarray, cutoff_hz: float) -> np.ndarray:
     """The path (N, D) that stays near `path` with as little change of acceleration as `cutoff_hz` asks for.
 
     Where samples are many, movement of f Hz keeps 1 / (1 + (f / cutoff_hz)^6) of itself. Arguments as in
@@ -57,7 +55,7 @@ def penalised_least_squares(
     """
     if len(times) < 2:
         return np.array(path, np.float64)
-    banded, target = normal_equations(times, path, weights, cutoff_hz, held)
+    banded, target = normal_equations(times, path, weights, cutoff_hz)
     return solveh_banded(banded, target)
 
 

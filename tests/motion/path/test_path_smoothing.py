@@ -5,7 +5,7 @@ import pytest
 
 from stages.motion.camera.transforms import motion_matrices, motion_vectors
 from stages.motion.path.path_smoothing import CameraPath, PathLimits, camera_path, smooth_clip, smooth_path
-from stages.motion.path.smoothing_kernel import penalised_least_squares, steady_times
+from stages.motion.path.smoothing_kernel import steady_times
 from stages.motion.picture.crop import covers, zoom_matrix
 from tests.motion.synthetic import HEIGHT, WIDTH, jitter_px, shaken_path, similarity
 
@@ -60,13 +60,6 @@ def test_short_runs_are_smoothed_too(frames: int) -> None:
     clip = smooth_clip([run_of(shaken, TIMES[:frames])], PathLimits())
     assert clip.corrections[0].shape == (frames, 3, 3)
     assert np.isfinite(clip.corrections[0]).all()
-
-
-def test_samples_that_cannot_change_are_continued_smoothly() -> None:
-    path = np.sin(TIMES)[:, None] * 50
-    held = path[:3]
-    smooth = penalised_least_squares(TIMES, path[3:], np.ones(len(path) - 3), 0.6, held)
-    np.testing.assert_allclose(smooth[:20], path[3:23], atol=0.05)
 
 
 def test_the_zoom_is_the_least_that_leaves_no_border() -> None:
