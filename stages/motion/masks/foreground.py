@@ -78,7 +78,7 @@ def _reached(strong: np.ndarray, core: np.ndarray) -> np.ndarray:
     joined = cv2.dilate(strong.astype(np.uint8), np.ones((_GAP_POINTS, _GAP_POINTS), np.uint8))
     count, found = cv2.connectedComponents(joined, connectivity=8)
     points = np.flatnonzero(strong)
-    of = np.asarray(found).ravel()[points]
+    of = np.asarray(found, np.int32).ravel()[points]
     held = np.bincount(of[core.ravel()[points]], minlength=count)
     same = held >= _SAME_SHARE * np.bincount(of, minlength=count)
     reached = np.zeros(strong.shape, bool)

@@ -76,7 +76,7 @@ def regions_of(mask: np.ndarray, least_area: float, flows: bool, apart: int = 0)
     joined = cv2.dilate(values, np.ones((apart + 1, apart + 1), np.uint8)) if apart else values
     count, components = cv2.connectedComponents(joined, connectivity=8)
     rows, columns = np.nonzero(mask)
-    of = components[rows, columns]
+    of = np.asarray(components, np.int32)[rows, columns]
     keeps = np.flatnonzero(np.bincount(of, minlength=count) >= max(least_area, 1))
     renumbered = np.zeros(count, np.int32)
     renumbered[keeps] = np.arange(1, len(keeps) + 1)
