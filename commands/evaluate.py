@@ -104,7 +104,10 @@ def evaluate(
         ]
     except ValueError as error:  # of the data sets and weights: their messages name the file
         raise UserError(str(error)) from error
-    _show(results[0]) if len(results) == 1 else _show_together(results)
+    if curve is not None:
+        _show_curve(results)
+    else:
+        _show(results[0]) if len(results) == 1 else _show_together(results)
     if json_file is not None:
         _write(json_file, results)
 
@@ -146,6 +149,25 @@ def _show_together(results: list[Evaluation]) -> None:
         least = min(row.epe_px for row in rows)
         cells = (f"{row.epe_px:.3f}{'*' if row.epe_px == least else ' '}" for row in rows)
         table.add_row(escape(rows[0].dataset), escape(rows[0].scene), *cells)
+    console().print(table)
+
+
+def _show_curve(results: list[Evaluation]) -> None:
+    """End-point errors, a row a run: a curve is read downwards."""
+    table = Table(title="EPE px", title_justify="left")
+    table.add_column("weights", overflow="fold")
+    table.add_column("start")
+    for title in ("iterations", *(f"{row.dataset} {row.scene}" for row in results[0].results)):
+        table.add_column(escape(title), justify="right", overflow="fold")
+    ways = sorted(results, key=lambda result: result.warm_start)
+    for name in dict.fromkeys(result.weights for result in results):
+        for result in (way for way in ways if way.weights == name):
+            network = name != "dis"
+            counts = "/".join(map(str, sorted({row.iterations for row in result.results}))) if network else ""
+            start = (_start(result).strip() or "cold") if network else ""
+            errors = (f"{row.epe_px:.3f}" for row in result.results)
+            table.add_row(escape(Path(name).name), start, counts, *errors)
+        table.add_section()
     console().print(table)
 
 

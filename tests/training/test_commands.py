@@ -85,11 +85,15 @@ def test_several_estimators_are_compared_in_one_table(folder: Path) -> None:
 
 def test_the_curve_has_cold_and_warm_starts_at_every_count(folder: Path) -> None:
     sintel_like(folder / "sintel", frames=4, step_px=6)
-    run(folder, "evaluate", "--dataset", "sintel:sintel", "--curve", "1,4", "--json", "out.json")
+    told = run(folder, "evaluate", "--dataset", "sintel:sintel", "--curve", "1,4", "--json", "out.json").stdout
     runs = json.loads((folder / "out.json").read_text())["runs"]
     assert [(report["iterations"], report["warm_start"]) for report in runs] == [
         (1, False), (1, True), (4, False), (4, True),
     ]  # fmt: skip
+    lines = [line for line in told.splitlines() if "cold" in line or "warm" in line]
+    assert [
+        f"{runs[at]['results'][0]['epe_px']:.3f}" in line for at, line in zip((0, 2, 1, 3), lines, strict=True)
+    ] == [True] * 4
     errors = np.array([report["results"][0]["epe_px"] for report in runs]).reshape(2, 2)
     assert errors[1, 0] < errors[0, 0]  # more iterations
     assert errors[0, 1] < errors[0, 0]  # from the last flow
