@@ -29,7 +29,7 @@ _GAP_POINTS = 5
 
 
 def foreground(
-    evidence: np.ndarray,
+    mean: np.ndarray,
     known: np.ndarray,
     flowing: np.ndarray,
     seen_moving: np.ndarray | None,
@@ -37,14 +37,13 @@ def foreground(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Two masks, bool (h, w): what moves, and what else looks unlike the background.
 
-    evidence: uint8 (h, w) as `background` has it, where `known`; flowing: bool (h, w), where the flow moves, within a
+    mean: uint8 (h, w), the `averaged` evidence, where `known`; flowing: bool (h, w), where the flow moves, within a
     cell or so; seen_moving: the same where the pictures show it, which decides where the background is unknown.
     changing: bool (h, w), where the picture does, under a camera that stands: what a thing leaves behind when it goes
     away from where it was learned looks unlike the background, and stays as it is.
     """
-    wide = evidence.shape[1]
-    mean = _averaged(evidence)
-    strong = mean > _STRONG_SIGMAS * EVIDENCE_PER_SIGMA
+    wide = mean.shape[1]
+    strong = clearly_other(mean)
     if not flowing.any():
         return np.zeros(strong.shape, bool), strong
     near = grown(flowing, _NEAR_SHARE * wide)
@@ -60,12 +59,13 @@ def foreground(
     return moves, strong & ~moves
 
 
-def clearly_other(evidence: np.ndarray) -> np.ndarray:
-    """bool (h, w): what looks unlike the background by far, by evidence as in `foreground`."""
-    return _averaged(evidence) > _STRONG_SIGMAS * EVIDENCE_PER_SIGMA
+def clearly_other(mean: np.ndarray) -> np.ndarray:
+    """bool (h, w): what looks unlike the background by far, by `averaged` evidence."""
+    return mean > _STRONG_SIGMAS * EVIDENCE_PER_SIGMA
 
 
-def _averaged(evidence: np.ndarray) -> np.ndarray:
+def averaged(evidence: np.ndarray) -> np.ndarray:
+    """uint8 (h, w) evidence as `background` has it, bounded, its mean over neighbouring points."""
     most = _MOST_SIGMAS * EVIDENCE_PER_SIGMA
     return cv2.blur(cv2.threshold(evidence, most, most, cv2.THRESH_TRUNC)[1], (3, 3))
 

@@ -15,7 +15,7 @@ from stages.motion.camera.camera_motion import CameraMotion
 from stages.motion.camera.working_grid import WorkingGrid
 from stages.motion.masks.depth_layers import depth_layers
 from stages.motion.masks.detection import Detection, Moving
-from stages.motion.masks.foreground import clearly_other, foreground
+from stages.motion.masks.foreground import averaged, clearly_other, foreground
 from stages.motion.masks.motion_events import EventRecorder, largest_place
 from stages.motion.masks.residual_motion import (
     CellMotion,
@@ -132,7 +132,8 @@ class MotionDetector:
         assert self._picture is not None, "detect() follows stands()"
         seen = self._scene.look(self._picture, on_grid)
         remembered = self._remembered(residual_px.shape[:2])
-        clear = self._clear(seen.evidence if camera is None else None, step_seconds)
+        evidence = averaged(seen.evidence)
+        clear = self._clear(evidence if camera is None else None, step_seconds)
         cells = moving_cells(grid_px, residual_px, thresholds, step_seconds, remembered, self.grid, clear)
         scenery = None if camera is None else self._scenery(grid_px, residual_px, cells)
         if scenery is not None:
@@ -144,7 +145,7 @@ class MotionDetector:
         flowing = np.zeros(self.grid.shape, bool) if dazzled else cells.drawn(self.grid)
         shown = self._seen_moving(cells, grid_px, on_grid, flowing & ~seen.known)
         changing = self._changing() if camera is None else None
-        moves, unlike = foreground(seen.evidence, seen.known, flowing, shown, changing)
+        moves, unlike = foreground(evidence, seen.known, flowing, shown, changing)
         self._cells = cells.moving
         regions, labels = self._regions(moves, unlike if camera is None and not dazzled else None, cells)
         tracks = self._tracker.update(regions, seconds, step_seconds, on_grid)
