@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -11,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import InputError, RaftlineError
+from pipeline.errors import InputError
 from stages.media.drawing import clock, label
 from stages.media.moments import VideoMoments
-from stages.media.sheets import CELL_WIDTH_PX, GROUND, QUIET, TITLE, cell, strip, write_png
+from stages.media.sheets import CELL_WIDTH_PX, GROUND, QUIET, TITLE, cell, sheet_command, strip, write_png
 
 MOMENTS = 5
 """Pictures of each video, evenly spread."""
@@ -134,14 +133,7 @@ def _widened(sheet: np.ndarray, width: int) -> np.ndarray:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m stages.contact_sheet", description=__doc__)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="output directory of a run")
-    try:
-        print(f"contact sheet: {folder_sheet(parser.parse_args().folder)}")
-    except RaftlineError as error:
-        print(f"contact sheet: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return sheet_command("stages.contact_sheet", __doc__, folder_sheet, "DIR", "output directory of a run")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipeline.errors import InputError, RaftlineError
+from pipeline.errors import InputError
 from stages.media.drawing import clock, label
-from stages.media.sheets import CELL_WIDTH_PX, GROUND, QUIET, TITLE, cell, strip, write_png
+from stages.media.sheets import CELL_WIDTH_PX, GROUND, QUIET, TITLE, cell, sheet_command, strip, write_png
 
 MOST_EVENTS = 60
 """Newest ones; a sheet of all that a camera saw would be no overview."""
@@ -82,14 +81,8 @@ def _row(cells: list[np.ndarray], columns: int) -> np.ndarray:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m stages.event_sheet", description=__doc__)
-    parser.add_argument("log", type=Path, metavar="LOG", help="what event_log wrote, best with its option `thumbnails`")
-    try:
-        print(f"event sheet: {event_sheet(parser.parse_args().log)}")
-    except RaftlineError as error:
-        print(f"event sheet: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    told = "what event_log wrote, best with its option `thumbnails`"
+    return sheet_command("stages.event_sheet", __doc__, event_sheet, "LOG", told)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from pipeline.errors import RaftlineError
 from stages.media.drawing import Colour
 from stages.media.output_errors import writing
 
@@ -41,3 +45,16 @@ def write_png(out: Path, sheet: np.ndarray) -> None:
     with writing(out):
         part.write_bytes(encoded.data)
         os.replace(part, out)
+
+
+def sheet_command(module: str, about: str | None, make: Callable[[Path], Path], metavar: str, help: str) -> int:
+    """``python -m MODULE PATH``: makes the sheet of a path and says where it lies, or what was wrong. Exit code."""
+    name = module.rpartition(".")[2].replace("_", " ")
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=about)
+    parser.add_argument("path", type=Path, metavar=metavar, help=help)
+    try:
+        print(f"{name}: {make(parser.parse_args().path)}")
+    except RaftlineError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
