@@ -44,6 +44,11 @@ class Objective:
                 f"distillation.features: {wanted} asks for the features of RAFT-{teacher.architecture}, but "
                 f"RAFT-{model.architecture} is trained; their sizes differ. Set it to 0"
             )
+        if options.distillation.reads == "model" and (wanted > 0 or options.learn == "all"):
+            raise ValueError(
+                "distillation.reads: model needs encoders that stay as they are: learn: update_block, and "
+                f"distillation.features: 0; found learn: {options.learn}, distillation.features: {wanted}"
+            )
         self.model = model
         self._options = options
         self._teacher = teacher
@@ -55,12 +60,11 @@ class Objective:
         encoded = self._encode(images)
         frames = frames_of(encoded, *clips.frames.shape[:2])
         clips, distance = self._taught(clips, images, encoded, step)
-        lead_in = _drawn(self._options.lead_in, random)
-        loss, flow, epe_px = self._pair(frames, clips, 0, self._options.iterations, None, lead_in)
+        loss, flow, epe_px = self._pair(frames, clips, 0, self._options.iterations, None, random)
         warm_epe_px = torch.full_like(epe_px, torch.nan)
         if len(frames) == 3:
             start = self._start(frames, flow, random)
-            second, _, warm_epe_px = self._pair(frames, clips, 1, self._options.warm_start.iterations, start)
+            second, _, warm_epe_px = self._pair(frames, clips, 1, self._options.warm_start.iterations, start, random)
             loss = (loss + second) / 2
         return StepLoss(loss + distance, epe_px, warm_epe_px)
 
@@ -76,9 +80,10 @@ class Objective:
         number: int,
         iterations: int,
         start: Tensor | None,
-        lead_in: int = 0,
+        random: np.random.Generator,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """-> loss, last flow in cells, end-point error of the last flow."""
+        lead_in = _drawn(self._options.lead_in, random)
         refined = list(self._iterate(frames[number], frames[number + 1], iterations, start, lead_in))
         flows_px = [self.model.upsample(each).float() for each in refined]
         truth_px, valid = clips.flows[:, number], clips.valid[:, number]
@@ -126,7 +131,10 @@ class Objective:
             return clips
         flows = clips.flows.clone()
         for number in range(flows.shape[1]):
-            refined = self._teacher.refine(taught[number], taught[number + 1], self._options.distillation.iterations)
+            with arithmetic(self._options.precision.update, clips.frames.device):
+                refined = self._teacher.refine(
+                    taught[number], taught[number + 1], self._options.distillation.iterations
+                )
             flow_px = self._teacher.upsample(refined)
             flows[:, number] = torch.where(unknown[:, number, None, None, None], flow_px, flows[:, number])
         return clips._replace(flows=flows, valid=clips.valid | unknown[..., None, None])
@@ -136,10 +144,12 @@ class Objective:
         none = encoded.features.new_zeros(())
         if self._teacher is None:
             return clips, none
+        options = self._options.distillation
+        if options.reads == "model":
+            return self._teach(clips, frames_of(encoded, *clips.frames.shape[:2])), none
         with torch.no_grad():
             taught = self._teacher.encode(images)
         clips = self._teach(clips, frames_of(taught, *clips.frames.shape[:2]))
-        options = self._options.distillation
         weight = options.features
         if options.features_steps is not None:
             weight *= max(0.0, 1 - step / options.features_steps)

@@ -100,6 +100,9 @@ class DistillationOptions:
     from scratch; then learn flow."""
     iterations: int = 12
     """Of the teacher, where its flow stands in for a truth that is not known."""
+    reads: Literal["own", "model"] = "own"
+    """Whose features the teacher's iterations read. model: those of the network that is trained, once its encoders
+    have learnt the teacher's and stay as they are (`learn: update_block`); it encodes nothing then."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +146,10 @@ class TrainOptions:
     frames: FrameData = field(default_factory=FrameData)
     iterations: int = 12
     lead_in: int = 0
-    """Half of the first pairs are iterated up to so many times before the iterations that are learnt from: what a
-    network does beyond the iterations that it learnt from drifts."""
+    """Half of the pairs are iterated up to so many times before the iterations that are learnt from: what a network
+    does beyond the iterations that it learnt from drifts."""
+    learn: Literal["all", "update_block"] = "all"
+    """update_block: the encoders stay as they are, which is a third of the work less."""
     gamma: float = 0.8
     schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
     weight_decay: float = 1e-4

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from stages.raft.devices import keep_freed_memory
 from stages.raft.model import Raft
 from stages.raft.weights import load_raft
 from training.blocks import BlockObjective
-from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from training.objective import Objective, StepLoss
 from training.options import TrainOptions
 from training.replicas import Alone, Replicas, gradients
@@ -114,9 +114,8 @@ class Trainer:
         """Write checkpoint and weights; only the first process does. Raises DivergedError, CheckpointError, OSError."""
         self.check()
         if self._replicas.rank == 0:
-            names = dict(self.model.named_parameters())
             first, second = (
-                {name: self._optimizer.state[parameter][key] for name, parameter in names.items()}
+                {name: self._optimizer.state[parameter][key] for name, parameter in self._learning()}
                 for key in ("exp_avg", "exp_avg_sq")
             )
             checkpoint = Checkpoint(self.steps_done, self.model.state_dict(), self.average.state_dict(), first, second)
@@ -152,10 +151,19 @@ class Trainer:
         for buffer, source in zip(self.average.buffers(), self.model.buffers(), strict=True):
             buffer.copy_(source)
 
+    def _learning(self) -> Iterator[tuple[str, nn.Parameter]]:
+        return ((name, parameter) for name, parameter in self.model.named_parameters() if parameter.requires_grad)
+
     def _restore(self, checkpoint: Checkpoint) -> None:
         self.model.load_state_dict(dict(checkpoint.model))
         self.average.load_state_dict(dict(checkpoint.average))
-        for name, parameter in self.model.named_parameters():
+        learning = dict(self._learning())
+        if learning.keys() != checkpoint.moment1.keys():
+            raise CheckpointError(
+                f"learn: {self.options.learn} is not what the checkpoint in {self.options.output} has learnt with. "
+                "Give another `output`, and its weights as `initial`"
+            )
+        for name, parameter in learning.items():
             moments = (checkpoint.moment1[name], checkpoint.moment2[name])
             first, second = (torch.empty_like(parameter).copy_(moment).detach() for moment in moments)
             step = torch.tensor(float(checkpoint.step), device=self.device)
@@ -202,6 +210,9 @@ def _initial(options: TrainOptions) -> Raft:
             )
         model.load_state_dict(loaded.state_dict())
     model.train()
+    if options.learn == "update_block":
+        model.feature_encoder.requires_grad_(False)
+        model.context_encoder.requires_grad_(False)
     if options.freeze_batch_norm:
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):

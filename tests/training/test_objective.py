@@ -135,6 +135,26 @@ def test_a_teacher_of_another_architecture_teaches_flow_alone(tmp_path: Path) ->
               load_raft("default"))  # fmt: skip
 
 
+def test_a_teacher_that_reads_the_models_features_encodes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = DistillationOptions("default", features=0.0, reads="model")
+    options = dataclasses.replace(small_options(tmp_path / "out"), distillation=wanted, learn="update_block")
+    clips = shifted_clips()
+    clips.valid[:] = False
+    teacher = load_raft("default")
+    monkeypatch.setattr(teacher, "encode", lambda images: pytest.fail("the teacher encoded"))
+    losses = Objective(load_raft("default").requires_grad_(True), options, teacher)(clips, 0, RANDOM(0))
+    assert 0 < float(losses.epe_px) < 3  # near its teacher, which is the same network
+
+
+def test_features_that_still_change_are_not_for_the_teacher_to_read(tmp_path: Path) -> None:
+    wanted = DistillationOptions("default", features=0.0, reads="model")
+    options = dataclasses.replace(small_options(tmp_path / "out"), distillation=wanted)
+    with pytest.raises(ValueError, match=r"distillation.reads: model needs .* found learn: all"):
+        Objective(load_raft("default"), options, load_raft("default"))
+
+
 def test_iterations_that_lead_in_are_taken_and_not_learnt_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clips, cold = shifted_clips(shift_px=14), dataclasses.replace(NO_NOISE, iterations=1, share=0.0)
     learnt: list[bool] = []
@@ -150,10 +170,9 @@ def test_iterations_that_lead_in_are_taken_and_not_learnt_from(tmp_path: Path, m
     objective = default_objective(tmp_path, iterations=3, lead_in=1, warm_start=cold)
     seeds = range(6)
     outcomes = [objective(clips, 0, RANDOM(seed)) for seed in seeds]
-    led = learnt.count(False)
-    assert 0 < led < len(seeds)
+    firsts = [losses.loss for losses in outcomes if float(losses.epe_px) == float(longer.epe_px)]
+    assert 0 < len(firsts) < len(seeds)
+    assert len(firsts) < learnt.count(False) <= len(firsts) + len(seeds)  # some of the second pairs are led, too
     assert learnt.count(True) == 4 * len(seeds)  # three of the first pair, one of the second
-    same = [losses.loss for losses in outcomes if float(losses.epe_px) == float(longer.epe_px)]
-    assert len(same) == led
-    same[0].backward()
+    firsts[0].backward()
     assert all(parameter.grad is not None for parameter in objective.model.parameters())

@@ -33,7 +33,9 @@ def weights_after(options: TrainOptions) -> dict[str, torch.Tensor]:
 BY_BLOCKS = {"distillation": {"teacher": "default", "blocks": True}, "schedule": {"by_layer": True}}
 
 
-@pytest.mark.parametrize("overrides", [{}, BY_BLOCKS], ids=["flow", "blocks"])
+@pytest.mark.parametrize(
+    "overrides", [{}, BY_BLOCKS, {"learn": "update_block"}], ids=["flow", "blocks", "update block alone"]
+)
 def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_by_bit(
     overrides: dict[str, object], tmp_path: Path
 ) -> None:
@@ -46,6 +48,24 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_by_bit(
     trainer.step()  # lost, as by a kill
     stopped = weights_after(options)
     assert all(torch.equal(whole[name], stopped[name]) for name in whole)
+
+
+def test_encoders_stay_where_the_update_block_learns_alone(tmp_path: Path) -> None:
+    trainer = Trainer(small_options(tmp_path / "out", learn="update_block"), CPU)
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.step()
+    changed = {
+        name.split(".")[0] for name, value in trainer.model.state_dict().items() if (value != before[name]).any()
+    }
+    assert changed == {"update_block"}
+
+
+def test_a_checkpoint_that_learnt_other_parameters_is_refused(tmp_path: Path) -> None:
+    trainer = Trainer(small_options(tmp_path / "out", learn="update_block"), CPU)
+    trainer.step()
+    trainer.save()
+    with pytest.raises(ValueError, match=r"learn: all is not what .* Give another `output`"):
+        Trainer(small_options(tmp_path / "out"), CPU)
 
 
 def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
