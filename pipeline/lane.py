@@ -70,12 +70,15 @@ class Lane:
             self.stage = self._open(progress.snapshot)
 
     def resume(self) -> None:
-        """Take up what the worker before left: the retained messages, then the one it died on."""
+        """Take up what the worker before left: the retained messages, then the one it died on.
+
+        An end is never put aside: without it the outputs are not whole, and the run ends with the stage's error.
+        """
         entries = self._transport.pending(self._plan.name, self.source, self._upstream)
         suspect = next((entry for entry in entries if self._is_new(entry)), None)
         died = self._transport.attempt(self.source, self._plan.name, suspect.id) if suspect else 0
         for entry in entries:
-            if entry is suspect and died >= ATTEMPTS:
+            if entry is suspect and died >= ATTEMPTS and not _ends(entry):
                 self._put_aside(
                     entry, self._transport.status(self.source, self._plan.name).get("error", "its worker died")
                 )
@@ -231,15 +234,14 @@ class Lane:
         )
         self.commit()
         position = self._position(entry)
-        step = Acknowledgement(self._upstream, [entry.id], position, {DEAD_LETTERS: 1})
-        self._transport.dead_letter(self.publisher.step(step), entry, error)
-        if position is None:
-            return
-        self._seen = position
-        if self._writes is not None:
-            self.publisher.publish(
-                Gap(self._header(entry), "lost_frames", f"stage {self._plan.name} could not process it")
-            )
+        # An entry that says where it belongs is acknowledged with the gap that it leaves, not before.
+        ids = [entry.id] if position is None else []
+        self._transport.dead_letter(self.publisher.step(Acknowledgement(self._upstream, ids)), entry, error)
+        if position is not None:
+            self._seen = position
+            self.context.count(DEAD_LETTERS)
+            gap = Gap(self._header(entry), "lost_frames", f"stage {self._plan.name} could not process it")
+            self.work(Taken(entry.id, gap, position))
 
     def _acknowledge(
         self, ids: list[str], processed: Position | None = None, counts: dict[str, int] | None = None
@@ -260,6 +262,10 @@ class Lane:
 
     def _header(self, entry: Entry) -> Header:
         return decode(entry.fields, self.publisher.payload).header
+
+
+def _ends(entry: Entry) -> bool:
+    return entry.fields.get(b"type") == b"EndOfStream"
 
 
 def describe(error: BaseException) -> str:

@@ -145,6 +145,8 @@ class Holder(Stage):
 
     class Options(Options):
         hold: int = 5
+        die_at: int = -1
+        fail_at_end: bool = False
 
     reads = (Frame,)
     writes = Frame
@@ -153,11 +155,19 @@ class Holder(Stage):
         self._held: deque[Frame] = deque()
 
     def process(self, message: Frame) -> Iterable[Message]:
+        if message.index == self.options.die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
         self._held.append(message)
         if len(self._held) > self.options.hold:
             yield self._held.popleft()
 
+    def gap(self, gap: Gap) -> Iterable[Message]:
+        yield from self._held
+        self._held.clear()
+
     def flush(self, end: EndOfStream) -> Iterable[Message]:
+        if self.options.fail_at_end:
+            raise ValueError("ends are not to my taste")
         yield from self._held
         self._held.clear()
 

@@ -107,6 +107,23 @@ def test_an_entry_that_kills_its_worker_three_times_is_put_aside(tmp_path: Path,
         assert "plugins.py" in letter["error"]
 
 
+def test_what_a_stage_holds_back_comes_before_the_gap_of_an_entry_that_is_put_aside(tmp_path: Path) -> None:
+    stages = {"holder": {"use": "Holder", "reads": "decoder", "options": {"die_at": 7}},
+              "ledger": {"use": "Ledger", "reads": "holder"}}  # fmt: skip
+    plan = make_test_plan(tmp_path, stages)
+    summary = supervise(plan)
+    assert ledger(plan) == [*ALL[:7], "lost_frames", *ALL[8:], "end"]
+    holder = summary["sources"]["a"]["stages"]["holder"]
+    assert (holder["restarts"], holder["dead_letters"]) == (3, 1)
+
+
+def test_a_stage_that_fails_at_the_end_of_a_source_ends_the_run_with_its_words(tmp_path: Path) -> None:
+    stages = {"holder": {"use": "Holder", "reads": "decoder", "options": {"fail_at_end": True}},
+              "ledger": {"use": "Ledger", "reads": "holder"}}  # fmt: skip
+    with pytest.raises(WorkerFailed, match=r"'holder'.*ValueError: ends are not to my taste.*plugins\.py"):
+        supervise(make_test_plan(tmp_path, stages, limits={"restarts": 2}))
+
+
 def test_a_stage_that_fails_at_every_frame_ends_the_run_with_its_words(tmp_path: Path) -> None:
     stages = {**CHAIN, "relay": {**RELAY, "options": {"do": "raise", "every": True}}}
     with pytest.raises(WorkerFailed, match=r"'relay'.*ValueError: frame is not to my taste.*plugins\.py"):
