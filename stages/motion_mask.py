@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -17,11 +17,13 @@ from stages.motion.camera.texture import texture_weights
 from stages.motion.camera.transforms import frame_corners, transform_points
 from stages.motion.camera.working_grid import WorkingGrid
 from stages.motion.masks.detection import Detection
+from stages.motion.masks.margin import with_margin
 from stages.motion.masks.motion_detector import MotionDetector
 from stages.motion.masks.motion_events import EventRecorder, OpenEvent
 from stages.motion.masks.residual_motion import Thresholds
 from stages.motion.masks.tracking import RegionTracker
 from stages.motion.masks.velocity_filter import VelocityFilter
+from stages.motion.masks.waiting import WaitingFrames
 from stages.motion.masks.zones import zone_mask
 
 _TRUSTED_CONFIDENCE = 0.1
@@ -29,6 +31,15 @@ _STILL_CAMERA_PX = 0.2
 """A camera that moves less than this at every corner stands still, and the fit's error is not subtracted."""
 _DEFAULT_STEP_SECONDS = 1.0 / 30.0
 _SLOW_SHARE = 0.45
+
+
+class _Looked(NamedTuple):
+    """A message whose mask waits."""
+
+    message: Flow
+    camera: CameraMotion | None
+    before: Mapping[str, Any] | None
+    """The snapshot to go on from, should this message come again."""
 
 
 class MotionMask(stage.Stage):
@@ -39,8 +50,9 @@ class MotionMask(stage.Stage):
     masks are.
 
     Speeds are px/s at the frame's size, after the camera's motion is taken away. A region counts from its first fast
-    moment until it is slow, and shows in the mask once it was followed for the persistence time; events begin when
-    their first object was first seen.
+    moment until it is slow, if it was followed for the persistence time. Masks of files wait for that, and show it from
+    its first frame on; a camera's do not wait, and show it from then on (`backdate`). Events begin when their first
+    object was first seen.
     """
 
     class Options(stage.Options):
@@ -59,6 +71,11 @@ class MotionMask(stage.Stage):
             le=10,
             description="a region counts once it was seen moving for so long, in seconds; where frames are "
             "few, and this is not 0, in 4 frames, or for 0.5 s",
+        )
+        backdate: Literal["auto", "always", "never"] = Field(
+            "auto",
+            description="always: masks wait until what begins to move has proved itself, for persistence_seconds at "
+            "most, and show it from its first frame on; never: from then on; auto: always for files, never for cameras",
         )
         hold_seconds: float = Field(
             0.7, ge=0, le=60, description="an object keeps its id if it is unseen for at most so long, in seconds"
@@ -129,8 +146,12 @@ class MotionMask(stage.Stage):
         self._events = EventRecorder(self.options.merge_seconds, self.options.after_seconds)
         self._last: Detection | None = None
         self._seconds = 0.0
+        self._waiting: WaitingFrames[_Looked] = WaitingFrames()
+        live = self.context.source.live
+        self._backdates = self.options.backdate == "always" or (self.options.backdate == "auto" and not live)
 
     def process(self, message: Flow) -> Iterable[Message]:
+        before = self._state() if self._backdates else None
         frame = message.frame
         step_seconds = message.step_seconds or 0.0
         if step_seconds <= 0:
@@ -138,49 +159,73 @@ class MotionMask(stage.Stage):
         pts_seconds = message.header.pts_seconds
         self._seconds = self._seconds + step_seconds if pts_seconds is None else pts_seconds
         if self._detector is None or self._detector.grid != WorkingGrid(frame.width, frame.height):
+            yield from self._rest()
             self._detector = self._detector_for(frame.width, frame.height)
-        camera = None
+        self._last, camera = self._found(self._detector, message, step_seconds)
+        looked = _Looked(message, camera, before)
+        if not self._backdates:
+            yield self._mask(looked, self._last)
+            return
+        self._waiting.push(looked, self._last, self._seconds + self._detector.proof_seconds(step_seconds))
+        for each in self._waiting.leaving(self._detector.tracks, self._detector.grid, self._seconds):
+            yield self._mask(*each)
+
+    def _found(
+        self, detector: MotionDetector, message: Flow, step_seconds: float
+    ) -> tuple[Detection, CameraMotion | None]:
+        """What moves, and the camera's motion; None where the frame before is not known."""
+        planes = [np.asarray(plane) for plane in message.frame.planes]
         if message.grid_px is None:
-            found = self._detector.still(self._seconds)
-        elif message.start == "duplicate":
-            found, camera = self._detector.repeated(self._seconds, self._last), CameraMotion.still()
-        else:
-            planes = [np.asarray(plane) for plane in frame.planes]
-            stands = self._stands(self._detector, planes, step_seconds)
-            camera = CameraMotion.still() if stands else self._camera(message, planes)
-            still = stands or _is_still(camera, frame.width, frame.height)
-            found = self._detector.detect(
-                np.asarray(message.grid_px),
-                None if still else camera,
-                self._seconds,
-                step_seconds,
-                camera_known=camera.model != "none",
-            )
-        self._last = found
-        yield Mask(
+            return detector.still(planes, self._seconds), None
+        if message.start == "duplicate":
+            return detector.repeated(self._seconds, self._last), CameraMotion.still()
+        stands = self._stands(detector, planes, step_seconds)
+        camera = CameraMotion.still() if stands else self._camera(message, planes)
+        still = stands or _is_still(camera, message.frame.width, message.frame.height)
+        found = detector.detect(
+            np.asarray(message.grid_px),
+            None if still else camera,
+            self._seconds,
+            step_seconds,
+            camera_known=camera.model != "none",
+        )
+        return found, camera
+
+    def gap(self, gap: Gap) -> Iterable[Message]:
+        self._last = None
+        return self._rest()
+
+    def flush(self, end: EndOfStream) -> Iterable[Message]:
+        return self._rest()
+
+    def _rest(self) -> Iterable[Message]:
+        """What waits, as it is."""
+        return [self._mask(*each) for each in self._waiting.rest()]
+
+    def retained(self) -> int:
+        return len(self._waiting)
+
+    def snapshot(self) -> Mapping[str, Any]:
+        oldest = self._waiting.oldest
+        return self._state() if oldest is None or oldest.before is None else oldest.before
+
+    def _mask(self, looked: _Looked, found: Detection) -> Mask:
+        message, camera, _ = looked
+        if camera is not None and camera.model == "none":
+            self.context.count("frames_camera_uncertain")
+        return Mask(
             message.header,
-            frame,
-            _with_margin(found.mask, self.options.margin_px),
+            message.frame,
+            with_margin(found.mask, self.options.margin_px),
             tuple(MotionObject(o.track.id, o.box, o.area_px, o.track.velocity) for o in found.objects),
             tuple(_event(event, over) for event, over in ((found.ended, True), (found.began, False)) if event),
             None if camera is None else tuple(float(value) for value in camera.matrix.ravel()),
             found.uncertain,
         )
 
-    def gap(self, gap: Gap) -> Iterable[Message]:
-        self._last = None
-        return ()
-
-    def flush(self, end: EndOfStream) -> Iterable[Message]:
-        return ()
-
-    def snapshot(self) -> Mapping[str, Any]:
+    def _state(self) -> Mapping[str, Any]:
         detector = self._detector.state() if self._detector else None
-        return {
-            "detector": detector,
-            "events": self._events.state(),
-            "seconds": self._seconds,
-        }
+        return {"detector": detector, "events": self._events.state(), "seconds": self._seconds}
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         self._events.restore(snapshot["events"])
@@ -231,17 +276,8 @@ class MotionMask(stage.Stage):
         if self.options.camera == "auto" and motion.model != "none" and _is_still(motion, *size):
             return replace(motion, matrix=np.eye(3))
         if motion.confidence < _TRUSTED_CONFIDENCE:
-            self.context.count("frames_camera_uncertain")
             return CameraMotion.unknown(motion.reason)
         return motion
-
-
-def _with_margin(mask: np.ndarray, margin_px: int) -> np.ndarray:
-    """The mask, uint8 (H, W), and what lies within so many px of it."""
-    if margin_px == 0 or not mask.any():
-        return mask
-    away_px = cv2.distanceTransform(255 - mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.where(away_px <= margin_px, np.uint8(255), np.uint8(0))
 
 
 def _is_still(camera: CameraMotion, width: int, height: int) -> bool:

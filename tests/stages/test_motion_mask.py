@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from pipeline.messages import Flow, Frame, Gap, Mask
+from pipeline.messages import EndOfStream, Flow, Frame, Gap, Message
 from pipeline.testing import TestContext, run_stage
 from stages.motion_mask import MotionMask
 from tests.motion.synthetic import HEIGHT, WIDTH
 from tests.stages.moving_clip import AWAY, BEGINS, ENDS, FRAMES, clip, f_score, header, masks_of, truth
+from tests.stages.stage_bench import Machine, bench_context
 
 
 @pytest.fixture(scope="module")
@@ -95,25 +97,56 @@ def test_a_long_step_is_measured_in_seconds(still: list[Flow]) -> None:
     assert not any(mask.objects for mask in masks)
 
 
-def test_a_killed_worker_keeps_ids_and_events_and_learns_the_background_again(still: list[Flow]) -> None:
-    whole = masks_of(run_stage(MotionMask, still))
-    found: list[Mask] = []
-    stage, snapshot = None, None
+@pytest.mark.parametrize("backdate", ["always", "never"])
+def test_a_killed_worker_keeps_ids_and_events_and_learns_the_background_again(
+    still: list[Flow], backdate: str, tmp_path: Path
+) -> None:
+    whole = masks_of(run_stage(MotionMask, still, {"backdate": backdate}))
+    machine = Machine(MotionMask, bench_context(tmp_path), backdate=backdate)
+    made: list[Message] = []
     for at, flow in enumerate(still):
-        if stage is None or at in (1, 25, 41):
-            stage = MotionMask(MotionMask.Options.model_validate({}), TestContext())
-            stage.open()
-            if snapshot is not None:
-                stage.restore(json.loads(json.dumps(snapshot)))
-        found += masks_of(list(stage.process(flow)))
-        snapshot = stage.snapshot()
-        assert len(json.dumps(snapshot)) < 64_000 and stage.retained() == 0
+        if at in (1, 14, 25, 41):
+            made += machine.kill()
+        made += machine.deliver(flow)
+        assert len(json.dumps(machine.committed)) < 64_000
+    made += machine.deliver(EndOfStream(header(FRAMES)))
+    assert machine.most_retained == (0 if backdate == "never" else 5)  # of 30 a second, for a fifth of one
+    found = masks_of(made)
+    assert [mask.header for mask in found] == [flow.header for flow in still]
     ids = [{moving.id for mask in masks[:41] for moving in mask.objects} for masks in (found, whole)]
     assert ids[0] == ids[1]
     events = [[event for mask in masks for event in mask.events] for masks in (found, whole)]
-    assert [event.begin_seconds for event in events[0]] == [event.begin_seconds for event in events[1]]
+    begins = [[event.begin_seconds for event in told] for told in events]
+    assert begins[0] == pytest.approx(begins[1], abs=0.034)  # the first frame after a kill has none before it
     learned = range(30, ENDS + 1)
     assert f_score([found[at] for at in learned], [truth(at) for at in learned]) > 0.85
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_masks_of_files_show_a_thing_from_its_first_frame_and_those_of_cameras_do_not_wait(
+    still: list[Flow], live: bool
+) -> None:
+    stage = MotionMask(MotionMask.Options.model_validate({}), TestContext(live=live))
+    stage.open()
+    made = [masks_of(list(stage.process(flow))) for flow in still]
+    waited = [at - mask.frame.index for at, masks in enumerate(made) for mask in masks]
+    assert max(waited) == (0 if live else 5)
+    first = next(mask for masks in made for mask in masks if mask.objects)
+    begins = BEGINS + 6 if live else BEGINS + 1
+    assert abs(first.frame.index - begins) <= 1
+    assert np.asarray(first.mask)[truth(first.frame.index)].mean() > 0.5
+    confirmed = next(mask for masks in made for mask in masks if mask.events)
+    assert confirmed.objects[0].id == first.objects[0].id
+
+
+def test_what_waits_comes_before_a_gap_and_at_the_end(still: list[Flow]) -> None:
+    stage = MotionMask(MotionMask.Options.model_validate({}), TestContext())
+    stage.open()
+    taken = [mask for flow in still[: BEGINS + 4] for mask in stage.process(flow)]
+    assert stage.retained() > 0
+    taken += stage.gap(Gap(header(BEGINS + 4), "lost_frames"))
+    assert [mask.header for mask in masks_of(taken)] == [flow.header for flow in still[: BEGINS + 4]]
+    assert stage.retained() == 0 and not any(mask.objects for mask in masks_of(taken))
 
 
 def test_a_gap_and_another_size_are_borne(still: list[Flow]) -> None:

@@ -12,7 +12,7 @@ from stages.motion.masks.tracking import Track
 
 @dataclass(frozen=True)
 class Moving:
-    """One confirmed object in one frame."""
+    """One object in one frame."""
 
     track: Track
     box: tuple[int, int, int, int]
@@ -23,14 +23,26 @@ class Moving:
 
 
 @dataclass(frozen=True)
+class Unproven:
+    """What moves in one frame, and was not followed for long enough yet to count."""
+
+    moving: Moving
+    points: np.ndarray
+    """bool (h, w) on the working grid: where."""
+
+
+@dataclass(frozen=True)
 class Detection:
     """What moves in one frame."""
 
     mask: np.ndarray
     """uint8 (H, W): 255 moves."""
     objects: tuple[Moving, ...]
+    """Those that count."""
     ended: OpenEvent | None
     began: OpenEvent | None
     uncertain: bool = False
     """So much of the picture moves against the camera's motion that it may be depth, or the camera that moves; or a
     part of it was taken to be scenery at another depth; or nothing is known of the camera's motion."""
+    unproven: tuple[Unproven, ...] = ()
+    """Those that may turn out to count."""

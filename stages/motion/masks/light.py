@@ -22,6 +22,11 @@ _LEAST_OFF_LEVELS = 2.0
 _ONE_COLOUR_VARIANCE = 1.0
 """Squared levels: in a picture of one colour, that is less, chroma is taken to be scaled and not shifted."""
 _NO_COLOUR = 128.0
+_JUMP_LEVELS = 4.0
+_DAZZLED_SECONDS = 1.0
+"""After a jump of the light coding and exposure take a while to settle; what they do then is no motion."""
+_FLICKERS = 2.5
+_MOST_FLICKER_LEVELS = 12.0
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,23 @@ class Light:
     """float32 (3, 256): luma, blue and red now for each level before, where `change` is ``followed``."""
     levels: float = 0.0
     """By how many grey levels most of the picture changed."""
+
+
+class Dazzle:
+    """Whether the light jumped lately; lamps that flicker all the time are no jump."""
+
+    def __init__(self) -> None:
+        self._until_seconds = -np.inf
+        self._usual_levels = 0.0
+        """By which the light changes from frame to frame."""
+
+    def lasts(self, levels: float, seconds: float, step_seconds: float) -> bool:
+        """For a frame at that time, in which the light changed by so many grey levels."""
+        if levels > max(_JUMP_LEVELS, _FLICKERS * self._usual_levels):
+            self._until_seconds = seconds + _DAZZLED_SECONDS
+        share = 1.0 - float(np.exp(-step_seconds / _DAZZLED_SECONDS))
+        self._usual_levels += share * (min(levels, _MOST_FLICKER_LEVELS) - self._usual_levels)
+        return seconds < self._until_seconds
 
 
 def light_change(picture: np.ndarray, colours: np.ndarray, known: np.ndarray) -> Light:

@@ -14,8 +14,9 @@ import numpy as np
 from stages.motion.camera.camera_motion import CameraMotion
 from stages.motion.camera.working_grid import WorkingGrid
 from stages.motion.masks.depth_layers import depth_layers
-from stages.motion.masks.detection import Detection, Moving
+from stages.motion.masks.detection import Detection, Moving, Unproven
 from stages.motion.masks.foreground import averaged, clearly_other, foreground
+from stages.motion.masks.light import Dazzle
 from stages.motion.masks.motion_events import EventRecorder, largest_place
 from stages.motion.masks.residual_motion import (
     CellMotion,
@@ -33,11 +34,6 @@ from stages.motion.masks.velocity_filter import VelocityFilter
 _REMEMBERED_CELLS = 1
 _MEMORY_SECONDS = 10.0
 _TOO_LITTLE_SHARE = 0.0005
-_JUMP_LEVELS = 4.0
-_DAZZLED_SECONDS = 1.0
-"""After a jump of the light coding and exposure take a while to settle; what they do then is no motion."""
-_FLICKERS = 2.5
-_MOST_FLICKER_LEVELS = 12.0
 _CHANGED = 5
 """Grey levels, of means over 3x3 points: 7 sigma of a noise of 2."""
 _OWN_MOTION_SECONDS = 0.2
@@ -77,17 +73,15 @@ class MotionDetector:
         """For how long each point has looked unlike the background."""
         self._picture: np.ndarray | None = None
         self._before: np.ndarray | None = None
-        self._dazzled_until = -np.inf
-        self._usual_levels = 0.0
-        """By which the light changes from frame to frame."""
+        self._dazzle = Dazzle()
 
-    def still(self, seconds: float) -> Detection:
+    def still(self, planes: Sequence[np.ndarray], seconds: float) -> Detection:
         """A frame of which no motion is known: the first, or after a cut. What moved before is not followed into it."""
         self._tracker.tracks = []
         self._cells = np.zeros((0, 0), bool)
         self._other_seconds[:] = 0.0
-        self._scene.begin_anew()
-        self._picture = None
+        self._picture = self.grid.picture(planes)
+        self._scene.begin_anew(self._picture)
         ended, began = self._events.update(seconds, 0.0, (), seconds)
         return Detection(self.grid.full_size(np.zeros(self.grid.shape, bool)), (), ended, began)
 
@@ -98,7 +92,7 @@ class MotionDetector:
         area = float(np.count_nonzero(last.mask)) / last.mask.size
         ids = tuple(moving.track.id for moving in last.objects)
         ended, began = self._events.update(seconds, area if ids else 0.0, ids, seconds, uncertain=last.uncertain)
-        return Detection(last.mask, last.objects, ended, began, last.uncertain)
+        return replace(last, ended=ended, began=began)
 
     def stands(self, planes: Sequence[np.ndarray], step_seconds: float) -> bool:
         """Whether the camera is seen to stand, without regard to the flow. Call it once a frame, before `detect`."""
@@ -110,6 +104,11 @@ class MotionDetector:
     def fixed(self) -> bool:
         """The camera has been standing for a while."""
         return self._scene.fixed
+
+    @property
+    def tracks(self) -> Sequence[Track]:
+        """What is followed."""
+        return self._tracker.tracks
 
     def detect(
         self,
@@ -141,7 +140,7 @@ class MotionDetector:
             cells = moving_cells(grid_px, residual_px, thresholds, step_seconds, remembered, self.grid)
             # It was learned where the camera's plane would have it.
             seen.known[on_points(scenery, self.grid)] = False
-        dazzled = self._is_dazzled(seen.light_levels, seconds, step_seconds)
+        dazzled = self._dazzle.lasts(seen.light_levels, seconds, step_seconds)
         flowing = np.zeros(self.grid.shape, bool) if dazzled else cells.drawn(self.grid)
         shown = self._seen_moving(cells, grid_px, on_grid, flowing & ~seen.known)
         changing = self._changing() if camera is None else None
@@ -158,9 +157,18 @@ class MotionDetector:
             for region, track, shown in zip(regions, tracks, shows, strict=True)
             if shown
         )
+        unproven = tuple(
+            Unproven(self._object(region, track, True), labels == label)
+            for label, (region, track) in enumerate(zip(regions, tracks, strict=True), 1)
+            if self._may_prove(track, seconds)
+        )
         much = camera is not None and float(cells.moving.mean()) > _UNCERTAIN_SHARE
         uncertain = scenery is not None or much or not camera_known
-        return self._with_events(mask, objects, seconds, uncertain)
+        return self._with_events(mask, objects, seconds, uncertain, unproven)
+
+    def proof_seconds(self, step_seconds: float) -> float:
+        """For how long something has to move to count."""
+        return self._tracker.needed_seconds(step_seconds)
 
     def state(self) -> dict[str, Any]:
         """JSON values, some kB. The background is not among them: it is learned again."""
@@ -185,14 +193,6 @@ class MotionDetector:
             return None
         lumas = (self._before[..., 0], self._picture[..., 0])
         return seen_moving(cells, grid_px, np.eye(3) if camera is None else camera, lumas, self.grid)
-
-    def _is_dazzled(self, light_levels: float, seconds: float, step_seconds: float) -> bool:
-        """Whether the light jumped lately; lamps that flicker all the time are no jump."""
-        if light_levels > max(_JUMP_LEVELS, _FLICKERS * self._usual_levels):
-            self._dazzled_until = seconds + _DAZZLED_SECONDS
-        share = 1.0 - float(np.exp(-step_seconds / _DAZZLED_SECONDS))
-        self._usual_levels += share * (min(light_levels, _MOST_FLICKER_LEVELS) - self._usual_levels)
-        return seconds < self._dazzled_until
 
     def _scenery(self, grid_px: np.ndarray, residual_px: np.ndarray, cells: CellMotion) -> np.ndarray | None:
         """bool cells of the 1/8 grid that are at another depth; None where there are none."""
@@ -239,15 +239,24 @@ class MotionDetector:
             stands_seconds <= self._stopped_seconds and track.seen_seconds >= _OWN_MOTION_SECONDS
         )
 
+    def _may_prove(self, track: Track, seconds: float) -> bool:
+        """Whether it moves and would count, had it been followed for long enough."""
+        return not track.confirmed and track.moved_seconds == seconds and self._velocities.accepts(track.velocity)
+
     def _with_events(
-        self, mask: np.ndarray, objects: tuple[Moving, ...], seconds: float, uncertain: bool = False
+        self,
+        mask: np.ndarray,
+        objects: tuple[Moving, ...],
+        seconds: float,
+        uncertain: bool = False,
+        unproven: tuple[Unproven, ...] = (),
     ) -> Detection:
         moving = [found for found in objects if found.moves]
         area = sum(found.area_px for found in moving) / (self.grid.width * self.grid.height)
         ids = tuple(found.track.id for found in moving)
         since = min((found.track.first_seconds for found in moving), default=seconds)
         ended, began = self._events.update(seconds, area, ids, since, largest_place(moving), uncertain)
-        return Detection(self.grid.full_size(mask), objects, ended, began, uncertain)
+        return Detection(self.grid.full_size(mask), objects, ended, began, uncertain, unproven)
 
     def _remembered(self, shape: tuple[int, ...]) -> np.ndarray | None:
         """Where something moved a frame ago, and a little around it."""

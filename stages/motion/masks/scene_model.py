@@ -65,10 +65,10 @@ class SceneModel:
         """The camera has been standing for a while."""
         return self._still_seconds >= _SETTLED_SECONDS
 
-    def begin_anew(self) -> None:
-        """Nothing is known of what comes."""
+    def begin_anew(self, picture: np.ndarray) -> None:
+        """Nothing is known but a frame (h, w, 3)."""
         self._background.forget()
-        self._marks, self._to_background, self._luma = None, np.eye(3), None
+        self._marks, self._to_background, self._luma = None, np.eye(3), picture[..., 0]
         self._still_seconds = 0.0
 
     def stands(self, picture: np.ndarray, step_seconds: float) -> bool:

@@ -154,6 +154,12 @@ class RegionTracker:
         self.tracks = [Track.from_json(values) for values in state["tracks"]]
         self._next_id = state["next_id"]
 
+    def needed_seconds(self, step_seconds: float) -> float:
+        """For how long a region has to be seen moving; where frames are few, in four of them."""
+        if self.persistence_seconds == 0:
+            return 0.0
+        return max(self.persistence_seconds, min(_SIGHTINGS * step_seconds, _SIGHTINGS_SECONDS))
+
     def _new_id(self) -> int:
         self._next_id += 1
         return self._next_id - 1
@@ -173,12 +179,6 @@ class RegionTracker:
         # What was hardly seen is forgotten soon, or noise would add up to a confirmed track.
         return self.hold_seconds if track.confirmed else min(self.hold_seconds, 2 * self.persistence_seconds)
 
-    def _needed_seconds(self, step_seconds: float) -> float:
-        """For how long a region has to be seen moving; where frames are few, in four of them."""
-        if self.persistence_seconds == 0:
-            return 0.0
-        return max(self.persistence_seconds, min(_SIGHTINGS * step_seconds, _SIGHTINGS_SECONDS))
-
     def _seen(self, track: Track | None, region: Region, seconds: float, step_seconds: float) -> Track:
         if track is None:
             track = _new_track(self._new_id(), region, seconds - step_seconds)
@@ -197,7 +197,7 @@ class RegionTracker:
             velocity=velocity if moves else track.velocity,
             last_seconds=seconds,
             seen_seconds=seen,
-            confirmed=track.confirmed or (moves and seen >= self._needed_seconds(step_seconds) - 1e-6),
+            confirmed=track.confirmed or (moves and seen >= self.needed_seconds(step_seconds) - 1e-6),
             moved_seconds=seconds if moves else track.moved_seconds,
             mark=(*region.centre, seconds, *region.box[2:]) if moves else track.mark,
         )
