@@ -15,9 +15,11 @@ from pipeline.errors import ConfigError
 from pipeline.messages import EndOfStream, Flow, Frame, Gap, Message, Stabilized
 from stages.motion.camera.camera_motion import CameraMotion, fit_camera_motion
 from stages.motion.camera.direct_alignment import AlignmentPicture, refined_motion
+from stages.motion.camera.parallax import ParallaxField
 from stages.motion.camera.plane_models import ModelName
 from stages.motion.camera.texture import texture_weights
 from stages.motion.path.path_records import PathRecord
+from stages.motion.path.smoothing_kernel import TYPICAL_STEP
 from stages.motion.picture.borders import Border
 from stages.motion.picture.rolling_shutter import without_shear
 from stages.motion.picture.warp import Interpolation
@@ -56,6 +58,11 @@ class Stabilization(stage.Stage):
         )
         model: Literal["translation", "similarity", "affine", "homography"] = Field(
             "similarity", description="model of the camera's motion; a simpler one where the picture supports no more"
+        )
+        parallax: Literal["auto", "off"] = Field(
+            "auto",
+            description="auto: parts of a scene nearer or farther than most of it are moved by a mesh, where the "
+            "camera's shake bears them out; off: one model for the whole picture",
         )
         readout_ms: float = Field(
             0.0,
@@ -116,6 +123,7 @@ class Stabilization(stage.Stage):
         self._after_gap = False
         self._last = (0, 0)
         self._picture: AlignmentPicture | None = None
+        self._parallax: ParallaxField | None = None
         self.context.status(smoothing="look_ahead" if looks_ahead else "whole_clip")
 
     def process(self, message: Flow) -> Iterable[Message]:
@@ -144,12 +152,19 @@ class Stabilization(stage.Stage):
         return max(self._mode.retained, 0 if self._picture is None else 1)
 
     def snapshot(self) -> Mapping[str, Any]:
-        return {"last": self._last, "size": self._size, "after_gap": self._after_gap, "mode": self._mode.state()}
+        return {
+            "last": self._last,
+            "size": self._size,
+            "after_gap": self._after_gap,
+            "parallax": self._parallax.state() if self._parallax else None,
+            "mode": self._mode.state(),
+        }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         self._last = tuple(snapshot["last"])
         self._size = tuple(snapshot["size"]) if snapshot["size"] else None
         self._after_gap = snapshot["after_gap"]
+        self._parallax = ParallaxField.from_state(snapshot["parallax"]) if snapshot["parallax"] else None
         self._mode.restore(snapshot["mode"])
 
     def close(self) -> None:
@@ -165,17 +180,25 @@ class Stabilization(stage.Stage):
         motion = CameraMotion.still()
         luma = _luma(frame)
         before, self._picture = self._picture, AlignmentPicture.of(luma)
+        if starts and self.options.parallax == "auto":
+            self._parallax = ParallaxField(*size)
         if not starts and not duplicate:
             weights = texture_weights(luma)
             if message.confidence is not None:
                 weights = weights * np.asarray(message.confidence)
-            motion = self._camera(np.asarray(message.grid_px), weights, before, self._picture)
+            grid_px = np.asarray(message.grid_px)
+            motion = self._camera(grid_px, weights, before, self._picture)
             if motion.confidence < _TRUSTED_CONFIDENCE:
                 motion = CameraMotion.unknown(motion.reason)
+            elif self._parallax is not None:
+                self._parallax.add(message.step_seconds or TYPICAL_STEP, grid_px, motion.matrix, weights)
             if motion.model != self._fitted_model:
                 self.context.count(f"camera_model_{motion.model}")
+        gains = self._parallax.gains if self._parallax is not None else None
+        if gains is not None:
+            self.context.count("camera_model_mesh")
         return PathRecord.of(
-            motion, frame.index, message.header.pts_seconds, size, starts_path=starts, duplicate=duplicate
+            motion, frame.index, message.header.pts_seconds, size, starts_path=starts, duplicate=duplicate, gains=gains
         )
 
     @property
@@ -186,9 +209,12 @@ class Stabilization(stage.Stage):
     def _camera(
         self, flow_px: np.ndarray, weights: np.ndarray, before: AlignmentPicture | None, now: AlignmentPicture
     ) -> CameraMotion:
+        plane = self._parallax.plane_trust(*weights.shape) if self._parallax is not None else None
+        if plane is not None:
+            weights = weights * plane
         motion = fit_camera_motion(flow_px, now.width, now.height, self._fitted_model, weights)
         if before is not None:
-            motion = refined_motion(motion, before, now, flow_px, self._fitted_model)
+            motion = refined_motion(motion, before, now, flow_px, self._fitted_model, plane)
         if self.options.readout_ms:
             motion = replace(motion, matrix=without_shear(motion.matrix, now.width, now.height))
         return motion

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,10 +14,12 @@ from pipeline.errors import OutputError
 from pipeline.messages import Frame, Stabilized
 from pipeline.stage import Context
 from stages.media.output_errors import write_whole
+from stages.motion.camera.mesh import centre_shift
 from stages.motion.path.path_plot import PathRun, plot_paths, shake_px
 from stages.motion.path.path_records import JsonLinesSpool
 from stages.motion.path.path_smoothing import Method, Zooming
 from stages.motion.picture.borders import Border, Borders
+from stages.motion.picture.mesh_warp import mesh_sources, warp_mesh
 from stages.motion.picture.rolling_shutter import warp_rows
 from stages.motion.picture.warp import Interpolation, warp_planes
 
@@ -51,24 +53,45 @@ class Corrector:
         self._borders = borders if settings.zooming == "none" else None
 
     def __call__(
-        self, frame: Frame, correction: np.ndarray, steady: np.ndarray | None, sweep: np.ndarray | None = None
+        self,
+        frame: Frame,
+        correction: np.ndarray,
+        steady: np.ndarray | None,
+        sweep: np.ndarray | None = None,
+        gains: np.ndarray | None = None,
     ) -> Stabilized:
         """`frame` moved by `correction` (3, 3).
 
         steady as in `stages.motion.picture.borders.Borders`; sweep (3, 3) as in
-        `stages.motion.picture.rolling_shutter.sweeps`.
+        `stages.motion.picture.rolling_shutter.sweeps`; gains as in `stages.motion.picture.mesh_warp.mesh_sources`.
         """
-        planes = [np.asarray(plane) for plane in frame.planes]
-        if sweep is not None and self._borders is not None:
-            planes = list(warp_rows(planes, np.eye(3), sweep, self._settings.interpolation))
-        if self._borders is None and sweep is not None:
-            moved = warp_rows(planes, correction, sweep, self._settings.interpolation)
-        elif self._borders is None:
-            moved = warp_planes(planes, correction, self._settings.interpolation)
+        planes: Sequence[np.ndarray] = [np.asarray(plane) for plane in frame.planes]
+        if self._borders is None:
+            moved = self._warped(planes, correction, correction, sweep, gains)
         else:
+            if sweep is not None or gains is not None:
+                planes = self._warped(planes, np.eye(3), correction, sweep, gains)
             moved = self._borders(planes, correction, steady)
         original = frame if "original" in self._context.needs else None
         return Stabilized(frame.header, replace(frame, planes=moved), tuple(flat(correction)), original)
+
+    def _warped(
+        self,
+        planes: Sequence[np.ndarray],
+        matrix: np.ndarray,
+        correction: np.ndarray,
+        sweep: np.ndarray | None,
+        gains: np.ndarray | None,
+    ) -> tuple[np.ndarray, ...]:
+        """Planes moved by `matrix`, and the mesh beside it as `correction` asks."""
+        interpolation = self._settings.interpolation
+        if gains is not None:
+            size = planes[0].shape[1], planes[0].shape[0]
+            sources = mesh_sources(matrix, centre_shift(correction, *size), gains, *size, sweep)
+            return warp_mesh(planes, sources, interpolation)
+        if sweep is not None:
+            return warp_rows(planes, matrix, sweep, interpolation)
+        return warp_planes(planes, matrix, interpolation)
 
 
 def write_plot(runs: list[PathRun], size: tuple[int, int], settings: Settings, context: Context) -> None:

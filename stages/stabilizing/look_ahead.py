@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.messages import Flow, Gap, Message
 from pipeline.stage import Context
+from stages.motion.camera.parallax import of_far_plane
 from stages.motion.path.look_ahead import TRIPOD_HZ, LookAheadSmoother
 from stages.motion.path.path_records import JsonLinesSpool, PathRecord
 from stages.stabilizing.correction import Corrector, Settings, appended, cut_back, flat
@@ -26,6 +27,7 @@ class LookAhead:
         self._smoother: LookAheadSmoother | None = None
         self._records: deque[tuple[int, PathRecord]] = deque()
         self._held: deque[Flow] = deque()
+        self._gains: np.ndarray | None = None
         self._corrector = Corrector(settings, context)
 
     @property
@@ -47,7 +49,10 @@ class LookAhead:
             )
         self._held.append(message)
         self._records.append((message.header.sequence, record))
-        yield from self._emit(self._smoother.push(record.pts_seconds, record.matrix, record.duplicate))
+        matrix = record.matrix
+        if record.gains is not None:
+            matrix, _ = of_far_plane(matrix, record.gains, record.width, record.height)
+        yield from self._emit(self._smoother.push(record.pts_seconds, matrix, record.duplicate))
 
     def take_again(self, message: Flow) -> None:
         if any(sequence == message.header.sequence for sequence, _ in self._records):
@@ -69,12 +74,14 @@ class LookAhead:
         return {
             "bytes": self._spool.length if self._spool else 0,
             "smoother": self._smoother.state() if self._smoother else None,
+            "gains": None if self._gains is None else self._gains.tolist(),
             "records": [[sequence, *record.to_json().values()] for sequence, record in self._records],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._spool = cut_back(self._output.part, state["bytes"], self._context)
         self._smoother = LookAheadSmoother.from_state(state["smoother"]) if state["smoother"] else None
+        self._gains = None if state["gains"] is None else np.array(state["gains"])
         self._records = deque((sequence, PathRecord.from_values(values)) for sequence, *values in state["records"])
 
     def close(self) -> None:
@@ -83,13 +90,22 @@ class LookAhead:
 
     def _emit(self, corrections: list[np.ndarray]) -> Iterator[Message]:
         moves = self._smoother.moves if self._smoother else []
+        latest = _mesh_gains(self._records[-1][1]) if self._records else None
         for correction, move in zip(corrections, moves, strict=False):
             sequence, record = self._records.popleft()
+            self._gains = self._gains if record.duplicate else latest
             self._spool = appended(self._spool, self._output.part, record.to_json(correction=flat(correction)))
             if self._held and self._held[0].header.sequence == sequence:
                 message = self._held.popleft()
                 frame = replace(message.frame, header=message.header)
                 steady = None if record.starts_path else move[0]
-                yield self._corrector(frame, correction, steady, move[1])
+                yield self._corrector(frame, correction, steady, move[1], self._gains)
             else:
                 self._context.count("frames_recycled_before_correction")
+
+
+def _mesh_gains(record: PathRecord) -> np.ndarray | None:
+    """Beside the far plane."""
+    if record.gains is None:
+        return None
+    return of_far_plane(record.matrix, record.gains, record.width, record.height)[1]

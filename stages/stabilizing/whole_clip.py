@@ -11,12 +11,17 @@ import numpy as np
 
 from pipeline.messages import Flow, Frame, Gap, Header, Message
 from pipeline.stage import Context
-from stages.motion.camera.transforms import motion_matrices
+from stages.motion.camera.parallax import of_far_plane
+from stages.motion.camera.transforms import motion_matrices, motion_vectors
+from stages.motion.path.gain_smoothing import smooth_gains
 from stages.motion.path.path_plot import PathRun
 from stages.motion.path.path_records import JsonLinesSpool, PathRecord, camera_paths
 from stages.motion.path.path_smoothing import CameraPath, PathLimits, accumulate, own_frames, smooth_clip
 from stages.motion.picture.rolling_shutter import sweeps
 from stages.stabilizing.correction import Corrector, Settings, appended, cut_back, flat, write_plot
+
+_Move = tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]
+"""What `Corrector` takes beside a frame."""
 
 
 class WholeClip:
@@ -46,13 +51,14 @@ class WholeClip:
     def finish(self) -> Iterator[Message]:
         lines = self._spool.lines() if self._spool else []
         records = [PathRecord.from_json(line["frame"]) for line in lines if "frame" in line]
-        runs = camera_paths(records)
+        meshed = [_meshed(run, own) for run, own in zip(camera_paths(records), _runs(records), strict=True)]
+        runs, gains = [run for run, _ in meshed], [each for _, own in meshed for each in own]
         clip = smooth_clip(runs, self._limits(), self._settings.method)
         self._context.status(zoom=round(clip.zoom, 4), frames_corrected_less=clip.shrunk_frames)
         corrections = [matrix for run in clip.corrections for matrix in run]
         steady = [matrix for run, path in zip(runs, clip.steady, strict=True) for matrix in _steady_steps(run, path)]
         rows = [matrix for run in runs for matrix in self._sweeps(run)]
-        yield from self._second_reading(lines, list(zip(corrections, steady, rows, strict=True)))
+        yield from self._second_reading(lines, list(zip(corrections, steady, rows, gains, strict=True)))
         if runs:
             begins = [record.pts_seconds or 0.0 for at, record in enumerate(records) if record.starts_path or at == 0]
             plotted = [
@@ -87,9 +93,7 @@ class WholeClip:
         found = sweeps(run.times[own], accumulate(run.motions)[own], seconds, run.width, run.height)
         return list(found[np.cumsum(own) - 1])
 
-    def _second_reading(
-        self, lines: list[dict[str, Any]], moves: list[tuple[np.ndarray, np.ndarray | None, np.ndarray | None]]
-    ) -> Iterator[Message]:
+    def _second_reading(self, lines: list[dict[str, Any]], moves: list[_Move]) -> Iterator[Message]:
         corrector = Corrector(self._settings, self._context)
         again = self._context.reopen()
         frames = (item for item in again if isinstance(item, Frame))
@@ -145,3 +149,27 @@ def _header(source: str, values: Mapping[str, Any]) -> Header:
 def _steady_steps(run: CameraPath, path: np.ndarray) -> list[np.ndarray | None]:
     """How the corrected picture moves into each frame; None into the first."""
     return [None, *motion_matrices(np.diff(path, axis=0), run.width, run.height)]
+
+
+def _runs(records: list[PathRecord]) -> list[list[PathRecord]]:
+    """The records of each run, as `camera_paths` divides them."""
+    runs: list[list[PathRecord]] = []
+    for record in records:
+        if record.starts_path or not runs:
+            runs.append([])
+        runs[-1].append(record)
+    return runs
+
+
+def _meshed(run: CameraPath, records: list[PathRecord]) -> tuple[CameraPath, list[np.ndarray | None]]:
+    """The run as the far plane moves, and the gains beside it in each frame; None: no mesh."""
+    size = run.width, run.height
+    smooth = smooth_gains(run.times, [record.gains for record in records])
+    matrices, gains = motion_matrices(run.motions, *size), list(smooth)
+    for at, each in enumerate(smooth):
+        if each is not None:
+            matrices[at], gains[at] = of_far_plane(matrices[at], each, *size)
+    if any(each is not None for each in gains):
+        run = replace(run, motions=motion_vectors(matrices, *size))
+    own = own_frames(run)  # a duplicate shows what the frame before shows
+    return run, [gains[at] for at in np.maximum.accumulate(np.where(own, np.arange(len(own)), 0))]

@@ -76,15 +76,18 @@ def refined_motion(
     after: AlignmentPicture,
     flow_px: np.ndarray,
     model: ModelName,
+    weights: np.ndarray | None = None,
 ) -> CameraMotion:
     """`motion`, fitted to the flow (h, w, 2) of the 8 px grid, refined on the two pictures where they say more.
 
-    Cells whose flow does not follow `motion` take no part. A model that the flow could not support is tried too:
-    texture too small for a field of flow can be enough for four parameters.
+    Cells whose flow does not follow `motion` take no part; weights (h, w) >= 0: how far the others do. A model that the
+    flow could not support is tried too: texture too small for a field of flow can be enough for four parameters.
     """
     if motion.model == "none":
         return motion
     follows = _following(flow_px, motion)
+    if weights is not None:
+        follows = follows * weights
     found = align(before, after, motion.matrix, PLANE_MODELS[model], follows)
     if found is None or not found.better or found.error_px > _MAX_ERROR_PX:
         return motion

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from stages.motion.camera.camera_motion import CameraMotion
+from stages.motion.camera.mesh import mesh_shape
 from stages.motion.path.path_smoothing import CameraPath, camera_path
 
 
@@ -36,6 +37,8 @@ class PathRecord:
     """Motion is not continuous with the frame before: the first frame, a cut, a gap, another size."""
     duplicate: bool
     """The frame repeats the one before."""
+    parallax_percent: tuple[int, ...] | None = None
+    """Gains of the mesh, row-major, as `stages.motion.camera.parallax` has them, in percent; None: one plane."""
 
     @classmethod
     def of(
@@ -47,6 +50,7 @@ class PathRecord:
         *,
         starts_path: bool = False,
         duplicate: bool = False,
+        gains: np.ndarray | None = None,
     ) -> PathRecord:
         """A record of `motion`, rounded as it will be written."""
         return cls(
@@ -60,11 +64,14 @@ class PathRecord:
             round(motion.residual_px, 4),
             starts_path,
             duplicate,
+            None if gains is None else tuple(round(100 * float(gain)) for gain in gains.ravel()),
         )
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> PathRecord:
-        return cls(**{**values, "camera": tuple(values["camera"])})
+        percent = values["parallax_percent"]
+        gains = None if percent is None else tuple(percent)
+        return cls(**{**values, "camera": tuple(values["camera"]), "parallax_percent": gains})
 
     @classmethod
     def from_values(cls, values: Sequence[Any]) -> PathRecord:
@@ -79,6 +86,13 @@ class PathRecord:
     def matrix(self) -> np.ndarray:
         """(3, 3) float64."""
         return np.array(self.camera).reshape(3, 3)
+
+    @property
+    def gains(self) -> np.ndarray | None:
+        """(rows, columns) float64 of the mesh; None: one plane."""
+        if self.parallax_percent is None:
+            return None
+        return np.array(self.parallax_percent).reshape(mesh_shape(self.width, self.height)) / 100
 
 
 class JsonLinesSpool:

@@ -54,6 +54,16 @@ def warp_rows(
     return tuple(moved)
 
 
+def exposed_at(x: np.ndarray, y: np.ndarray, sweep: np.ndarray, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where rows read one after the other show what lies at x, y px at the time of the middle row."""
+    during = (sweep / sweep[2, 2] - np.eye(3)).astype(x.dtype)
+    along_x = during[0, 0] * x + during[0, 1] * y + during[0, 2]
+    along_y = during[1, 0] * x + during[1, 1] * y + during[1, 2]
+    share = (y + 0.5) / height - 0.5
+    share = (y + share * along_y + 0.5) / height - 0.5
+    return x + share * along_x, y + share * along_y
+
+
 def _sources(
     shape: tuple[int, ...],
     step: float,
@@ -69,10 +79,5 @@ def _sources(
     depth = back[2, 0] * x + back[2, 1] * y + back[2, 2]
     at_x = (back[0, 0] * x + back[0, 1] * y + back[0, 2]) / depth
     at_y = (back[1, 0] * x + back[1, 1] * y + back[1, 2]) / depth
-    during = (sweep / sweep[2, 2] - np.eye(3)).astype(np.float32)
-    along_x = during[0, 0] * at_x + during[0, 1] * at_y + during[0, 2]
-    along_y = during[1, 0] * at_x + during[1, 1] * at_y + during[1, 2]
-    share = (at_y + 0.5) / height - 0.5
-    share = (at_y + share * along_y + 0.5) / height - 0.5
-    at_x, at_y = at_x + share * along_x, at_y + share * along_y
+    at_x, at_y = exposed_at(at_x, at_y, sweep, height)
     return (at_x - np.float32(offset[0])) / np.float32(step), (at_y - np.float32(offset[1])) / np.float32(step)

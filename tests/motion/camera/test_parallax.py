@@ -1,0 +1,141 @@
+"""Gains of a mesh: parallax in step with the camera's shake has them, what moves by itself has none."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from stages.motion.camera.mesh import centre_shift, mesh_shape
+from stages.motion.camera.parallax import ParallaxField, of_far_plane
+from tests.motion.synthetic import HEIGHT, WIDTH, band, grid_flow, similarity
+
+TIMES = np.arange(45) / 30
+ROWS, COLUMNS = mesh_shape(WIDTH, HEIGHT)
+NEAR_FROM = 14
+"""Row of the 8 px grid, of 23."""
+
+
+def steps(sigma_px: float, seed: int) -> np.ndarray:
+    """(N, 2) px a frame."""
+    path = np.stack([band(TIMES, 1, 8, sigma_px, seed), band(TIMES, 1, 8, sigma_px, seed + 1)], axis=1)
+    return np.diff(path, axis=0, prepend=path[:1])
+
+
+CAMERA = steps(5.0, 3)
+
+
+def noisy(flow: np.ndarray, seed: int) -> np.ndarray:
+    return flow + np.random.default_rng(seed).normal(0, 0.3, flow.shape)
+
+
+def layered_flow(at: int, nearness: float = 1.8) -> np.ndarray:
+    """Rows from NEAR_FROM on move `nearness` times as far as those above; all turn a little."""
+    flow = grid_flow(similarity(*CAMERA[at], degrees=0.1))
+    flow[NEAR_FROM:] = grid_flow(similarity(*(nearness * CAMERA[at]), degrees=0.1))[NEAR_FROM:]
+    return noisy(flow, at)
+
+
+def seen(flow_of, field: ParallaxField | None = None, frames: range = range(45)) -> ParallaxField:
+    field = field or ParallaxField(WIDTH, HEIGHT)
+    for at in frames:
+        flow = flow_of(at)
+        field.add(1 / 30, flow, similarity(*CAMERA[at], degrees=0.1), np.ones(flow.shape[:2]))
+    return field
+
+
+def test_a_nearer_layer_has_the_gain_by_which_it_moves_farther() -> None:
+    gains = seen(layered_flow).gains
+    assert gains is not None and gains.shape == (ROWS, COLUMNS)
+    edge = NEAR_FROM * 8 / HEIGHT * (ROWS - 1)
+    np.testing.assert_allclose(gains[: int(edge) - 1], 0.0, atol=0.02)  # the noise of 0.3 px, and its neighbours' pull
+    np.testing.assert_allclose(gains[int(edge) + 2 :], 0.8, atol=0.03)
+
+
+def test_one_plane_has_no_mesh() -> None:
+    assert seen(lambda at: noisy(grid_flow(similarity(*CAMERA[at], degrees=0.1)), at)).gains is None
+
+
+def test_what_moves_by_itself_has_no_mesh_however_large() -> None:
+    own = steps(8.0, 20)
+
+    def flow(at: int) -> np.ndarray:
+        found = grid_flow(similarity(*CAMERA[at], degrees=0.1))
+        found[5:, 6:36] += own[at].astype(np.float32)
+        return noisy(found, at)
+
+    field = ParallaxField(WIDTH, HEIGHT)
+    for at in range(45):
+        assert seen(flow, field, range(at, at + 1)).gains is None
+
+
+def test_what_goes_by_at_an_even_pace_before_a_shaking_pan_has_no_mesh() -> None:
+    """Its mean motion and the pan's say nothing: only what changes together counts."""
+
+    def flow(at: int) -> np.ndarray:
+        found = grid_flow(similarity(*CAMERA[at], degrees=0.1))
+        found[5:18, 10:30] += (4.0, 0.0)
+        return noisy(found, at)
+
+    assert seen(flow).gains is None
+
+
+def test_a_camera_that_only_turns_has_no_mesh() -> None:
+    field = ParallaxField(WIDTH, HEIGHT)
+    for at, degrees in enumerate(CAMERA[:, 0] / 5):
+        turn = similarity(0, 0, degrees)
+        field.add(1 / 30, noisy(grid_flow(turn), at), turn, np.ones((23, 40)))
+    assert field.gains is None
+
+
+def test_flow_that_is_not_finite_or_not_trusted_takes_no_part() -> None:
+    def flow(at: int) -> np.ndarray:
+        found = layered_flow(at)
+        found[3, 3] = np.nan
+        return found
+
+    gains = seen(flow).gains
+    assert gains is not None and np.isfinite(gains).all()
+    field = ParallaxField(WIDTH, HEIGHT)
+    for at in range(45):
+        field.add(1 / 30, layered_flow(at), similarity(*CAMERA[at], degrees=0.1), np.zeros((23, 40)))
+    assert field.gains is None
+
+
+def test_a_mesh_comes_and_goes_smoothly() -> None:
+    field, strongest = ParallaxField(WIDTH, HEIGHT), [0.0]
+    for at in range(45):
+        seen(layered_flow, field, range(at, at + 1))
+        strongest.append(0.0 if field.gains is None else float(np.abs(field.gains).max()))
+    assert strongest[-1] > 0.7
+    assert np.abs(np.diff(strongest)).max() < 0.2
+
+
+def test_content_beside_the_plane_is_hardly_trusted_for_the_next_fit() -> None:
+    field = ParallaxField(WIDTH, HEIGHT)
+    assert field.plane_trust(23, 40) is None
+    trust = seen(layered_flow, field).plane_trust(23, 40)
+    assert trust is not None
+    assert trust[: NEAR_FROM - 5].min() == 1.0 and trust[NEAR_FROM + 4 :].max() < 0.1
+
+
+def test_a_field_goes_on_exactly_from_its_state() -> None:
+    whole = seen(layered_flow)
+    half = seen(layered_flow, frames=range(25))
+    again = seen(layered_flow, ParallaxField.from_state(json.loads(json.dumps(half.state()))), range(25, 45))
+    np.testing.assert_array_equal(again.gains, whole.gains)
+    assert len(json.dumps(half.state())) < 20_000
+
+
+@pytest.mark.parametrize("gain", [0.8, -0.4])
+def test_told_of_the_far_plane_all_content_moves_as_before(gain: float) -> None:
+    gains = np.zeros((ROWS, COLUMNS))
+    gains[ROWS // 2 :] = gain
+    matrix = similarity(6.0, -3.0, 0.4, 1.01)
+    far, beside = of_far_plane(matrix, gains, WIDTH, HEIGHT)
+    shift = centre_shift(far, WIDTH, HEIGHT)
+    moved = (1 + beside[..., None]) * shift
+    np.testing.assert_allclose(moved, (1 + gains[..., None]) * (6.0, -3.0), atol=1e-9)
+    np.testing.assert_allclose(far[:2, :2], matrix[:2, :2])
+    assert beside.min() == pytest.approx(0.0)
