@@ -16,7 +16,6 @@ from stages.motion.path.smoothing_kernel import TYPICAL_STEP, normal_equations, 
 _TOLERANCE_PX = 0.02
 _RELAXATION = 1.7
 _PENALTY = 3.0
-_ITERATIONS, _DETOUR_ITERATIONS = 400, 100
 _UNBOUNDED = 15
 """Frames beyond the last known one, in which a detour comes back: without, little look-ahead lets it run away."""
 
@@ -34,29 +33,6 @@ def corner_margin(zoom: float, width: int, height: int) -> np.ndarray:
     return 0.5 * (1.0 - 1.0 / zoom) * np.tile([width - 1.0, height - 1.0], 4)
 
 
-def constrained_corrections(
-    times: np.ndarray,
-    path: np.ndarray,
-    cutoff_hz: float,
-    margin: np.ndarray,
-    width: int,
-    height: int,
-) -> np.ndarray:
-    """Correction vectors (N, 8) px: as smooth as `cutoff_hz` asks, within the margin.
-
-    path (N, 8) px motion vectors, accumulated; margin (8,) px as `corner_margin` gives it. The corners stay in the
-    margin to first order, and to `_TOLERANCE_PX` where the iterations suffice.
-    """
-    to_corners = corner_displacements(width, height)
-    basis = _moved_directions(path @ to_corners.T)
-    if len(times) < 2 or not basis.size:
-        return np.zeros_like(path)
-    along = path @ to_corners.T @ basis
-    nothing = np.empty((0, along.shape[1]))
-    step = _bounded(times, along, along, nothing, basis, margin, cutoff_hz, _ITERATIONS)
-    return _from_corners(step @ basis.T, to_corners)
-
-
 def detour(
     begun: np.ndarray,
     held: np.ndarray,
@@ -65,10 +41,13 @@ def detour(
     cutoff_hz: float,
     margin: np.ndarray,
     size: tuple[int, int],
+    iterations: int = 100,
 ) -> np.ndarray:
-    """The small and smooth way (N, 8) px by which corrections `beside` (N, 8) px are led back into the margin.
+    """The small way (N, 8) px, as smooth as `cutoff_hz` asks, by which corrections `beside` (N, 8) px reach the margin.
 
-    It goes on from `held` (K, 8) px at the times `begun` (K,) s, before `times` (N,) s. size: width and height, px.
+    It goes on from `held` (K, 8) px at the times `begun` (K,) s, none or those before `times` (N,) s. margin (8,) px as
+    `corner_margin` gives it: the corners stay in it to first order, and to `_TOLERANCE_PX` where the iterations
+    suffice. size: width and height, px.
     """
     to_corners = corner_displacements(*size)
     basis = _moved_directions(np.concatenate([held, beside]) @ to_corners.T)
@@ -79,7 +58,7 @@ def detour(
     every = np.concatenate([known, times[-1] + TYPICAL_STEP * np.arange(1, _UNBOUNDED + 1)])
     along = np.concatenate([along, np.zeros((_UNBOUNDED, along.shape[1]))])
     within = np.concatenate([np.tile(margin, (len(times), 1)), np.full((_UNBOUNDED, len(margin)), np.inf)])
-    step = _bounded(every, np.zeros_like(along), -along, held, basis, within, cutoff_hz, _DETOUR_ITERATIONS)
+    step = _bounded(every, -along, held, basis, within, cutoff_hz, iterations)
     return _from_corners((step - along)[: len(times)] @ basis.T, to_corners)
 
 
@@ -96,7 +75,6 @@ def _moved_directions(corners: np.ndarray) -> np.ndarray:
 
 def _bounded(
     times: np.ndarray,
-    wanted: np.ndarray,
     path: np.ndarray,
     held: np.ndarray,
     basis: np.ndarray,
@@ -104,8 +82,8 @@ def _bounded(
     cutoff_hz: float,
     iterations: int,
 ) -> np.ndarray:
-    """Smooth path less `path` (N, D) in the basis: near `wanted`, its corners at most `margin` off, (8,) or (N, 8)."""
-    banded, target = normal_equations(times, wanted, np.ones(len(path)), cutoff_hz, held)
+    """A smooth path near 0, less `path` (N, D) in the basis, its corners at most `margin` (N, 8) off."""
+    banded, target = normal_equations(times, np.zeros_like(path), np.ones(len(path)), cutoff_hz, held)
     penalty = _PENALTY * time_shares(times)[len(held) :, None]
     banded[-1] += penalty[:, 0]
     factor = cholesky_banded(banded)

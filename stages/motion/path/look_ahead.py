@@ -17,7 +17,7 @@ from stages.motion.picture.rolling_shutter import sweeps
 
 _PAST_CYCLES = 3.0
 """How much of the past says what is slow movement, in cycles of the cutoff."""
-_KEPT_SHARE = 0.8
+_KEPT_SHARE = 5.0 / 6.0
 """Of the cutoff: what is slower than that much of it is taken for movement that stays."""
 _FADING_SHARE = 1.2
 """Of the cutoff, where what was shown beside the slow movement fades."""
@@ -223,8 +223,9 @@ class LookAheadSmoother:
         slow = fit_slow_movement(
             np.concatenate([past.times, times]),
             np.concatenate([past.path, path]),
-            _KEPT_SHARE * self.cutoff_hz,
+            self.cutoff_hz,
             seconds,
+            _KEPT_SHARE,
         )
         if not len(past.times):
             return slow(at)

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 
 from stages.motion.camera.transforms import centred, motion_matrices, motion_vectors
-from stages.motion.path.constrained_smoothing import constrained_corrections, corner_displacements, corner_margin
-from stages.motion.path.slow_movement import continued
+from stages.motion.path.constrained_smoothing import corner_displacements, corner_margin, detour
+from stages.motion.path.slow_movement import slow_path
 from stages.motion.path.smoothing_kernel import penalised_least_squares, steady_times, time_shares
 from stages.motion.picture.crop import fitting_share, required_zoom, zoom_matrices
 
@@ -20,6 +20,7 @@ _SEEN_PX = 0.25
 _TRIPOD_HZ = 0.05
 """Cutoff where a tripod's picture would not fit the zoom."""
 _PULLS = 60
+_CLIP_ITERATIONS = 400
 _ZOOM_SECONDS = 1.0
 """Over which a dynamic zoom foresees and forgets what is needed."""
 _ZOOM_TO_USE = 0.998
@@ -94,18 +95,13 @@ def camera_path(
     )
 
 
-def smooth_path(
-    times: np.ndarray, path: np.ndarray, cutoff_hz: float, method: Method = "optimal", weights: np.ndarray | None = None
-) -> np.ndarray:
+def smooth_path(times: np.ndarray, path: np.ndarray, cutoff_hz: float, method: Method = "optimal") -> np.ndarray:
     """The path (N, D) without what is faster than `cutoff_hz`.
 
-    times: (N,) seconds, strictly growing, steps of any length. ``optimal``: least squares with the change of
-    acceleration penalised, no bias at the ends. ``gaussian``: a local line fitted under a Gaussian window in time.
+    times: (N,) seconds, strictly growing, steps of any length. ``optimal``: what `slow_movement` says of it, to its
+    very ends. ``gaussian``: a local line fitted under a Gaussian window in time.
     """
-    pull = np.ones(len(times)) if weights is None else weights
-    if method == "optimal":
-        return penalised_least_squares(times, path, pull, cutoff_hz)
-    return _gaussian(times, path, cutoff_hz, pull)
+    return slow_path(times, path, cutoff_hz) if method == "optimal" else _gaussian(times, path, cutoff_hz)
 
 
 def smooth_clip(runs: list[CameraPath], limits: PathLimits, method: Method = "optimal") -> SmoothedClip:
@@ -158,23 +154,22 @@ def _bell_mean(values: np.ndarray) -> float:
     return float(np.average(values, weights=np.hanning(len(values) + 2)[1:-1]))
 
 
-def _limited(
-    times: np.ndarray, path: np.ndarray, smooth: np.ndarray, run: CameraPath, limits: PathLimits
-) -> np.ndarray:
-    """The smooth path (N, 8); where a shift or turn is further from `path` than allowed, it is pulled harder."""
+def _limited(times: np.ndarray, steps: np.ndarray, run: CameraPath, limits: PathLimits) -> np.ndarray:
+    """Corrections (N, 8); around where a shift or turn is larger than allowed, they are made smaller, smoothly."""
     half_diagonal = centred(run.width, run.height)[1]
     turn_px = np.deg2rad(limits.most_turn_degrees) * half_diagonal
     across, down = limits.most_shift[0] * run.width, limits.most_shift[1] * run.height
-    smooth = smooth.copy()
+    limited = steps.copy()
     for column, most in ((2, across), (5, down), (1, turn_px), (3, turn_px)):
         pull = np.ones(len(times))
         for _ in range(_PULLS):
-            over = np.abs(smooth[:, column] - path[:, column]) / max(most, 1e-3)
+            over = np.abs(limited[:, column]) / max(most, 1e-3)
             if over.max(initial=0.0) <= 1.0:
                 break
             pull *= np.maximum(over, 1.0) ** 2
-            smooth[:, [column]] = penalised_least_squares(times, path[:, [column]], pull, limits.cutoff_hz)
-    return smooth
+            wanted = steps[:, [column]] / pull[:, None]
+            limited[:, [column]] = penalised_least_squares(times, wanted, pull, limits.cutoff_hz)
+    return limited
 
 
 def _free(run: CameraPath, limits: PathLimits, method: Method) -> np.ndarray:
@@ -184,9 +179,8 @@ def _free(run: CameraPath, limits: PathLimits, method: Method) -> np.ndarray:
     if limits.tripod:
         steps = (path.max(axis=0, initial=-np.inf) + path.min(axis=0, initial=np.inf)) / 2 - path
     else:
-        times, longer, here = continued(run.times[own], path, limits.cutoff_hz)
-        smooth = smooth_path(times, longer, limits.cutoff_hz, method)
-        steps = _limited(times, longer, smooth, run, limits)[here] - path
+        times = run.times[own]
+        steps = _limited(times, smooth_path(times, path, limits.cutoff_hz, method) - path, run, limits)
         steps = _composed(run, own, steps, limits.cutoff_hz)
     steps = steps[np.cumsum(own) - 1]
     corners_px = steps @ corner_displacements(run.width, run.height).T
@@ -197,10 +191,11 @@ def _constrained(run: CameraPath, limits: PathLimits, zoom: float) -> np.ndarray
     """Corrections (N, 8) for a run whose free ones do not fit the zoom."""
     cutoff_hz = _TRIPOD_HZ if limits.tripod else limits.cutoff_hz
     own = own_frames(run)
-    path = accumulate(run.motions)[own]
-    times, longer, here = continued(run.times[own], path, cutoff_hz)
+    times, path = run.times[own], accumulate(run.motions)[own]
     margin = corner_margin(zoom * _ZOOM_TO_USE, run.width, run.height)
-    steps = constrained_corrections(times, longer, cutoff_hz, margin, run.width, run.height)[here]
+    beside = slow_path(times, path, cutoff_hz) - path
+    begun, held = np.empty(0), np.empty((0, path.shape[1]))
+    steps = beside + detour(begun, held, times, beside, cutoff_hz, margin, (run.width, run.height), _CLIP_ITERATIONS)
     steps = _composed(run, own, steps, cutoff_hz)
     return steps[np.cumsum(own) - 1]
 
@@ -216,8 +211,7 @@ def _composed(run: CameraPath, own: np.ndarray, steps: np.ndarray, cutoff_hz: fl
     shown = applied[1:] @ motion_matrices(between, *size) @ np.linalg.inv(applied[:-1])
     excess = np.zeros_like(steps)
     excess[1:] = np.cumsum(motion_vectors(shown, *size) - between - np.diff(steps, axis=0), axis=0)
-    times, longer, here = continued(run.times[own], excess, cutoff_hz)
-    rest = smooth_path(times, longer, cutoff_hz)[here] - excess
+    rest = slow_path(run.times[own], excess, cutoff_hz) - excess
     return motion_vectors(motion_matrices(rest, *size) @ applied, *size)
 
 
@@ -228,10 +222,10 @@ def own_frames(run: CameraPath) -> np.ndarray:
     return own
 
 
-def _gaussian(times: np.ndarray, path: np.ndarray, cutoff_hz: float, weights: np.ndarray) -> np.ndarray:
+def _gaussian(times: np.ndarray, path: np.ndarray, cutoff_hz: float) -> np.ndarray:
     """Kernel-weighted local lines; the kernel halves movement of `cutoff_hz`."""
     sigma = np.sqrt(np.log(2.0) / 2.0) / (np.pi * cutoff_hz)
-    pull = weights * time_shares(times)
+    pull = time_shares(times)
     smooth = np.empty_like(path, np.float64)
     for at, time in enumerate(times):
         first, last = np.searchsorted(times, [time - 4 * sigma, time + 4 * sigma])

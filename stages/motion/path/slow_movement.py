@@ -2,20 +2,23 @@
 
 What smoothing cannot know at the end of a path, how the movement goes on, a model of it can. A prior keeps the sines
 small where samples are few (Gaussian process regression, Rasmussen and Williams 2006, in a basis of sines); its
-strength is learned from the samples themselves.
+strength is learned from the samples themselves, and `shake_model` says what they hold beside it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from scipy.linalg import cholesky, solve_triangular
 
-from stages.motion.path.smoothing_kernel import TYPICAL_STEP, time_shares
+from stages.motion.path.shake_model import BETWEEN, shake_covariance
+from stages.motion.path.smoothing_kernel import time_shares
 
 _PERIOD_CYCLES = 7.2
-"""Of the slowest sine, in cycles of the cutoff, where the samples span less than half of that."""
-_STRENGTHS = np.array([0.1, 3.0, 300.0])
+"""Of the slowest sine, in cycles of the fastest, where the samples span less than a fourth of that."""
+_STRENGTHS = 10.0 ** np.arange(-2.0, 2.6, 0.5)
 """Of slow movement per Hz, in those of shake: a fixed camera, one that sways, one that is led; the mean is taken."""
 _SLOPE_SHARE = 30.0
 """How steep the line is beside the sines, before anything is seen: a pan at an even pace outweighs its sway."""
@@ -25,20 +28,18 @@ _FADING_STRENGTH = 12000.0
 Measured with 0.5 s of look-ahead and exact motions on five pans of 30 px/s with sway: J 0.107 px, slow error up to
 1.05 % of the width with 7000; 0.103 px and 1.00 % with 12000.
 """
-_KEPT_SHARE = 0.85
+_KEPT_SHARE = 11.0 / 12.0
 """Of a cutoff: what is slower than that much of it is taken for movement that stays."""
-_WINDOW_CYCLES, _STRETCH_CYCLES = 3.0, 1.0
-"""The stretch at the end of a path that says how it goes on, and its continuation, in cycles of the cutoff.
-
-Measured on a pan of 30 px/s with sway, shaken at 1-8 Hz, with a cut after 5 s: J 0.081 px; 0.160 px where the ends go
-on along a line.
-"""
-_SAME_TIME = 1e-6
+_WINDOW_CYCLES, _WINDOW_SAMPLES = 12.0, 600
+"""A whole path is told in windows of so many cycles of the cutoff, each of at most so many samples or means of them."""
+_DIGITS = 4
+"""Of a second: times that agree so far share what depends on them alone."""
+_LEAST_SECONDS = 10.0**-_DIGITS
 
 
 @dataclass(frozen=True)
 class SlowMovement:
-    """A line and sines below `cutoff_hz`."""
+    """A line and sines."""
 
     reference: float
     """Time at which the line is its own constant, s."""
@@ -54,24 +55,40 @@ class SlowMovement:
         return np.concatenate(shapes, axis=1) @ self.coefficients
 
 
-def fit_slow_movement(
-    times: np.ndarray, path: np.ndarray, cutoff_hz: float, seconds: np.ndarray | None = None
-) -> SlowMovement:
-    """What of path (N, D) at `times` (N,), at least one, is slower than `cutoff_hz`.
+def slow_path(times: np.ndarray, path: np.ndarray, cutoff_hz: float) -> np.ndarray:
+    """What of a whole path (N, D) at `times` (N,) s, growing, is slower than `cutoff_hz`, (N, D)."""
+    length = _WINDOW_CYCLES / cutoff_hz
+    count = max(1, int(np.ceil(2.0 * (times[-1] - times[0]) / length)) - 1)
+    total = np.zeros(path.shape)
+    for window in range(count):
+        phase = (times - times[0]) / length - window / 2
+        share = np.sin(np.pi * np.clip(phase, 0.0, 1.0)) ** 2
+        if window == 0:
+            share[phase <= 0.5] = 1.0
+        if window == count - 1:
+            share[phase >= 0.5] = 1.0
+        here = share > 0.0
+        if here.any():
+            means, path_means, seconds = _means(times[here], path[here], length / _WINDOW_SAMPLES)
+            slow = fit_slow_movement(means, path_means, cutoff_hz, seconds, _KEPT_SHARE)
+            total[here] += share[here, None] * slow(times[here])
+    return total
 
-    seconds (N,): how long a time each sample stands for; None: to half way to its neighbours.
+
+def fit_slow_movement(
+    times: np.ndarray, path: np.ndarray, cutoff_hz: float, seconds: np.ndarray, kept_share: float
+) -> SlowMovement:
+    """What of path (N, D) at `times` (N,) s, growing, at least one, is slower than `kept_share` of `cutoff_hz`.
+
+    seconds (N,): how long a time each sample stands for.
     """
-    period = max(_PERIOD_CYCLES / cutoff_hz, 2.0 * (times[-1] - times[0]))
-    hz = np.arange(1, int(cutoff_hz * period * (1 + 1e-9)) + 1) / period
-    root = np.sqrt(time_shares(times) if seconds is None else seconds)[:, None]
-    away = times - times[-1]
-    line = 2.0 * np.pi * _SLOPE_SHARE * cutoff_hz * away
-    design, target = root * np.concatenate([line[:, None], _waves(away, hz)], axis=1), root * path
-    level = root / np.linalg.norm(root)
-    found = _ridge(design - level @ (level.T @ design), target - level @ (level.T @ target), _STRENGTHS / period)
-    constant = level.T @ (target - design @ found) / np.linalg.norm(root)
-    found[0] *= 2.0 * np.pi * _SLOPE_SHARE * cutoff_hz
-    return SlowMovement(float(times[-1]), hz, np.concatenate([constant, found]))
+    away = np.round(times - times[-1], _DIGITS).tobytes()
+    shares = np.maximum(np.round(seconds, _DIGITS), _LEAST_SECONDS).tobytes()
+    models = [_slow_basis(away, shares, cutoff_hz, kept_share, between) for between in BETWEEN]
+    found, evidence = zip(*(model(path) for model in models), strict=True)
+    share = np.exp(np.array(evidence) - np.max(evidence, axis=0))
+    mean = np.einsum("md,mkd->kd", share / share.sum(axis=0), np.array(found))
+    return SlowMovement(float(times[-1]), models[0].hz, mean)
 
 
 def fading(times: np.ndarray, apart: np.ndarray, at: np.ndarray, cutoff_hz: float, seconds: np.ndarray) -> np.ndarray:
@@ -84,47 +101,96 @@ def fading(times: np.ndarray, apart: np.ndarray, at: np.ndarray, cutoff_hz: floa
     heights = np.tile(1.0 / (1.0 + (hz / cutoff_hz) ** 2), 2)
     root, here = np.sqrt(seconds)[:, None], at[0]
     prior = np.array([_FADING_STRENGTH / period])
-    return _waves(at - here, hz) * heights @ _ridge(root * _waves(times - here, hz) * heights, root * apart, prior)
+    return (
+        _waves(at - here, hz) * heights @ _Ridge.of(root * _waves(times - here, hz) * heights)(root * apart, prior)[0]
+    )
 
 
-def continuation(times: np.ndarray, path: np.ndarray, cutoff_hz: float) -> tuple[np.ndarray, np.ndarray]:
-    """Times (M,) and path (M, D) after the end of `path` (N, D), as its slow movement goes on.
-
-    Without it the smooth path is free at its end and follows the last shake there.
-    """
-    recent = times >= times[-1] - _WINDOW_CYCLES / cutoff_hz - _SAME_TIME
-    stretch = _STRETCH_CYCLES / cutoff_hz
-    step = float(np.median(np.diff(times[recent]))) if recent.sum() > 1 else TYPICAL_STEP
-    ahead = times[-1] + step * np.arange(1, int(np.ceil(stretch / step)) + 1)
-    return ahead, fit_slow_movement(times[recent], path[recent], _KEPT_SHARE * cutoff_hz)(ahead)
+def _means(times: np.ndarray, path: np.ndarray, least_seconds: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Times, path and seconds of the samples, or of means of as many as fit into `least_seconds`."""
+    seconds = time_shares(times)
+    bins = np.unique(np.floor((times - times[0]) / least_seconds + 1e-6), return_index=True)[1]
+    total = np.add.reduceat(seconds, bins)
+    weighted = np.add.reduceat(seconds[:, None] * np.column_stack([times, path]), bins) / total[:, None]
+    return weighted[:, 0], weighted[:, 1:], total
 
 
-def continued(times: np.ndarray, path: np.ndarray, cutoff_hz: float) -> tuple[np.ndarray, np.ndarray, slice]:
-    """Times and path with a `continuation` at both ends, and where in them the given ones lie."""
-    after_times, after = continuation(times, path, cutoff_hz)
-    before_times, before = continuation(-times[::-1], path[::-1], cutoff_hz)
-    own = slice(len(before), len(before) + len(path))
-    times = np.concatenate([-before_times[::-1], times, after_times])
-    return times, np.concatenate([before[::-1], path, after]), own
+@dataclass(frozen=True)
+class _Ridge:
+    """A design (N, K), taken apart."""
+
+    across: np.ndarray
+    strength: np.ndarray
+    along: np.ndarray
+
+    @classmethod
+    def of(cls, design: np.ndarray) -> _Ridge:
+        return cls(*np.linalg.svd(design, full_matrices=False))
+
+    def __call__(self, target: np.ndarray, priors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients (K, D) for target (N, D): the mean over priors (S,), each as likely as it makes a column.
+
+        A mean, since the choice of one would jump from frame to frame. Also the logarithm of how likely all of them
+        make each column, (D,).
+        """
+        seen = self.across.T @ target
+        explained = priors[:, None] * self.strength**2
+        shrunk = explained / (1.0 + explained)
+        left = np.maximum((target**2).sum(axis=0) - np.einsum("sk,kd->sd", shrunk, seen**2), 1e-12)
+        likelihood = -0.5 * len(target) * np.log(left) - 0.5 * np.log1p(explained).sum(axis=1)[:, None]
+        share = np.exp(likelihood - likelihood.max(axis=0))
+        gain = shrunk.T @ (share / share.sum(axis=0)) / np.maximum(self.strength, 1e-9)[:, None]
+        return self.along.T @ (gain * seen), likelihood.max(axis=0) + np.log(share.mean(axis=0))
+
+
+@dataclass(frozen=True)
+class _SlowBasis:
+    """What of a regression depends on the times of its samples alone."""
+
+    root: np.ndarray
+    """(N, N) lower triangular, of the shake's covariance: solved for, it leaves samples of shake without memory."""
+    level: np.ndarray
+    """(N, 1), of length 1: the constant."""
+    level_size: float
+    design: np.ndarray
+    """(N, 1 + 2 K): line and sines."""
+    ridge: _Ridge
+    """Of what the design says beside the constant."""
+    hz: np.ndarray
+    period: float
+    slope: float
+
+    def __call__(self, path: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients (2 + 2 K, D) for path (N, D), and the logarithm of how likely this makes each column, (D,)."""
+        target = solve_triangular(self.root, path, lower=True)
+        found, evidence = self.ridge(target - self.level @ (self.level.T @ target), _STRENGTHS / self.period)
+        constant = self.level.T @ (target - self.design @ found) / self.level_size
+        found[0] *= self.slope
+        evidence = evidence - np.log(np.diag(self.root)).sum() - np.log(self.level_size)
+        return np.concatenate([constant, found]), evidence
+
+
+@lru_cache(maxsize=8)
+def _slow_basis(
+    times_bytes: bytes, seconds_bytes: bytes, cutoff_hz: float, kept_share: float, between: float
+) -> _SlowBasis:
+    """A camera of steady rate asks for the same with every frame."""
+    times, seconds = np.frombuffer(times_bytes), np.frombuffer(seconds_bytes)
+    fastest_hz = kept_share * cutoff_hz
+    period = max(_PERIOD_CYCLES / fastest_hz, 4.0 * (times[-1] - times[0]))
+    hz = np.arange(1, int(fastest_hz * period * (1 + 1e-9)) + 1) / period
+    slope = 2.0 * np.pi * _SLOPE_SHARE * fastest_hz
+    root = cholesky(shake_covariance(times, seconds, cutoff_hz, between), lower=True)
+    shapes = np.column_stack([np.ones(len(times)), slope * times, _waves(times, hz)])
+    shapes = solve_triangular(root, shapes, lower=True)
+    size = float(np.linalg.norm(shapes[:, 0]))
+    level = shapes[:, :1] / size
+    design = shapes[:, 1:]
+    beside = _Ridge.of(design - level @ (level.T @ design))
+    return _SlowBasis(root, level, size, design, beside, hz, period, slope)
 
 
 def _waves(away: np.ndarray, hz: np.ndarray) -> np.ndarray:
     """(N, 2 K): cosines, sines."""
     angle = 2.0 * np.pi * np.outer(away, hz)
     return np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
-
-
-def _ridge(design: np.ndarray, target: np.ndarray, priors: np.ndarray) -> np.ndarray:
-    """Coefficients (K, D) for target (N, D): the mean over priors (S,), each as likely as it makes a column.
-
-    A mean, since the choice of one would jump from frame to frame.
-    """
-    across, strength, along = np.linalg.svd(design, full_matrices=False)
-    seen = across.T @ target
-    explained = priors[:, None] * strength**2
-    shrunk = explained / (1.0 + explained)
-    left = np.maximum((target**2).sum(axis=0) - np.einsum("sk,kd->sd", shrunk, seen**2), 1e-12)
-    likelihood = -0.5 * len(target) * np.log(left) - 0.5 * np.log1p(explained).sum(axis=1)[:, None]
-    share = np.exp(likelihood - likelihood.max(axis=0))
-    gain = shrunk.T @ (share / share.sum(axis=0)) / np.maximum(strength, 1e-9)[:, None]
-    return along.T @ (gain * seen)
