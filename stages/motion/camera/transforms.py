@@ -13,6 +13,8 @@ VECTOR_LENGTH = 8
 _SQUARE_ROOTS = 4
 _SERIES_TERMS = 12
 _SQUARINGS = 4
+_CONVERGED = 1e-12
+"""A step of an iteration that converges quadratically: what is left is its square."""
 
 
 def frame_corners(width: int, height: int) -> np.ndarray:
@@ -91,10 +93,14 @@ def _logarithm(matrices: np.ndarray) -> np.ndarray:
 
 def _square_root(matrices: np.ndarray) -> np.ndarray:
     """Principal square roots of (N, 3, 3) by the iteration of Denman and Beavers (1976)."""
-    root, inverse_root = matrices, np.broadcast_to(np.eye(3), matrices.shape)
+    both = np.stack([matrices, np.broadcast_to(np.eye(3), matrices.shape)])
     for _ in range(10):
         try:
-            root, inverse_root = (root + np.linalg.inv(inverse_root)) / 2, (inverse_root + np.linalg.inv(root)) / 2
+            better = (both + np.linalg.inv(both[::-1])) / 2
         except np.linalg.LinAlgError as error:
             raise ValueError("no logarithm: a square root of the transform does not exist") from error
-    return root
+        converged = np.abs(better - both).max(initial=0.0) < _CONVERGED
+        both = better
+        if converged:
+            break
+    return both[0]
