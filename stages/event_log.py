@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from fractions import Fraction
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from pipeline import stage
 from pipeline.messages import Data, EndOfStream, Gap, Header, Mask, Message, MotionEvent
 from stages.media.event_thumbnails import EventThumbnails, check_folder
 from stages.media.line_file import LineFile
-from stages.motion.masks.motion_events import extended_path, largest_place
+from stages.motion.masks.motion_events import OpenEvent, largest_place
 
 _LARGER = 1.1
 """A thumbnail is made again when the motion covers so much more than in the one before."""
@@ -27,24 +27,12 @@ _LARGER = 1.1
 class _Open:
     """An event that has begun and not ended."""
 
-    id: int
-    begin_seconds: float
+    event: OpenEvent
     begin_ns: int
-    peak_seconds: float
-    peak_area: float
-    object_ids: list[int]
-    path: list[tuple[float, float, float]]
     thumbnail: str | None = None
     """Name of its picture in the folder of them."""
     thumbnail_area: float = 0.0
     """Share of the frame that moves in it."""
-    frames: int = 0
-    """In which something moved."""
-    uncertain_frames: int = 0
-
-    @property
-    def uncertain(self) -> bool:
-        return 2 * self.uncertain_frames > self.frames
 
 
 class EventLog(stage.Stage):
@@ -114,7 +102,8 @@ class EventLog(stage.Stage):
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         self._lines.resume(snapshot["length"])
         self._begun = True
-        self._open = {values["id"]: _Open(**values) for values in snapshot["open"]}
+        begun = [_Open(**{**values, "event": OpenEvent.from_json(values["event"])}) for values in snapshot["open"]]
+        self._open = {each.event.id: each for each in begun}
         self._last_seconds, self._last_ns = snapshot["last_seconds"], snapshot["last_ns"]
         self._last_id = snapshot["last_id"]
         self._untold = snapshot["untold"]
@@ -126,7 +115,7 @@ class EventLog(stage.Stage):
             return None
         return {
             "length": self._lines.length,
-            "open": [asdict(event) for event in self._open.values()],
+            "open": [asdict(begun) for begun in self._open.values()],
             "last_seconds": self._last_seconds,
             "last_ns": self._last_ns,
             "last_id": self._last_id,
@@ -144,15 +133,8 @@ class EventLog(stage.Stage):
         for event in message.events:
             self._last_id = max(self._last_id, event.id)
             if event.end_seconds is None:
-                self._open[event.id] = _Open(
-                    event.id,
-                    event.begin_seconds,
-                    message.header.arrival_ns,
-                    event.peak_seconds,
-                    event.peak_area,
-                    list(event.object_ids),
-                    [*event.path],
-                )
+                begun = replace(_known(event), frames=0)  # this frame is counted like those that follow
+                self._open[event.id] = _Open(begun, message.header.arrival_ns)
             else:
                 self._write_ended(event)
         if self._open:
@@ -169,8 +151,8 @@ class EventLog(stage.Stage):
             self._lines.discard()
             self._remove_thumbnails(0)
             return
-        for event in list(self._open.values()):
-            self._write(event, self._last_seconds, event.uncertain, cut_short=True)
+        for begun in list(self._open.values()):
+            self._write(begun, self._last_seconds, begun.event.uncertain, cut_short=True)
         self._lines.finish()
         self._remove_thumbnails(self._last_id)
         yield from self._told()
@@ -194,17 +176,14 @@ class EventLog(stage.Stage):
         """Keep the peak of what goes on: an event that the end of the source cuts short is told by nobody else."""
         place = largest_place(message.objects)
         area = float(np.count_nonzero(np.asarray(message.mask)) / (message.frame.width * message.frame.height))
-        for event in self._open.values():
-            event.frames += area > 0
-            event.uncertain_frames += area > 0 and message.uncertain
-            event.object_ids = sorted({*event.object_ids, *(moving.id for moving in message.objects)})
-            event.path = [*extended_path(tuple(event.path), self._last_seconds, place)]
-            if area > event.peak_area:
-                event.peak_area, event.peak_seconds = area, self._last_seconds
-            if self._thumbnails and area > _LARGER * event.thumbnail_area:
-                event.thumbnail = event.thumbnail or self._thumbnails.name(event.id, event.begin_ns)
-                event.thumbnail_area = area
-                self._thumbnails.write(event.thumbnail, message)
+        ids = tuple(moving.id for moving in message.objects)
+        for begun in self._open.values():
+            if area > 0:
+                begun.event = begun.event.gone_on(self._last_seconds, area, ids, place, message.uncertain)
+            if self._thumbnails and area > _LARGER * begun.thumbnail_area:
+                begun.thumbnail = begun.thumbnail or self._thumbnails.name(begun.event.id, begun.begin_ns)
+                begun.thumbnail_area = area
+                self._thumbnails.write(begun.thumbnail, message)
 
     def _remove_thumbnails(self, last_id: int) -> None:
         """Those of a file that are of no event of this run; a camera's stay."""
@@ -213,20 +192,12 @@ class EventLog(stage.Stage):
 
     def _write_ended(self, event: MotionEvent) -> None:
         begun = self._open.pop(event.id, None)
-        told = _Open(
-            event.id,
-            event.begin_seconds,
-            begun.begin_ns if begun else self._last_ns,
-            event.peak_seconds,
-            event.peak_area,
-            list(event.object_ids),
-            [*event.path],
-            begun.thumbnail if begun else None,
-        )
+        told = replace(begun, event=_known(event)) if begun else _Open(_known(event), self._last_ns)
         end_seconds = self._last_seconds if event.end_seconds is None else event.end_seconds
         self._write(told, end_seconds, event.uncertain, cut_short=False)
 
-    def _write(self, event: _Open, end_seconds: float, uncertain: bool, cut_short: bool) -> None:
+    def _write(self, begun: _Open, end_seconds: float, uncertain: bool, cut_short: bool) -> None:
+        event = begun.event
         line = {
             "source": self.context.source.name,
             "id": event.id,
@@ -235,19 +206,31 @@ class EventLog(stage.Stage):
             "duration_seconds": round(end_seconds - event.begin_seconds, 6),
             "peak_seconds": round(event.peak_seconds, 6),
             "peak_area": round(event.peak_area, 6),
-            "object_ids": event.object_ids,
+            "object_ids": list(event.object_ids),
             "path": [list(place) for place in event.path],
             "uncertain": uncertain,
             "cut_short": cut_short,
         }
         if self._thumbnails:
-            picture = self._thumbnails.path(event.thumbnail) if event.thumbnail else None
+            picture = self._thumbnails.path(begun.thumbnail) if begun.thumbnail else None
             line["thumbnail"] = None if picture is None else os.path.relpath(picture, self._folder)
         if self.context.source.live:
-            line |= {"begin_time": _iso(event.begin_ns), "end_time": _iso(self._last_ns)}
+            line |= {"begin_time": _iso(begun.begin_ns), "end_time": _iso(self._last_ns)}
         self._lines.append(json.dumps(line))
         self._untold.append(line)
         self.context.count("events")
+
+
+def _known(event: MotionEvent) -> OpenEvent:
+    return OpenEvent(
+        event.id,
+        event.begin_seconds,
+        event.begin_seconds if event.end_seconds is None else event.end_seconds,
+        event.peak_seconds,
+        event.peak_area,
+        event.object_ids,
+        event.path,
+    )
 
 
 def _iso(wall_ns: int) -> str:

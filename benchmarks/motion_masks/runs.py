@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from pipeline.messages import Flow, Frame, Header, Mask
+from pipeline.messages import EndOfStream, Flow, Frame, Header, Mask
 from pipeline.testing import TestContext
 from stages.motion_mask import MotionMask
 
@@ -65,7 +65,9 @@ def flows(name: str, frames: Iterable[Frame], options: dict[str, Any], cache: Pa
 def masks(messages: Iterable[Flow], options: dict[str, Any] | None = None) -> Iterator[Mask]:
     """The motion mask stage's messages for flows."""
     stage = open_motion_mask(options or {})
-    for message in chain.from_iterable(stage.process(flow) for flow in messages):
+    end = EndOfStream(Header("clip", None, Fraction(1), 0))
+    made = chain.from_iterable(stage.process(flow) for flow in messages)
+    for message in chain(made, chain.from_iterable(stage.flush(end) for _ in range(1))):
         assert isinstance(message, Mask)
         yield message
 

@@ -49,16 +49,19 @@ def drawn_outside_px(frames: Iterable[tuple[np.ndarray, np.ndarray]], most_px: i
 
     frames: pairs of uint8 (H, W, 3) and its truth, bool (H, W).
     """
-    totals, counts = np.zeros(most_px + 1), np.zeros(most_px + 1)
+    totals, counts = np.zeros(most_px + 2), np.zeros(most_px + 2)
     for picture, truth in frames:
         gray = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (0, 0), 1).astype(np.float32)
         steep = cv2.magnitude(cv2.Sobel(gray, cv2.CV_32F, 1, 0), cv2.Sobel(gray, cv2.CV_32F, 0, 1))
+        inside, outside = (cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, 5) for side in (truth, ~truth))
         # Half a px on either side of an outline belongs to it, and what lies at the picture's rim is no edge.
-        depth = cv2.distanceTransform(truth.astype(np.uint8), cv2.DIST_L2, 5)[8:-8, 8:-8]
-        at = np.rint(depth[(depth > 0.5) & (depth <= most_px + 1)] - 1).astype(np.intp)
-        totals += np.bincount(at, steep[8:-8, 8:-8][(depth > 0.5) & (depth <= most_px + 1)], most_px + 1)
-        counts += np.bincount(at, minlength=most_px + 1)
-    return int(np.argmax(totals / np.maximum(counts, 1)))
+        depth_px = np.where(truth, np.rint(inside), 1 - np.rint(outside))[8:-8, 8:-8]
+        near = (depth_px >= 0) & (depth_px <= most_px + 1)
+        at = depth_px[near].astype(np.intp)
+        totals += np.bincount(at, steep[8:-8, 8:-8][near], most_px + 2)
+        counts += np.bincount(at, minlength=most_px + 2)
+    mean = totals / np.maximum(counts, 1)
+    return int(np.argmax(mean[:-1] + mean[1:]))  # an edge lies between two px
 
 
 def shrunk(mask: np.ndarray, px: int) -> np.ndarray:

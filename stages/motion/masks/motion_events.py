@@ -33,10 +33,37 @@ class OpenEvent:
     uncertain_frames: int = 0
     """Those of them in which it was not certain what moved."""
 
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> OpenEvent:
+        """From what JSON made of `dataclasses.asdict` of one."""
+        lists = {"object_ids": tuple(values["object_ids"]), "path": tuple(map(tuple, values["path"]))}
+        return cls(**{**values, **lists})
+
     @property
     def uncertain(self) -> bool:
         """It was so most of the time."""
         return 2 * self.uncertain_frames > self.frames
+
+    def gone_on(
+        self,
+        seconds: float,
+        area: float,
+        object_ids: tuple[int, ...],
+        place: tuple[float, float] | None,
+        uncertain: bool,
+    ) -> OpenEvent:
+        """The event with one more frame, as `EventRecorder.update` has it."""
+        larger = area > self.peak_area
+        return replace(
+            self,
+            last_seconds=seconds,
+            peak_seconds=seconds if larger else self.peak_seconds,
+            peak_area=area if larger else self.peak_area,
+            object_ids=tuple(dict.fromkeys(self.object_ids + object_ids))[:_MOST_IDS],
+            path=extended_path(self.path, seconds, place),
+            frames=self.frames + 1,
+            uncertain_frames=self.uncertain_frames + uncertain,
+        )
 
 
 class EventRecorder:
@@ -82,17 +109,7 @@ class EventRecorder:
             )
             self._next_id += 1
             return ended, began
-        event = replace(
-            self._event,
-            last_seconds=seconds,
-            object_ids=tuple(dict.fromkeys(self._event.object_ids + object_ids))[:_MOST_IDS],
-            path=extended_path(self._event.path, seconds, place),
-            frames=self._event.frames + 1,
-            uncertain_frames=self._event.uncertain_frames + uncertain,
-        )
-        if area > event.peak_area:
-            event = replace(event, peak_seconds=seconds, peak_area=area)
-        self._event = event
+        self._event = self._event.gone_on(seconds, area, object_ids, place, uncertain)
         return ended, None
 
     def state(self) -> dict[str, Any]:
@@ -100,10 +117,7 @@ class EventRecorder:
         return {"event": asdict(self._event) if self._event else None, "next_id": self._next_id}
 
     def restore(self, state: dict[str, Any]) -> None:
-        values = state["event"]
-        if values:
-            values = {**values, "object_ids": tuple(values["object_ids"]), "path": tuple(map(tuple, values["path"]))}
-        self._event = OpenEvent(**values) if values else None
+        self._event = OpenEvent.from_json(state["event"]) if state["event"] else None
         self._next_id = state["next_id"]
 
 
