@@ -18,6 +18,7 @@ from stages.motion.masks.detection import Detection, Moving, Unproven
 from stages.motion.masks.foreground import averaged, clearly_other, foreground
 from stages.motion.masks.light import Dazzle
 from stages.motion.masks.motion_events import EventRecorder, largest_place
+from stages.motion.masks.regions import Region, regions_of
 from stages.motion.masks.residual_motion import (
     CellMotion,
     Thresholds,
@@ -28,7 +29,7 @@ from stages.motion.masks.residual_motion import (
     seen_moving,
 )
 from stages.motion.masks.scene_model import SceneModel
-from stages.motion.masks.tracking import Region, RegionTracker, Track, regions_of
+from stages.motion.masks.tracking import RegionTracker, Track
 from stages.motion.masks.velocity_filter import VelocityFilter
 
 _REMEMBERED_CELLS = 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 _MOST_IDS = 200
@@ -35,7 +35,7 @@ class OpenEvent:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> OpenEvent:
-        """From what JSON made of `dataclasses.asdict` of one."""
+        """From what JSON made of the fields of one."""
         lists = {"object_ids": tuple(values["object_ids"]), "path": tuple(map(tuple, values["path"]))}
         return cls(**{**values, **lists})
 
@@ -114,7 +114,7 @@ class EventRecorder:
 
     def state(self) -> dict[str, Any]:
         """JSON values."""
-        return {"event": asdict(self._event) if self._event else None, "next_id": self._next_id}
+        return {"event": dict(vars(self._event)) if self._event else None, "next_id": self._next_id}
 
     def restore(self, state: dict[str, Any]) -> None:
         self._event = OpenEvent.from_json(state["event"]) if state["event"] else None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+
+from stages.motion.masks.regions import Region
 
 _OVERLAP_WEIGHT = 1.0
 _AREA_WEIGHT = 0.5
@@ -24,21 +25,6 @@ _SIGHTINGS_SECONDS = 0.5
 """Four frames are not waited for any longer."""
 _SPLIT_SHARE = 0.2
 """Of an object: smaller parts that split from it have to prove themselves."""
-
-
-@dataclass(frozen=True)
-class Region:
-    """One connected region."""
-
-    box: tuple[int, int, int, int]
-    """x, y, width, height on the grid it was found on."""
-    area: int
-    """Points."""
-    centre: tuple[float, float]
-    velocity: tuple[float, float]
-    """Mean residual motion, px/s."""
-    flows: bool = True
-    """Flow moves in it. If not, it merely looks unlike the background."""
 
 
 @dataclass(frozen=True)
@@ -64,47 +50,6 @@ class Track:
     def from_json(cls, values: dict[str, Any]) -> Track:
         lists = {key: tuple(values[key]) for key in ("box", "centre", "velocity", "mark")}
         return cls(**{**values, **lists})
-
-
-def regions_of(mask: np.ndarray, least_area: float, flows: bool, apart: int = 0) -> tuple[list[Region], np.ndarray]:
-    """The regions of a bool mask (h, w) of at least so many points; and labels int32 (h, w).
-
-    Parts that are at most `apart` points from each other are one region. Region i has label i + 1; smaller ones have
-    label 0. Their velocity is left at 0.
-    """
-    values = mask.astype(np.uint8)
-    joined = cv2.dilate(values, np.ones((apart + 1, apart + 1), np.uint8)) if apart else values
-    count, components = cv2.connectedComponents(joined, connectivity=8)
-    rows, columns = np.nonzero(mask)
-    of = np.asarray(components, np.int32)[rows, columns]
-    keeps = np.flatnonzero(np.bincount(of, minlength=count) >= max(least_area, 1))
-    renumbered = np.zeros(count, np.int32)
-    renumbered[keeps] = np.arange(1, len(keeps) + 1)
-    of = renumbered[of]
-    labels = np.zeros(mask.shape, np.int32)
-    labels[rows, columns] = of
-    return _regions(rows, columns, of, len(keeps), flows), labels
-
-
-def _regions(rows: np.ndarray, columns: np.ndarray, of: np.ndarray, count: int, flows: bool) -> list[Region]:
-    """Regions 1 to `count` from the rows and columns of points and the region that each is of."""
-    areas = np.bincount(of, minlength=count + 1)
-    first, last = np.full((2, count + 1), np.iinfo(np.int32).max), np.zeros((2, count + 1), np.int64)
-    for axis, places in enumerate((columns, rows)):
-        np.minimum.at(first[axis], of, places)
-        np.maximum.at(last[axis], of, places)
-    centres = np.stack([np.bincount(of, places, count + 1) for places in (columns, rows)]) / np.maximum(areas, 1)
-    sizes = last - first + 1
-    return [
-        Region(
-            (int(first[0, at]), int(first[1, at]), int(sizes[0, at]), int(sizes[1, at])),
-            int(areas[at]),
-            (float(centres[0, at]), float(centres[1, at])),
-            (0.0, 0.0),
-            flows,
-        )
-        for at in range(1, count + 1)
-    ]
 
 
 class RegionTracker:
@@ -148,7 +93,7 @@ class RegionTracker:
 
     def state(self) -> dict[str, Any]:
         """JSON values."""
-        return {"tracks": [asdict(track) for track in self.tracks], "next_id": self._next_id}
+        return {"tracks": [dict(vars(track)) for track in self.tracks], "next_id": self._next_id}
 
     def restore(self, state: dict[str, Any]) -> None:
         self.tracks = [Track.from_json(values) for values in state["tracks"]]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from stages.motion.masks.motion_events import EventRecorder
-from stages.motion.masks.tracking import Region, RegionTracker, regions_of
+from stages.motion.masks.regions import Region
+from stages.motion.masks.tracking import RegionTracker
 from stages.motion.masks.zones import zone_mask
 
 STEP = 0.04
@@ -18,17 +19,6 @@ def region(x: int, y: int = 10, width: int = 10, height: int = 8, velocity: tupl
 
 def tracker_of(persistence: float = 0.1, hold: float = 0.5) -> RegionTracker:
     return RegionTracker(persistence, hold, px_per_cell=1)
-
-
-def test_regions_have_boxes_areas_and_labels_and_parts_that_are_near_belong_together() -> None:
-    mask = np.zeros((20, 30), bool)
-    mask[2:5, 3:9] = mask[12:14, 20:24] = mask[12:14, 26:28] = mask[18, 2] = True
-    regions, labels = regions_of(mask, 2, flows=True)
-    assert [(r.box, r.area) for r in regions] == [((3, 2, 6, 3), 18), ((20, 12, 4, 2), 8), ((26, 12, 2, 2), 4)]
-    assert labels[3, 4] == 1 and labels[12, 20] == 2 and not labels[18, 2]
-    joined, labels = regions_of(mask, 2, flows=True, apart=4)
-    assert [(r.box, r.area) for r in joined] == [((3, 2, 6, 3), 18), ((20, 12, 8, 2), 12)]
-    assert not labels[12, 25]
 
 
 def test_a_camera_that_pans_keeps_the_ids() -> None:

@@ -1,0 +1,82 @@
+"""The connected regions of a mask."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from stages.kernels.compiled import compiled
+
+
+@dataclass(frozen=True)
+class Region:
+    """One connected region."""
+
+    box: tuple[int, int, int, int]
+    """x, y, width, height on the grid it was found on."""
+    area: int
+    """Points."""
+    centre: tuple[float, float]
+    velocity: tuple[float, float]
+    """Mean residual motion, px/s."""
+    flows: bool = True
+    """Flow moves in it. If not, it merely looks unlike the background."""
+
+
+def regions_of(mask: np.ndarray, least_area: float, flows: bool, apart: int = 0) -> tuple[list[Region], np.ndarray]:
+    """The regions of a bool mask (h, w) of at least so many points; and labels int32 (h, w).
+
+    Parts that are at most `apart` points from each other are one region. Region i has label i + 1; smaller ones have
+    label 0. Their velocity is left at 0.
+    """
+    values = np.ascontiguousarray(mask).view(np.uint8)
+    joined = cv2.dilate(values, np.ones((apart + 1, apart + 1), np.uint8)) if apart else values
+    count, components = cv2.connectedComponents(joined, connectivity=8)
+    labels = np.asarray(components, np.int32)
+    points = np.zeros((count, 7), np.int64)
+    points[:, 1:3] = np.iinfo(np.int32).max
+    _count()(values, labels, points)
+    kept = np.flatnonzero(points[:, 0] >= max(least_area, 1))
+    renumbered = np.zeros(count, np.int32)
+    renumbered[kept] = np.arange(1, len(kept) + 1)
+    _relabel()(values, labels, renumbered)
+    return [_region(*values, flows) for values in points[kept].tolist()], labels
+
+
+def _region(area: int, left: int, top: int, right: int, bottom: int, x: int, y: int, flows: bool) -> Region:
+    """x, y: sums over its points."""
+    return Region((left, top, right - left + 1, bottom - top + 1), area, (x / area, y / area), (0.0, 0.0), flows)
+
+
+def _count_loop(mask: Any, components: Any, points: Any) -> None:
+    for i in range(mask.shape[0]):
+        for j in range(mask.shape[1]):
+            if mask[i, j] == 0:
+                continue
+            point = points[components[i, j]]
+            point[0] += 1
+            point[1], point[2] = min(point[1], j), min(point[2], i)
+            point[3], point[4] = max(point[3], j), max(point[4], i)
+            point[5] += j
+            point[6] += i
+
+
+def _relabel_loop(mask: Any, labels: Any, renumbered: Any) -> None:
+    for i in range(mask.shape[0]):
+        for j in range(mask.shape[1]):
+            labels[i, j] = renumbered[labels[i, j]] if mask[i, j] else 0
+
+
+@functools.cache
+def _count() -> Callable[..., None]:
+    return compiled(_count_loop)
+
+
+@functools.cache
+def _relabel() -> Callable[..., None]:
+    return compiled(_relabel_loop)
