@@ -119,6 +119,7 @@ class Stabilization(stage.Stage):
                 "static or none"
             )
         self._mode = LookAhead(self.options, self.context) if looks_ahead else WholeClip(self.options, self.context)
+        self._unseen_seconds = self.options.look_ahead_seconds if looks_ahead else float("inf")
         self._size: tuple[int, int] | None = None
         self._after_gap = False
         self._last = (0, 0)
@@ -177,11 +178,11 @@ class Stabilization(stage.Stage):
         size = (frame.width, frame.height)
         starts = message.grid_px is None or self._after_gap or self._size != size
         duplicate = not starts and message.start == "duplicate"
-        motion = CameraMotion.still()
+        motion, revised = CameraMotion.still(), []
         luma = _luma(frame)
         before, self._picture = self._picture, AlignmentPicture.of(luma)
         if starts and self.options.parallax == "auto":
-            self._parallax = ParallaxField(*size)
+            self._parallax = ParallaxField(*size, self._unseen_seconds)
         if not starts and not duplicate:
             weights = texture_weights(luma)
             if message.confidence is not None:
@@ -191,14 +192,22 @@ class Stabilization(stage.Stage):
             if motion.confidence < _TRUSTED_CONFIDENCE:
                 motion = CameraMotion.unknown(motion.reason)
             elif self._parallax is not None:
-                self._parallax.add(message.step_seconds or TYPICAL_STEP, grid_px, motion.matrix, weights)
+                seconds = message.step_seconds or TYPICAL_STEP
+                revised = self._parallax.add(frame.index, seconds, grid_px, motion.matrix, weights)
             if motion.model != self._fitted_model:
                 self.context.count(f"camera_model_{motion.model}")
         gains = self._parallax.gains if self._parallax is not None else None
         if gains is not None:
             self.context.count("camera_model_mesh")
         return PathRecord.of(
-            motion, frame.index, message.header.pts_seconds, size, starts_path=starts, duplicate=duplicate, gains=gains
+            motion,
+            frame.index,
+            message.header.pts_seconds,
+            size,
+            starts_path=starts,
+            duplicate=duplicate,
+            gains=gains,
+            revised=revised,
         )
 
     @property

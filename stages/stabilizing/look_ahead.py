@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.messages import Flow, Gap, Message
 from pipeline.stage import Context
-from stages.motion.camera.parallax import of_far_plane
+from stages.motion.camera.parallax import of_far_plane, shifted
 from stages.motion.path.look_ahead import TRIPOD_HZ, LookAheadSmoother
 from stages.motion.path.path_records import JsonLinesSpool, PathRecord
 from stages.stabilizing.correction import Corrector, Settings, appended, cut_back, flat
@@ -28,6 +28,7 @@ class LookAhead:
         self._records: deque[tuple[int, PathRecord]] = deque()
         self._held: deque[Flow] = deque()
         self._gains: np.ndarray | None = None
+        self._shows_path = False
         self._corrector = Corrector(settings, context)
 
     @property
@@ -37,22 +38,35 @@ class LookAhead:
     def take(self, message: Flow, record: PathRecord) -> Iterator[Message]:
         if record.starts_path or self._smoother is None:
             yield from self._emit(self._smoother.finish() if self._smoother else [])
-            settings = self._settings
-            self._smoother = LookAheadSmoother(
-                record.width,
-                record.height,
-                TRIPOD_HZ if settings.tripod else settings.cutoff_hz,
-                settings.look_ahead_seconds,
-                settings.zoom,
-                settings.zooming != "none",
-                settings.readout_ms / 1000,
-            )
+            self._smoother, self._shows_path = self._new_smoother(record), False
         self._held.append(message)
         self._records.append((message.header.sequence, record))
-        matrix = record.matrix
-        if record.gains is not None:
-            matrix, _ = of_far_plane(matrix, record.gains, record.width, record.height)
-        yield from self._emit(self._smoother.push(record.pts_seconds, matrix, record.duplicate))
+        if record.revised and not self._shows_path:
+            yield from self._emit(self._begun_again(record))
+        else:
+            yield from self._emit(
+                self._smoother.push(record.pts_seconds, _far_motion(record, record), record.duplicate)
+            )
+
+    def _new_smoother(self, record: PathRecord) -> LookAheadSmoother:
+        settings = self._settings
+        return LookAheadSmoother(
+            record.width,
+            record.height,
+            TRIPOD_HZ if settings.tripod else settings.cutoff_hz,
+            settings.look_ahead_seconds,
+            settings.zoom,
+            settings.zooming != "none",
+            settings.readout_ms / 1000,
+        )
+
+    def _begun_again(self, latest: PathRecord) -> list[np.ndarray]:
+        """Nothing of the path is shown yet, and `latest` says how its frames moved: as if that had been known."""
+        self._smoother = self._new_smoother(latest)
+        due = []
+        for _, record in self._records:
+            due += self._smoother.push(record.pts_seconds, _far_motion(record, latest), record.duplicate)
+        return due
 
     def take_again(self, message: Flow) -> None:
         if any(sequence == message.header.sequence for sequence, _ in self._records):
@@ -74,6 +88,7 @@ class LookAhead:
         return {
             "bytes": self._spool.length if self._spool else 0,
             "smoother": self._smoother.state() if self._smoother else None,
+            "shows_path": self._shows_path,
             "gains": None if self._gains is None else self._gains.tolist(),
             "records": [[sequence, *record.to_json().values()] for sequence, record in self._records],
         }
@@ -81,6 +96,7 @@ class LookAhead:
     def restore(self, state: Mapping[str, Any]) -> None:
         self._spool = cut_back(self._output.part, state["bytes"], self._context)
         self._smoother = LookAheadSmoother.from_state(state["smoother"]) if state["smoother"] else None
+        self._shows_path = state["shows_path"]
         self._gains = None if state["gains"] is None else np.array(state["gains"])
         self._records = deque((sequence, PathRecord.from_values(values)) for sequence, *values in state["records"])
 
@@ -94,6 +110,7 @@ class LookAhead:
         for correction, move in zip(corrections, moves, strict=False):
             sequence, record = self._records.popleft()
             self._gains = self._gains if record.duplicate else latest
+            self._shows_path = True
             self._spool = appended(self._spool, self._output.part, record.to_json(correction=flat(correction)))
             if self._held and self._held[0].header.sequence == sequence:
                 message = self._held.popleft()
@@ -109,3 +126,13 @@ def _mesh_gains(record: PathRecord) -> np.ndarray | None:
     if record.gains is None:
         return None
     return of_far_plane(record.matrix, record.gains, record.width, record.height)[1]
+
+
+def _far_motion(record: PathRecord, latest: PathRecord) -> np.ndarray:
+    """The motion (3, 3) of the far plane into a frame, as `latest`, it or a later one, has it."""
+    matrix = record.matrix
+    for index, x, y in latest.revised:
+        if index == record.index:
+            matrix = shifted(matrix, x, y)
+    gains = latest.gains
+    return matrix if gains is None else of_far_plane(matrix, gains, record.width, record.height)[0]

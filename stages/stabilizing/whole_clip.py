@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.messages import Flow, Frame, Gap, Header, Message
 from pipeline.stage import Context
-from stages.motion.camera.parallax import of_far_plane
+from stages.motion.camera.parallax import of_far_plane, shifted
 from stages.motion.camera.transforms import motion_matrices, motion_vectors
 from stages.motion.path.gain_smoothing import smooth_gains
 from stages.motion.path.path_plot import PathRun
@@ -166,6 +166,8 @@ def _meshed(run: CameraPath, records: list[PathRecord]) -> tuple[CameraPath, lis
     size = run.width, run.height
     smooth = smooth_gains(run.times, [record.gains for record in records])
     matrices, gains = motion_matrices(run.motions, *size), list(smooth)
+    for index, x, y in (each for record in records for each in record.revised):
+        matrices[index - records[0].index] = shifted(matrices[index - records[0].index], x, y)
     for at, each in enumerate(smooth):
         if each is not None:
             matrices[at], gains[at] = of_far_plane(matrices[at], each, *size)

@@ -7,6 +7,7 @@ It is found by regression over a stretch of the past. What moves by itself is no
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,14 @@ _EXPLAINED, _SEEN_PX = 0.5, 0.3
 _AREA_ON, _AREA_OFF = 0.15, 0.08
 """Share of the vertices that bear it out for the mesh to come, and to go. Measured: 0.50 where a near layer takes 42 %
 of the frame; at most 0.06 on five handheld clips; 0 with a thing that moves over 60 % of the frame."""
-_LEAST_FRAMES = 12.0
+_CHANCE = 2.4
+"""By this over the frames seen, more must be explained: of few, chance explains much. Of 600 things that shook as fast
+as the camera, 1 % passed a share of 0.5 of 12 frames within 3 s, and 2 % of 8."""
+_LEAST_FRAMES = 8.0
+_EARLY_FRAMES = 25
+"""After the beginning of a path, that are looked at again once gains are known."""
+_WRONG_PX = 1.0
+"""By which a shift must be off to be told anew: what is found on the pictures themselves is finer than the mesh."""
 _FADE_SECONDS = 0.3
 _PLANE_GAIN = 0.1
 """Content of a larger gain lies beside the plane."""
@@ -41,11 +49,47 @@ _DIGITS = 4
 """Rounded as they are made, so that the state holds the moments exactly."""
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What a frame shows."""
+
+    index: int
+    seconds: float
+    shift: np.ndarray
+    """(2,) px, of the plane."""
+    rest: np.ndarray
+    """(2, rows, columns) px, beside the plane."""
+    counted: np.ndarray
+    """(rows, columns) 0-1."""
+
+    def shift_under(self, gains: np.ndarray) -> np.ndarray:
+        """(2,) px: the shift of the plane whose gains these are, of which most vertices move as they should."""
+        moved, near = self.rest + self.shift[:, None, None], 1.0 + gains
+        weight, shift = self.counted, self.shift
+        for _ in range(_ROUNDS * 3):
+            shift = (weight * near * moved).sum(axis=(1, 2)) / max(float((weight * near**2).sum()), 1e-9)
+            off = ((moved - near * shift[:, None, None]) ** 2).sum(axis=0)
+            weight = self.counted / (1.0 + off / _FOLLOWS_PX**2) ** 2
+        return shift
+
+    def under(self, gains: np.ndarray) -> _Seen:
+        """The same, told of the plane whose gains these are, where it was told of another."""
+        shift = self.shift_under(gains)
+        if np.hypot(*(shift - self.shift)) < _WRONG_PX:
+            return self
+        return replace(self, shift=shift, rest=self.rest + (self.shift - shift)[:, None, None])
+
+
 class ParallaxField:
     """What the frames of one path, in order, say about the gains of a mesh."""
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, unseen_seconds: float = 0.0) -> None:
+        """unseen_seconds: how long from its beginning nothing of the path is shown, so that a mesh may come at once."""
         self.width, self.height = width, height
+        self._unseen_seconds = unseen_seconds
+        self._early: list[_Seen] = []
+        """The path's first frames, until a mesh comes."""
+        self._learning = True
         self._moments = np.zeros((8, *mesh_shape(width, height)))
         """Sums over frames, each at its weight: weight; camera x, y; rest x, y; squares of camera, both, rest."""
         self._supported, self._strength = False, 0.0
@@ -67,19 +111,57 @@ class ParallaxField:
         off = np.abs(down @ self._gains @ across.T) / _PLANE_GAIN
         return np.clip(2.0 - off, _OFF_PLANE_TRUST, 1.0)
 
-    def add(self, seconds: float, flow_px: np.ndarray, matrix: np.ndarray, weights: np.ndarray) -> None:
-        """A frame `seconds` after the one before: its flow (h, w, 2), the plane's motion (3, 3), trust (h, w) >= 0."""
-        rest, seen = self._beside_plane(flow_px, matrix, weights)
-        shift = centre_shift(matrix, self.width, self.height)[:, None, None]
-        one = np.ones_like(seen)
-        sums = [one, *(shift * one), *rest, (shift**2).sum() * one, (shift * rest).sum(axis=0), (rest**2).sum(axis=0)]
-        self._moments *= np.exp(-min(seconds / _MEMORY_SECONDS, 1.0 / _MEMORY_FRAMES))
-        self._moments += np.minimum(seen / _FULL_TEXTURE, 1.0) * np.stack(sums)
-        self._moments = np.round(self._moments, _DIGITS)
-        bears_out = self._decided()
-        self._supported = bears_out >= (_AREA_OFF if self._supported else _AREA_ON)
+    def add(
+        self, index: int, seconds: float, flow_px: np.ndarray, matrix: np.ndarray, weights: np.ndarray
+    ) -> list[tuple[int, float, float]]:
+        """Take the frame `index`, `seconds` after the one before.
+
+        flow_px (h, w, 2), the plane's motion (3, 3), trust (h, w) >= 0. Returns (index, x px, y px) of frames whose
+        plane turns out to have been another: their motion shifts by that much more.
+        """
+        rest, cells = self._beside_plane(flow_px, matrix, weights)
+        shift = centre_shift(matrix, self.width, self.height)
+        seen = _Seen(
+            index, seconds, shift, np.round(rest, _DIGITS), np.minimum(cells / _FULL_TEXTURE, 1.0).round(_DIGITS)
+        )
+        self._take(seen)
+        self._learning = self._learning and len(self._early) < _EARLY_FRAMES
+        self._early = [*self._early, seen] if self._learning else []
+        self._supported = self._decided() >= (_AREA_OFF if self._supported else _AREA_ON)
         step = seconds / _FADE_SECONDS
         self._strength = float(np.clip(self._strength + (step if self._supported else -step), 0.0, 1.0))
+        return self._revised() if self._supported and self._early else []
+
+    def _take(self, seen: _Seen) -> None:
+        shift, rest, one = seen.shift[:, None, None], seen.rest, np.ones_like(seen.counted)
+        sums = [one, *(shift * one), *rest, (shift**2).sum() * one, (shift * rest).sum(axis=0), (rest**2).sum(axis=0)]
+        self._moments *= np.exp(-min(seen.seconds / _MEMORY_SECONDS, 1.0 / _MEMORY_FRAMES))
+        self._moments = np.round(self._moments + seen.counted * np.stack(sums), _DIGITS)
+
+    def _revised(self) -> list[tuple[int, float, float]]:
+        """Look at the first frames again, knowing the gains: before, fits took one plane or the other."""
+        early, self._early, self._learning = self._early, [], False
+        told = early
+        for _ in range(_ROUNDS):
+            told = [seen.under(self._beside_usual_plane(early)) for seen in early]
+            self._moments[:] = 0.0
+            for seen in told:
+                self._take(seen)
+            self._decided()
+        if sum(seen.seconds for seen in early) < self._unseen_seconds:
+            self._strength = 1.0
+        both = [(seen.index, *np.round(now.shift - seen.shift, _DIGITS)) for seen, now in zip(early, told, strict=True)]
+        return [(index, float(x), float(y)) for index, x, y in both if x or y]
+
+    def _beside_usual_plane(self, early: list[_Seen]) -> np.ndarray:
+        """The gains beside the plane that most of the frames were told of, by the px that they moved."""
+        shifts = np.array([seen.shift_under(self._gains) for seen in early])
+        moved = np.maximum((shifts**2).sum(axis=1), 1e-9)
+        nearness = np.array([shift @ seen.shift for shift, seen in zip(shifts, early, strict=True)]) / moved
+        order = np.argsort(nearness)
+        cumulative = np.cumsum(moved[order])
+        usual = nearness[order[np.searchsorted(cumulative, cumulative[-1] / 2)]]
+        return (1.0 + self._gains) / max(float(usual), 1.0 + _FARTHEST_GAIN) - 1.0
 
     def _hats(self, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
         x, y = grid_centres(rows, columns)
@@ -91,7 +173,7 @@ class ParallaxField:
     ) -> tuple[np.ndarray, np.ndarray]:
         """What the plane leaves of the flow around each vertex, (2, rows, columns) px, and how many cells say so."""
         points = np.stack(np.meshgrid(*grid_centres(*flow_px.shape[:2])), axis=-1)
-        finite = np.isfinite(flow_px).all(axis=-1)
+        finite = np.isfinite(flow_px[..., 0]) & np.isfinite(flow_px[..., 1])
         to = points + np.where(finite[..., None], flow_px, 0.0)
         rest = (to - transform_points(matrix, points.reshape(-1, 2)).reshape(points.shape)).transpose(2, 0, 1)
         trust = weights * (finite & ((to >= 0) & (to <= (self.width - 1, self.height - 1))).all(axis=-1))
@@ -116,24 +198,37 @@ class ParallaxField:
         smooth = _smooth(gain, camera / np.maximum(left_px2, _LEAST_SIGMA_PX**2))
         self._gains = np.clip(smooth, _LEAST_GAIN, _MOST_GAIN)
         seen_px = np.abs(self._gains) * np.sqrt(camera / weight)
-        bears_out = (gain * both > _EXPLAINED * rest) & (seen_px > _SEEN_PX) & (weight > _LEAST_FRAMES / 2)
+        bears_out = (
+            (gain * both > (_EXPLAINED + _CHANCE / weight) * rest) & (seen_px > _SEEN_PX) & (weight > _LEAST_FRAMES / 2)
+        )
         return float(bears_out.mean()) if weight.max() >= _LEAST_FRAMES else 0.0
 
     def state(self) -> dict[str, Any]:
-        """As JSON values, about 12 kB."""
+        """As JSON values, about 12 kB; of a path's first frames up to 100."""
         return {
             "size": [self.width, self.height],
             "moments": self._moments.ravel().tolist(),
             "supported": self._supported,
             "strength": self._strength,
+            "unseen_seconds": min(self._unseen_seconds, 1e9),
+            "learning": self._learning,
+            "early": [
+                [seen.index, seen.seconds, seen.shift.tolist(), seen.rest.tolist(), seen.counted.tolist()]
+                for seen in self._early
+            ],
         }
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> ParallaxField:
         """A field that goes on where `state` was taken."""
-        field = cls(*state["size"])
+        field = cls(*state["size"], state["unseen_seconds"])
         field._moments = np.array(state["moments"]).reshape(field._moments.shape)
         field._supported, field._strength = state["supported"], state["strength"]
+        field._learning = state["learning"]
+        field._early = [
+            _Seen(index, seconds, np.array(shift), np.array(rest), np.array(counted))
+            for index, seconds, shift, rest, counted in state["early"]
+        ]
         field._decided()
         return field
 
@@ -144,9 +239,12 @@ def of_far_plane(matrix: np.ndarray, gains: np.ndarray, width: int, height: int)
     Far content moves least: correcting it asks least of the crop, and what is nearer goes short at the rim alone.
     """
     far = max(float(np.quantile(gains, _FAR_SHARE)), _FARTHEST_GAIN)
-    moved = np.eye(3)
-    moved[:2, 2] = far * centre_shift(matrix, width, height)
-    return moved @ matrix, (1.0 + gains) / (1.0 + far) - 1.0
+    return shifted(matrix, *(far * centre_shift(matrix, width, height))), (1.0 + gains) / (1.0 + far) - 1.0
+
+
+def shifted(matrix: np.ndarray, x_px: float, y_px: float) -> np.ndarray:
+    """A motion (3, 3) that shifts by so much more."""
+    return np.array([[1.0, 0.0, x_px], [0.0, 1.0, y_px], [0.0, 0.0, 1.0]]) @ matrix
 
 
 def _smooth(gain: np.ndarray, certain: np.ndarray) -> np.ndarray:

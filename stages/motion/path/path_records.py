@@ -39,6 +39,8 @@ class PathRecord:
     """The frame repeats the one before."""
     parallax_percent: tuple[int, ...] | None = None
     """Gains of the mesh, row-major, as `stages.motion.camera.parallax` has them, in percent; None: one plane."""
+    revised: tuple[tuple[int, float, float], ...] = ()
+    """Index of frames of the path up to this one; px along x and y by which their `camera` shifts too little."""
 
     @classmethod
     def of(
@@ -51,6 +53,7 @@ class PathRecord:
         starts_path: bool = False,
         duplicate: bool = False,
         gains: np.ndarray | None = None,
+        revised: Sequence[tuple[int, float, float]] = (),
     ) -> PathRecord:
         """A record of `motion`, rounded as it will be written."""
         return cls(
@@ -65,13 +68,15 @@ class PathRecord:
             starts_path,
             duplicate,
             None if gains is None else tuple(round(100 * float(gain)) for gain in gains.ravel()),
+            tuple(revised),
         )
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> PathRecord:
         percent = values["parallax_percent"]
         gains = None if percent is None else tuple(percent)
-        return cls(**{**values, "camera": tuple(values["camera"]), "parallax_percent": gains})
+        revised = tuple((index, x, y) for index, x, y in values["revised"])
+        return cls(**{**values, "camera": tuple(values["camera"]), "parallax_percent": gains, "revised": revised})
 
     @classmethod
     def from_values(cls, values: Sequence[Any]) -> PathRecord:

@@ -41,7 +41,7 @@ def seen(flow_of, field: ParallaxField | None = None, frames: range = range(45))
     field = field or ParallaxField(WIDTH, HEIGHT)
     for at in frames:
         flow = flow_of(at)
-        field.add(1 / 30, flow, similarity(*CAMERA[at], degrees=0.1), np.ones(flow.shape[:2]))
+        field.add(at, 1 / 30, flow, similarity(*CAMERA[at], degrees=0.1), np.ones(flow.shape[:2]))
     return field
 
 
@@ -85,7 +85,7 @@ def test_a_camera_that_only_turns_has_no_mesh() -> None:
     field = ParallaxField(WIDTH, HEIGHT)
     for at, degrees in enumerate(CAMERA[:, 0] / 5):
         turn = similarity(0, 0, degrees)
-        field.add(1 / 30, noisy(grid_flow(turn), at), turn, np.ones((23, 40)))
+        field.add(at, 1 / 30, noisy(grid_flow(turn), at), turn, np.ones((23, 40)))
     assert field.gains is None
 
 
@@ -99,7 +99,7 @@ def test_flow_that_is_not_finite_or_not_trusted_takes_no_part() -> None:
     assert gains is not None and np.isfinite(gains).all()
     field = ParallaxField(WIDTH, HEIGHT)
     for at in range(45):
-        field.add(1 / 30, layered_flow(at), similarity(*CAMERA[at], degrees=0.1), np.zeros((23, 40)))
+        field.add(at, 1 / 30, layered_flow(at), similarity(*CAMERA[at], degrees=0.1), np.zeros((23, 40)))
     assert field.gains is None
 
 
@@ -120,12 +120,37 @@ def test_content_beside_the_plane_is_hardly_trusted_for_the_next_fit() -> None:
     assert trust[: NEAR_FROM - 5].min() == 1.0 and trust[NEAR_FROM + 4 :].max() < 0.1
 
 
-def test_a_field_goes_on_exactly_from_its_state() -> None:
+@pytest.mark.parametrize(("after", "most_bytes"), [(5, 60_000), (25, 20_000)])
+def test_a_field_goes_on_exactly_from_its_state(after: int, most_bytes: int) -> None:
     whole = seen(layered_flow)
-    half = seen(layered_flow, frames=range(25))
-    again = seen(layered_flow, ParallaxField.from_state(json.loads(json.dumps(half.state()))), range(25, 45))
+    half = seen(layered_flow, frames=range(after))
+    again = seen(layered_flow, ParallaxField.from_state(json.loads(json.dumps(half.state()))), range(after, 45))
     np.testing.assert_array_equal(again.gains, whole.gains)
-    assert len(json.dumps(half.state())) < 20_000
+    assert len(json.dumps(half.state())) < most_bytes
+
+
+def test_first_frames_that_were_fitted_to_the_other_layer_are_told_anew() -> None:
+    """Before gains are known, a fit takes one plane or the other; here twice the near one, else the far one."""
+    field, wrong, told = ParallaxField(WIDTH, HEIGHT), (1, 4), []
+    for at in range(20):
+        fitted = CAMERA[at] * (1.8 if at in wrong else 1.0)
+        told += field.add(at, 1 / 30, layered_flow(at), similarity(*fitted, degrees=0.1), np.ones((23, 40)))
+    assert [index for index, *_ in told] == list(wrong)
+    for index, *shift in told:
+        np.testing.assert_allclose(shift, -0.8 * CAMERA[index], atol=0.1)  # of 3 and 5 px, from flow with noise
+    assert field.gains is not None
+    np.testing.assert_allclose(field.gains[:4], 0.0, atol=0.03)
+
+
+@pytest.mark.parametrize(("unseen_seconds", "strength"), [(0.0, 0.2), (0.5, 0.8)])
+def test_a_mesh_comes_at_once_while_nothing_is_shown_yet(unseen_seconds: float, strength: float) -> None:
+    field = ParallaxField(WIDTH, HEIGHT, unseen_seconds)
+    for at in range(45):
+        seen(layered_flow, field, range(at, at + 1))
+        if field.gains is not None:
+            break
+    assert field.gains is not None
+    assert np.abs(field.gains).max() == pytest.approx(strength, abs=0.15)
 
 
 @pytest.mark.parametrize("gain", [0.8, -0.4])
