@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from stages.kernels.compiled import compiled
+from stages.motion.masks.row_threads import by_rows
 
 MODES = 3
 _MODE_FLOATS = 5
@@ -53,7 +54,7 @@ class Background:
         picture: uint8 (h, w, 3), luma first. tolerance: uint8 (h, w), grey levels by which a point may be off besides.
         """
         found, known = np.empty(picture.shape[:2], np.uint8), np.empty(picture.shape[:2], bool)
-        _measure()(picture, _or_empty(tolerance), self._state, found, known)
+        by_rows(_measure(), picture, _or_empty(tolerance), self._state, found, known)
         return found, known
 
     def sampled(self, every: int) -> tuple[np.ndarray, np.ndarray]:
@@ -68,17 +69,22 @@ class Background:
         chroma; the share tells what is dark and colourless itself, in a colourless picture too.
         """
         darker, share = np.zeros(picture.shape[:2], np.uint8), np.ones(picture.shape[:2], np.float32)
-        _shade()(picture, evidence, self._state, darker, share)
-        if not darker.any():
-            return darker > 0
-        mean, square = cv2.blur(share, (5, 5)), cv2.blur(share * share, (5, 5))
+        by_rows(_shade(), picture, evidence, self._state, darker, share)
+        found = np.zeros(darker.shape, bool)
+        x, y, wide, high = cv2.boundingRect(darker)
+        if wide == 0:
+            return found
+        # Means over 5x5 points: what lies farther from what is darker has no part in them.
+        near = (slice(max(y - 4, 0), y + high + 4), slice(max(x - 4, 0), x + wide + 4))
+        mean, square = cv2.blur(share[near], (5, 5)), cv2.blur(share[near] * share[near], (5, 5))
         even = square - mean * mean < _UNEVEN_SHARE**2
-        return (cv2.blur(darker, (5, 5)) > 127) & even
+        found[near] = (cv2.blur(darker[near], (5, 5)) > 127) & even
+        return found
 
     def learn(self, picture: np.ndarray, how: np.ndarray, step_seconds: float) -> None:
         """Go on with a frame; how: uint8 (h, w) of SKIP, DOUBT and LEARN."""
         rate = 1.0 - float(np.exp(-step_seconds / self._memory_seconds))
-        _learn()(picture, how, self._state, np.float32(rate))
+        by_rows(functools.partial(_learn(), np.float32(rate)), picture, how, self._state)
 
     @property
     def luma(self) -> np.ndarray:
@@ -178,7 +184,7 @@ def _shade_loop(picture: Any, evidence: Any, state: Any, found: Any, share: Any)
                 found[i, j] = 255
 
 
-def _learn_loop(picture: Any, how: Any, state: Any, rate: Any) -> None:
+def _learn_loop(rate: Any, picture: Any, how: Any, state: Any) -> None:
     one = np.float32(1)
     for i in range(picture.shape[0]):
         for j in range(picture.shape[1]):

@@ -111,4 +111,5 @@ def chroma_line(before: np.ndarray, now: np.ndarray) -> np.ndarray:
 
 
 def _differing(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.mean(np.abs(one - other).max(axis=1) > _DIFFERS_LEVELS))
+    luma, blue, red = (np.abs(one - other) > _DIFFERS_LEVELS).T
+    return float(np.mean(luma | blue | red))
