@@ -38,8 +38,9 @@ def lumas(messages) -> np.ndarray:
     return np.stack([np.asarray(item.frame.planes[0]) for item in messages if isinstance(item, Stabilized)])
 
 
-@pytest.mark.parametrize(("options", "nearness"), [(MODES[0], 0.4), (MODES[1], 1.8)])
+@pytest.mark.parametrize(("options", "nearness"), [(MODES[0], 0.4), (MODES[1], 1.8), (MODES[1], 0.0)])
 def test_each_layer_loses_its_own_shake(tmp_path: Path, options: dict, nearness: float) -> None:
+    """Nearness 0 is a dashboard: what is fixed to the camera stays where it is filmed."""
     flows = layered_flows(*layers(nearness))
     plane, _ = run(flows, tmp_path / "plane", {**options, "parallax": "off"})
     mesh, counts = run(flows, tmp_path / "mesh", options)

@@ -42,8 +42,9 @@ _FADE_SECONDS = 0.3
 _PLANE_GAIN = 0.1
 """Content of a larger gain lies beside the plane."""
 _OFF_PLANE_TRUST = 0.05
-_FAR_SHARE, _FARTHEST_GAIN = 0.25, -0.6
-"""Share of the mesh that may lie behind the far plane; a sky that hardly moves is no plane to tell movement by."""
+_FAR_SHARE, _FARTHEST_GAIN = 0.25, -0.7
+"""Share of the mesh that may lie behind the far plane. What hardly moves (the sky, or what is fixed to the camera) is
+no plane to tell movement by."""
 _LEAST_GAIN, _MOST_GAIN = -1.0, 3.0
 _DIGITS = 4
 """Rounded as they are made, so that the state holds the moments exactly."""
@@ -238,7 +239,8 @@ def of_far_plane(matrix: np.ndarray, gains: np.ndarray, width: int, height: int)
 
     Far content moves least: correcting it asks least of the crop, and what is nearer goes short at the rim alone.
     """
-    far = max(float(np.quantile(gains, _FAR_SHARE)), _FARTHEST_GAIN)
+    moving = gains[gains > _FARTHEST_GAIN]
+    far = float(np.quantile(moving, _FAR_SHARE)) if moving.size else 0.0
     return shifted(matrix, *(far * centre_shift(matrix, width, height))), (1.0 + gains) / (1.0 + far) - 1.0
 
 

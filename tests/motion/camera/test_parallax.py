@@ -153,6 +153,14 @@ def test_a_mesh_comes_at_once_while_nothing_is_shown_yet(unseen_seconds: float, 
     assert np.abs(field.gains).max() == pytest.approx(strength, abs=0.15)
 
 
+def test_what_is_fixed_to_the_camera_is_no_plane_to_tell_movement_by() -> None:
+    gains = np.zeros((ROWS, COLUMNS))
+    gains[ROWS // 2 :] = -1.0
+    far, beside = of_far_plane(similarity(6.0, -3.0), gains, WIDTH, HEIGHT)
+    np.testing.assert_allclose(far, similarity(6.0, -3.0), atol=1e-9)
+    np.testing.assert_allclose(beside, gains)
+
+
 @pytest.mark.parametrize("gain", [0.8, -0.4])
 def test_told_of_the_far_plane_all_content_moves_as_before(gain: float) -> None:
     gains = np.zeros((ROWS, COLUMNS))
