@@ -27,7 +27,7 @@ from stages.motion.picture.warp import Interpolation, warp_planes
 class Settings(Protocol):
     """The options of `stages.stabilization.Stabilization`, which says what they mean."""
 
-    cutoff_hz: float
+    cutoff_hz: float | None
     tripod: bool
     zooming: Zooming
     border: Border

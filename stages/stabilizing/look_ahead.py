@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.messages import Flow, Gap, Message
 from pipeline.stage import Context
 from stages.motion.camera.parallax import of_far_plane, shifted
+from stages.motion.path.intent import MEANT_HZ
 from stages.motion.path.look_ahead import TRIPOD_HZ, LookAheadSmoother
 from stages.motion.path.path_records import JsonLinesSpool, PathRecord
 from stages.stabilizing.correction import Corrector, Settings, appended, cut_back, flat
@@ -53,7 +54,7 @@ class LookAhead:
         return LookAheadSmoother(
             record.width,
             record.height,
-            TRIPOD_HZ if settings.tripod else settings.cutoff_hz,
+            TRIPOD_HZ if settings.tripod else settings.cutoff_hz or MEANT_HZ,
             settings.look_ahead_seconds,
             settings.zoom,
             settings.zooming != "none",

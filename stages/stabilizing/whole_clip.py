@@ -14,6 +14,7 @@ from pipeline.stage import Context
 from stages.motion.camera.parallax import of_far_plane, shifted
 from stages.motion.camera.transforms import motion_matrices, motion_vectors
 from stages.motion.path.gain_smoothing import smooth_gains
+from stages.motion.path.intent import meant_cutoff
 from stages.motion.path.path_plot import PathRun
 from stages.motion.path.path_records import JsonLinesSpool, PathRecord, camera_paths
 from stages.motion.path.path_smoothing import CameraPath, PathLimits, accumulate, own_frames, smooth_clip
@@ -53,7 +54,9 @@ class WholeClip:
         records = [PathRecord.from_json(line["frame"]) for line in lines if "frame" in line]
         meshed = [_meshed(run, own) for run, own in zip(camera_paths(records), _runs(records), strict=True)]
         runs, gains = [run for run, _ in meshed], [each for _, own in meshed for each in own]
-        clip = smooth_clip(runs, self._limits(), self._settings.method)
+        limits = self._limits(runs)
+        clip = smooth_clip(runs, limits, self._settings.method)
+        self._context.status(cutoff_hz=limits.cutoff_hz)
         self._context.status(zoom=round(clip.zoom, 4), frames_corrected_less=clip.shrunk_frames)
         corrections = [matrix for run in clip.corrections for matrix in run]
         steady = [matrix for run, path in zip(runs, clip.steady, strict=True) for matrix in _steady_steps(run, path)]
@@ -73,10 +76,10 @@ class WholeClip:
         self._output.finish()
         self._finished = True
 
-    def _limits(self) -> PathLimits:
+    def _limits(self, runs: list[CameraPath]) -> PathLimits:
         settings = self._settings
         return PathLimits(
-            settings.cutoff_hz,
+            settings.cutoff_hz or meant_cutoff(runs),
             max_zoom=settings.max_zoom,
             zooming=settings.zooming,
             tripod=settings.tripod,

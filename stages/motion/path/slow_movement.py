@@ -7,6 +7,7 @@ strength is learned from the samples themselves, and `shake_model` says what the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -57,21 +58,20 @@ class SlowMovement:
 
 def slow_path(times: np.ndarray, path: np.ndarray, cutoff_hz: float) -> np.ndarray:
     """What of a whole path (N, D) at `times` (N,) s, growing, is slower than `cutoff_hz`, (N, D)."""
-    length = _WINDOW_CYCLES / cutoff_hz
-    count = max(1, int(np.ceil(2.0 * (times[-1] - times[0]) / length)) - 1)
     total = np.zeros(path.shape)
-    for window in range(count):
-        phase = (times - times[0]) / length - window / 2
-        share = np.sin(np.pi * np.clip(phase, 0.0, 1.0)) ** 2
-        if window == 0:
-            share[phase <= 0.5] = 1.0
-        if window == count - 1:
-            share[phase >= 0.5] = 1.0
+    for share, means, path_means, seconds in _windows(times, path, cutoff_hz):
         here = share > 0.0
-        if here.any():
-            means, path_means, seconds = _means(times[here], path[here], length / _WINDOW_SAMPLES)
-            slow = fit_slow_movement(means, path_means, cutoff_hz, seconds, _KEPT_SHARE)
-            total[here] += share[here, None] * slow(times[here])
+        slow = fit_slow_movement(means, path_means, cutoff_hz, seconds, _KEPT_SHARE)
+        total[here] += share[here, None] * slow(times[here])
+    return total
+
+
+def gap_evidence(times: np.ndarray, path: np.ndarray, cutoff_hz: float) -> np.ndarray:
+    """How much likelier, as a logarithm, each column of path (N, D) is if a gap lies above `cutoff_hz` than if none."""
+    total = np.zeros(path.shape[1])
+    for _, means, path_means, seconds in _windows(times, path, cutoff_hz):
+        gap, none = (model(path_means)[1] for model in _models(means, seconds, cutoff_hz, _KEPT_SHARE))
+        total += gap - none
     return total
 
 
@@ -82,9 +82,7 @@ def fit_slow_movement(
 
     seconds (N,): how long a time each sample stands for.
     """
-    away = np.round(times - times[-1], _DIGITS).tobytes()
-    shares = np.maximum(np.round(seconds, _DIGITS), _LEAST_SECONDS).tobytes()
-    models = [_slow_basis(away, shares, cutoff_hz, kept_share, between) for between in BETWEEN]
+    models = _models(times, seconds, cutoff_hz, kept_share)
     found, evidence = zip(*(model(path) for model in models), strict=True)
     share = np.exp(np.array(evidence) - np.max(evidence, axis=0))
     mean = np.einsum("md,mkd->kd", share / share.sum(axis=0), np.array(found))
@@ -104,6 +102,22 @@ def fading(times: np.ndarray, apart: np.ndarray, at: np.ndarray, cutoff_hz: floa
     return (
         _waves(at - here, hz) * heights @ _Ridge.of(root * _waves(times - here, hz) * heights)(root * apart, prior)[0]
     )
+
+
+def _windows(times: np.ndarray, path: np.ndarray, cutoff_hz: float) -> Iterator[tuple[np.ndarray, ...]]:
+    """Overlapping windows of a path: the share (N,) of each in the whole; times, path and seconds of its samples."""
+    length = _WINDOW_CYCLES / cutoff_hz
+    count = max(1, int(np.ceil(2.0 * (times[-1] - times[0]) / length)) - 1)
+    for window in range(count):
+        phase = (times - times[0]) / length - window / 2
+        share = np.sin(np.pi * np.clip(phase, 0.0, 1.0)) ** 2
+        if window == 0:
+            share[phase <= 0.5] = 1.0
+        if window == count - 1:
+            share[phase >= 0.5] = 1.0
+        here = share > 0.0
+        if here.any():
+            yield share, *_means(times[here], path[here], length / _WINDOW_SAMPLES)
 
 
 def _means(times: np.ndarray, path: np.ndarray, least_seconds: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -168,6 +182,13 @@ class _SlowBasis:
         found[0] *= self.slope
         evidence = evidence - np.log(np.diag(self.root)).sum() - np.log(self.level_size)
         return np.concatenate([constant, found]), evidence
+
+
+def _models(times: np.ndarray, seconds: np.ndarray, cutoff_hz: float, kept_share: float) -> list[_SlowBasis]:
+    """Of shake with each of `BETWEEN`."""
+    away = np.round(times - times[-1], _DIGITS).tobytes()
+    shares = np.maximum(np.round(seconds, _DIGITS), _LEAST_SECONDS).tobytes()
+    return [_slow_basis(away, shares, cutoff_hz, kept_share, between) for between in BETWEEN]
 
 
 @lru_cache(maxsize=8)

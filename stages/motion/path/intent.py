@@ -1,0 +1,29 @@
+"""Which of a clip's movement is meant: told from what lies between slow movement and shake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stages.motion.path.path_smoothing import CameraPath, accumulate, own_frames
+from stages.motion.path.slow_movement import gap_evidence
+
+MEANT_HZ = 0.6
+"""Movement slower than this is meant, where it is set apart from shake."""
+SWAY_HZ = 0.3
+"""The same where it is not: a hand that only holds the camera sways at all frequencies alike."""
+_SURE = 10.0
+"""How much likelier, as a logarithm, a spectrum without a gap must be.
+
+Pans, zooms and fixed cameras that shake at 1-8 Hz: -7 to -32; four handheld clips: 540 to 1540.
+"""
+_SHIFTS = [2, 5]
+"""Of a motion vector."""
+
+
+def meant_cutoff(runs: Sequence[CameraPath]) -> float:
+    """Hz: camera movement slower than this is meant in the clip that these runs make."""
+    evidence = 0.0
+    for run in runs:
+        own = own_frames(run)
+        evidence += float(gap_evidence(run.times[own], accumulate(run.motions)[own][:, _SHIFTS], MEANT_HZ).sum())
+    return SWAY_HZ if evidence < -_SURE else MEANT_HZ
