@@ -18,6 +18,8 @@ from stages.motion.camera.transforms import transform_points
 
 _MEMORY_SECONDS, _MEMORY_FRAMES = 1.0, 20
 """What is older counts for less than a third: seconds, or frames where these are few."""
+_SIDE_CELLS = 80
+"""Along the longer side, that are looked at: five for a vertex."""
 _FULL_TEXTURE = 4.0
 """Trusted cells with which a vertex counts fully."""
 _FOLLOWS_PX, _ROUNDS = 1.0, 3
@@ -108,7 +110,7 @@ class ParallaxField:
         """
         if not self._supported:
             return None
-        down, across = self._hats(rows, columns)
+        down, across = self._hats(*grid_centres(rows, columns))
         off = np.abs(down @ self._gains @ across.T) / _PLANE_GAIN
         return np.clip(2.0 - off, _OFF_PLANE_TRUST, 1.0)
 
@@ -164,8 +166,7 @@ class ParallaxField:
         usual = nearness[order[np.searchsorted(cumulative, cumulative[-1] / 2)]]
         return (1.0 + self._gains) / max(float(usual), 1.0 + _FARTHEST_GAIN) - 1.0
 
-    def _hats(self, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-        x, y = grid_centres(rows, columns)
+    def _hats(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         count = self._gains.shape
         return hat_weights(y, self.height, count[0]), hat_weights(x, self.width, count[1])
 
@@ -173,12 +174,16 @@ class ParallaxField:
         self, flow_px: np.ndarray, matrix: np.ndarray, weights: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """What the plane leaves of the flow around each vertex, (2, rows, columns) px, and how many cells say so."""
-        points = np.stack(np.meshgrid(*grid_centres(*flow_px.shape[:2])), axis=-1)
+        x, y = grid_centres(*flow_px.shape[:2])
+        every = max(1, max(flow_px.shape) // _SIDE_CELLS)
+        x, y, flow_px, weights = (each[every // 2 :: every] for each in (x, y, flow_px, weights))
+        flow_px, weights = flow_px[:, every // 2 :: every], weights[:, every // 2 :: every]
+        points = np.stack(np.meshgrid(x, y), axis=-1)
         finite = np.isfinite(flow_px[..., 0]) & np.isfinite(flow_px[..., 1])
         to = points + np.where(finite[..., None], flow_px, 0.0)
         rest = (to - transform_points(matrix, points.reshape(-1, 2)).reshape(points.shape)).transpose(2, 0, 1)
         trust = weights * (finite & ((to >= 0) & (to <= (self.width - 1, self.height - 1))).all(axis=-1))
-        down, across = self._hats(*flow_px.shape[:2])
+        down, across = self._hats(x, y)
         robust, mean, seen = trust, np.zeros((2, *self._gains.shape)), np.zeros_like(self._gains)
         for _ in range(_ROUNDS):
             seen = down.T @ robust @ across
