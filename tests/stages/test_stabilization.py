@@ -178,5 +178,12 @@ def test_an_intended_zoom_is_kept_while_its_shake_goes(flows, tmp_path: Path, sm
     assert np.abs(followed).max() < 0.01 * WIDTH
 
 
+@pytest.mark.parametrize(("cutoff_hz", "taken"), [(None, 0.6), (0.4, 0.4)])
+def test_the_cutoff_is_chosen_by_the_clip_or_taken_as_set_and_told(flows, tmp_path, cutoff_hz, taken) -> None:
+    context = context_of(flows, tmp_path)
+    run_stage(Stabilization, flows, {"cutoff_hz": cutoff_hz}, context)
+    assert context.said["cutoff_hz"] == taken
+
+
 def test_an_empty_stream_ends_well(tmp_path: Path) -> None:
     assert run_stage(Stabilization, [], None, TestContext(directory=tmp_path)) == []
