@@ -107,7 +107,8 @@ def _following(flow_px: np.ndarray, motion: CameraMotion) -> np.ndarray:
     points = np.stack(np.meshgrid(*grid_centres(rows, columns)), axis=-1).reshape(-1, 2)
     left = transform_points(motion.matrix, points) - points - flow_px.reshape(-1, 2)
     reach_px = max(_TUKEY * motion.residual_px, _LEAST_REACH_PX)
-    return np.clip(1.0 - (left**2).sum(axis=1) / reach_px**2, 0.0, None).reshape(rows, columns) ** 2
+    apart_px2 = left[:, 0] ** 2 + left[:, 1] ** 2
+    return np.clip(1.0 - apart_px2 / reach_px**2, 0.0, None).reshape(rows, columns) ** 2
 
 
 def align(
@@ -220,7 +221,8 @@ def _solved(
     light, sigmas, inverse = np.zeros(points.design.shape[1] - k), [], None
     for _ in range(_ITERATIONS):
         moved = transform_points(from_centred @ warp, points.local)
-        inside = ((moved > 0) & (moved < (width - 1, height - 1))).all(axis=1)
+        x, y = moved.T
+        inside = (x > 0) & (x < width - 1) & (y > 0) & (y < height - 1)
         if inside.sum() < _MIN_POINTS:
             return None
         difference = _sampled(other, moved) - points.value
@@ -257,7 +259,7 @@ def _at_pixels(cell_weights: np.ndarray, picture: AlignmentPicture, width: int, 
     """The weights of 8 px cells of the frame at every pixel of a level."""
     rows = np.minimum(np.arange(height) * picture.height // (height * 8), cell_weights.shape[0] - 1)
     columns = np.minimum(np.arange(width) * picture.width // (width * 8), cell_weights.shape[1] - 1)
-    return cell_weights.astype(np.float32)[rows][:, columns]
+    return cell_weights.astype(np.float32)[rows].take(columns, axis=1)  # in rows, as indexing would not leave it
 
 
 def _scale(residual: np.ndarray, weights: np.ndarray) -> float:

@@ -41,6 +41,6 @@ def _noise_gradient_variance(image: np.ndarray) -> float:
 
     Noise as Immerkaer (1996) measures it, but by the median over the picture: texture raises it less than his mean.
     """
-    laplacian = cv2.filter2D(image, cv2.CV_32F, np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32))
+    laplacian = cv2.filter2D(image, cv2.CV_16S, np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32))
     sigma = float(np.median(np.abs(laplacian[::2, ::2]))) / (6.0 * 0.6745)
     return 0.025 * sigma**2
