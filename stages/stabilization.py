@@ -191,12 +191,13 @@ class Stabilization(stage.Stage):
             weights = texture_weights(luma)
             if message.confidence is not None:
                 weights = weights * np.asarray(message.confidence)
-            grid_px = np.asarray(message.grid_px)
+            grid_px, seconds = np.asarray(message.grid_px), message.step_seconds or TYPICAL_STEP
             motion = self._camera(grid_px, weights, before, self._picture)
             if motion.confidence < _TRUSTED_CONFIDENCE:
                 motion = CameraMotion.unknown(motion.reason)
+                if self._parallax is not None:
+                    self._parallax.lose(seconds)
             elif self._parallax is not None:
-                seconds = message.step_seconds or TYPICAL_STEP
                 revised = self._parallax.add(frame.index, seconds, grid_px, motion.matrix, weights)
             if motion.model != self._fitted_model:
                 self.context.count(f"camera_model_{motion.model}")

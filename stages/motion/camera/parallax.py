@@ -29,9 +29,10 @@ _TYPICAL_DIFFERENCE, _TYPICAL_GAIN = 0.1, 1.0
 """Of the gains of neighbouring vertices, and of one, where the data do not say."""
 _EXPLAINED, _SEEN_PX = 0.5, 0.3
 """To bear parallax out: share of a vertex's motion beside the plane that its gain explains; rms px of it a frame."""
-_AREA_ON, _AREA_OFF = 0.15, 0.08
+_AREA_ON, _AREA_OFF = 0.25, 0.12
 """Share of the vertices that bear it out for the mesh to come, and to go. Measured: 0.50 where a near layer takes 42 %
-of the frame; at most 0.06 on five handheld clips; 0 with a thing that moves over 60 % of the frame."""
+of the frame; at most 0.03 on four handheld clips, 0.12 on one of a bird, 0.17 on tennis, 0.22 where cars fill a fixed
+camera's frame; 0 with a thing that moves over 60 % of it."""
 _CHANCE = 2.4
 """By this over the frames seen, more must be explained: of few, chance explains much. Of 600 things that shook as fast
 as the camera, 1 % passed a share of 0.5 of 12 frames within 3 s, and 2 % of 8."""
@@ -131,9 +132,17 @@ class ParallaxField:
         self._learning = self._learning and len(self._early) < _EARLY_FRAMES
         self._early = [*self._early, seen] if self._learning else []
         self._supported = self._decided() >= (_AREA_OFF if self._supported else _AREA_ON)
+        self._fade(seconds)
+        return self._revised() if self._supported and self._early else []
+
+    def lose(self, seconds: float) -> None:
+        """A frame whose plane could not be told: the next fit is to all of the picture again."""
+        self._supported = False
+        self._fade(seconds)
+
+    def _fade(self, seconds: float) -> None:
         step = seconds / _FADE_SECONDS
         self._strength = float(np.clip(self._strength + (step if self._supported else -step), 0.0, 1.0))
-        return self._revised() if self._supported and self._early else []
 
     def _take(self, seen: _Seen) -> None:
         shift, rest, one = seen.shift[:, None, None], seen.rest, np.ones_like(seen.counted)

@@ -13,7 +13,7 @@ from tests.motion.synthetic import HEIGHT, WIDTH, band, grid_flow, similarity
 
 TIMES = np.arange(45) / 30
 ROWS, COLUMNS = mesh_shape(WIDTH, HEIGHT)
-NEAR_FROM = 14
+NEAR_FROM = 12
 """Row of the 8 px grid, of 23."""
 
 
@@ -118,6 +118,15 @@ def test_content_beside_the_plane_is_hardly_trusted_for_the_next_fit() -> None:
     trust = seen(layered_flow, field).plane_trust(23, 40)
     assert trust is not None
     assert trust[: NEAR_FROM - 5].min() == 1.0 and trust[NEAR_FROM + 4 :].max() < 0.1
+
+
+def test_a_plane_that_is_lost_is_looked_for_everywhere_and_the_mesh_goes() -> None:
+    field = seen(layered_flow)
+    field.lose(1 / 30)
+    assert field.plane_trust(23, 40) is None and field.gains is not None
+    for _ in range(10):
+        field.lose(1 / 30)
+    assert field.gains is None
 
 
 @pytest.mark.parametrize(("after", "most_bytes"), [(5, 60_000), (25, 20_000)])
