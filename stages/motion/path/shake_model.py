@@ -29,30 +29,23 @@ def shake_covariance(times: np.ndarray, seconds: np.ndarray, cutoff_hz: float, b
 
     between: power per Hz just above the cutoff, one of `BETWEEN`.
     """
+    hz, step = np.array(_steps(cutoff_hz, between)).T
+    angles = 2.0 * np.pi * np.outer(times, hz)
+    across = (np.sin(angles) * step) @ np.cos(angles).T  # sin(a - b) = sin a cos b - cos a sin b
     apart = 2.0 * np.pi * (times[:, None] - times)
     np.fill_diagonal(apart, 1.0)
-    total = np.zeros_like(apart)
-    for low_hz, high_hz, power in _bands(cutoff_hz, between):
-        band = _sines_of_differences(times, high_hz) - _sines_of_differences(times, low_hz)
-        np.fill_diagonal(band, high_hz - low_hz)
-        total += power * band / apart
-    total[np.diag_indices(len(times))] += _NOISE / seconds
+    total = (across - across.T) / apart
+    np.fill_diagonal(total, hz @ step + _NOISE / seconds)
     return total
 
 
-def _bands(cutoff_hz: float, between: float) -> tuple[tuple[float, float, float], ...]:
-    """From, to and power per Hz of each."""
+def _steps(cutoff_hz: float, between: float) -> tuple[tuple[float, float], ...]:
+    """Where the power per Hz changes, in Hz, and how much less it is above."""
     limit_hz = _LIMIT_CYCLES * cutoff_hz
     to_hz, end_hz = max(_TO_HZ, 2.0 * limit_hz), max(_END_HZ, 3.0 * limit_hz)
     return (
-        (_FROM_CYCLES * cutoff_hz, limit_hz, between),
-        (limit_hz, to_hz, 1.0),
-        (to_hz, end_hz, _BEYOND),
+        (_FROM_CYCLES * cutoff_hz, -between),
+        (limit_hz, between - 1.0),
+        (to_hz, 1.0 - _BEYOND),
+        (end_hz, _BEYOND),
     )
-
-
-def _sines_of_differences(times: np.ndarray, hz: float) -> np.ndarray:
-    """(N, N): sin(2 pi hz (a - b)), by the addition theorem: N sines in place of N x N."""
-    angles = 2.0 * np.pi * hz * times
-    across = np.outer(np.sin(angles), np.cos(angles))
-    return across - across.T
