@@ -4,7 +4,8 @@
         [--minutes 10] [--raft-minutes 2] [--cache DIR] [--json FILE] [--pictures DIR]
 
 Flow is that of configs/cameras.yaml, the live setting, with the shipped weights and with `estimator: dis`. The
-masks are at their defaults, except where a row says otherwise. It needs the test data (RAFTLINE_DATA).
+masks are at their defaults for files, which show a thing from its first frame on, except where a row says otherwise. It
+needs the test data (RAFTLINE_DATA).
 """
 
 from __future__ import annotations

@@ -45,11 +45,12 @@ def regions_of(mask: np.ndarray, least_area: float, flows: bool, apart: int = 0)
     renumbered = np.zeros(count, np.int32)
     renumbered[kept] = np.arange(1, len(kept) + 1)
     _relabel()(values, labels, renumbered)
-    return [_region(*values, flows) for values in points[kept].tolist()], labels
+    return [_region(each, flows) for each in points[kept].tolist()], labels
 
 
-def _region(area: int, left: int, top: int, right: int, bottom: int, x: int, y: int, flows: bool) -> Region:
-    """x, y: sums over its points."""
+def _region(point: list[int], flows: bool) -> Region:
+    """point: area, left, top, right, bottom, and the sums of x and y over the points."""
+    area, left, top, right, bottom, x, y = point
     return Region((left, top, right - left + 1, bottom - top + 1), area, (x / area, y / area), (0.0, 0.0), flows)
 
 
