@@ -39,6 +39,14 @@ def test_a_fixed_camera_that_shakes_and_short_shots_are_no_sway() -> None:
     assert meant_cutoff([run_of(shaken[first : first + 75], TIMES[:75]) for first in range(0, 300, 75)]) == MEANT_HZ
 
 
+def test_a_pan_that_sets_out_and_stops_is_meant() -> None:
+    speed_px_s = np.interp(TIMES, [3.0, 3.4, 6.0, 6.4], [0.0, 100.0, 100.0, 0.0])
+    base, shaken = shaken_path(TIMES)
+    path = shaken - base
+    path[:, 2] += np.cumsum(speed_px_s) / 30
+    assert meant_cutoff([run_of(path)]) == MEANT_HZ
+
+
 @pytest.mark.parametrize("frames", [0, 1, 2, 5])
 def test_few_frames_say_nothing(frames: int) -> None:
     path = swaying(TIMES)[:frames]
