@@ -31,8 +31,8 @@ _EXPLAINED, _SEEN_PX = 0.5, 0.3
 """To bear parallax out: share of a vertex's motion beside the plane that its gain explains; rms px of it a frame."""
 _AREA_ON, _AREA_OFF = 0.25, 0.12
 """Share of the vertices that bear it out for the mesh to come, and to go. Measured: 0.50 where a near layer takes 42 %
-of the frame; at most 0.03 on four handheld clips, 0.12 on one of a bird, 0.17 on tennis, 0.22 where cars fill a fixed
-camera's frame; 0 with a thing that moves over 60 % of it."""
+of the frame; at most 0.03 on four handheld clips, 0.12 on one of a bird, 0.17 on tennis; 0 with a thing that moves over
+60 % of the frame."""
 _CHANCE = 2.4
 """By this over the frames seen, more must be explained: of few, chance explains much. Of 600 things that shook as fast
 as the camera, 1 % passed a share of 0.5 of 12 frames within 3 s, and 2 % of 8."""
@@ -46,8 +46,8 @@ _PLANE_GAIN = 0.1
 """Content of a larger gain lies beside the plane."""
 _OFF_PLANE_TRUST = 0.05
 _FAR_SHARE, _FARTHEST_GAIN = 0.25, -0.7
-"""Share of the mesh that may lie behind the far plane. What hardly moves (the sky, or what is fixed to the camera) is
-no plane to tell movement by."""
+"""Share of the mesh that may lie behind the far plane. What hardly moves is no plane to tell movement by, and bears
+out no mesh: beside a fit that a passing car led astray, the street of a fixed camera looks so."""
 _LEAST_GAIN, _MOST_GAIN = -1.0, 3.0
 _DIGITS = 4
 """Rounded as they are made, so that the state holds the moments exactly."""
@@ -213,9 +213,8 @@ class ParallaxField:
         smooth = _smooth(gain, camera / np.maximum(left_px2, _LEAST_SIGMA_PX**2))
         self._gains = np.clip(smooth, _LEAST_GAIN, _MOST_GAIN)
         seen_px = np.abs(self._gains) * np.sqrt(camera / weight)
-        bears_out = (
-            (gain * both > (_EXPLAINED + _CHANCE / weight) * rest) & (seen_px > _SEEN_PX) & (weight > _LEAST_FRAMES / 2)
-        )
+        bears_out = (gain * both > (_EXPLAINED + _CHANCE / weight) * rest) & (weight > _LEAST_FRAMES / 2)
+        bears_out &= (seen_px > _SEEN_PX) & (self._gains > _FARTHEST_GAIN)
         return float(bears_out.mean()) if weight.max() >= _LEAST_FRAMES else 0.0
 
     def state(self) -> dict[str, Any]:
@@ -236,7 +235,8 @@ class ParallaxField:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> ParallaxField:
         """A field that goes on where `state` was taken."""
-        field = cls(*state["size"], state["unseen_seconds"])
+        width, height = state["size"]
+        field = cls(width, height, state["unseen_seconds"])
         field._moments = np.array(state["moments"]).reshape(field._moments.shape)
         field._supported, field._strength = state["supported"], state["strength"]
         field._learning = state["learning"]
