@@ -7,6 +7,7 @@ It is found by regression over a stretch of the past. What moves by itself is no
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,7 +51,7 @@ _FAR_SHARE, _FARTHEST_GAIN = 0.25, -0.7
 out no mesh: beside a fit that a passing car led astray, the street of a fixed camera looks so."""
 _LEAST_GAIN, _MOST_GAIN = -1.0, 3.0
 _DIGITS = 4
-"""Rounded as they are made, so that the state holds the moments exactly."""
+"""To which moments are rounded as they are made, so that the state holds them exactly."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,10 @@ class _Seen:
             off = ((moved - near * shift[:, None, None]) ** 2).sum(axis=0)
             weight = self.counted / (1.0 + off / _FOLLOWS_PX**2) ** 2
         return shift
+
+    def cells(self) -> str:
+        """`rest` and `counted`, packed."""
+        return base64.b64encode(np.stack([*self.rest, self.counted]).astype(np.float16).tobytes()).decode("ascii")
 
     def under(self, gains: np.ndarray) -> _Seen:
         """The same, told of the plane whose gains these are, where it was told of another."""
@@ -125,9 +130,7 @@ class ParallaxField:
         """
         rest, cells = self._beside_plane(flow_px, matrix, weights)
         shift = centre_shift(matrix, self.width, self.height)
-        seen = _Seen(
-            index, seconds, shift, np.round(rest, _DIGITS), np.minimum(cells / _FULL_TEXTURE, 1.0).round(_DIGITS)
-        )
+        seen = _Seen(index, seconds, shift, _in_16_bits(rest), _in_16_bits(np.minimum(cells / _FULL_TEXTURE, 1.0)))
         self._take(seen)
         self._learning = self._learning and len(self._early) < _EARLY_FRAMES
         self._early = [*self._early, seen] if self._learning else []
@@ -218,7 +221,7 @@ class ParallaxField:
         return float(bears_out.mean()) if weight.max() >= _LEAST_FRAMES else 0.0
 
     def state(self) -> dict[str, Any]:
-        """As JSON values, about 12 kB; of a path's first frames up to 100."""
+        """As JSON values, about 12 kB; of a path's first frames up to 50."""
         return {
             "size": [self.width, self.height],
             "moments": self._moments.ravel().tolist(),
@@ -226,10 +229,7 @@ class ParallaxField:
             "strength": self._strength,
             "unseen_seconds": min(self._unseen_seconds, 1e9),
             "learning": self._learning,
-            "early": [
-                [seen.index, seen.seconds, seen.shift.tolist(), seen.rest.tolist(), seen.counted.tolist()]
-                for seen in self._early
-            ],
+            "early": [[seen.index, seen.seconds, seen.shift.tolist(), seen.cells()] for seen in self._early],
         }
 
     @classmethod
@@ -241,11 +241,21 @@ class ParallaxField:
         field._supported, field._strength = state["supported"], state["strength"]
         field._learning = state["learning"]
         field._early = [
-            _Seen(index, seconds, np.array(shift), np.array(rest), np.array(counted))
-            for index, seconds, shift, rest, counted in state["early"]
+            _Seen(index, seconds, np.array(shift), *_from_cells(cells, field._gains.shape))
+            for index, seconds, shift, cells in state["early"]
         ]
         field._decided()
         return field
+
+
+def _in_16_bits(values: np.ndarray) -> np.ndarray:
+    """Rounded so that 16 bits hold them exactly."""
+    return values.astype(np.float16).astype(np.float64)
+
+
+def _from_cells(packed: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    values = np.frombuffer(base64.b64decode(packed), np.float16).astype(np.float64).reshape(3, *shape)
+    return values[:2], values[2]
 
 
 def of_far_plane(matrix: np.ndarray, gains: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
