@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks.data import needed_data
 from stages.motion.camera.camera_motion import CameraMotion, fit_camera_motion
 from stages.motion.camera.direct_alignment import AlignmentPicture, refined_motion
+from stages.motion.camera.parallax import ParallaxField
 from stages.motion.camera.texture import texture_weights
 from stages.motion.path.look_ahead import LookAheadSmoother
 from stages.motion.path.path_smoothing import PathLimits, camera_path, smooth_clip
@@ -38,17 +39,19 @@ def milliseconds() -> dict[str, float]:
     after = AlignmentPicture.of(shaken)
     shift = CameraMotion(np.array([[1.0, 0, 3], [0, 1.0, 2], [0, 0, 1]]), "similarity", 1.0, 1.0, 0.2)
     moved = np.full((rows, columns, 2), (3.0, 2.0), np.float32)
+    trust, parallax = np.ones((rows, columns)), ParallaxField(WIDTH, HEIGHT)
     found = {
         "align_prepare": _least(lambda: AlignmentPicture.of(luma)),
         "align": _least(lambda: refined_motion(shift, before, after, moved, "similarity")),
         "texture": _least(lambda: texture_weights(luma)),
-        "fit": _least(lambda: fit_camera_motion(flow, WIDTH, HEIGHT, "similarity", np.ones((rows, columns)))),
+        "fit": _least(lambda: fit_camera_motion(flow, WIDTH, HEIGHT, "similarity", trust)),
+        "watch_parallax": _least(lambda: parallax.add(1, 1 / 30, moved, shift.matrix, trust)),
         "smooth_offline": _least(lambda: smooth_clip([path], PathLimits(0.6, max_zoom=1.15)), 3) / 300,
         "smooth_online": _least(lambda: _online(steps, times), 3) / 300,
         "warp_cubic": _least(lambda: warp_yuv420(planes, turn)),
     }
     for mode in ("offline", "online"):
-        parts = ("texture", "fit", "align_prepare", "align", f"smooth_{mode}", "warp_cubic")
+        parts = ("texture", "fit", "align_prepare", "align", "watch_parallax", f"smooth_{mode}", "warp_cubic")
         found[f"fps_{mode}"] = 1000 / sum(found[part] for part in parts)
     return {name: round(value, 3) for name, value in found.items()}
 

@@ -67,7 +67,8 @@ def _window(shape: tuple[int, int]) -> np.ndarray:
 
 
 def _step(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
-    return cv2.phaseCorrelate(before, after, _window(before.shape))[0]
+    x, y = cv2.phaseCorrelate(before, after, _window(before.shape))[0]
+    return x, y
 
 
 def _picture(upper: np.ndarray, lower: np.ndarray, at: int) -> np.ndarray:
