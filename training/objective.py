@@ -44,11 +44,6 @@ class Objective:
                 f"distillation.features: {wanted} asks for the features of RAFT-{teacher.architecture}, but "
                 f"RAFT-{model.architecture} is trained; their sizes differ. Set it to 0"
             )
-        if options.distillation.reads == "model" and (wanted > 0 or options.learn == "all"):
-            raise ValueError(
-                "distillation.reads: model needs encoders that stay as they are: learn: update_block, and "
-                f"distillation.features: 0; found learn: {options.learn}, distillation.features: {wanted}"
-            )
         self.model = model
         self._options = options
         self._teacher = teacher

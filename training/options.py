@@ -180,6 +180,12 @@ class TrainOptions:
             raise ValueError("synthetic.clips, files.pairs and frames.clips: all 0, there is nothing to train on")
         if self.frames.clips > 0 and (self.frames.source is None or self.distillation.teacher is None):
             raise ValueError("frames.clips: needs frames.source, and distillation.teacher to say their flow")
+        reads, wanted = self.distillation.reads, self.distillation.features
+        if reads == "model" and (wanted > 0 or self.learn == "all"):
+            raise ValueError(
+                "distillation.reads: model needs encoders that stay as they are: learn: update_block, and "
+                f"distillation.features: 0; found learn: {self.learn}, distillation.features: {wanted}"
+            )
         if self.files.pairs > 0 and not self.files.sets:
             raise ValueError("files.sets: empty, but files.pairs asks for pairs; expected entries such as chairs:DIR")
         if not 0 <= self.ema < 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -16,7 +16,7 @@ from stages.motion.camera.transforms import motion_matrices, motion_vectors
 from stages.motion.path.gain_smoothing import smooth_gains
 from stages.motion.path.intent import meant_cutoff
 from stages.motion.path.path_plot import PathRun
-from stages.motion.path.path_records import JsonLinesSpool, PathRecord, camera_paths
+from stages.motion.path.path_records import JsonLinesSpool, PathRecord, path_of, runs_of
 from stages.motion.path.path_smoothing import CameraPath, PathLimits, accumulate, own_frames, smooth_clip
 from stages.motion.picture.rolling_shutter import sweeps
 from stages.stabilizing.correction import Corrector, Settings, appended, cut_back, flat, write_plot
@@ -52,18 +52,20 @@ class WholeClip:
     def finish(self) -> Iterator[Message]:
         lines = self._spool.lines() if self._spool else []
         records = [PathRecord.from_json(line["frame"]) for line in lines if "frame" in line]
-        meshed = [_meshed(run, own) for run, own in zip(camera_paths(records), _runs(records), strict=True)]
+        recorded = runs_of(records)
+        meshed = [_meshed(own) for own in recorded]
         runs, gains = [run for run, _ in meshed], [each for _, own in meshed for each in own]
         limits = self._limits(runs)
         clip = smooth_clip(runs, limits, self._settings.method)
-        self._context.status(cutoff_hz=limits.cutoff_hz)
-        self._context.status(zoom=round(clip.zoom, 4), frames_corrected_less=clip.shrunk_frames)
+        self._context.status(
+            cutoff_hz=limits.cutoff_hz, zoom=round(clip.zoom, 4), frames_corrected_less=clip.shrunk_frames
+        )
         corrections = [matrix for run in clip.corrections for matrix in run]
         steady = [matrix for run, path in zip(runs, clip.steady, strict=True) for matrix in _steady_steps(run, path)]
         rows = [matrix for run in runs for matrix in self._sweeps(run)]
         yield from self._second_reading(lines, list(zip(corrections, steady, rows, gains, strict=True)))
         if runs:
-            begins = [record.pts_seconds or 0.0 for at, record in enumerate(records) if record.starts_path or at == 0]
+            begins = [own[0].pts_seconds or 0.0 for own in recorded]
             plotted = [
                 PathRun(run.times + begin, accumulate(run.motions), path)
                 for run, path, begin in zip(runs, clip.steady, begins, strict=True)
@@ -154,18 +156,9 @@ def _steady_steps(run: CameraPath, path: np.ndarray) -> list[np.ndarray | None]:
     return [None, *motion_matrices(np.diff(path, axis=0), run.width, run.height)]
 
 
-def _runs(records: list[PathRecord]) -> list[list[PathRecord]]:
-    """The records of each run, as `camera_paths` divides them."""
-    runs: list[list[PathRecord]] = []
-    for record in records:
-        if record.starts_path or not runs:
-            runs.append([])
-        runs[-1].append(record)
-    return runs
-
-
-def _meshed(run: CameraPath, records: list[PathRecord]) -> tuple[CameraPath, list[np.ndarray | None]]:
+def _meshed(records: Sequence[PathRecord]) -> tuple[CameraPath, list[np.ndarray | None]]:
     """The run as the far plane moves, and the gains beside it in each frame; None: no mesh."""
+    run = path_of(records)
     size = run.width, run.height
     smooth = smooth_gains(run.times, [record.gains for record in records])
     matrices, gains = motion_matrices(run.motions, *size), list(smooth)

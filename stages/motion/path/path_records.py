@@ -131,14 +131,15 @@ class JsonLinesSpool:
         self._file.close()
 
 
-def camera_paths(records: Sequence[PathRecord]) -> list[CameraPath]:
+def runs_of(records: Sequence[PathRecord]) -> list[Sequence[PathRecord]]:
     """The continuous runs that the records, in order, make up."""
     begins = [at for at, record in enumerate(records) if record.starts_path or at == 0]
-    paths = []
-    for first, after in zip(begins, begins[1:] + [len(records)], strict=False):
-        run = records[first:after]
-        times = np.array([np.nan if record.pts_seconds is None else record.pts_seconds for record in run])
-        matrices = np.stack([record.matrix for record in run])
-        duplicates = np.array([record.duplicate for record in run])
-        paths.append(camera_path(matrices, times, duplicates, run[0].width, run[0].height))
-    return paths
+    return [records[first:after] for first, after in zip(begins, begins[1:] + [len(records)], strict=False)]
+
+
+def path_of(run: Sequence[PathRecord]) -> CameraPath:
+    """The camera's path in one of `runs_of`."""
+    times = np.array([np.nan if record.pts_seconds is None else record.pts_seconds for record in run])
+    matrices = np.stack([record.matrix for record in run])
+    duplicates = np.array([record.duplicate for record in run])
+    return camera_path(matrices, times, duplicates, run[0].width, run[0].height)
