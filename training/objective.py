@@ -44,6 +44,11 @@ class Objective:
                 f"distillation.features: {wanted} asks for the features of RAFT-{teacher.architecture}, but "
                 f"RAFT-{model.architecture} is trained; their sizes differ. Set it to 0"
             )
+        if teacher is not None and options.distillation.reads == "model" and teacher.architecture != model.architecture:
+            raise ValueError(
+                f"distillation.reads: model gives RAFT-{teacher.architecture} the features of the "
+                f"RAFT-{model.architecture} that is trained; their sizes differ. Set it to own"
+            )
         self.model = model
         self._options = options
         self._teacher = teacher

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from pipeline.messages import EndOfStream, Flow, Frame, Header, Mask
+from pipeline.messages import EndOfStream, Flow, Frame, Header, Mask, Message
 from pipeline.testing import TestContext
 from stages.motion_mask import MotionMask
 
@@ -66,8 +66,13 @@ def masks(messages: Iterable[Flow], options: dict[str, Any] | None = None) -> It
     """The motion mask stage's messages for flows."""
     stage = open_motion_mask(options or {})
     end = EndOfStream(Header("clip", None, Fraction(1), 0))
-    made = chain.from_iterable(stage.process(flow) for flow in messages)
-    for message in chain(made, chain.from_iterable(stage.flush(end) for _ in range(1))):
+
+    def made() -> Iterator[Message]:
+        for flow in messages:
+            yield from stage.process(flow)
+        yield from stage.flush(end)
+
+    for message in made():
         assert isinstance(message, Mask)
         yield message
 

@@ -154,6 +154,14 @@ def test_features_that_still_change_are_not_for_the_teacher_to_read(tmp_path: Pa
         dataclasses.replace(small_options(tmp_path / "out"), distillation=wanted)
 
 
+def test_a_teacher_of_another_architecture_cannot_read_the_models_features(tmp_path: Path) -> None:
+    wanted = DistillationOptions("default", features=0.0, reads="model")
+    options = small_options(tmp_path / "out", architecture="large")
+    options = dataclasses.replace(options, distillation=wanted, learn="update_block")
+    with pytest.raises(ValueError, match=r"distillation.reads: model gives RAFT-small the features of the RAFT-large"):
+        Objective(Raft("large"), options, load_raft("default"))
+
+
 def test_iterations_that_lead_in_are_taken_and_not_learnt_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clips, cold = shifted_clips(shift_px=14), dataclasses.replace(NO_NOISE, iterations=1, share=0.0)
     learnt: list[bool] = []
