@@ -135,7 +135,9 @@ class Stream:
         for done in range(1, max(kept) + 1):
             state = self._model.step(terms, state)
             if done in kept:
-                flows[done] = RefinedFlow((state.coords - terms.origin).clone(), state.hidden.clone(), done)
+                flows[done] = RefinedFlow(
+                    (state.coords - terms.origin).clone(), state.hidden.clone(), earlier.guide, done
+                )
         return flows
 
     def _counts(self, number: int) -> bool:

@@ -64,7 +64,7 @@ class BlockObjective:
         with arithmetic(self._options.precision.encoders, images.device):
             features, by_features = _encoded(self._model.feature_encoder, self._teacher.feature_encoder, images)
             contexts, by_context = _encoded(self._model.context_encoder, self._teacher.context_encoder, images)
-        frames = frames_of(self._teacher.frame(features, contexts), *clips.frames.shape[:2])
+        frames = frames_of(self._teacher.frame(images, features, contexts), *clips.frames.shape[:2])
         with arithmetic(self._options.precision.update, images.device):
             by_update = self._update_distance(self._taught_updates(frames, random))
         unknown = torch.full_like(by_update.detach(), torch.nan)

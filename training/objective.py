@@ -1,6 +1,6 @@
 """What a step minimises: the sequence loss over a clip's pairs, from cold and warm starts, and a teacher's features."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
@@ -11,10 +11,14 @@ from torch import Tensor
 
 from stages.kernels.forward_splat import forward_splat
 from stages.raft.model import EncodedFrame, Raft, RefinedFlow
+from stages.raft.upsample import upsample_bilinear
 from stages.raft.warm_start import choose_start
 from training.clips import Clips, network_input
 from training.loss import end_point_error, sequence_loss
 from training.options import TrainOptions
+
+_ENCODED = len(EncodedFrame._fields) - 1
+"""What the encoders make of a frame; the guide of upsampling is no teacher's to say."""
 
 
 class StepLoss(NamedTuple):
@@ -59,12 +63,14 @@ class Objective:
         images = network_input(clips.frames).flatten(0, 1).contiguous()
         encoded = self._encode(images)
         frames = frames_of(encoded, *clips.frames.shape[:2])
+        upsample = self.model.upsample if clips.valid.any() else self._upsample_as_taught
         clips, distance = self._taught(clips, images, encoded, step)
-        loss, flow, epe_px = self._pair(frames, clips, 0, self._options.iterations, None, random)
+        loss, flow, epe_px = self._pair(frames, clips, 0, self._options.iterations, None, upsample, random)
         warm_epe_px = torch.full_like(epe_px, torch.nan)
         if len(frames) == 3:
             start = self._start(frames, flow, random)
-            second, _, warm_epe_px = self._pair(frames, clips, 1, self._options.warm_start.iterations, start, random)
+            iterations = self._options.warm_start.iterations
+            second, _, warm_epe_px = self._pair(frames, clips, 1, iterations, start, upsample, random)
             loss = (loss + second) / 2
         return StepLoss(loss + distance, epe_px, warm_epe_px)
 
@@ -80,12 +86,14 @@ class Objective:
         number: int,
         iterations: int,
         start: Tensor | None,
+        upsample: Callable[[RefinedFlow], Tensor],
         random: np.random.Generator,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """-> loss, last flow in cells, end-point error of the last flow."""
         lead_in = _drawn(self._options.lead_in, random)
         refined = list(self._iterate(frames[number], frames[number + 1], iterations, start, lead_in))
-        flows_px = [self.model.upsample(each).float() for each in refined]
+        with arithmetic(self._options.precision.update, refined[-1].flow.device):
+            flows_px = [upsample(each).float() for each in refined]
         truth_px, valid = clips.flows[:, number], clips.valid[:, number]
         loss = sequence_loss(flows_px, truth_px, valid, self._options.gamma)
         with torch.no_grad():
@@ -102,7 +110,14 @@ class Objective:
                 state = self.model.step(terms, state)
             if done < 1:
                 continue
-            yield RefinedFlow(state.coords - terms.origin, state.hidden, done)
+            yield RefinedFlow(state.coords - terms.origin, state.hidden, earlier.guide, done)
+
+    def _upsample_as_taught(self, refined: RefinedFlow) -> Tensor:
+        """By the teacher's way where its flow is the truth: bilinear, it would unlearn what an upsampling that keeps
+        edges has learnt."""
+        if self._teacher is not None and self._teacher.upsampling == "bilinear":
+            return upsample_bilinear(refined.flow)
+        return self.model.upsample(refined)
 
     @torch.no_grad()
     def _start(self, frames: list[EncodedFrame], flow: Tensor, random: np.random.Generator) -> Tensor:
@@ -155,9 +170,8 @@ class Objective:
             weight *= max(0.0, 1 - step / options.features_steps)
         if weight == 0:
             return clips, none
-        distances = [
-            F.l1_loss(ours, theirs) / theirs.abs().mean() for ours, theirs in zip(encoded, taught, strict=True)
-        ]
+        pairs = zip(encoded[:_ENCODED], taught[:_ENCODED], strict=True)
+        distances = [F.l1_loss(ours, theirs) / theirs.abs().mean() for ours, theirs in pairs]
         return clips, weight * torch.stack(distances).sum()
 
 

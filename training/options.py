@@ -148,8 +148,11 @@ class TrainOptions:
     lead_in: int = 0
     """Half of the pairs are iterated up to so many times before the iterations that are learnt from: what a network
     does beyond the iterations that it learnt from drifts."""
-    learn: Literal["all", "update_block"] = "all"
-    """update_block: the encoders stay as they are, which is a third of the work less."""
+    upsampling: Literal["bilinear", "convex", "guided"] | None = None
+    """How flow comes to full resolution; see `stages.raft.model.Raft`. None: as in `initial`, or as in the paper."""
+    learn: Literal["all", "update_block", "upsampling"] = "all"
+    """update_block: the encoders stay as they are, which is a third of the work less. upsampling: the update block,
+    too; where the network's upsampling is not `initial`'s, it needs to be learnt before anything else is."""
     gamma: float = 0.8
     schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
     weight_decay: float = 1e-4
@@ -188,6 +191,8 @@ class TrainOptions:
             )
         if self.files.pairs > 0 and not self.files.sets:
             raise ValueError("files.sets: empty, but files.pairs asks for pairs; expected entries such as chairs:DIR")
+        if self.learn == "upsampling" and self.frames.clips > 0:
+            raise ValueError("learn: upsampling learns from exact flow alone; set frames.clips to 0")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema: expected 0 to below 1, found {self.ema}")
 
@@ -248,7 +253,7 @@ def _converted(hint: Any, value: object, file: str, key: str) -> object:
             raise OptionsError(f"{file}: {key}: expected keys and values, found {value!r}")
         return _filled(hint, value, file, f"{key}.")  # type: ignore[arg-type]
     arguments = typing.get_args(hint)
-    if isinstance(hint, types.UnionType):
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         return None if value is None else _converted(arguments[0], value, file, key)
     if typing.get_origin(hint) is Literal:
         if value not in arguments:

@@ -54,7 +54,7 @@ class Trainer:
         self._replicas = replicas or Alone()
         _prepare(device, options)
         self.model = _initial(options).to(device)
-        self.average = Raft(options.architecture)
+        self.average = Raft(options.architecture, self.model.upsampling)
         self.average.load_state_dict(self.model.state_dict())
         self.average.eval().requires_grad_(False).to(device)
         self._optimizer = torch.optim.AdamW(
@@ -155,6 +155,11 @@ class Trainer:
         return ((name, parameter) for name, parameter in self.model.named_parameters() if parameter.requires_grad)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
+        if self.model.state_dict().keys() != checkpoint.model.keys():
+            raise CheckpointError(
+                f"upsampling: {self.model.upsampling} is not that of the network in {self.options.output}. "
+                "Give another `output`, and its weights as `initial`"
+            )
         self.model.load_state_dict(dict(checkpoint.model))
         self.average.load_state_dict(dict(checkpoint.average))
         learning = dict(self._learning())
@@ -201,22 +206,36 @@ def _prepare(device: torch.device, options: TrainOptions) -> None:
 
 def _initial(options: TrainOptions) -> Raft:
     torch.manual_seed(options.seed)
-    model = Raft(options.architecture)
-    if options.initial is not None:
-        loaded = load_raft(options.initial)
-        if loaded.architecture != options.architecture:
-            raise ValueError(
-                f"initial: {options.initial} is RAFT-{loaded.architecture}, but architecture is {options.architecture}"
-            )
-        model.load_state_dict(loaded.state_dict())
+    if options.initial is None:
+        model = Raft(options.architecture, options.upsampling)
+    else:
+        model = _begun(options.initial, options)
     model.train()
-    if options.learn == "update_block":
+    if options.learn == "upsampling" and model.mask_predictor is None:
+        raise ValueError("learn: upsampling, but bilinear upsampling learns nothing. Set upsampling: guided, or convex")
+    if options.learn != "all":
         model.feature_encoder.requires_grad_(False)
         model.context_encoder.requires_grad_(False)
+        model.update_block.requires_grad_(options.learn == "update_block")
     if options.freeze_batch_norm:
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
+    return model
+
+
+def _begun(initial: str, options: TrainOptions) -> Raft:
+    """The network of `initial`; with another upsampling than that one's where `options` say so."""
+    loaded = load_raft(initial)
+    if loaded.architecture != options.architecture:
+        raise ValueError(
+            f"initial: {initial} is RAFT-{loaded.architecture}, but architecture is {options.architecture}"
+        )
+    model = Raft(options.architecture, options.upsampling or loaded.upsampling)
+    known = loaded.state_dict()
+    if model.upsampling != loaded.upsampling:
+        known = {key: value for key, value in known.items() if not key.startswith("mask_predictor.")}
+    model.load_state_dict({**model.state_dict(), **known})
     return model
 
 

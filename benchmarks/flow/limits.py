@@ -78,7 +78,8 @@ def operations(architecture: Any, height: int, width: int, iterations: int) -> d
         update = _count(lambda: model.update_block(encoded.hidden, gates, corr, flow))
         counted["update"] = iterations * update
         if model.mask_predictor is not None:
-            counted["upsample"] = _count(lambda: model.mask_predictor(encoded.hidden))  # type: ignore[misc]
+            refined = RefinedFlow(flow, encoded.hidden, encoded.guide, 1)
+            counted["upsample"] = _count(lambda: model.upsampling_weights(refined))
     windows = cells * LEVELS * (2 * dims.radius + 2) ** 2
     counted["lookup_on_demand"] = iterations * windows * 2 * dims.features / 1e9
     counted["all_pairs"] = 2 * dims.features * cells**2 * (1 + 1 / 4 + 1 / 16 + 1 / 64) / 1e9
@@ -96,7 +97,7 @@ def part_milliseconds(model: Raft, height: int, width: int, repeats: int) -> dic
     terms, state = model.begin(earlier, correlation)
     # Flow as it is met in video: a few cells, different at each.
     wandered = UpdateState(state.hidden, state.coords + 2 * torch.randn_like(state.coords))
-    refined = RefinedFlow(wandered.coords - terms.origin, wandered.hidden, 1)
+    refined = RefinedFlow(wandered.coords - terms.origin, wandered.hidden, earlier.guide, 1)
     dtype = model.precision.update
     looked_up = correlation.lookup(wandered.coords).to(dtype)
     flow = refined.flow.to(dtype)

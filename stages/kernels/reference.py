@@ -157,10 +157,13 @@ def convex_upsample(flow: Tensor, mask: Tensor) -> Tensor:
         (B, 2, 8H, 8W) float32 in pixels.
     """
     batch, _, height, width = flow.shape
-    weights = torch.softmax(mask.float().reshape(batch, 1, 9, 8, 8, height, width), dim=2)
-    neighbours = F.unfold(8 * flow.float(), 3, padding=1).view(batch, 2, 9, 1, 1, height, width)
-    fine = torch.sum(weights * neighbours, dim=2)
-    return fine.permute(0, 1, 4, 2, 5, 3).reshape(batch, 2, 8 * height, 8 * width)
+    # The softmax written out: over a strided axis torch's takes six times as long on a CPU, forwards and back.
+    logits = mask.float().reshape(batch, 9, 64, height, width)
+    shares = (logits - logits.detach().amax(dim=1, keepdim=True)).exp()
+    neighbours = F.unfold(8 * flow.float(), 3, padding=1).view(batch, 2, 9, 1, height, width)
+    total = shares.sum(dim=1)
+    fine = torch.cat([(shares * neighbours[:, axis]).sum(dim=1) / total for axis in range(2)], dim=1)
+    return F.pixel_shuffle(fine, 8)
 
 
 def bilinear_upsample(flow: Tensor) -> Tensor:

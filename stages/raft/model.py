@@ -17,7 +17,7 @@ from stages.raft.correlation import LEVELS, Correlation, correlate
 from stages.raft.encoders import BottleneckBlock, Encoder, InstanceNorm, ResidualBlock
 from stages.raft.precision import FLOAT32, Precision
 from stages.raft.update import FlowHead, GateTerms, MotionEncoder, RecurrentBlock, UpdateBlock
-from stages.raft.upsample import MaskPredictor, upsample_bilinear, upsample_convex
+from stages.raft.upsample import GuidedMaskPredictor, MaskPredictor, Upsampling, upsample_bilinear, upsample_convex
 
 Architecture = Literal["small", "large"]
 
@@ -31,6 +31,8 @@ class EncodedFrame(NamedTuple):
     """(B, hidden, H/8, W/8): the GRU's first state, after tanh."""
     context: Tensor
     """(B, context, H/8, W/8): after ReLU."""
+    guide: Tensor
+    """(B, guide, H/8, W/8): of the picture, for upsampling; no channels where that does not look at it."""
 
 
 class PairTerms(NamedTuple):
@@ -58,6 +60,8 @@ class RefinedFlow(NamedTuple):
     """(B, 2, H/8, W/8) in cells of the 1/8 grid: multiply by 8 for pixels."""
     hidden: Tensor
     """(B, hidden, H/8, W/8): the GRU's last state, from which the upsampling weights are read."""
+    guide: Tensor
+    """The earlier frame's."""
     iterations: int
     """How many were run; fewer than asked for where an early stop was allowed."""
 
@@ -78,7 +82,8 @@ class RaftDimensions:
     motion: int
     gru_kernels: tuple[tuple[int, int], ...]
     flow_head: int
-    convex_upsampling: bool
+    upsampling: Upsampling
+    """The paper's; see `Raft`."""
 
 
 DIMENSIONS: dict[Architecture, RaftDimensions] = {
@@ -95,7 +100,7 @@ DIMENSIONS: dict[Architecture, RaftDimensions] = {
         motion=82,
         gru_kernels=((3, 3),),
         flow_head=128,
-        convex_upsampling=False,
+        upsampling="bilinear",
     ),
     "large": RaftDimensions(
         block=ResidualBlock,
@@ -110,15 +115,20 @@ DIMENSIONS: dict[Architecture, RaftDimensions] = {
         motion=128,
         gru_kernels=((1, 5), (5, 1)),
         flow_head=256,
-        convex_upsampling=True,
+        upsampling="convex",
     ),
 }
 
 
 class Raft(nn.Module):
-    """The network. `Raft("small")` has 990,162 parameters, `Raft("large")` 5,257,536."""
+    """The network. `Raft("small")` has 990,162 parameters, `Raft("large")` 5,257,536.
 
-    def __init__(self, architecture: Architecture) -> None:
+    Args:
+        upsampling: how flow comes to full resolution; None: as in the paper. "guided" looks at the picture too, which
+            adds 450,848 parameters to small.
+    """
+
+    def __init__(self, architecture: Architecture, upsampling: Upsampling | None = None) -> None:
         super().__init__()
         if architecture not in DIMENSIONS:
             raise ValueError(f"architecture: found {architecture!r}, allowed are {', '.join(map(repr, DIMENSIONS))}")
@@ -134,7 +144,12 @@ class Raft(nn.Module):
             RecurrentBlock(dims.hidden, dims.context, dims.motion, dims.gru_kernels),
             FlowHead(dims.hidden, dims.flow_head),
         )
-        self.mask_predictor = MaskPredictor(dims.hidden, 256) if dims.convex_upsampling else None
+        self.upsampling: Upsampling = upsampling or dims.upsampling
+        self.mask_predictor: MaskPredictor | GuidedMaskPredictor | None = None
+        if self.upsampling == "convex":
+            self.mask_predictor = MaskPredictor(dims.hidden, 256)
+        elif self.upsampling == "guided":
+            self.mask_predictor = GuidedMaskPredictor(dims.hidden, dims.context, patches=64, width=160)
 
     def forward(self, image1: Tensor, image2: Tensor, iterations: int = 12, flow_init: Tensor | None = None) -> Tensor:
         """Flow from image1 to image2.
@@ -165,12 +180,15 @@ class Raft(nn.Module):
         """(B, 3, H, W) RGB in [-1, 1] -> the frame as the network knows it."""
         image = image.to(self.precision.encoders)
         features = self.feature_encoder(image).to(self.precision.correlation)
-        return self.frame(features, self.context_encoder(image).to(self.precision.update))
+        return self.frame(image, features, self.context_encoder(image).to(self.precision.update))
 
-    def frame(self, features: Tensor, encoded: Tensor) -> EncodedFrame:
-        """What the two encoders give, as the iterations take it."""
+    def frame(self, image: Tensor, features: Tensor, encoded: Tensor) -> EncodedFrame:
+        """What the two encoders give of an image, as the iterations and upsampling take it."""
         hidden, context = encoded.split([self.dimensions.hidden, self.dimensions.context], dim=1)
-        return EncodedFrame(features, torch.tanh(hidden), torch.relu(context))
+        context, guide = torch.relu(context), context[:, :0]
+        if isinstance(self.mask_predictor, GuidedMaskPredictor):
+            guide = self.mask_predictor.guide(image.to(self.precision.update), context)
+        return EncodedFrame(features, torch.tanh(hidden), context, guide)
 
     def refine(
         self, earlier: EncodedFrame, later: EncodedFrame, iterations: int, flow_init: Tensor | None = None
@@ -187,7 +205,7 @@ class Raft(nn.Module):
         terms, state = self.begin(earlier, self.correlate(earlier, later), flow_init)
         for done in range(1, iterations + 1):
             state = self.step(terms, state)
-            yield RefinedFlow(state.coords - terms.origin, state.hidden, done)
+            yield RefinedFlow(state.coords - terms.origin, state.hidden, earlier.guide, done)
 
     def begin(
         self, earlier: EncodedFrame, correlation: Correlation, flow_init: Tensor | None = None
@@ -213,7 +231,14 @@ class Raft(nn.Module):
         """-> (B, 2, H, W) float32 in px, or the window of it; channels-last in memory."""
         if self.mask_predictor is None:
             return upsample_bilinear(refined.flow, window)
-        return upsample_convex(refined.flow, self.mask_predictor(refined.hidden), window)
+        return upsample_convex(refined.flow, self.upsampling_weights(refined), window)
+
+    def upsampling_weights(self, refined: RefinedFlow) -> Tensor:
+        """-> (B, 576, H/8, W/8), before the softmax. Not of a network whose upsampling is bilinear."""
+        assert self.mask_predictor is not None
+        if isinstance(self.mask_predictor, GuidedMaskPredictor):
+            return self.mask_predictor(refined.hidden, refined.guide, refined.flow)
+        return self.mask_predictor(refined.hidden)
 
 
 def grid_coordinates(like: Tensor) -> Tensor:

@@ -95,7 +95,8 @@ class Refiner:
                 break
         # A recording's outputs are overwritten by its next replay.
         hidden = state.hidden.clone() if self.recorded else state.hidden
-        return RefinedFlow(state.coords - terms.origin, hidden, done)
+        guide = torch.cat([earlier.guide, later.guide]) if options.both_ways else earlier.guide
+        return RefinedFlow(state.coords - terms.origin, hidden, guide, done)
 
     def correlation_mode(self, features: Tensor, options: RefinementOptions) -> CorrelationMode:
         """How the correlation of features (B, C, H/8, W/8) is held; once chosen for a shape, it stays."""
@@ -111,8 +112,9 @@ class Refiner:
     def _begin(
         self, mode: CorrelationMode, options: RefinementOptions, *tensors: Tensor
     ) -> tuple[PairTerms, UpdateState]:
-        earlier, later = EncodedFrame(*tensors[:3]), EncodedFrame(*tensors[3:6])
-        last_flow = tensors[6] if len(tensors) > 6 else None
+        parts = len(EncodedFrame._fields)
+        earlier, later = EncodedFrame(*tensors[:parts]), EncodedFrame(*tensors[parts : 2 * parts])
+        last_flow = tensors[2 * parts] if len(tensors) > 2 * parts else None
         flow_init = _start(earlier, later, last_flow, options)
         radius = self._model.dimensions.radius
         correlation = correlate(earlier.features, later.features, radius, mode, options.both_ways)

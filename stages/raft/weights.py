@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from stages.raft.model import Architecture, Raft
+from stages.raft.upsample import Upsampling
 from stages.raft.weights_keys import canonical_keys
 
 DEFAULT_WEIGHTS = Path(__file__).parent / "weights" / "raft_small.safetensors"
@@ -59,7 +60,7 @@ def load_raft(weights: str | Path = "default", device: str | torch.device = "cpu
     """
     path = resolve_weights(weights)
     tensors = canonical_keys(read_tensors(path))
-    model = Raft(detect_architecture(tensors, path))
+    model = Raft(detect_architecture(tensors, path), detect_upsampling(tensors))
     _check_fit(tensors, model, path)
     model.load_state_dict(tensors)
     return model.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -154,6 +155,11 @@ def detect_architecture(tensors: Mapping[str, Tensor], path: Path) -> Architectu
     return "large" if f"{recurrent}2.convz.weight" in tensors else "small"
 
 
+def detect_upsampling(tensors: Mapping[str, Tensor]) -> Upsampling | None:
+    """Guided where the tensors are of a network so trained; None: the paper's."""
+    return "guided" if any(key.startswith("mask_predictor.patches.") for key in tensors) else None
+
+
 def _check_fit(tensors: Mapping[str, Tensor], model: Raft, path: Path) -> None:
     expected = model.state_dict()
     missing = sorted(expected.keys() - tensors.keys())
@@ -171,7 +177,7 @@ def _check_fit(tensors: Mapping[str, Tensor], model: Raft, path: Path) -> None:
     if problems:
         raise WeightsMismatch(
             f"weights {path}: looked like RAFT-{model.architecture}, but of its {len(expected)} tensors "
-            f"{'; '.join(problems)}. Use weights of the original RAFT-small or RAFT-large"
+            f"{'; '.join(problems)}. Use weights of the original RAFT-small or RAFT-large, or of this project"
         )
 
 

@@ -11,6 +11,7 @@ import torch
 
 from stages.raft.model import Architecture, Raft
 from stages.raft.weights import load_raft
+from tests.data import data_path
 from tests.training.training_bench import NO_NOISE, shifted_clips, small_options
 from training.objective import Objective
 from training.options import DistillationOptions, PrecisionOptions
@@ -124,6 +125,21 @@ def test_the_teachers_flow_stands_in_only_where_nothing_is_known(tmp_path: Path)
     assert torch.isfinite(both.loss)
     only = clips._replace(**{name: getattr(clips, name)[1:] for name in ("frames", "flows", "valid")}, names=("b",))
     assert float(objective(only, 0, RANDOM(0)).epe_px) < 3  # near its teacher, which is the same network
+
+
+def test_a_teacher_that_blurs_edges_does_not_teach_upsampling(tmp_path: Path) -> None:
+    wanted = DistillationOptions(str(data_path("weights", "raft-small.pth")), features=0.0)
+    options = dataclasses.replace(small_options(tmp_path / "out"), distillation=wanted)
+    torch.manual_seed(0)
+    for known in (True, False):
+        model = Raft("small", "guided").train()
+        clips = shifted_clips()
+        clips.valid[:] = known
+        Objective(model, options, load_raft(wanted.teacher or ""))(clips, 0, RANDOM(0)).loss.backward()
+        assert model.mask_predictor is not None
+        reached = {name for name, parameter in model.mask_predictor.named_parameters() if parameter.grad is not None}
+        assert bool(reached) == known
+        assert model.update_block.flow_head.conv2.weight.grad is not None
 
 
 def test_a_teacher_of_another_architecture_teaches_flow_alone(tmp_path: Path) -> None:

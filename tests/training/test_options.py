@@ -62,6 +62,11 @@ def test_values_are_laid_over_the_files(tmp_path: Path) -> None:
         ("files: {sets: chairs}\n", "files.sets: expected a list, found 'chairs'"),
         ("files: {pairs: 2}\n", "files.sets: empty, but files.pairs asks for pairs"),
         ("frames: {clips: 1}\n", "frames.clips: needs frames.source, and distillation.teacher"),
+        ("upsampling: sharp\n", "upsampling: expected bilinear or convex or guided, found 'sharp'"),
+        (
+            "learn: upsampling\nframes: {clips: 1, source: x}\ndistillation: {teacher: y}\n",
+            "learn: upsampling learns from exact flow alone; set frames.clips to 0",
+        ),
         ("ema: 1.5\n", "ema: expected 0 to below 1, found 1.5"),
         ("warm_start: {share: 1.5}\n", "warm_start.share: expected a share, 0 to 1; found 1.5"),
         ("synthetic: {clips: 1, scenes: {static: 2}}\n", "synthetic.scenes.static: expected a share"),

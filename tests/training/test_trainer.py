@@ -10,6 +10,8 @@ import pytest
 import safetensors.torch
 import torch
 
+from stages.raft.weights import load_raft
+from tests.data import data_path
 from tests.training.training_bench import CPU, small_options
 from training.checkpoint import NAME, WEIGHTS, load_checkpoint
 from training.options import TrainOptions
@@ -34,7 +36,9 @@ BY_BLOCKS = {"distillation": {"teacher": "default", "blocks": True}, "schedule":
 
 
 @pytest.mark.parametrize(
-    "overrides", [{}, BY_BLOCKS, {"learn": "update_block"}], ids=["flow", "blocks", "update block alone"]
+    "overrides",
+    [{}, BY_BLOCKS, {"learn": "update_block"}, {"learn": "upsampling", "upsampling": "guided"}],
+    ids=["flow", "blocks", "update block alone", "upsampling alone"],
 )
 def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_by_bit(
     overrides: dict[str, object], tmp_path: Path
@@ -50,14 +54,37 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_by_bit(
     assert all(torch.equal(whole[name], stopped[name]) for name in whole)
 
 
-def test_encoders_stay_where_the_update_block_learns_alone(tmp_path: Path) -> None:
-    trainer = Trainer(small_options(tmp_path / "out", learn="update_block"), CPU)
+@pytest.mark.parametrize(
+    ("learn", "learnt"), [("update_block", {"update_block", "mask_predictor"}), ("upsampling", {"mask_predictor"})]
+)
+def test_what_is_not_to_learn_stays(learn: str, learnt: set[str], tmp_path: Path) -> None:
+    trainer = Trainer(small_options(tmp_path / "out", learn=learn, upsampling="guided"), CPU)
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     trainer.step()
     changed = {
         name.split(".")[0] for name, value in trainer.model.state_dict().items() if (value != before[name]).any()
     }
-    assert changed == {"update_block"}
+    assert changed == learnt
+
+
+def test_another_upsampling_begins_anew_on_what_else_the_initial_weights_know(tmp_path: Path) -> None:
+    initial = str(data_path("weights", "raft-small.pth"))
+    trainer = Trainer(small_options(tmp_path / "out", initial=initial, upsampling="guided"), CPU)
+    known = load_raft(initial).state_dict()
+    found = trainer.model.state_dict()
+    assert all(torch.equal(found[name], value) for name, value in known.items())
+    assert {name.split(".")[0] for name in found.keys() - known.keys()} == {"mask_predictor"}
+    trainer.step()
+    trainer.save()
+    assert load_raft(trainer.options.output / WEIGHTS).upsampling == "guided"
+    with pytest.raises(ValueError, match=r"upsampling: bilinear is not that of the network in .* Give another"):
+        Trainer(small_options(tmp_path / "out", initial=initial), CPU)
+
+
+def test_upsampling_that_learns_nothing_cannot_learn_alone(tmp_path: Path) -> None:
+    options = small_options(tmp_path / "out", learn="upsampling", upsampling="bilinear")
+    with pytest.raises(ValueError, match=r"learn: upsampling, but bilinear .* Set upsampling: guided, or convex"):
+        Trainer(options, CPU)
 
 
 def test_a_checkpoint_that_learnt_other_parameters_is_refused(tmp_path: Path) -> None:
