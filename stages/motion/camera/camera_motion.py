@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from stages.kernels.compiled import compiled
 from stages.motion.camera.plane_models import PLANE_MODELS, ModelName, PlaneModel
 from stages.motion.camera.robust_fit import RobustFit, consensus, refine
 from stages.motion.camera.transforms import centred, frame_corners, transform_points
@@ -78,7 +82,7 @@ def fit_camera_motion(
     if trust.sum() * cells_each / _CORRELATED_CELLS < _MIN_EFFECTIVE_POINTS:
         return CameraMotion.unknown("too little texture for any motion to be seen")
     _, half_diagonal = centred(width, height)
-    threshold_px = max(1.0, width / 1280) + 0.03 * float(np.median(np.hypot(flow[:, 0], flow[:, 1])))
+    threshold_px = max(1.0, width / 1280) + 0.03 * float(np.median(np.hypot(*flow)))
     residual_px = consensus(points, flow, trust, half_diagonal, threshold_px)
 
     def fitted(name: ModelName) -> _Candidate | str:
@@ -147,32 +151,49 @@ def _step(flow_px: np.ndarray, width: int, height: int) -> int:
 def _samples(
     flow_px: np.ndarray, weights: np.ndarray | None, width: int, height: int, step_px: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Points (N, 2) centred, flow (N, 2) px, trust (N,), and how many 1/8 cells each of the ~5000 points stands for."""
+    """Points (2, N) centred, flow (2, N) px, trust (N,), and how many 1/8 cells each of the ~5000 points stands for."""
     rows, columns = flow_px.shape[:2]
     stride = max(1, int(np.ceil(np.sqrt(rows * columns / _MAX_POINTS))))
-    picked = (slice(stride // 2, None, stride), slice(stride // 2, None, stride))
+    picked = slice(stride // 2, None, stride)
     x, y = grid_centres(rows, columns, step_px)
-    x, y = np.meshgrid(x[picked[1]], y[picked[0]])
-    flow = np.asarray(flow_px[picked], np.float64).reshape(-1, 2)
-    trust = np.ones(len(flow)) if weights is None else np.asarray(weights[picked], np.float64).ravel()
-    finite = np.isfinite(flow[:, 0]) & np.isfinite(flow[:, 1])
-    flow = np.where(finite[:, None], flow, 0.0)
-    to_x, to_y = x.ravel() + flow[:, 0], y.ravel() + flow[:, 1]
-    stays = (to_x >= 0) & (to_x <= width - 1) & (to_y >= 0) & (to_y <= height - 1)
-    trust = np.where(finite, np.where(stays, trust, _GUESSED_TRUST * trust), 0.0)
+    x, y, flow_px = x[picked], y[picked], flow_px[picked, picked]
+    trusted = np.ones(flow_px.shape[:2]) if weights is None else weights[picked, picked]
+    points, flow, trust = np.empty((2, trusted.size)), np.empty((2, trusted.size)), np.empty(trusted.size)
+    _sample()(flow_px.astype(np.float64), trusted.astype(np.float64), x, y, width, height, points, flow, trust)
     to_centred, _ = centred(width, height)
-    points = np.stack([x.ravel(), y.ravel()], axis=1) * to_centred[0, 0] + to_centred[:2, 2]
+    points = points * to_centred[0, 0] + to_centred[:2, 2:]
     return points, flow, trust, (stride * step_px / GRID_PX) ** 2
+
+
+def _sample_loop(
+    flow_px: Any, weights: Any, x: Any, y: Any, width: Any, height: Any, points: Any, flow: Any, trust: Any
+) -> None:
+    """Flow (h, w, 2) and weights (h, w) in a row: little trust in what points out of the frame, none in no number."""
+    n = 0
+    for i in range(y.size):
+        for j in range(x.size):
+            u, v = flow_px[i, j, 0], flow_px[i, j, 1]
+            finite = np.isfinite(u) and np.isfinite(v)
+            stays = 0 <= x[j] + u <= width - 1 and 0 <= y[i] + v <= height - 1
+            points[0, n], points[1, n] = x[j], y[i]
+            flow[0, n], flow[1, n] = (u, v) if finite else (0.0, 0.0)
+            trust[n] = weights[i, j] * (1.0 if stays else _GUESSED_TRUST) if finite else 0.0
+            n += 1
+
+
+@functools.cache
+def _sample() -> Callable[..., None]:
+    return compiled(_sample_loop)
 
 
 def _corner_error(model: PlaneModel, fit: RobustFit, cells_each: float, width: int, height: int) -> float:
     """Expected error in px, rms over the frame's corners, from the fit's covariance."""
     to_centred, _ = centred(width, height)
-    corners = frame_corners(width, height) * to_centred[0, 0] + to_centred[:2, 2]
+    corners = (frame_corners(width, height) * to_centred[0, 0] + to_centred[:2, 2]).T
     rows = model.design(corners, corners)
     independent = max(cells_each / _CORRELATED_CELLS, 1e-9)
     floor = (max(fit.sigma_px, _MIN_DETERMINATION_PX) / fit.sigma_px) ** 2
-    variance = np.einsum("anj,jk,ank->n", rows, fit.covariance * floor / independent, rows)
+    variance = np.einsum("ajn,jk,akn->n", rows, fit.covariance * floor / independent, rows)
     return float(np.sqrt(variance.mean()))
 
 

@@ -54,9 +54,9 @@ class PlaneModel:
     """How many of the parameters, the last ones, are no part of the matrix."""
 
     def design(self, points: np.ndarray, moved: np.ndarray) -> np.ndarray:
-        """(2, N, parameters): what each parameter adds to u and v of points (N, 2) that went to `moved` (N, 2)."""
-        along_x, along_y = self.rows(points[:, 0], points[:, 1], moved[:, 0], moved[:, 1])
-        return np.stack([np.stack(along_x, axis=1), np.stack(along_y, axis=1)])
+        """(2, parameters, N): what each parameter adds to u and v of points (2, N) that went to `moved` (2, N)."""
+        along_x, along_y = self.rows(*points, *moved)
+        return np.stack([*along_x, *along_y]).reshape(2, self.parameters, -1)
 
     def matrix(self, parameters: np.ndarray, half_diagonal: float) -> np.ndarray:
         """(3, 3) in centred coordinates, from parameters in px."""

@@ -99,3 +99,23 @@ def test_pictures_too_small_to_compare_are_left_to_the_flow(size: tuple[int, int
         align(picture, picture, np.eye(3), PLANE_MODELS["similarity"], np.ones((-(-size[1] // 8), -(-size[0] // 8))))
         is None
     )
+
+
+def test_the_points_compared_are_the_strongest_trusted_ones_of_each_two_by_two_px() -> None:
+    picture = AlignmentPicture.of(textured(WIDTH, HEIGHT))
+    trust = EVERYWHERE.copy()
+    trust[:, : trust.shape[1] // 2] = 0.0
+    points, image = picture.points(0, trust), picture.levels[0]
+    rows, columns = image.shape
+    half_diagonal = 0.5 * np.hypot(columns - 1, rows - 1)
+    x, y = np.rint(points.local * half_diagonal + [[(columns - 1) / 2], [(rows - 1) / 2]]).astype(int)
+    np.testing.assert_array_equal(points.value, image[y, x])
+    np.testing.assert_allclose(points.gradient, [(image[y, x + 1] - image[y, x - 1]) / 2,
+                                                 (image[y + 1, x] - image[y - 1, x]) / 2], atol=1e-6)  # fmt: skip
+    assert x.min() >= columns // 2 - 4 and (points.trust == 1.0).all()
+    down, across = np.gradient(image)
+    strongest = (across**2 + down**2)[: rows // 2 * 2, : columns // 2 * 2]
+    strongest[[0, -1]] = strongest[:, [0, -1]] = 0.0
+    strongest = strongest.reshape(rows // 2, 2, columns // 2, 2).max(axis=(1, 3))
+    np.testing.assert_allclose((points.gradient**2).sum(axis=0), strongest[y // 2, x // 2], rtol=1e-5)
+    assert len(set(zip(x // 2, y // 2, strict=True))) == len(x) == (strongest[:, columns // 4 :] > 0).sum()
