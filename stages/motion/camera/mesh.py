@@ -38,9 +38,16 @@ def hat_weights(places: np.ndarray, length: int, count: int) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def mesh_smoothness(rows: int, columns: int) -> np.ndarray:
-    """(V, V) for V = rows x columns: v @ it @ v is the sum of squared differences of neighbours."""
+    """(columns + 1, V) for V = rows x columns, banded as `scipy.linalg.solveh_banded` takes a matrix (V, V).
+
+    v @ it @ v is the sum of squared differences of neighbours.
+    """
     along = [_differences(count) for count in (rows, columns)]
-    return np.kron(along[0], np.eye(columns)) + np.kron(np.eye(rows), along[1])
+    whole = np.kron(along[0], np.eye(columns)) + np.kron(np.eye(rows), along[1])
+    banded = np.zeros((columns + 1, len(whole)))
+    for above in {0, 1, columns}:
+        banded[columns - above, above:] = np.diag(whole, above)
+    return banded
 
 
 def _differences(count: int) -> np.ndarray:

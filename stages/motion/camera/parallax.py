@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.linalg import solveh_banded
 
 from stages.motion.camera.camera_motion import grid_centres
 from stages.motion.camera.mesh import centre_shift, hat_weights, mesh_shape, mesh_smoothness
@@ -276,5 +277,5 @@ def shifted(matrix: np.ndarray, x_px: float, y_px: float) -> np.ndarray:
 def _smooth(gain: np.ndarray, certain: np.ndarray) -> np.ndarray:
     """Gains (rows, columns) near those found, as `certain` (1 / variance) as they are, and near their neighbours'."""
     normal = mesh_smoothness(*gain.shape) / _TYPICAL_DIFFERENCE**2
-    normal = normal + np.diag(certain.ravel() + _TYPICAL_GAIN**-2)
-    return np.linalg.solve(normal, (certain * gain).ravel()).reshape(gain.shape)
+    normal[-1] += certain.ravel() + _TYPICAL_GAIN**-2
+    return solveh_banded(normal, (certain * gain).ravel(), overwrite_ab=True).reshape(gain.shape)

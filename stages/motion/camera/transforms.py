@@ -13,6 +13,10 @@ VECTOR_LENGTH = 8
 _SQUARE_ROOTS = 4
 _SERIES_TERMS = 12
 _SQUARINGS = 4
+_SIMILAR = 1e-13
+"""How far from a shift, turn and scale a matrix may be by rounding."""
+_FEW = 1e-3
+"""Of a turn and scale: with less, their series are exact after six terms, and their closed forms are not."""
 _CONVERGED = 1e-12
 """A step of an iteration that converges quadratically: what is left is its square."""
 
@@ -46,7 +50,10 @@ def motion_vectors(matrices: np.ndarray, width: int, height: int) -> np.ndarray:
     """
     to_centred, half_diagonal = centred(width, height)
     normal = to_centred @ np.asarray(matrices, np.float64) @ np.linalg.inv(to_centred)
-    logarithm = _logarithm(normal)
+    if not np.all(np.isfinite(normal)) or np.any(np.linalg.det(normal) <= 0):
+        raise ValueError("no logarithm: a camera motion needs finite entries and a positive determinant")
+    normal = normal / normal[:, 2:, 2:]
+    logarithm = _logarithm(normal) if (turns := _turns(normal, 1.0)) is None else _of_turns(*_turns_logarithm(*turns))
     logarithm -= logarithm[:, 2:, 2:] * np.eye(3)
     return logarithm.reshape(-1, 9)[:, :VECTOR_LENGTH] * half_diagonal
 
@@ -58,8 +65,49 @@ def motion_matrices(vectors: np.ndarray, width: int, height: int) -> np.ndarray:
     generators[:, :VECTOR_LENGTH] = np.asarray(vectors, np.float64) / half_diagonal
     if not len(generators):
         return np.empty((0, 3, 3))
-    matrices = np.linalg.inv(to_centred) @ _exponential(generators.reshape(-1, 3, 3)) @ to_centred
+    generators = generators.reshape(-1, 3, 3)
+    turns = _turns(generators, 0.0)
+    whole = _exponential(generators) if turns is None else _of_turns(*_turns_exponential(*turns), 1.0)
+    matrices = np.linalg.inv(to_centred) @ whole @ to_centred
     return matrices / matrices[:, 2:, 2:]
+
+
+def _turns(matrices: np.ndarray, corner: float) -> tuple[np.ndarray, np.ndarray] | None:
+    """Matrices (N, 3, 3) that hold nothing but z -> turn z + shift of the complex plane: turn and shift (N,).
+
+    corner: what stands at their lower right. None where one holds more.
+    """
+    flat = matrices.reshape(-1, 9)
+    beside = (flat[:, 0] - flat[:, 4], flat[:, 1] + flat[:, 3], flat[:, 6], flat[:, 7], flat[:, 8] - corner)
+    if not max(float(np.abs(each).max(initial=0.0)) for each in beside) < _SIMILAR:
+        return None
+    return flat[:, 0] + 1j * flat[:, 3], flat[:, 2] + 1j * flat[:, 5]
+
+
+def _of_turns(turn: np.ndarray, shift: np.ndarray, corner: float = 0.0) -> np.ndarray:
+    """Matrices (N, 3, 3) of what `_turns` gives."""
+    matrices = np.zeros((len(turn), 3, 3))
+    matrices[:, 0, 0] = matrices[:, 1, 1] = np.real(turn)
+    matrices[:, 1, 0], matrices[:, 0, 1] = np.imag(turn), -np.imag(turn)
+    matrices[:, 0, 2], matrices[:, 1, 2], matrices[:, 2, 2] = np.real(shift), np.imag(shift), corner
+    return matrices
+
+
+def _turns_exponential(turn: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    few, series = np.abs(turn) < _FEW, np.zeros_like(turn)
+    for term in range(6, 0, -1):
+        series = (series * turn + 1.0) / term  # ends as 1 + turn / 2 + turn^2 / 6 + ...
+    share = np.where(few, series, np.expm1(turn) / np.where(few, 1.0, turn))
+    return 1.0 + share * turn, share * shift
+
+
+def _turns_logarithm(turn: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    beyond = turn - 1.0
+    few, series = np.abs(beyond) < _FEW, np.zeros_like(turn)
+    for term in range(6, 0, -1):
+        series = 1.0 / term - series * beyond  # ends as 1 - beyond / 2 + beyond^2 / 3 - ...
+    share = np.where(few, series, np.log(turn) / np.where(few, 1.0, beyond))
+    return share * beyond, share * shift
 
 
 def _exponential(generators: np.ndarray) -> np.ndarray:
@@ -76,8 +124,6 @@ def _exponential(generators: np.ndarray) -> np.ndarray:
 
 def _logarithm(matrices: np.ndarray) -> np.ndarray:
     """Logarithms of (N, 3, 3): repeated square roots until close to identity, then the series."""
-    if not np.all(np.isfinite(matrices)) or np.any(np.linalg.det(matrices) <= 0):
-        raise ValueError("no logarithm: a camera motion needs finite entries and a positive determinant")
     root = matrices
     for _ in range(_SQUARE_ROOTS):
         root = _square_root(root)

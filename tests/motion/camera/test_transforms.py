@@ -23,6 +23,18 @@ def test_matrices_survive_the_way_through_vectors(size: tuple[int, int]) -> None
     np.testing.assert_allclose(back, matrices, atol=1e-6 * max(size))
 
 
+@pytest.mark.parametrize("degrees", [0.0, 1e-12, 1e-7, 0.02, 0.08, 3.0, -90.0])
+def test_a_turn_and_scale_alone_are_what_they_are_beside_the_least_perspective(degrees: float) -> None:
+    """Shifts, turns and scales have a closed form; whatever holds more goes by roots and series."""
+    matrix = similarity(12.0, -5.0, degrees=degrees, scale=1.0 + degrees / 200)
+    vector = motion_vectors(matrix[None], WIDTH, HEIGHT)
+    bent = vector + 1e-9 * np.eye(8)[[6]]
+    np.testing.assert_allclose(motion_matrices(vector, WIDTH, HEIGHT)[0], matrix, atol=1e-9)
+    np.testing.assert_allclose(motion_matrices(bent, WIDTH, HEIGHT)[0], matrix, atol=1e-6)
+    other = motion_vectors(np.stack([matrix, matrix + 1e-9 * np.eye(3)[[2]].T * [1, 0, 0]]), WIDTH, HEIGHT)
+    np.testing.assert_allclose(other[0], vector[0], atol=1e-7)
+
+
 def test_half_the_vector_is_half_the_motion() -> None:
     matrix = similarity(12.0, 5.0, degrees=4.0, scale=1.05)
     half = motion_matrices(motion_vectors(matrix[None], WIDTH, HEIGHT) / 2, WIDTH, HEIGHT)[0]
