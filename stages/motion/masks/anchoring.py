@@ -63,14 +63,15 @@ def landmarks(luma: np.ndarray, known: np.ndarray) -> Landmarks | None:
     return Landmarks(x.astype(np.float32), y.astype(np.float32), smooth[y, x], gradient)
 
 
-def aligned(luma: np.ndarray, marks: Landmarks, guess: np.ndarray) -> tuple[np.ndarray, bool]:
+def aligned(luma: np.ndarray, marks: Landmarks, guess: np.ndarray, turns: bool = False) -> tuple[np.ndarray, bool]:
     """Where the background lies in a frame: (3, 3), points of the background to points of the frame; and if it fits.
 
     luma: uint8 (h, w) of the frame. guess: (3, 3), wrong by a few points at most. Inverse compositional alignment
-    (Baker and Matthews 2004) of an affine correction, robust, with a brightness offset.
+    (Baker and Matthews 2004) of an affine correction, robust, with a brightness offset. turns: of a plane transform,
+    for a camera that turns: what flow gets wrong in perspective would add up from frame to frame.
     """
     smooth = _smooth(luma)
-    steps = _steps(marks, luma.shape)
+    steps = _steps(marks, luma.shape)[:, : 8 if turns else 6]
     contrast = max(_LIKE_NOISE, float(marks.luma.std()))
     matrix, fits = guess, False
     for _ in range(_ITERATIONS):
@@ -80,10 +81,10 @@ def aligned(luma: np.ndarray, marks: Landmarks, guess: np.ndarray) -> tuple[np.n
         sigma = _sigma(error[inside])
         weight = np.where(inside, np.maximum(1 - (error / (_TUKEY * sigma)) ** 2, 0) ** 2, 0).astype(np.float32)
         weighted = steps * weight[:, None]
-        normal = weighted.T @ steps + np.eye(6, dtype=np.float32) * 1e-3
+        normal = weighted.T @ steps + np.eye(steps.shape[1], dtype=np.float32) * 1e-3
         change = np.linalg.solve(normal.astype(np.float64), (weighted.T @ error).astype(np.float64))
         fits = float(weight.sum()) > _WELL_ALIGNED * np.count_nonzero(inside) and sigma < _LIKE_ITSELF * contrast
-        matrix = matrix @ np.linalg.inv(_affine(change, luma.shape))
+        matrix = matrix @ np.linalg.inv(_projective(change, luma.shape))
         if np.abs(change).max() < _DONE:
             break
     return (matrix / matrix[2, 2], True) if fits else (guess, False)
@@ -130,18 +131,23 @@ def _sigma(error: np.ndarray) -> float:
 
 
 def _steps(marks: Landmarks, shape: tuple[int, ...]) -> np.ndarray:
-    """(N, 6): what each parameter, a point's displacement half the width from the centre, does to a landmark's luma."""
+    """(N, 8): what each parameter, a point's displacement half the width from the centre, does to a landmark's luma.
+
+    The first six are affine, the other two tilt the plane.
+    """
     half = shape[1] / 2
     u, v = (marks.x - shape[1] / 2) / half, (marks.y - shape[0] / 2) / half
     along_x, along_y = marks.gradient[:, 0], marks.gradient[:, 1]
-    return np.stack([along_x * u, along_x * v, along_x, along_y * u, along_y * v, along_y], axis=1)
+    away = -(along_x * u + along_y * v)
+    steps = [along_x * u, along_x * v, along_x, along_y * u, along_y * v, along_y, away * u, away * v]
+    return np.stack(steps, axis=1)
 
 
-def _affine(change: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _projective(change: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     half = shape[1] / 2
     centre = np.array([[1 / half, 0, -1.0], [0, 1 / half, -shape[0] / (2 * half)], [0, 0, 1]])
     step = np.eye(3)
-    step[:2] += change.reshape(2, 3) / half
+    step.flat[: len(change)] += change / half
     return np.linalg.inv(centre) @ step @ centre
 
 

@@ -16,9 +16,17 @@ _STILL_POINTS = 0.4
 _SETTLED_SECONDS = 1.0
 _ANEW_SECONDS = 2.0
 _SHIFTED_POINTS = 8
-_BENT_POINTS = 2.0
-_MISALIGNED = 0.35
-"""Points by which a frame under a moving camera may lie beside the background."""
+_BENT_POINTS = 16.0
+"""By which the frame may lie turned or scaled on the background. Resampling, which puts that right, takes the nearest
+point and tears edges by half of one: it must not happen in every frame of a camera that turns."""
+_MISALIGNED, _ALIGNED = 0.35, 0.12
+"""Most and least points, halved, by which a frame under a moving camera is taken to lie beside the background. Below
+the least, edges would be told so surely that the mean over 3x3 points carried them two points outwards.
+"""
+_STEEP_LEVELS = 24
+"""Of luma within 3x3 points: what such edges are off by is alignment and blur, and not noise."""
+_LEAST_STEEP = 100
+_SIGMA_OF_MEDIAN = 1.4826
 _LANDMARK_FRAMES = 10
 _EVERY = 4
 """Points of which one is asked for a change of the light, along each axis."""
@@ -103,13 +111,13 @@ class SceneModel:
     def look(self, picture: np.ndarray, camera: np.ndarray | None) -> Seen:
         """Compare a frame (h, w, 3) with the background.
 
-        camera: (3, 3), points of the frame before to points of this one; None: it stands on the background. Flow that
+        camera: (3, 3), points of the frame before to points of this one; None: it stands where it was. Flow that
         drifts does not push what `stands` saw in its place.
         """
-        if camera is None or self._stands:
+        if self._stands:
             self._to_background = np.eye(3)
-        else:
-            self._follow(picture, camera)
+        elif camera is not None or not self._standing:
+            self._follow(picture, np.eye(3) if camera is None else camera)
         placed, inside = self._place(picture)
         colours, known = self._background.sampled(_EVERY)
         light = light_change(_sampled(placed), colours, known & _sampled(inside))
@@ -119,7 +127,7 @@ class SceneModel:
         elif light.curves is not None:
             self._background.relight(light.curves)
             self._marks = landmarks(self._background.luma, self._background.known)
-        evidence, known = self._background.evidence(placed, self._tolerance())
+        evidence, known = self._background.evidence(placed, self._tolerance(placed, inside))
         if not self._standing:
             evidence = _calibrated(evidence)
         elif self._shadows_out:
@@ -150,7 +158,7 @@ class SceneModel:
         """Place the frame by the camera's motion, then by the picture; move the background along."""
         guess = camera @ np.linalg.inv(self._to_background)
         if self._marks is not None:
-            guess, _ = aligned(picture[..., 0], self._marks, guess)
+            guess, _ = aligned(picture[..., 0], self._marks, guess, turns=True)
         if farthest(guess, self._shape) < _STILL_POINTS:
             self._to_background = np.eye(3)
             return
@@ -184,13 +192,21 @@ class SceneModel:
     def _back(self, values: np.ndarray) -> np.ndarray:
         return values if self._standing else _warped(values, self._to_background)
 
-    def _tolerance(self) -> np.ndarray | None:
-        """Grey levels by which a point may be off because the frame lies beside the background, uint8 (h, w)."""
+    def _tolerance(self, placed: np.ndarray, inside: np.ndarray) -> np.ndarray | None:
+        """Grey levels by which a point may be off because the frame lies beside the background, uint8 (h, w).
+
+        By how much it does, or is blurred, is told by most of the edges: those of things that move are few.
+        """
         if self._standing:
             return None
         luma = self._background.luma.astype(np.uint8)
-        square = np.ones((3, 3), np.uint8)
-        return cv2.convertScaleAbs(cv2.morphologyEx(luma, cv2.MORPH_GRADIENT, square), alpha=_MISALIGNED)
+        slope = cv2.morphologyEx(luma, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+        steep = (_sampled(slope) > _STEEP_LEVELS) & _sampled(inside) & _sampled(self._background.known)
+        beside = _MISALIGNED
+        if np.count_nonzero(steep) >= _LEAST_STEEP:
+            off = cv2.absdiff(_sampled(placed[..., 0]), _sampled(luma))[steep]
+            beside = _SIGMA_OF_MEDIAN * float(np.median(off / _sampled(slope)[steep]))
+        return cv2.convertScaleAbs(slope, alpha=min(max(beside, _ALIGNED), _MISALIGNED))
 
 
 def _unmoved(before: np.ndarray | None, luma: np.ndarray) -> bool:

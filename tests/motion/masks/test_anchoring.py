@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -113,3 +114,50 @@ def test_flow_that_drifts_does_not_push_the_background_of_a_camera_that_stands()
     scene = SceneModel(HEIGHT, WIDTH, 10.0, shadows_out=True)
     stands = [seen_by(scene, FRAME, at, 0.8) for at in range(40)]
     assert all(stands[1:]) and scene.fixed
+
+
+def test_a_camera_that_turns_is_followed_in_perspective() -> None:
+    marks = landmarks(FRAME.astype(np.float32), KNOWN)
+    assert marks is not None
+    moved = similarity(1.5, -1.0)
+    moved[2, 0] = 8e-5  # 2 points at the corners
+    picture = noisy(warp_image(FRAME, moved))
+    (flat, _), (found, fits) = (aligned(picture, marks, np.eye(3), turns=turns) for turns in (False, True))
+    off = [farthest(np.linalg.inv(moved) @ each, FRAME.shape) for each in (flat, found)]
+    assert fits and off[1] < 0.15 and off[0] > 0.5
+
+
+def test_the_background_stays_sharp_under_a_camera_that_goes_on_zooming() -> None:
+    scene, nothing = SceneModel(HEIGHT, WIDTH, 10.0, shadows_out=True), np.zeros((HEIGHT, WIDTH), bool)
+    zoom = similarity(0.0, 0.0, scale=1.02)
+    frames = [noisy(warp_image(FRAME, np.linalg.matrix_power(zoom, at)), at) for at in range(20)]
+    for at, frame in enumerate(frames):
+        seen = scene.look(picture_of(frame), zoom if at else None)
+        scene.learn(nothing, nothing, 0.04)
+    assert seen.known.mean() > 0.9
+    assert np.percentile(seen.evidence[seen.known], 95) < 3 * 16
+
+
+def test_a_camera_that_holds_on_for_a_frame_stays_where_it_was_on_the_background() -> None:
+    scene, nothing = SceneModel(HEIGHT, WIDTH, 10.0, shadows_out=True), np.zeros((HEIGHT, WIDTH), bool)
+    at_x = [0, 0, 1, 2, 4, 5, 3, 3]
+    for at, (before, x) in enumerate(zip([0, *at_x[:-1]], at_x, strict=True)):
+        camera = None if x == before else similarity(float(before - x), 0.0)
+        seen = scene.look(picture_of(noisy(WORLD[:, x : x + WIDTH], at)), camera)
+        scene.learn(nothing, nothing, 0.04)
+    assert seen.known.mean() > 0.9
+    assert np.percentile(seen.evidence[seen.known], 99) < 5 * 16
+
+
+@pytest.mark.parametrize(("blur", "least_sigmas"), [(0.0, 10), (1.5, 5)])
+def test_how_faint_a_thing_is_seen_depends_on_how_well_the_frame_fits(blur: float, least_sigmas: float) -> None:
+    scene, nothing = SceneModel(HEIGHT, WIDTH, 10.0, shadows_out=True), np.zeros((HEIGHT, WIDTH), bool)
+    for at in range(20):
+        frame = noisy(WORLD[:, 3 * at : 3 * at + WIDTH], at)
+        if at == 19:
+            frame = np.asarray(cv2.GaussianBlur(frame, (0, 0), blur), np.uint8) if blur else frame
+            frame[80:100, 150:190] -= np.minimum(frame[80:100, 150:190], 25)
+        seen = scene.look(picture_of(frame), similarity(-3.0, 0.0) if at else None)
+        scene.learn(nothing, nothing, 0.04)
+    assert np.median(seen.evidence[82:98, 152:188]) > least_sigmas * 16
+    assert np.percentile(seen.evidence[seen.known], 95) < 4.5 * 16
