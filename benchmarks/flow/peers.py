@@ -1,4 +1,7 @@
-"""Other implementations of RAFT, with our weights, behind one call: two uint8 RGB pictures -> flow in px."""
+"""Other implementations of RAFT, with our weights, behind one call: two uint8 RGB pictures -> flow in px.
+
+They upsample as the paper's networks do, also where ours looks at the picture.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,8 @@ def torchvision_flow(model: Raft, device: torch.device, iterations: int, autocas
     """torchvision's RAFT, as its documentation calls it: a pair, padded, all iterations' flows, the last one taken."""
     module = _torchvision_raft()
     peer = (module.raft_small if model.architecture == "small" else module.raft_large)(weights=None, progress=False)
-    peer.load_state_dict(model.state_dict())
+    # The paper's small interpolates: a peer has no place for what this project's upsampling has learnt.
+    peer.load_state_dict({name: model.state_dict()[name] for name in peer.state_dict()})
     peer = peer.eval().to(device)
 
     def network(image1: Tensor, image2: Tensor) -> Tensor:

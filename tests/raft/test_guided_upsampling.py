@@ -119,7 +119,7 @@ def test_a_file_says_by_its_tensors_how_its_network_upsamples(tmp_path: Path) ->
 
 
 def test_the_shipped_weights_keep_edges_that_interpolation_blurs() -> None:
-    """Within 8 px of where the true flow jumps by more than 2 px."""
+    """Within 4 px of where the true flow jumps by more than 2 px; what is lost altogether counts as 3 px."""
     model = load_raft()
     clips = SyntheticClips(SyntheticOptions(192, 256, tile_px=128, scenes=SceneOptions(static=0.0)), seed=20)
     missed_px = []
@@ -135,5 +135,5 @@ def test_the_shipped_weights_keep_edges_that_interpolation_blurs() -> None:
             refined = model.refine(*(model.encode(images[:, place]) for place in range(2)), 12)
             for fine in (model.upsample(refined), upsample_bilinear(refined.flow)):
                 missed = np.linalg.norm(fine[0].permute(1, 2, 0).numpy() - truth_px, axis=2)
-                missed_px.append(missed[near].sum())
+                missed_px.append(np.minimum(missed[near], 3).sum())
     assert sum(missed_px[::2]) < 0.9 * sum(missed_px[1::2])
