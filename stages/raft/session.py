@@ -200,8 +200,8 @@ def _refine(pairs: list[_Pair]) -> Iterator[FlowResult]:
     later = _join([pair.later for pair in pairs])
     refined = first.step.refiner(earlier, later, _batch(flows) if flows else None, first.options)
     for place, pair in enumerate(pairs):
-        parts = (part[place : place + 1] for part in (refined.flow, refined.hidden, refined.guide))
-        own = RefinedFlow(*parts, refined.iterations)
+        flow, hidden, guide = (part[place : place + 1] for part in (refined.flow, refined.hidden, refined.guide))
+        own = RefinedFlow(flow, hidden, guide, refined.iterations)
         back = refined.flow[count + place : count + place + 1] if first.options.both_ways else None
         yield pair.step.session._finish(pair, own, back)
 

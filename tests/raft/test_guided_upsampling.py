@@ -132,7 +132,7 @@ def test_the_shipped_weights_keep_edges_that_interpolation_blurs() -> None:
         near &= clip.visible[0, 0].numpy()
         with torch.inference_mode():
             images = network_input(clip.frames[:, :2])
-            refined = model.refine(*(model.encode(images[:, place]) for place in range(2)), 12)
+            refined = model.refine(model.encode(images[:, 0]), model.encode(images[:, 1]), 12)
             for fine in (model.upsample(refined), upsample_bilinear(refined.flow)):
                 missed = np.linalg.norm(fine[0].permute(1, 2, 0).numpy() - truth_px, axis=2)
                 missed_px.append(np.minimum(missed[near], 3).sum())
