@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
+from stages.raft.upsample import Upsampling
 from training.augmentation import AugmentationOptions
 from training.schedule import ScheduleOptions
 from training.synthetic.damage import DamageOptions
@@ -148,7 +149,7 @@ class TrainOptions:
     lead_in: int = 0
     """Half of the pairs are iterated up to so many times before the iterations that are learnt from: what a network
     does beyond the iterations that it learnt from drifts."""
-    upsampling: Literal["bilinear", "convex", "guided"] | None = None
+    upsampling: Upsampling | None = None
     """How flow comes to full resolution; see `stages.raft.model.Raft`. None: as in `initial`, or as in the paper."""
     learn: Literal["all", "update_block", "upsampling"] = "all"
     """update_block: the encoders stay as they are, which is a third of the work less. upsampling: the update block,
