@@ -175,7 +175,7 @@ class Lane:
                     "but it is a sink: set `writes` to the class of what it yields"
                 )
             if last is not None:
-                self.publisher.publish(last)
+                self._publish(last, Acknowledgement())
             last = output
         return last
 
@@ -197,12 +197,17 @@ class Lane:
         text = None if snapshot is None else json.dumps(snapshot)
         step = Acknowledgement(self._upstream, ids, position, counts, text, ended)
         if last is not None:
-            self.publisher.publish(last, step)
+            self._publish(last, step)
         else:
             self._waiting.append(step)
             if ended or time.monotonic() - self._committed > _COMMIT_EVERY_SECONDS:
                 self.commit()
         self.ended = ended
+
+    def _publish(self, message: Message, step: Acknowledgement) -> None:
+        # What waits goes first: a step that comes after a later one counts for nothing.
+        self.publisher.publish(message, step, before=self._waiting)
+        self._waiting = []
 
     def commit(self) -> None:
         """Acknowledge what was worked on and published nothing."""

@@ -58,12 +58,12 @@ class Publisher:
         self._gone = threading.Event()
         self.payload = self._make_payload(plan, ring_directory)
 
-    def publish(self, message: Message, step: Acknowledgement | None = None) -> None:
-        """Write a message and commit `step` with it.
+    def publish(self, message: Message, step: Acknowledgement, before: Sequence[Acknowledgement] = ()) -> None:
+        """Write a message and commit `step` with it, after the steps `before`, which published nothing.
 
         Blocks while readers are behind (policy lossless). Raises `PluginError` for a message out of order, `LeaseLost`.
         """
-        self.send([self.prepare(message, step or Acknowledgement())])
+        self.send([*(self.step(each) for each in before), self.prepare(message, step)])
 
     def prepare(self, message: Message, step: Acknowledgement) -> Commit:
         """Encode a message; its pixels are copied when this returns. Waits for free slots. See `publish` for errors."""

@@ -82,7 +82,7 @@ class Commit:
     """Stage whose stream `acknowledge` is about."""
     acknowledge: Sequence[str] = ()
     processed: Position | None = None
-    """`counts` and `latency` are added only when this is beyond what was processed before."""
+    """`counts` are added and `snapshot` is stored only when this is beyond what was processed before."""
     counts: Mapping[str, int] = field(default_factory=dict)
     snapshot: str | None = None
     ended: bool = False

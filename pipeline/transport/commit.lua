@@ -70,7 +70,7 @@ end
 if step.processed and beyond(step.processed, 'processed') then
   redis.call('HSET', KEYS[4], 'processed', step.processed[1] .. '-' .. step.processed[2])
   for name, by in pairs(step.counts) do redis.call('HINCRBY', KEYS[5], name, by) end
+  if step.snapshot then redis.call('HSET', KEYS[4], 'snapshot', step.snapshot) end
 end
-if step.snapshot then redis.call('HSET', KEYS[4], 'snapshot', step.snapshot) end
 if step.ended then redis.call('HSET', KEYS[4], 'ended', 1) end
 return {published, redis.call('XLEN', KEYS[2])}

@@ -82,11 +82,10 @@ class MemoryTransport(Transport):
                 self._acknowledge((commit.source, commit.upstream or commit.stage), commit.stage, id)
             progress = self._progress[key]
             if commit.processed is not None and commit.processed > progress.processed:
-                progress = replace(progress, processed=commit.processed)
+                snapshot = progress.snapshot if commit.snapshot is None else commit.snapshot
+                progress = replace(progress, processed=commit.processed, snapshot=snapshot)
                 for name, by in commit.counts.items():
                     self._counters[key][name] += by
-            if commit.snapshot is not None:
-                progress = replace(progress, snapshot=commit.snapshot)
             self._progress[key] = replace(progress, ended=progress.ended or commit.ended)
             self._changed.notify_all()
             return Committed(published, len(self._streams[key].entries))

@@ -93,7 +93,7 @@ class RedisStreams(Transport):
     def _evaluate(self, calls: Sequence[Sequence[Any]]) -> list[Any]:
         if len(calls) == 1:
             return [self.client.evalsha(self._sha, *calls[0])]
-        with self.client.pipeline(transaction=False) as batch:
+        with self.client.pipeline() as batch:  # a transaction: the script is there for all of them or for none
             for call in calls:
                 batch.evalsha(self._sha, *call)
             replies = batch.execute(raise_on_error=False)

@@ -135,10 +135,16 @@ def test_counts_are_added_once_per_processed_position(transport: Transport, leas
 
 def test_snapshot_and_end_are_kept(transport: Transport, lease: Lease) -> None:
     assert transport.progress(SOURCE, WRITER).published == START
-    transport.commit(Commit(SOURCE, WRITER, lease.token, snapshot='{"a": 1}'))
+    transport.commit(Commit(SOURCE, WRITER, lease.token, processed=Position(7, 1), snapshot='{"a": 1}'))
     transport.commit(Commit(SOURCE, WRITER, lease.token, ended=True))
     progress = transport.progress(SOURCE, WRITER)
     assert (progress.snapshot, progress.ended) == ('{"a": 1}', True)
+
+
+def test_a_snapshot_of_an_earlier_position_does_not_replace_a_later_one(transport: Transport, lease: Lease) -> None:
+    for sequence, text in ((2, "first"), (1, "earlier"), (2, "again")):
+        transport.commit(Commit(SOURCE, WRITER, lease.token, processed=Position(7, sequence), snapshot=text))
+    assert transport.progress(SOURCE, WRITER).snapshot == "first"
 
 
 def test_a_commit_without_the_lease_changes_nothing(transport: Transport, lease: Lease) -> None:

@@ -77,6 +77,23 @@ class Relay(Stage):
         yield message
 
 
+class EveryThird(Stage):
+    """Passes every third frame on and says nothing of the others."""
+
+    reads = (Frame,)
+    writes = Frame
+
+    def open(self) -> None:
+        self._seen = 0
+
+    def process(self, message: Frame) -> Iterable[Message]:
+        self._seen += 1
+        return (message,) if self._seen % 3 == 0 else ()
+
+    def snapshot(self) -> Mapping[str, Any]:
+        return {"seen": self._seen}
+
+
 class Ledger(Stage):
     """Writes down what it got: one line a message, checked against the pixels. Its state survives by snapshots."""
 
