@@ -19,12 +19,6 @@ _PAST_CYCLES = 3.0
 """How much of the past says what is slow movement, in cycles of the cutoff."""
 _KEPT_SHARE = 5.0 / 6.0
 """Of the cutoff: what is slower than that much of it is taken for movement that stays."""
-_FADING_SHARE = 1.2
-"""Of the cutoff, where what was shown beside the slow movement fades.
-
-Three pans as in `slow_movement`: J 0.088 px, but 1.24 % of the width off the slow movement, with 1.1; 0.093 px and
-0.90 % with 1.2; 0.110 px and 0.87 % with 1.3.
-"""
 TRIPOD_HZ = 0.1
 """Cutoff that holds a picture as a tripod would, and lets it drift back into the zoom."""
 _SAME_TIME = 1e-6
@@ -234,7 +228,7 @@ class LookAheadSmoother:
         if not len(past.times):
             return slow(at)
         beside = past.shown - slow(past.times)
-        return slow(at) + fading(past.times, beside, at, _FADING_SHARE * self.cutoff_hz, past.seconds)
+        return slow(at) + fading(past.times, beside, at, self.cutoff_hz, past.seconds)
 
     def _forget(self) -> None:
         """Drop what no sweep of a pending frame needs; what was shown lives on in `PastPath`."""

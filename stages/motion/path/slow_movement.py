@@ -23,12 +23,12 @@ _STRENGTHS = 10.0 ** np.arange(-2.0, 2.6, 0.5)
 """Of slow movement per Hz, in those of shake: a fixed camera, one that sways, one that is led; the mean is taken."""
 _SLOPE_SHARE = 30.0
 """How steep the line is beside the sines, before anything is seen: a pan at an even pace outweighs its sway."""
-_FADING_STRENGTH = 12000.0
-"""Of a distance per Hz, in those of its jitter: large, it is smooth, and goes the more slowly.
-
-Measured with 0.5 s of look-ahead and exact motions on three pans of 30 px/s with sway: J 0.093 px with 12000, 0.097 px
-with 4000.
-"""
+_SEEN_CYCLES, _SEEN_ORDER = 5.0 / 3.0, 8
+"""In cycles of a cutoff, above which movement is seen as unsteady, and how sharp that limit is: half at the limit."""
+_FADING_CYCLES = 2.5
+"""Of a cutoff: the fastest sine by which a distance goes on."""
+_DISTANCE_COST = 5e-4
+"""Of being apart, in that of as much movement that is seen: small, a distance goes the more slowly."""
 _KEPT_SHARE = 11.0 / 12.0
 """Of a cutoff: what is slower than that much of it is taken for movement that stays."""
 _WINDOW_CYCLES, _WINDOW_SAMPLES = 12.0, 600
@@ -92,13 +92,15 @@ def fit_slow_movement(
 def fading(times: np.ndarray, apart: np.ndarray, at: np.ndarray, cutoff_hz: float, seconds: np.ndarray) -> np.ndarray:
     """How a distance (N, D) at `times` (N,), each standing for `seconds` (N,), goes on at `at` (M,) and dies away.
 
-    (M, D): as smooth as sines below `cutoff_hz` are, and nothing once it is left to itself.
+    (M, D): with the least movement that is seen, and nothing once it is left to itself. That is what a process would do
+    whose power per Hz is one over what its movement costs.
     """
     period = _PERIOD_CYCLES / cutoff_hz
-    hz = np.arange(int(cutoff_hz * period * (1 + 1e-9)) + 1) / period
-    heights = np.tile(1.0 / (1.0 + (hz / cutoff_hz) ** 2), 2)
+    hz = np.arange(int(_FADING_CYCLES * cutoff_hz * period * (1 + 1e-9)) + 1) / period
+    limit = (hz / (_SEEN_CYCLES * cutoff_hz)) ** _SEEN_ORDER
+    heights = np.tile(1.0 / np.sqrt((limit / (1.0 + limit)) ** 2 + _DISTANCE_COST), 2)
     root, here = np.sqrt(seconds)[:, None], at[0]
-    prior = np.array([_FADING_STRENGTH / period])
+    prior = np.array([2.0 / period])
     return (
         _waves(at - here, hz) * heights @ _Ridge.of(root * _waves(times - here, hz) * heights)(root * apart, prior)[0]
     )
