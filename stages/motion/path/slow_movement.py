@@ -21,8 +21,12 @@ _PERIOD_CYCLES = 7.2
 """Of the slowest sine, in cycles of the fastest, where the samples span less than a fourth of that."""
 _STRENGTHS = 10.0 ** np.arange(-2.0, 2.6, 0.5)
 """Of slow movement per Hz, in those of shake: a fixed camera, one that sways, one that is led; the mean is taken."""
-_SLOPE_SHARE = 30.0
-"""How steep the line is beside the sines, before anything is seen: a pan at an even pace outweighs its sway."""
+_SLOPE_SHARE = 2.0
+"""How steep the line is beside the sines, before anything is seen. Steeper, and shake passes for the begin of a pan.
+
+Exact motions with 0.5 s of look-ahead, two pans of 30 px/s with sway, at an uneven rate, J: 0.063 px with 2, 0.080 with
+30; cut into shots of 5 s 0.142 and 0.170; a still camera 0.017 and 0.018. With 0.7 the still camera has 0.021.
+"""
 _SEEN_CYCLES, _SEEN_ORDER = 5.0 / 3.0, 8
 """In cycles of a cutoff, above which movement is seen as unsteady, and how sharp that limit is: half at the limit."""
 _FADING_CYCLES = 2.5
