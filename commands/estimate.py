@@ -71,7 +71,9 @@ def _open(estimator: str, weights: str, device: str, iterations: int) -> Any:
     from stages.raft.estimators import open_raft, open_session
     from stages.raft.options import SessionOptions
 
-    options = SessionOptions(iterations=iterations, duplicate_threshold=None, scene_cut_threshold=None)
+    options = SessionOptions(
+        iterations=iterations, cold_iterations=iterations, duplicate_threshold=None, scene_cut_threshold=None
+    )
     try:
         refiner = open_raft(weights, device) if estimator == "raft" else None
         return open_session(estimator, refiner, raft_options=options)

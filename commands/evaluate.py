@@ -60,6 +60,15 @@ ChosenStart = Annotated[
     bool,
     typer.Option("--chosen-start", help="Warm starts are the best of the last flow, zero and the camera's motion."),
 ]
+ColdIterations = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="With a warm start, at least so many where a scene begins, as `cold_iterations` of the flow stage.",
+        show_default=False,
+    ),
+]
 
 
 @reported
@@ -71,6 +80,7 @@ def evaluate(
     curve: Curve = None,
     warm_start: Annotated[bool, typer.Option("--warm-start", help="Start from the last flow of the scene.")] = False,
     chosen_start: ChosenStart = False,
+    cold_iterations: ColdIterations = None,
     device: Annotated[str, typer.Option(help="auto (CUDA if there, else CPU), cpu, cuda or cuda:N.")] = "auto",
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the results to FILE too.", show_default=False)
@@ -96,7 +106,16 @@ def evaluate(
     try:
         chosen = str(choose_device(device))
         results = [
-            measure(name, dataset, count, warm, chosen_start=chosen_start, device=chosen, progress=_progress)
+            measure(
+                name,
+                dataset,
+                count,
+                warm,
+                chosen_start=chosen_start,
+                cold_iterations=cold_iterations,
+                device=chosen,
+                progress=_progress,
+            )
             for name in several
             for count in counts
             for warm in starts

@@ -45,6 +45,13 @@ class OpticalFlow(stage.Stage):
             "default", description="of raft: default, a name such as torchvision/raft_large, or a file"
         )
         iterations: int = Field(12, ge=1, le=100, description="updates of raft per frame, at most")
+        cold_iterations: int = Field(
+            12,
+            ge=1,
+            le=100,
+            description="the same where there is no last flow to go on from, if that are more: the first pair of a "
+            "stream, and after a gap or a cut",
+        )
         warm_start: WarmStart = Field(
             "chosen",
             description="where raft begins: never: at zero; always: at the last flow carried forward; chosen: each "
@@ -101,6 +108,7 @@ class OpticalFlow(stage.Stage):
                 options.correlation,
                 options.duplicates,
                 options.scene_cut,
+                options.cold_iterations,
             )
             dis_options = DisOptions(options.dis_preset, options.duplicates, options.scene_cut)
             refiner = self._network() if options.estimator == "raft" else None

@@ -34,6 +34,8 @@ class Evaluation:
     warm_start: bool
     chosen_start: bool
     """The warm start was the best of zero, the camera's motion and the carried flow (`stages.raft.warm_start`)."""
+    cold_iterations: int | None
+    """At least so many where a scene begins, with a warm start; None: as many as elsewhere."""
     results: tuple[SceneScore, ...]
     pair_scores: tuple[PairScore, ...]
 
@@ -44,6 +46,7 @@ class Evaluation:
             "iterations": self.iterations,
             "warm_start": self.warm_start,
             "chosen_start": self.chosen_start,
+            "cold_iterations": self.cold_iterations,
             "results": [asdict(row) for row in self.results],
         }
 
@@ -58,6 +61,7 @@ def evaluate(
     warm_start: bool = False,
     *,
     chosen_start: bool = False,
+    cold_iterations: int | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -68,14 +72,17 @@ def evaluate(
         iterations: None takes each data set's own: 20, KITTI 24.
         warm_start: within a scene, start each pair from the last flow carried forward.
         chosen_start: with `warm_start`, from the best of that, zero and the camera's motion, as sessions do.
+        cold_iterations: with `warm_start`, where a scene begins and there is no last flow, if that are more; as
+            sessions do. None: as everywhere.
         progress: called after each pair with its score, how many are done, and how many there are.
 
     Raises:
         DatasetError, WeightsError, FlowFileError: all are ValueErrors whose message names the file.
-        ValueError: iterations below 1.
+        ValueError: iterations or cold_iterations below 1.
     """
-    if iterations is not None and iterations < 1:
-        raise ValueError(f"iterations: expected at least 1, found {iterations}")
+    for name, wanted in (("iterations", iterations), ("cold_iterations", cold_iterations)):
+        if wanted is not None and wanted < 1:
+            raise ValueError(f"{name}: expected at least 1, found {wanted}")
     sets = [open_evaluation_set(argument) for argument in datasets]
     model = None if str(weights) == DIS else load_raft(weights, device)
     total = sum(len(opened) for opened in sets)
@@ -85,14 +92,18 @@ def evaluate(
         count = iterations if iterations is not None else opened.iterations
         of_set = []
         for run in opened.runs():
-            estimate = _estimate_dis if model is None else _RaftEstimate(model, count, opened.padding, chosen_start)
+            estimate = (
+                _estimate_dis
+                if model is None
+                else _RaftEstimate(model, count, opened.padding, chosen_start, cold_iterations or 1)
+            )
             for score in _score_run(estimate, opened, run, warm_start):
                 of_set.append(score)
                 if progress is not None:
                     progress(score, len(scores) + len(of_set), total)
         scores += of_set
         rows.extend(_rows(of_set, count, opened.average_over_images))
-    return Evaluation(str(weights), iterations, warm_start, chosen_start, tuple(rows), tuple(scores))
+    return Evaluation(str(weights), iterations, warm_start, chosen_start, cold_iterations, tuple(rows), tuple(scores))
 
 
 def _score_run(estimate: "_Estimator", opened: EvaluationSet, run: Run, warm_start: bool) -> Iterator[PairScore]:
@@ -120,10 +131,13 @@ def _estimate_dis(image1: Image, image2: Image, carry: bool) -> Flow:
 class _RaftEstimate:
     """Pairwise flow in float32. A frame in which one pair ends and the next begins is encoded once."""
 
-    def __init__(self, model: Raft, iterations: int, padding: PaddingMode, chosen_start: bool) -> None:
+    def __init__(
+        self, model: Raft, iterations: int, padding: PaddingMode, chosen_start: bool, cold_iterations: int
+    ) -> None:
         self._model = model
         self._chosen_start = chosen_start
         self._iterations = iterations
+        self._cold_iterations = max(iterations, cold_iterations)
         self._padding_mode: PaddingMode = padding
         self._last_flow: Tensor | None = None
         self._last_frame: tuple[Image, EncodedFrame] | None = None
@@ -133,14 +147,15 @@ class _RaftEstimate:
         padding = Padding.for_size(*image1.shape[:2], mode=self._padding_mode)
         earlier, later = self._encode(image1, padding), self._encode(image2, padding)
         self._last_frame = (image2, later)
-        start = self._start(earlier, later) if carry else None
-        refined = self._model.refine(earlier, later, self._iterations, start)
+        iterations = self._cold_iterations if carry and self._last_flow is None else self._iterations
+        start = self._start(earlier, later, iterations) if carry else None
+        refined = self._model.refine(earlier, later, iterations, start)
         self._last_flow = refined.flow
         return padding.unpad(self._model.upsample(refined))[0].permute(1, 2, 0).cpu().numpy()
 
-    def _start(self, earlier: EncodedFrame, later: EncodedFrame) -> Tensor | None:
+    def _start(self, earlier: EncodedFrame, later: EncodedFrame, iterations: int) -> Tensor | None:
         if self._chosen_start:
-            return choose_start(earlier.features, later.features, self._iterations, self._last_flow).flow
+            return choose_start(earlier.features, later.features, iterations, self._last_flow).flow
         return None if self._last_flow is None else forward_splat(self._last_flow).flow
 
     def _encode(self, image: Image, padding: Padding) -> EncodedFrame:

@@ -30,10 +30,15 @@ class SessionOptions:
     """Grey levels: a frame is the last one again if no block of 16x16 px differs by more on average. None: never."""
     scene_cut_threshold: float | None = 0.4
     """Share of the picture, 0 to 1, that is not found in the last frame, above which it is a cut. None: never."""
+    cold_iterations: int = 12
+    """Updates where there is no last flow to go on from, if that are more: the first pair of a stream or after a cut.
+    With `warm_start` never all pairs are alike, and take `iterations`."""
 
     def __post_init__(self) -> None:
         if self.iterations < 1:
             raise ValueError(f"iterations: expected at least 1, found {self.iterations}")
+        if self.cold_iterations < 1:
+            raise ValueError(f"cold_iterations: expected at least 1, found {self.cold_iterations}")
         if self.early_stop_px is not None and self.early_stop_px < 0:
             raise ValueError(f"early_stop_px: expected 0 px or more, found {self.early_stop_px}")
         if self.warm_start not in get_args(WarmStart):

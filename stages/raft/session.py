@@ -110,7 +110,7 @@ class FlowSession:
         elif self._options.warm_start != "never" and self._last_flow is not None:
             start = "warm"
         options = RefinementOptions(
-            self._options.iterations,
+            self._iterations(start),
             self._options.early_stop_px,
             self._options.correlation,
             "never" if start == "scene_cut" else self._options.warm_start,
@@ -118,6 +118,13 @@ class FlowSession:
         )
         self._held = self._refiner.correlation_mode(encoded.features, options)
         return _Pair(step, last_frame, encoded, self._last_flow if start == "warm" else None, start, options)
+
+    def _iterations(self, start: Start) -> int:
+        """Of a pair; what a stream begins with is carried on, so it is worth more of them."""
+        wanted = self._options
+        if start == "cold" and wanted.warm_start != "never":
+            return max(wanted.iterations, wanted.cold_iterations)
+        return wanted.iterations
 
     def _finish(self, pair: "_Pair", refined: RefinedFlow, back: Tensor | None) -> FlowResult:
         """The result of a pair, from a batch of one; `back` is the flow from the later frame, in cells."""

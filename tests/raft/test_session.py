@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import cv2
 import numpy as np
@@ -104,6 +105,22 @@ def test_a_warm_start_is_used_and_marked(refiner: Refiner) -> None:
     assert last_warm is not None and last_cold is not None
     error = [float(np.abs(result.grid_px[..., 0].mean() - 1.5)) for result in (last_warm, last_cold)]
     assert error[0] < error[1]
+
+
+@pytest.mark.parametrize(
+    ("warm_start", "iterations", "cold_iterations", "expected"),
+    [("always", 1, 3, [3, 1, 1, 3]), ("chosen", 2, 1, [2, 2, 2, 2]), ("never", 1, 3, [1, 1, 1, 1])],
+)
+def test_what_has_no_last_flow_gets_more_iterations(
+    refiner: Refiner, warm_start: Any, iterations: int, cold_iterations: int, expected: list[int]
+) -> None:
+    """The first pair and the one after a cut; the pair across the cut shows no motion and gets none more."""
+    options = SessionOptions(iterations, warm_start, cold_iterations=cold_iterations)
+    session = FlowSession(refiner, options)
+    scene, other = texture(96, 128), texture(96, 128, seed=1)
+    frames = [scene, np.roll(scene, 1, 1), np.roll(scene, 2, 1), other, np.roll(other, 1, 1)]
+    results = [session(frame) for frame in frames]
+    assert [result.iterations for result in results if result] == expected
 
 
 def test_a_chosen_start_is_marked_as_what_it_could_use(refiner: Refiner) -> None:
@@ -227,6 +244,7 @@ def test_a_wrong_frame_is_refused_with_what_was_found(
     ("options", "message"),
     [
         ({"iterations": 0}, "iterations: expected at least 1, found 0"),
+        ({"cold_iterations": 0}, "cold_iterations: expected at least 1, found 0"),
         ({"warm_start": True}, "warm_start: expected never, chosen or always, found True"),
         ({"correlation": "none"}, "correlation: expected auto, all-pairs or on-demand, found 'none'"),
         ({"early_stop_px": -1.0}, "early_stop_px: expected 0 px or more, found -1.0"),

@@ -90,6 +90,20 @@ def test_a_warm_start_is_carried_over_a_scene(tmp_path: Path) -> None:
     assert warm_px[2] < 0.8 * cold_px[2]
 
 
+def test_where_a_scene_begins_more_iterations_may_be_asked_for(tmp_path: Path) -> None:
+    folder = sintel_like(tmp_path, frames=3, step_px=12)
+
+    def errors_px(iterations: int, cold_iterations: int | None, *, warm_start: bool = True) -> list[float]:
+        found = evaluate("default", [f"sintel:{folder}"], iterations, warm_start, cold_iterations=cold_iterations)
+        return [score.epe_px for score in found.pair_scores]
+
+    as_everywhere, more, fewer = errors_px(2, None), errors_px(2, 8), errors_px(2, 1)
+    assert more[0] == errors_px(8, None)[0] != as_everywhere[0]
+    assert more[1] != as_everywhere[1]  # it began at a better flow
+    assert fewer == as_everywhere
+    assert errors_px(2, 8, warm_start=False) == errors_px(2, None, warm_start=False)
+
+
 def test_the_result_is_the_documented_json_and_progress_is_told(tmp_path: Path) -> None:
     folder = sintel_like(tmp_path, frames=3, step_px=2)
     told: list[tuple[str, int, int]] = []
@@ -100,7 +114,7 @@ def test_the_result_is_the_documented_json_and_progress_is_told(tmp_path: Path) 
     found = evaluate("dis", [f"sintel:{folder}"], iterations=5, progress=progress)
     assert told == [("frame_0001", 1, 2), ("frame_0002", 2, 2)]
     report = json.loads(json.dumps(found.to_json()))
-    assert report.keys() == {"weights", "iterations", "warm_start", "chosen_start", "results"}
+    assert report.keys() == {"weights", "iterations", "warm_start", "chosen_start", "cold_iterations", "results"}
     assert (report["weights"], report["iterations"], report["warm_start"]) == ("dis", 5, False)
     (row,) = report["results"]
     assert {"dataset", "scene", "pairs", "epe_px", "fl_all_percent"} <= row.keys()
