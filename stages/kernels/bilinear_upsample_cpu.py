@@ -1,9 +1,5 @@
 """Bilinear upsampling on the CPU, straight into the layout of a picture, in machine code made by numba at first use."""
 
-import functools
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -19,17 +15,12 @@ def bilinear_upsample_cpu(flow: Tensor, window: Window, dtype: torch.dtype) -> T
     coarse = flow.detach().permute(0, 2, 3, 1).contiguous().numpy()
     # By numpy, which asks for huge pages where torch does not: first writes to small ones are slow.
     out = np.empty((batch, window.height, window.width, 2), np.float32)
-    kernel = _kernel()
     rows = batch * window.height
-    in_threads(lambda begin, end: kernel(coarse, out, window.top, window.left, begin, end), rows)
+    in_threads(lambda begin, end: _upsample_rows(coarse, out, window.top, window.left, begin, end), rows)
     return torch.from_numpy(out).permute(0, 3, 1, 2).to(dtype)
 
 
-@functools.lru_cache(maxsize=1)
-def _kernel() -> Callable[..., Any]:
-    return compiled(_upsample_rows)
-
-
+@compiled
 def _upsample_rows(flow, out, top, left, begin, end):  # type: ignore[no-untyped-def]
     """Rows begin to end of all images' rows. flow (B, H, W, 2), out (B, h, w, 2), float32."""
     height, width = flow.shape[1:3]

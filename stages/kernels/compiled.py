@@ -1,14 +1,46 @@
-"""CPU kernels become machine code at their first use."""
+"""CPU kernels become machine code at their first call."""
 
+import functools
+import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, overload
+
+_Kernel = TypeVar("_Kernel", bound=Callable[..., Any])
+
+_FIRST_CALL = threading.Lock()
 
 
-def compiled(kernel: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    """`kernel` compiled by numba, without the GIL, kept on disk for the next process where a folder lets it."""
+@overload
+def compiled(kernel: _Kernel) -> _Kernel: ...
+@overload
+def compiled(*, fastmath: set[str]) -> Callable[[_Kernel], _Kernel]: ...
+def compiled(kernel: Callable[..., Any] | None = None, *, fastmath: bool | set[str] = False) -> Callable[..., Any]:
+    """Decorator: `kernel`, its arguments given by position, compiled by numba at its first call; without the GIL.
+
+    The machine code is kept on disk for the next process where a folder lets it. fastmath: LLVM's names of the
+    liberties it may take with floating point. `__wrapped__` is the kernel in Python; a kernel cannot call another.
+    """
+    return functools.partial(_lazy, fastmath) if kernel is None else _lazy(fastmath, kernel)
+
+
+def _lazy(fastmath: bool | set[str], kernel: Callable[..., Any]) -> Callable[..., Any]:
+    dispatcher: Callable[..., Any] | None = None
+
+    @functools.wraps(kernel)
+    def call(*arguments: Any) -> Any:
+        nonlocal dispatcher
+        if dispatcher is None:
+            with _FIRST_CALL:  # threads that meet here get the same one, which compiles once for them all
+                dispatcher = dispatcher or _dispatcher(fastmath, kernel)
+        return dispatcher(*arguments)
+
+    return call
+
+
+def _dispatcher(fastmath: bool | set[str], kernel: Callable[..., Any]) -> Callable[..., Any]:
     import numba  # here: importing a kernel's module must neither need nor compile anything
 
     try:
-        return numba.njit(nogil=True, error_model="numpy", cache=True, **options)(kernel)
+        return numba.njit(nogil=True, error_model="numpy", fastmath=fastmath, cache=True)(kernel)
     except RuntimeError:  # neither beside the source nor in the home folder may a cache be written
-        return numba.njit(nogil=True, error_model="numpy", **options)(kernel)
+        return numba.njit(nogil=True, error_model="numpy", fastmath=fastmath)(kernel)

@@ -1,9 +1,5 @@
 """Convex upsampling on the CPU: one pass over the mask in machine code made by numba at first use."""
 
-import functools
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,16 +19,13 @@ def convex_upsample_cpu(flow: Tensor, mask: Tensor, window: Window, dtype: torch
     words = weights.permute(0, 2, 3, 1).contiguous().view(cells, -1).view(bits).numpy()
     # By numpy, which asks for huge pages where torch does not: first writes to small ones are slow.
     out = np.empty((batch, window.height, window.width, 2), np.float32)
-    kernel = _kernel()
-    in_threads(lambda begin, end: kernel(coarse, words, shift, out, window.top, window.left, begin, end), cells)
+    in_threads(
+        lambda begin, end: _upsample_cells(coarse, words, shift, out, window.top, window.left, begin, end), cells
+    )
     return torch.from_numpy(out).permute(0, 3, 1, 2).to(dtype)
 
 
-@functools.lru_cache(maxsize=1)
-def _kernel() -> Callable[..., Any]:
-    return compiled(_upsample_cells, fastmath={"contract"})
-
-
+@compiled(fastmath={"contract"})
 def _upsample_cells(flow, words, shift, out, top, left, begin, end):  # type: ignore[no-untyped-def]
     """Cells begin to end. flow (B, H, W, 2), out (B, h, w, 2), float32.
 

@@ -3,8 +3,6 @@
 One thread: at the 1/8 grid of 1080p it takes a few tenths of a millisecond, less than sharing it out would save.
 """
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,7 +27,7 @@ def forward_splat_cpu(flow: Tensor, error: Tensor | None, values: Tensor | None)
     landed = torch.empty(batch, 1, height, width, dtype=torch.bool)
     for image in range(batch):
         filled = landed[image, 0].numpy()
-        _kernel(_land)(channels[image].numpy(), errors[image].numpy(), carried[image].numpy(), filled)
+        _land(channels[image].numpy(), errors[image].numpy(), carried[image].numpy(), filled)
         _fill_holes(carried[image].numpy(), filled)
     carried = carried.permute(0, 3, 1, 2)
     return Carried(carried[:, :2], None if values is None else carried[:, 2:].to(values.dtype), landed)
@@ -42,16 +40,12 @@ def _fill_holes(values: _Array, filled: _Array) -> None:
         return
     coarse = np.empty(((height + 1) // 2, (width + 1) // 2, channels), np.float32)
     coarse_filled = np.empty(coarse.shape[:2], np.bool_)
-    _kernel(_pull)(values, filled, coarse, coarse_filled)
+    _pull(values, filled, coarse, coarse_filled)
     _fill_holes(coarse, coarse_filled)
-    _kernel(_push)(coarse, values, filled)
+    _push(coarse, values, filled)
 
 
-@functools.cache
-def _kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    return compiled(function)
-
-
+@compiled
 def _land(channels, error, carried, landed):  # type: ignore[no-untyped-def]
     """channels, carried (h, w, C) float32; error (h, w) float32 or empty; landed (h, w) bool."""
     height, width, count = channels.shape
@@ -91,6 +85,7 @@ def _land(channels, error, carried, landed):  # type: ignore[no-untyped-def]
                 carried[i, j] = 0
 
 
+@compiled
 def _pull(values, filled, coarse, coarse_filled):  # type: ignore[no-untyped-def]
     """The mean of the filled ones of each 2x2 cells; values (h, w, C), coarse (ceil(h / 2), ceil(w / 2), C)."""
     height, width, count = values.shape
@@ -111,6 +106,7 @@ def _pull(values, filled, coarse, coarse_filled):  # type: ignore[no-untyped-def
                     coarse[i, j, channel] *= share
 
 
+@compiled
 def _push(coarse, values, filled):  # type: ignore[no-untyped-def]
     """Interpolate the coarse cells into the holes; a coarse cell lies in the middle of its four."""
     height, width, count = values.shape

@@ -1,9 +1,6 @@
 """The gradient of the lookup on the CPU: one pass over the pixels in machine code made by numba at first use."""
 
-import functools
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -20,20 +17,15 @@ def lookup_backward_cpu(gradient: Tensor, coords: Tensor, radius: int, levels: l
     channels = gradient.float().permute(0, 2, 3, 1).contiguous().view(pixels, -1).numpy()
     xy = coords.detach().permute(0, 2, 3, 1).contiguous().view(pixels, 2).numpy()
     planes = [level.view(pixels, *level.shape[3:]).numpy() for level in levels]
-    kernel = _kernel()
 
     def run(begin: int, end: int) -> None:
         for number, plane in enumerate(planes):
-            kernel(plane, xy, np.float32(0.5**number), radius, channels, number * per_level, begin, end)
+            _add_pixels(plane, xy, np.float32(0.5**number), radius, channels, number * per_level, begin, end)
 
     in_threads(run, pixels)
 
 
-@functools.lru_cache(maxsize=1)
-def _kernel() -> Callable[..., Any]:
-    return compiled(_add_pixels)
-
-
+@compiled
 def _add_pixels(plane, xy, scale, radius, gradient, first_channel, begin, end):  # type: ignore[no-untyped-def]
     """One level for pixels begin to end, added to plane (N, h, w). xy (N, 2), gradient (N, channels): all float32.
 

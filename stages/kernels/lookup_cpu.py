@@ -1,9 +1,5 @@
 """The lookup on the CPU, in machine code made by numba at first use."""
 
-import functools
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -28,7 +24,6 @@ def lookup_cpu(levels: list[Tensor], coords: Tensor, radius: int) -> Tensor:
     xy = rows_of(coords).reshape(pixels, 2)
     channels = out.view(pixels, -1).numpy()
     planes = [level.view(pixels, *level.shape[3:]).numpy() for level in levels]
-    gather = _kernel()
 
     def run(begin: int, end: int) -> None:
         corners = np.empty((_PIXELS_AT_ONCE, 2), np.int32)
@@ -37,18 +32,14 @@ def lookup_cpu(levels: list[Tensor], coords: Tensor, radius: int) -> Tensor:
             here = slice(first, min(first + _PIXELS_AT_ONCE, end))
             for number, plane in enumerate(planes):
                 find_corners(xy[here], number, radius, plane.shape[1:], corners)
-                gather(plane[here], corners, 2 * radius + 2, windows)
+                _gather(plane[here], corners, 2 * radius + 2, windows)
                 mix_windows(windows, xy[here], number, radius, channels[here])
 
     in_threads(run, pixels)
     return out.permute(0, 3, 1, 2)
 
 
-@functools.cache
-def _kernel() -> Callable[..., Any]:
-    return compiled(_gather)
-
-
+@compiled
 def _gather(planes, corners, cells, windows):  # type: ignore[no-untyped-def]
     """planes (N, h, w) float32, corners (at least N, 2) int32 -> windows (at least N, cells * cells) float32."""
     count, height, width = planes.shape

@@ -1,9 +1,6 @@
 """The lookup on demand on the CPU, in machine code made by numba at first use."""
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -49,7 +46,6 @@ def lookup_on_demand_cpu(
     channels = out.view(batch, pixels, -1).numpy()
     rows1, xy = rows_of(features1), rows_of(coords)
     rows2 = [rows_of(level).reshape(batch, *level.shape[2:], -1) for level in levels2]
-    multiply = _kernel()
     for image in range(batch):
 
         def run(begin: int, end: int, image: int = image) -> None:
@@ -58,20 +54,16 @@ def lookup_on_demand_cpu(
             for number, features2 in enumerate(rows2):
                 find_corners(xy[image, here], number, radius, features2.shape[1:3], corners)
                 kept_corners, windows = kept.corners[number][image, here], kept.windows[number][image, here]
-                multiply(rows1[image, here], features2[image], corners, kept_corners, 2 * radius + 2, windows)
+                _multiply(rows1[image, here], features2[image], corners, kept_corners, 2 * radius + 2, windows)
                 mix_windows(windows, xy[image, here], number, radius, channels[image, here])
 
         in_threads(run, pixels)
     return out.permute(0, 3, 1, 2)
 
 
-@functools.cache
-def _kernel() -> Callable[..., Any]:
-    # The sum of a dot product may be taken in any order, so that it fills the vector registers. Nothing is said
-    # about NaN and infinities: they must stay what they are.
-    return compiled(_multiply, fastmath={"reassoc", "contract", "nsz"})
-
-
+# The sum of a dot product may be taken in any order, so that it fills the vector registers. Nothing is said
+# about NaN and infinities: they must stay what they are.
+@compiled(fastmath={"reassoc", "contract", "nsz"})
 def _multiply(features1, features2, corners, kept_corners, cells, windows):  # type: ignore[no-untyped-def]
     """The dot products of every window whose corner is not the one that was kept.
 

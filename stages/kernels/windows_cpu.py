@@ -4,9 +4,7 @@ The window of a pixel in a level is the (2r+2) x (2r+2) cells around its coordin
 give (2r+1) x (2r+1) values. Between finding the corners and mixing, each lookup fetches the cells in its own way.
 """
 
-import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -32,7 +30,7 @@ def find_corners(xy: Array, level: int, radius: int, size: tuple[int, ...], corn
         corners: (N, 2) int32, written. A window that is wholly outside, or has no defined place, gets a corner from
             which every cell is outside.
     """
-    _kernel(_find_corners)(xy, np.float32(0.5**level), radius, *size, corners)
+    _find_corners(xy, np.float32(0.5**level), radius, size[0], size[1], corners)
 
 
 def mix_windows(windows: Array, xy: Array, level: int, radius: int, out: Array) -> None:
@@ -44,14 +42,10 @@ def mix_windows(windows: Array, xy: Array, level: int, radius: int, out: Array) 
         level: the number of the level.
         out: (N, levels * (2r+1)**2) float32, of which this level's channels are written.
     """
-    _kernel(_mix_windows)(windows, xy, np.float32(0.5**level), radius, out, level * (2 * radius + 1) ** 2)
+    _mix_windows(windows, xy, np.float32(0.5**level), radius, out, level * (2 * radius + 1) ** 2)
 
 
-@functools.cache
-def _kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    return compiled(function)
-
-
+@compiled
 def _find_corners(xy, scale, radius, height, width, corners):  # type: ignore[no-untyped-def]
     outside = -2 * radius - 2
     for pixel in range(xy.shape[0]):
@@ -66,6 +60,7 @@ def _find_corners(xy, scale, radius, height, width, corners):  # type: ignore[no
             corners[pixel, 1] = outside
 
 
+@compiled
 def _mix_windows(windows, xy, scale, radius, out, first_channel):  # type: ignore[no-untyped-def]
     values = 2 * radius + 1
     cells = values + 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,11 +60,11 @@ class AlignmentPicture:
         trust = cell_weights.astype(np.float32)
         blocks = (height // 2) * (width // 2)
         strength, places = np.empty(blocks, np.float32), np.empty(blocks, np.int64)
-        _strongest()(image, trust, rows, columns, strength, places)
+        _strongest(image, trust, rows, columns, strength, places)
         least = np.partition(strength, -_POINTS)[-_POINTS] if blocks > _POINTS else np.float32(0.0)
         places = places[(strength >= least) & (strength > 0.0)]
         found = np.empty((6, len(places)))
-        _gather()(image, trust, rows, columns, places, found)
+        _gather(image, trust, rows, columns, places, found)
         to_centred, _ = centred(width, height)
         local = found[:2] * to_centred[0, 0] + to_centred[:2, 2:]
         return AlignmentPoints(local, found[2], found[3:5], found[5])
@@ -90,7 +88,8 @@ def _blurred(luma: np.ndarray) -> np.ndarray:
     return cv2.GaussianBlur(np.asarray(luma, np.float32), (0, 0), _BLUR_PX)
 
 
-def _strongest_loop(image: Any, trust: Any, cell_rows: Any, cell_columns: Any, strength: Any, places: Any) -> None:
+@compiled
+def _strongest(image: Any, trust: Any, cell_rows: Any, cell_columns: Any, strength: Any, places: Any) -> None:
     """Of each 2 x 2 px of an image float32 (h, w) the strongest trusted gradient, squared, and its place in it, flat.
 
     0 at the image's border.
@@ -119,7 +118,8 @@ def _strongest_loop(image: Any, trust: Any, cell_rows: Any, cell_columns: Any, s
             places[at] = (2 * block_row + down) * width + (lower if down else upper)
 
 
-def _gather_loop(image: Any, trust: Any, cell_rows: Any, cell_columns: Any, places: Any, found: Any) -> None:
+@compiled
+def _gather(image: Any, trust: Any, cell_rows: Any, cell_columns: Any, places: Any, found: Any) -> None:
     """x, y, value, gradient along x and y, and trust, (6, N), at places (N,) that are not at the border."""
     width = image.shape[1]
     for n in range(places.size):
@@ -128,13 +128,3 @@ def _gather_loop(image: Any, trust: Any, cell_rows: Any, cell_columns: Any, plac
         found[3, n] = (image[i, j + 1] - image[i, j - 1]) * np.float32(0.5)
         found[4, n] = (image[i + 1, j] - image[i - 1, j]) * np.float32(0.5)
         found[5, n] = trust[cell_rows[i], cell_columns[j]]
-
-
-@functools.cache
-def _strongest() -> Callable[..., None]:
-    return compiled(_strongest_loop)
-
-
-@functools.cache
-def _gather() -> Callable[..., None]:
-    return compiled(_gather_loop)

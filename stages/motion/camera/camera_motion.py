@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,13 +157,14 @@ def _samples(
     x, y, flow_px = x[picked], y[picked], flow_px[picked, picked]
     trusted = np.ones(flow_px.shape[:2]) if weights is None else weights[picked, picked]
     points, flow, trust = np.empty((2, trusted.size)), np.empty((2, trusted.size)), np.empty(trusted.size)
-    _sample()(flow_px.astype(np.float64), trusted.astype(np.float64), x, y, width, height, points, flow, trust)
+    _sample(flow_px.astype(np.float64), trusted.astype(np.float64), x, y, width, height, points, flow, trust)
     to_centred, _ = centred(width, height)
     points = points * to_centred[0, 0] + to_centred[:2, 2:]
     return points, flow, trust, (stride * step_px / GRID_PX) ** 2
 
 
-def _sample_loop(
+@compiled
+def _sample(
     flow_px: Any, weights: Any, x: Any, y: Any, width: Any, height: Any, points: Any, flow: Any, trust: Any
 ) -> None:
     """Flow (h, w, 2) and weights (h, w) in a row: little trust in what points out of the frame, none in no number."""
@@ -179,11 +178,6 @@ def _sample_loop(
             flow[0, n], flow[1, n] = (u, v) if finite else (0.0, 0.0)
             trust[n] = weights[i, j] * (1.0 if stays else _GUESSED_TRUST) if finite else 0.0
             n += 1
-
-
-@functools.cache
-def _sample() -> Callable[..., None]:
-    return compiled(_sample_loop)
 
 
 def _corner_error(model: PlaneModel, fit: RobustFit, cells_each: float, width: int, height: int) -> float:

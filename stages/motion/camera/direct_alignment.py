@@ -7,8 +7,6 @@ Tukey's weights and a change of brightness.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -84,7 +82,7 @@ def _following(flow_px: np.ndarray, motion: CameraMotion) -> np.ndarray:
     reach_px = max(_TUKEY * motion.residual_px, _LEAST_REACH_PX)
     found = np.empty(flow_px.shape[:2])
     x, y = grid_centres(*flow_px.shape[:2])
-    _follow()(flow_px, x, y, motion.matrix, reach_px, found)
+    _follow(flow_px, x, y, motion.matrix, reach_px, found)
     return found
 
 
@@ -157,13 +155,13 @@ def _solved(
     light, sigmas, inverse = np.zeros(len(design) - k), [], None
     difference, weights, residual = np.empty((3, len(points.value)))
     for _ in range(_ITERATIONS):
-        _compare()(other, points.local, points.value, points.trust, from_centred @ warp, difference, weights)
+        _compare(other, points.local, points.value, points.trust, from_centred @ warp, difference, weights)
         inside = weights >= 0.0
         if inside.sum() < _MIN_POINTS:
             return None
         if not sigmas:
             light[-1] = np.median(difference[inside])
-        _leave()(difference, design[k:], light, residual)
+        _leave(difference, design[k:], light, residual)
         sigmas.append(_scale(residual, weights))
         robust = np.maximum(weights, 0.0) * np.maximum(1.0 - (residual / (_TUKEY * min(sigmas))) ** 2, 0.0) ** 2
         normal, right = weighted_squares(design, robust, residual)
@@ -187,7 +185,8 @@ def _scale(residual: np.ndarray, weights: np.ndarray) -> float:
     return max(float(np.median(counted)) / 0.6745, _LEAST_SIGMA) if counted.size else _LEAST_SIGMA
 
 
-def _follow_loop(flow_px: Any, x: Any, y: Any, matrix: Any, reach_px: Any, found: Any) -> None:
+@compiled
+def _follow(flow_px: Any, x: Any, y: Any, matrix: Any, reach_px: Any, found: Any) -> None:
     """Tukey's weights (h, w) of what `matrix` (3, 3) leaves of flow (h, w, 2) at x (w,), y (h,) px."""
     for i in range(y.size):
         for j in range(x.size):
@@ -198,7 +197,8 @@ def _follow_loop(flow_px: Any, x: Any, y: Any, matrix: Any, reach_px: Any, found
             found[i, j] = near * near
 
 
-def _compare_loop(image: Any, local: Any, value: Any, trust: Any, matrix: Any, difference: Any, weights: Any) -> None:
+@compiled
+def _compare(image: Any, local: Any, value: Any, trust: Any, matrix: Any, difference: Any, weights: Any) -> None:
     """What an image float32 (h, w) shows where `matrix` (3, 3) moves points local (2, N) to, less `value`.
 
     Bilinear: `cv2.remap` rounds to 1/32 px, which is more than is sought here. weights: the trust; -1 outside.
@@ -220,25 +220,11 @@ def _compare_loop(image: Any, local: Any, value: Any, trust: Any, matrix: Any, d
         weights[n] = trust[n]
 
 
-def _leave_loop(difference: Any, design: Any, factors: Any, residual: Any) -> None:
+@compiled
+def _leave(difference: Any, design: Any, factors: Any, residual: Any) -> None:
     """What factors (K,) of design (K, N) leave of a difference (N,)."""
     for n in range(difference.size):
         residual[n] = difference[n]
     for k in range(factors.size):
         for n in range(difference.size):
             residual[n] -= design[k, n] * factors[k]
-
-
-@functools.cache
-def _follow() -> Callable[..., None]:
-    return compiled(_follow_loop)
-
-
-@functools.cache
-def _compare() -> Callable[..., None]:
-    return compiled(_compare_loop)
-
-
-@functools.cache
-def _leave() -> Callable[..., None]:
-    return compiled(_leave_loop)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +60,7 @@ def consensus(
     scored = np.searchsorted(chance, few * chance[-1], side="right")
     cost = np.empty(len(turn))
     reach = threshold_px / half_diagonal
-    _score()(start[scored], end[scored], _rim_preference(points[:, scored]), turn, shift, reach, cost)
+    _score(start[scored], end[scored], _rim_preference(points[:, scored]), turn, shift, reach, cost)
     best = int(np.argmin(cost))
     return np.abs(end - turn[best] * start - shift[best]) * half_diagonal
 
@@ -110,7 +109,7 @@ def refine(
         inverse = np.linalg.inv(normal)
         previous = parameters
         parameters = inverse @ (right + more_right)
-        _lengths()(design, flow, parameters, scratch, residual_px)
+        _lengths(design, flow, parameters, scratch, residual_px)
         sigma = _scale(residual_px, weights, gate_px=3.0 * max(sigma, threshold_px / 3.0))
         if np.max(np.abs(parameters - previous)) < 1e-4:
             break
@@ -123,10 +122,11 @@ def _scale(residual_px: np.ndarray, weights: np.ndarray, gate_px: float) -> floa
     values, weights = residual_px[near], weights[near]
     if not weights.any():
         return gate_px / 3.0
-    return max(float(_weighted_median()(values, weights)) / _RAYLEIGH_MEDIAN, _MIN_SIGMA_PX)
+    return max(float(_weighted_median(values, weights)) / _RAYLEIGH_MEDIAN, _MIN_SIGMA_PX)
 
 
-def _score_loop(start: Any, end: Any, preference: Any, turn: Any, shift: Any, reach: Any, cost: Any) -> None:
+@compiled(fastmath={"reassoc", "contract"})
+def _score(start: Any, end: Any, preference: Any, turn: Any, shift: Any, reach: Any, cost: Any) -> None:
     """Truncated squares of what each similarity (H,) leaves of points (N,), all complex; summed with `preference`."""
     for hypothesis in range(turn.size):
         a, b = turn[hypothesis].real / reach, turn[hypothesis].imag / reach
@@ -139,7 +139,8 @@ def _score_loop(start: Any, end: Any, preference: Any, turn: Any, shift: Any, re
         cost[hypothesis] = total
 
 
-def _lengths_loop(design: Any, flow: Any, parameters: Any, left: Any, lengths: Any) -> None:
+@compiled
+def _lengths(design: Any, flow: Any, parameters: Any, left: Any, lengths: Any) -> None:
     """Of what parameters (K,) of design (2, K, N) leave of flow (2, N)."""
     for axis in range(2):
         for n in range(lengths.size):
@@ -151,7 +152,8 @@ def _lengths_loop(design: Any, flow: Any, parameters: Any, left: Any, lengths: A
         lengths[n] = np.sqrt(left[0, n] * left[0, n] + left[1, n] * left[1, n])
 
 
-def _weighted_median_loop(values: Any, weights: Any) -> Any:
+@compiled
+def _weighted_median(values: Any, weights: Any) -> Any:
     """The least value up to which lies half the weight. Both (N,) are put in another order.
 
     Hoare's selection: of the two parts on either side of a value, only that is looked at which holds the median.
@@ -185,18 +187,3 @@ def _weighted_median_loop(values: Any, weights: Any) -> Any:
             wanted -= below + (weights[i - 1] if i - j == 2 else 0.0)
             first = i
     return values[min(first, values.size - 1)]
-
-
-@functools.cache
-def _score() -> Callable[..., None]:
-    return compiled(_score_loop, fastmath={"reassoc", "contract"})
-
-
-@functools.cache
-def _lengths() -> Callable[..., None]:
-    return compiled(_lengths_loop)
-
-
-@functools.cache
-def _weighted_median() -> Callable[..., Any]:
-    return compiled(_weighted_median_loop)

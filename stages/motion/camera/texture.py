@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -38,7 +36,7 @@ def texture_weights(luma: np.ndarray) -> np.ndarray:
     smooth = cv2.GaussianBlur(half, (5, 5), 1.0)
     along_x, along_y = cv2.Scharr(smooth, cv2.CV_16S, 1, 0), cv2.Scharr(smooth, cv2.CV_16S, 0, 1)
     sums = np.empty((3, rows, columns), np.float32)
-    _structure()(along_x, along_y, sums)
+    _structure(along_x, along_y, sums)
     xx, yy, xy = (cv2.blur(each, (3, 3)) for each in sums / np.float32((_SCHARR_GAIN * _HALF_CELL) ** 2))
     weaker = (xx + yy) / 2 - np.sqrt(((xx - yy) / 2) ** 2 + xy**2)
     seen = np.maximum(weaker - 2.0 * _noise_gradient_variance(half) - _ROUNDING, 0.0)
@@ -51,13 +49,14 @@ def _noise_gradient_variance(image: np.ndarray) -> float:
     Noise as Immerkaer (1996) measures it, but by the median over the picture: texture raises it less than his mean.
     """
     counts = np.zeros(_LAPLACIAN_LEVELS, np.int64)
-    _laplacian_counts()(image, counts)
+    _laplacian_counts(image, counts)
     middle = (counts.sum() + np.arange(1, 3)) // 2  # of an even number both, as a median takes them
     sigma = float(np.searchsorted(np.cumsum(counts), middle).mean()) / (6.0 * 0.6745)
     return 0.025 * sigma**2
 
 
-def _structure_loop(along_x: Any, along_y: Any, sums: Any) -> None:
+@compiled
+def _structure(along_x: Any, along_y: Any, sums: Any) -> None:
     """Gradients int16 (4 h, 4 w) to sums of their products xx, yy, xy over cells, float32 (3, h, w)."""
     row = np.empty((3, along_x.shape[1]), np.int32)
     for i in range(sums.shape[1]):
@@ -76,7 +75,8 @@ def _structure_loop(along_x: Any, along_y: Any, sums: Any) -> None:
                 sums[product, i, j] = np.float32(total)
 
 
-def _laplacian_counts_loop(image: Any, counts: Any) -> None:
+@compiled
+def _laplacian_counts(image: Any, counts: Any) -> None:
     """How often each size of Immerkaer's filter's answer occurs at every other px of uint8 (h, w)."""
     height, width = image.shape
     for i in range(0, height, 2):
@@ -86,13 +86,3 @@ def _laplacian_counts_loop(image: Any, counts: Any) -> None:
             beside = np.int64(image[up, j]) + image[down, j] + image[i, left] + image[i, right]
             across = np.int64(image[up, left]) + image[up, right] + image[down, left] + image[down, right]
             counts[abs(4 * np.int64(image[i, j]) - 2 * beside + across)] += 1
-
-
-@functools.cache
-def _structure() -> Callable[..., None]:
-    return compiled(_structure_loop)
-
-
-@functools.cache
-def _laplacian_counts() -> Callable[..., None]:
-    return compiled(_laplacian_counts_loop)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,11 +18,12 @@ def weighted_squares(design: np.ndarray, weights: np.ndarray, target: np.ndarray
     A matrix product of so few rows would be shared out over threads, which wait for each other longer than it takes.
     """
     normal, right = np.zeros((len(design), len(design))), np.zeros(len(design))
-    _squares()(design, weights, target, normal, right)
+    _squares(design, weights, target, normal, right)
     return normal, right
 
 
-def _squares_loop(design: Any, weights: Any, target: Any, normal: Any, right: Any) -> None:
+@compiled(fastmath={"reassoc", "contract"})  # sums in any order, several at once
+def _squares(design: Any, weights: Any, target: Any, normal: Any, right: Any) -> None:
     count, points = design.shape
     weighted = np.empty(_BLOCK)
     for first in range(0, points, _BLOCK):
@@ -43,8 +42,3 @@ def _squares_loop(design: Any, weights: Any, target: Any, normal: Any, right: An
     for i in range(count):
         for j in range(i):
             normal[j, i] = normal[i, j]
-
-
-@functools.cache
-def _squares() -> Callable[..., None]:
-    return compiled(_squares_loop, fastmath={"reassoc", "contract"})  # sums in any order, several at once

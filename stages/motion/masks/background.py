@@ -7,7 +7,6 @@ the background changing, what moves is not learned, and the model may be shifted
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -54,7 +53,7 @@ class Background:
         picture: uint8 (h, w, 3), luma first. tolerance: uint8 (h, w), grey levels by which a point may be off besides.
         """
         found, known = np.empty(picture.shape[:2], np.uint8), np.empty(picture.shape[:2], bool)
-        by_rows(_measure(), picture, _or_empty(tolerance), self._state, found, known)
+        by_rows(_measure, picture, _or_empty(tolerance), self._state, found, known)
         return found, known
 
     def sampled(self, every: int) -> tuple[np.ndarray, np.ndarray]:
@@ -69,7 +68,7 @@ class Background:
         chroma; the share tells what is dark and colourless itself, in a colourless picture too.
         """
         darker, share = np.zeros(picture.shape[:2], np.uint8), np.ones(picture.shape[:2], np.float32)
-        by_rows(_shade(), picture, evidence, self._state, darker, share)
+        by_rows(_shade, picture, evidence, self._state, darker, share)
         found = np.zeros(darker.shape, bool)
         x, y, wide, high = cv2.boundingRect(darker)
         if wide == 0:
@@ -84,7 +83,7 @@ class Background:
     def learn(self, picture: np.ndarray, how: np.ndarray, step_seconds: float) -> None:
         """Go on with a frame; how: uint8 (h, w) of SKIP, DOUBT and LEARN."""
         rate = 1.0 - float(np.exp(-step_seconds / self._memory_seconds))
-        by_rows(functools.partial(_learn(), np.float32(rate)), picture, how, self._state)
+        by_rows(functools.partial(_learn, np.float32(rate)), picture, how, self._state)
 
     @property
     def luma(self) -> np.ndarray:
@@ -142,7 +141,8 @@ def _or_empty(tolerance: np.ndarray | None) -> np.ndarray:
     return _NO_TOLERANCE if tolerance is None else tolerance
 
 
-def _measure_loop(picture: Any, tolerance: Any, state: Any, found: Any, known: Any) -> None:
+@compiled
+def _measure(picture: Any, tolerance: Any, state: Any, found: Any, known: Any) -> None:
     for i in range(picture.shape[0]):
         for j in range(picture.shape[1]):
             point = state[i, j]
@@ -167,7 +167,8 @@ def _measure_loop(picture: Any, tolerance: Any, state: Any, found: Any, known: A
             found[i, j] = min(np.float32(255), EVIDENCE_PER_SIGMA * np.sqrt(least))
 
 
-def _shade_loop(picture: Any, evidence: Any, state: Any, found: Any, share: Any) -> None:
+@compiled
+def _shade(picture: Any, evidence: Any, state: Any, found: Any, share: Any) -> None:
     one = np.float32(1)
     for i in range(picture.shape[0]):
         for j in range(picture.shape[1]):
@@ -184,7 +185,8 @@ def _shade_loop(picture: Any, evidence: Any, state: Any, found: Any, share: Any)
                 found[i, j] = 255
 
 
-def _learn_loop(rate: Any, picture: Any, how: Any, state: Any) -> None:
+@compiled
+def _learn(rate: Any, picture: Any, how: Any, state: Any) -> None:
     one = np.float32(1)
     for i in range(picture.shape[0]):
         for j in range(picture.shape[1]):
@@ -234,18 +236,3 @@ def _learn_loop(rate: Any, picture: Any, how: Any, state: Any) -> None:
                 for k in range(_MODE_FLOATS):
                     point[upper + k], point[lower + k] = point[lower + k], point[upper + k]
                 matched -= 1
-
-
-@functools.cache
-def _measure() -> Callable[..., None]:
-    return compiled(_measure_loop)
-
-
-@functools.cache
-def _shade() -> Callable[..., None]:
-    return compiled(_shade_loop)
-
-
-@functools.cache
-def _learn() -> Callable[..., None]:
-    return compiled(_learn_loop)

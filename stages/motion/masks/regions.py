@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,11 +38,11 @@ def regions_of(mask: np.ndarray, least_area: float, flows: bool, apart: int = 0)
     labels = np.asarray(components, np.int32)
     points = np.zeros((count, 7), np.int64)
     points[:, 1:3] = np.iinfo(np.int32).max
-    _count()(values, labels, points)
+    _count(values, labels, points)
     kept = np.flatnonzero(points[:, 0] >= max(least_area, 1))
     renumbered = np.zeros(count, np.int32)
     renumbered[kept] = np.arange(1, len(kept) + 1)
-    _relabel()(values, labels, renumbered)
+    _relabel(values, labels, renumbered)
     return [_region(each, flows) for each in points[kept].tolist()], labels
 
 
@@ -54,7 +52,8 @@ def _region(point: list[int], flows: bool) -> Region:
     return Region((left, top, right - left + 1, bottom - top + 1), area, (x / area, y / area), (0.0, 0.0), flows)
 
 
-def _count_loop(mask: Any, components: Any, points: Any) -> None:
+@compiled
+def _count(mask: Any, components: Any, points: Any) -> None:
     for i in range(mask.shape[0]):
         for j in range(mask.shape[1]):
             if mask[i, j] == 0:
@@ -67,17 +66,8 @@ def _count_loop(mask: Any, components: Any, points: Any) -> None:
             point[6] += i
 
 
-def _relabel_loop(mask: Any, labels: Any, renumbered: Any) -> None:
+@compiled
+def _relabel(mask: Any, labels: Any, renumbered: Any) -> None:
     for i in range(mask.shape[0]):
         for j in range(mask.shape[1]):
             labels[i, j] = renumbered[labels[i, j]] if mask[i, j] else 0
-
-
-@functools.cache
-def _count() -> Callable[..., None]:
-    return compiled(_count_loop)
-
-
-@functools.cache
-def _relabel() -> Callable[..., None]:
-    return compiled(_relabel_loop)

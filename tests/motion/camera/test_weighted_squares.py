@@ -25,4 +25,4 @@ def test_the_weighted_median_is_that_of_the_sorted_values() -> None:
             order = np.argsort(values)
             cumulative = np.cumsum(weights[order])
             wanted = values[order[np.searchsorted(cumulative, cumulative[-1] / 2)]]
-            assert _weighted_median()(values.copy(), weights.copy()) == wanted
+            assert _weighted_median(values.copy(), weights.copy()) == wanted
