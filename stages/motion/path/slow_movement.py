@@ -19,19 +19,20 @@ from stages.motion.path.smoothing_kernel import time_shares
 
 _PERIOD_CYCLES = 7.2
 """Of the slowest sine, in cycles of the fastest, where the samples span less than a fourth of that."""
-_STRENGTHS = 10.0 ** np.arange(-2.0, 2.6, 0.5)
+_STRENGTHS = 10.0 ** np.arange(-2.0, 2.1, 0.5)
 """Of slow movement per Hz, in those of shake: a fixed camera, one that sways, one that is led; the mean is taken."""
 _SLOPE_SHARE = 2.0
 """How steep the line is beside the sines, before anything is seen. Steeper, and shake passes for the begin of a pan.
 
-Exact motions with 0.5 s of look-ahead, two pans of 30 px/s with sway, at an uneven rate, J: 0.063 px with 2, 0.080 with
-30; cut into shots of 5 s 0.142 and 0.170; a still camera 0.017 and 0.018. With 0.7 the still camera has 0.021.
+Exact motions with 0.5 s of look-ahead, three seeds of the known path's clips, J: a pan 0.089 px, cut into shots of 5 s
+0.132 px, a still camera 0.016 px. With 8 or 30, and strengths up to 300, two seeds of shots had 0.163 and 0.170 px where
+2 had 0.142, and the still camera 0.015 and 0.018 px.
 """
 _SEEN_CYCLES, _SEEN_ORDER = 5.0 / 3.0, 8
 """In cycles of a cutoff, above which movement is seen as unsteady, and how sharp that limit is: half at the limit."""
 _FADING_CYCLES = 2.5
 """Of a cutoff: the fastest sine by which a distance goes on."""
-_DISTANCE_COST = 5e-4
+_DISTANCE_COST = 4e-4
 """Of being apart, in that of as much movement that is seen: small, a distance goes the more slowly."""
 _KEPT_SHARE = 11.0 / 12.0
 """Of a cutoff: what is slower than that much of it is taken for movement that stays."""
