@@ -24,9 +24,8 @@ _STRENGTHS = 10.0 ** np.arange(-2.0, 2.1, 0.5)
 _SLOPE_SHARE = 2.0
 """How steep the line is beside the sines, before anything is seen. Steeper, and shake passes for the begin of a pan.
 
-Exact motions with 0.5 s of look-ahead, three seeds of the known path's clips, J: a pan 0.089 px, cut into shots of 5 s
-0.132 px, a still camera 0.016 px. With 8 or 30, and strengths up to 300, two seeds of shots had 0.163 and 0.170 px where
-2 had 0.142, and the still camera 0.015 and 0.018 px.
+Exact motions with 0.5 s of look-ahead, three seeds, J: a pan 0.089 px, cut into shots of 5 s 0.132 px, a still camera
+0.016 px; with 30 two seeds of such shots had 0.170 px where 2 had 0.142.
 """
 _SEEN_CYCLES, _SEEN_ORDER = 5.0 / 3.0, 8
 """In cycles of a cutoff, above which movement is seen as unsteady, and how sharp that limit is: half at the limit."""
