@@ -10,7 +10,7 @@ import numpy as np
 from stages.motion.camera.transforms import VECTOR_LENGTH, motion_matrices, motion_vectors
 from stages.motion.path.constrained_smoothing import corner_displacements, corner_margin, detour
 from stages.motion.path.past_path import PastPath
-from stages.motion.path.slow_movement import fading, fit_slow_movement
+from stages.motion.path.slow_movement import OF_A_BEGIN, fading, fit_slow_movement
 from stages.motion.path.smoothing_kernel import ORDER, TYPICAL_STEP, time_shares
 from stages.motion.picture.crop import fitting_share, zoom_matrix
 from stages.motion.picture.rolling_shutter import sweeps
@@ -224,6 +224,7 @@ class LookAheadSmoother:
             self.cutoff_hz,
             seconds,
             _KEPT_SHARE,
+            OF_A_BEGIN,
         )
         if not len(past.times):
             return slow(at)

@@ -19,14 +19,6 @@ from stages.motion.path.smoothing_kernel import time_shares
 
 _PERIOD_CYCLES = 7.2
 """Of the slowest sine, in cycles of the fastest, where the samples span less than a fourth of that."""
-_STRENGTHS = 10.0 ** np.arange(-2.0, 2.1, 0.5)
-"""Of slow movement per Hz, in those of shake: a fixed camera, one that sways, one that is led; the mean is taken."""
-_SLOPE_SHARE = 2.0
-"""How steep the line is beside the sines, before anything is seen. Steeper, and shake passes for the begin of a pan.
-
-Exact motions with 0.5 s of look-ahead, three seeds, J: a pan 0.089 px, cut into shots of 5 s 0.132 px, a still camera
-0.016 px; with 30 two seeds of such shots had 0.170 px where 2 had 0.142.
-"""
 _SEEN_CYCLES, _SEEN_ORDER = 5.0 / 3.0, 8
 """In cycles of a cutoff, above which movement is seen as unsteady, and how sharp that limit is: half at the limit."""
 _FADING_CYCLES = 2.5
@@ -40,6 +32,26 @@ _WINDOW_CYCLES, _WINDOW_SAMPLES = 12.0, 600
 _DIGITS = 4
 """Of a second: times that agree so far share what depends on them alone."""
 _LEAST_SECONDS = 10.0**-_DIGITS
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What slow movement may be before anything of it is seen."""
+
+    strengths: tuple[float, ...]
+    """Of slow movement per Hz, in those of shake: a fixed camera, one that sways or is led; the mean is taken."""
+    slope_share: float
+    """How steep the line is beside the sines."""
+
+
+OF_A_SHOT = Expectation(tuple(10.0 ** np.arange(-2.0, 2.6, 0.5)), 30.0)
+"""A pan at an even pace outweighs its sway, and is kept to the ends of its shot."""
+OF_A_BEGIN = Expectation(tuple(10.0 ** np.arange(-2.0, 2.1, 0.5)), 2.0)
+"""Half a second is known at the begin of a path: where a pan may be steep, shake passes for the begin of one.
+
+Exact motions with 0.5 s of look-ahead, three seeds, J: a pan 0.089 px, cut into shots of 5 s 0.132 px, a still camera
+0.016 px; with a slope share of 30 two seeds of such shots had 0.170 px where 2 had 0.142.
+"""
 
 
 @dataclass(frozen=True)
@@ -74,19 +86,24 @@ def gap_evidence(times: np.ndarray, path: np.ndarray, cutoff_hz: float) -> np.nd
     """How much likelier, as a logarithm, each column of path (N, D) is if a gap lies above `cutoff_hz` than if none."""
     total = np.zeros(path.shape[1])
     for _, means, path_means, seconds in _windows(times, path, cutoff_hz):
-        gap, none = (model(path_means)[1] for model in _models(means, seconds, cutoff_hz, _KEPT_SHARE))
+        gap, none = (model(path_means)[1] for model in _models(means, seconds, cutoff_hz, _KEPT_SHARE, OF_A_SHOT))
         total += gap - none
     return total
 
 
 def fit_slow_movement(
-    times: np.ndarray, path: np.ndarray, cutoff_hz: float, seconds: np.ndarray, kept_share: float
+    times: np.ndarray,
+    path: np.ndarray,
+    cutoff_hz: float,
+    seconds: np.ndarray,
+    kept_share: float,
+    expected: Expectation = OF_A_SHOT,
 ) -> SlowMovement:
     """What of path (N, D) at `times` (N,) s, growing, at least one, is slower than `kept_share` of `cutoff_hz`.
 
     seconds (N,): how long a time each sample stands for.
     """
-    models = _models(times, seconds, cutoff_hz, kept_share)
+    models = _models(times, seconds, cutoff_hz, kept_share, expected)
     found, evidence = zip(*(model(path) for model in models), strict=True)
     share = np.exp(np.array(evidence) - np.max(evidence, axis=0))
     mean = np.einsum("md,mkd->kd", share / share.sum(axis=0), np.array(found))
@@ -177,36 +194,44 @@ class _SlowBasis:
     ridge: _Ridge
     """Of what the design says beside the constant."""
     hz: np.ndarray
-    period: float
+    priors: np.ndarray
+    """(S,) of a sine's coefficients, for `ridge`."""
     slope: float
 
     def __call__(self, path: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Coefficients (2 + 2 K, D) for path (N, D), and the logarithm of how likely this makes each column, (D,)."""
         target = solve_triangular(self.root, path, lower=True)
-        found, evidence = self.ridge(target - self.level @ (self.level.T @ target), _STRENGTHS / self.period)
+        found, evidence = self.ridge(target - self.level @ (self.level.T @ target), self.priors)
         constant = self.level.T @ (target - self.design @ found) / self.level_size
         found[0] *= self.slope
         evidence = evidence - np.log(np.diag(self.root)).sum() - np.log(self.level_size)
         return np.concatenate([constant, found]), evidence
 
 
-def _models(times: np.ndarray, seconds: np.ndarray, cutoff_hz: float, kept_share: float) -> list[_SlowBasis]:
+def _models(
+    times: np.ndarray, seconds: np.ndarray, cutoff_hz: float, kept_share: float, expected: Expectation
+) -> list[_SlowBasis]:
     """Of shake with each of `BETWEEN`."""
     away = np.round(times - times[-1], _DIGITS).tobytes()
     shares = np.maximum(np.round(seconds, _DIGITS), _LEAST_SECONDS).tobytes()
-    return [_slow_basis(away, shares, cutoff_hz, kept_share, between) for between in BETWEEN]
+    return [_slow_basis(away, shares, cutoff_hz, kept_share, expected, between) for between in BETWEEN]
 
 
 @lru_cache(maxsize=8)
 def _slow_basis(
-    times_bytes: bytes, seconds_bytes: bytes, cutoff_hz: float, kept_share: float, between: float
+    times_bytes: bytes,
+    seconds_bytes: bytes,
+    cutoff_hz: float,
+    kept_share: float,
+    expected: Expectation,
+    between: float,
 ) -> _SlowBasis:
     """A camera of steady rate asks for the same with every frame."""
     times, seconds = np.frombuffer(times_bytes), np.frombuffer(seconds_bytes)
     fastest_hz = kept_share * cutoff_hz
     period = max(_PERIOD_CYCLES / fastest_hz, 4.0 * (times[-1] - times[0]))
     hz = np.arange(1, int(fastest_hz * period * (1 + 1e-9)) + 1) / period
-    slope = 2.0 * np.pi * _SLOPE_SHARE * fastest_hz
+    slope = 2.0 * np.pi * expected.slope_share * fastest_hz
     root = cholesky(shake_covariance(times, seconds, cutoff_hz, between), lower=True)
     shapes = np.column_stack([np.ones(len(times)), slope * times, _waves(times, hz)])
     shapes = solve_triangular(root, shapes, lower=True)
@@ -214,7 +239,8 @@ def _slow_basis(
     level = shapes[:, :1] / size
     design = shapes[:, 1:]
     beside = _Ridge.of(design - level @ (level.T @ design))
-    return _SlowBasis(root, level, size, design, beside, hz, period, slope)
+    priors = np.array(expected.strengths) / period
+    return _SlowBasis(root, level, size, design, beside, hz, priors, slope)
 
 
 def _waves(away: np.ndarray, hz: np.ndarray) -> np.ndarray:
