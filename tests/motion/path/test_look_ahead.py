@@ -110,6 +110,14 @@ def test_the_end_of_a_path_is_as_steady_as_its_middle() -> None:
     assert jerk_px[-15:].max() < 1.5 * jerk_px[60:-20].max()
 
 
+def test_a_pan_that_does_not_shake_begins_as_evenly_as_it_is() -> None:
+    path = np.zeros((90, 8))
+    path[:, 2] = 4.0 * np.arange(90)
+    shown = shown_path(corrections_of(LookAheadSmoother(WIDTH, HEIGHT, 0.6, 0.5, 1.25), path, TIMES[:90]), path, 1.25)
+    # px of 360; with a slope alone that is not expected to be steep, up to 3
+    np.testing.assert_allclose(shown - shown[0], path, atol=0.1)
+
+
 def test_shake_a_little_beyond_the_zoom_comes_through_a_little() -> None:
     base, shaken = shaken_path(TIMES[:150])
     path = shaken - base
