@@ -71,6 +71,12 @@ ColdIterations = Annotated[
 ]
 
 
+RegionMatching = Annotated[
+    bool,
+    typer.Option("--region-matching", help="Look again for regions after the first iteration, as the flow stage does."),
+]
+
+
 @reported
 def evaluate(
     dataset: DataSets,
@@ -81,6 +87,7 @@ def evaluate(
     warm_start: Annotated[bool, typer.Option("--warm-start", help="Start from the last flow of the scene.")] = False,
     chosen_start: ChosenStart = False,
     cold_iterations: ColdIterations = None,
+    region_matching: RegionMatching = False,
     device: Annotated[str, typer.Option(help="auto (CUDA if there, else CPU), cpu, cuda or cuda:N.")] = "auto",
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the results to FILE too.", show_default=False)
@@ -113,6 +120,7 @@ def evaluate(
                 warm,
                 chosen_start=chosen_start,
                 cold_iterations=cold_iterations,
+                region_matching=region_matching,
                 device=chosen,
                 progress=_progress,
             )
@@ -199,7 +207,8 @@ def _heading(result: Evaluation) -> str:
 
 
 def _start(result: Evaluation) -> str:
-    return "" if not result.warm_start else " chosen" if result.chosen_start else " warm"
+    start = "" if not result.warm_start else " chosen" if result.chosen_start else " warm"
+    return f"{start} regions" if result.region_matching else start
 
 
 def _number(value: float | None) -> str:

@@ -57,6 +57,10 @@ class OpticalFlow(stage.Stage):
             description="where raft begins: never: at zero; always: at the last flow carried forward; chosen: each "
             "cell at zero, the camera's motion or the last flow, whichever the pictures fit best",
         )
+        region_matching: bool = Field(
+            True,
+            description="after the first update of raft, look up to 64 px away for regions that their flow has lost",
+        )
         early_stop_px: float | None = Field(
             None, ge=0, description="raft stops when the mean update is shorter, px; null: never"
         )
@@ -109,6 +113,7 @@ class OpticalFlow(stage.Stage):
                 options.duplicates,
                 options.scene_cut,
                 options.cold_iterations,
+                options.region_matching,
             )
             dis_options = DisOptions(options.dis_preset, options.duplicates, options.scene_cut)
             refiner = self._network() if options.estimator == "raft" else None

@@ -1,7 +1,7 @@
 """End-point error and outliers over flow data sets, by the protocol of the RAFT paper."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,12 +10,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from stages.kernels.forward_splat import forward_splat
 from stages.raft.dis import estimate_dis_px
-from stages.raft.model import EncodedFrame, Raft
+from stages.raft.model import EncodedFrame
+from stages.raft.options import WarmStart
 from stages.raft.padding import Padding, PaddingMode
 from stages.raft.preprocess import to_network_input
-from stages.raft.warm_start import choose_start
+from stages.raft.refinement import RefinementOptions, Refiner
 from stages.raft.weights import load_raft
 from training.evaluation_sets import EvaluationSet, Image, Run, open_evaluation_set
 from training.scores import PairScore, SceneScore, score_pair, summarise
@@ -36,6 +36,8 @@ class Evaluation:
     """The warm start was the best of zero, the camera's motion and the carried flow (`stages.raft.warm_start`)."""
     cold_iterations: int | None
     """At least so many where a scene begins, with a warm start; None: as many as elsewhere."""
+    region_matching: bool
+    """Regions were looked for again after the first iteration (`stages.raft.region_matching`)."""
     results: tuple[SceneScore, ...]
     pair_scores: tuple[PairScore, ...]
 
@@ -47,6 +49,7 @@ class Evaluation:
             "warm_start": self.warm_start,
             "chosen_start": self.chosen_start,
             "cold_iterations": self.cold_iterations,
+            "region_matching": self.region_matching,
             "results": [asdict(row) for row in self.results],
         }
 
@@ -62,6 +65,7 @@ def evaluate(
     *,
     chosen_start: bool = False,
     cold_iterations: int | None = None,
+    region_matching: bool = False,
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -74,6 +78,7 @@ def evaluate(
         chosen_start: with `warm_start`, from the best of that, zero and the camera's motion, as sessions do.
         cold_iterations: with `warm_start`, where a scene begins and there is no last flow, if that are more; as
             sessions do. None: as everywhere.
+        region_matching: look again for regions after the first iteration, as sessions do.
         progress: called after each pair with its score, how many are done, and how many there are.
 
     Raises:
@@ -84,7 +89,7 @@ def evaluate(
         if wanted is not None and wanted < 1:
             raise ValueError(f"{name}: expected at least 1, found {wanted}")
     sets = [open_evaluation_set(argument) for argument in datasets]
-    model = None if str(weights) == DIS else load_raft(weights, device)
+    refiner = None if str(weights) == DIS else Refiner(load_raft(weights, device))
     total = sum(len(opened) for opened in sets)
     scores: list[PairScore] = []
     rows: list[SceneScore] = []
@@ -94,8 +99,8 @@ def evaluate(
         for run in opened.runs():
             estimate = (
                 _estimate_dis
-                if model is None
-                else _RaftEstimate(model, count, opened.padding, chosen_start, cold_iterations or 1)
+                if refiner is None
+                else _RaftEstimate(refiner, opened.padding, count, cold_iterations or 1, chosen_start, region_matching)
             )
             for score in _score_run(estimate, opened, run, warm_start):
                 of_set.append(score)
@@ -103,7 +108,8 @@ def evaluate(
                     progress(score, len(scores) + len(of_set), total)
         scores += of_set
         rows.extend(_rows(of_set, count, opened.average_over_images))
-    return Evaluation(str(weights), iterations, warm_start, chosen_start, cold_iterations, tuple(rows), tuple(scores))
+    asked = (iterations, warm_start, chosen_start, cold_iterations, region_matching)
+    return Evaluation(str(weights), *asked, tuple(rows), tuple(scores))
 
 
 def _score_run(estimate: "_Estimator", opened: EvaluationSet, run: Run, warm_start: bool) -> Iterator[PairScore]:
@@ -132,13 +138,19 @@ class _RaftEstimate:
     """Pairwise flow in float32. A frame in which one pair ends and the next begins is encoded once."""
 
     def __init__(
-        self, model: Raft, iterations: int, padding: PaddingMode, chosen_start: bool, cold_iterations: int
+        self,
+        refiner: Refiner,
+        padding: PaddingMode,
+        iterations: int,
+        cold_iterations: int,
+        chosen_start: bool,
+        region_matching: bool,
     ) -> None:
-        self._model = model
-        self._chosen_start = chosen_start
-        self._iterations = iterations
-        self._cold_iterations = max(iterations, cold_iterations)
+        self._refiner = refiner
         self._padding_mode: PaddingMode = padding
+        self._options = RefinementOptions(iterations, region_matching=region_matching)
+        self._cold_iterations = max(iterations, cold_iterations)
+        self._warm_start: WarmStart = "chosen" if chosen_start else "always"
         self._last_flow: Tensor | None = None
         self._last_frame: tuple[Image, EncodedFrame] | None = None
 
@@ -147,19 +159,16 @@ class _RaftEstimate:
         padding = Padding.for_size(*image1.shape[:2], mode=self._padding_mode)
         earlier, later = self._encode(image1, padding), self._encode(image2, padding)
         self._last_frame = (image2, later)
-        iterations = self._cold_iterations if carry and self._last_flow is None else self._iterations
-        start = self._start(earlier, later, iterations) if carry else None
-        refined = self._model.refine(earlier, later, iterations, start)
+        options = self._options
+        if carry:
+            cold = self._last_flow is None
+            iterations = self._cold_iterations if cold else options.iterations
+            options = replace(options, iterations=iterations, warm_start=self._warm_start)
+        refined = self._refiner(earlier, later, self._last_flow if carry else None, options)
         self._last_flow = refined.flow
-        return padding.unpad(self._model.upsample(refined))[0].permute(1, 2, 0).cpu().numpy()
-
-    def _start(self, earlier: EncodedFrame, later: EncodedFrame, iterations: int) -> Tensor | None:
-        if self._chosen_start:
-            return choose_start(earlier.features, later.features, iterations, self._last_flow).flow
-        return None if self._last_flow is None else forward_splat(self._last_flow).flow
+        return padding.unpad(self._refiner.model.upsample(refined))[0].permute(1, 2, 0).cpu().numpy()
 
     def _encode(self, image: Image, padding: Padding) -> EncodedFrame:
         if self._last_frame is not None and self._last_frame[0] is image:
             return self._last_frame[1]
-        device = next(self._model.parameters()).device
-        return self._model.encode(to_network_input(image, padding, device))
+        return self._refiner.model.encode(to_network_input(image, padding, self._refiner.device))

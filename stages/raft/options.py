@@ -33,6 +33,9 @@ class SessionOptions:
     cold_iterations: int = 12
     """Updates where there is no last flow to go on from, if that are more: the first pair of a stream or after a cut.
     With `warm_start` never all pairs are alike, and take `iterations`."""
+    region_matching: bool = True
+    """After the first update look for regions where their flow does not lead, up to 64 px away: small things that move
+    far are not left behind (`stages.raft.region_matching`)."""
 
     def __post_init__(self) -> None:
         if self.iterations < 1:

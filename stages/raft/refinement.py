@@ -1,7 +1,7 @@
-"""From encoded frames to refined flow: which correlation, which start, and on a GPU replayed from a recording."""
+"""From encoded frames to refined flow: which correlation, which start, a second look; on a GPU from a recording."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,6 +13,7 @@ from stages.raft.correlation import CorrelationChoice, CorrelationMode, choose_c
 from stages.raft.cuda_graph import Capture, GraphPool
 from stages.raft.model import EncodedFrame, PairTerms, Raft, RefinedFlow, UpdateState
 from stages.raft.options import WarmStart
+from stages.raft.region_matching import match_regions
 from stages.raft.result import CELL_PX
 from stages.raft.warm_start import choose_start
 
@@ -31,9 +32,14 @@ class RefinementOptions:
     warm_start: WarmStart = "never"
     both_ways: bool = False
     """Also the flow from the later frame to the earlier one."""
+    region_matching: bool = False
+    """After the first iteration, if others follow, look for regions where their flow does not lead
+    (`stages.raft.region_matching`)."""
 
 
 _Begin = Callable[..., tuple[PairTerms, UpdateState]]
+_Step = Callable[[PairTerms, UpdateState], UpdateState]
+_LookAgain = Callable[[PairTerms, UpdateState, Tensor, Tensor], UpdateState]
 
 
 class Refiner:
@@ -81,13 +87,16 @@ class Refiner:
         mode = self.correlation_mode(earlier.features, options)
         tensors = [*earlier, *later] if last_flow is None else [*earlier, *later, last_flow]
         begin = partial(self._begin, mode, options)
-        step = self._model.step
+        step: _Step = self._model.step
+        look_again: _LookAgain = _look_again
         if self._new_capture is not None:
-            recording = self._recording(begin, tensors, self._new_capture, *begin.args)
-            begin, step = recording.begin, recording.step
+            recording = self._recording(begin, tensors, self._new_capture, mode, options)
+            begin, step, look_again = recording.begin, recording.step, recording.look_again
         terms, state = begin(*tensors)
         done = 0
         while done < options.iterations:
+            if done == 1 and options.region_matching:
+                state = look_again(terms, state, earlier.features, later.features)
             before = state.coords.clone() if options.early_stop_px is not None else state.coords
             state = step(terms, state)
             done += 1
@@ -112,9 +121,8 @@ class Refiner:
     def _begin(
         self, mode: CorrelationMode, options: RefinementOptions, *tensors: Tensor
     ) -> tuple[PairTerms, UpdateState]:
-        parts = len(EncodedFrame._fields)
-        earlier, later = EncodedFrame(*tensors[:parts]), EncodedFrame(*tensors[parts : 2 * parts])
-        last_flow = tensors[2 * parts] if len(tensors) > 2 * parts else None
+        earlier, later = _frames(tensors)
+        last_flow = tensors[-1] if len(tensors) > len(earlier) + len(later) else None
         flow_init = _start(earlier, later, last_flow, options)
         radius = self._model.dimensions.radius
         correlation = correlate(earlier.features, later.features, radius, mode, options.both_ways)
@@ -126,15 +134,28 @@ class Refiner:
         return self._model.begin(earlier, correlation, flow_init)
 
     def _recording(
-        self, begin: _Begin, tensors: list[Tensor], new_capture: Callable[[], Capture], *choices: object
+        self,
+        begin: _Begin,
+        tensors: list[Tensor],
+        new_capture: Callable[[], Capture],
+        mode: CorrelationMode,
+        options: RefinementOptions,
     ) -> "_Recording":
-        key = (*choices, *((tensor.shape, tensor.dtype) for tensor in tensors))
+        key = (mode, options, *((tensor.shape, tensor.dtype) for tensor in tensors))
         if key not in self._recordings:
             capture = new_capture()
             recorded = capture(begin, tensors)
             terms, state = recorded(*tensors)
             step = capture(lambda *state: self._model.step(terms, UpdateState(*state)), state)
-            self._recordings[key] = _Recording(recorded, lambda _, state: step(*state))
+            look_again: _LookAgain = _look_again
+            if options.region_matching:
+                earlier, later = _frames(tensors)
+                looking = capture(
+                    lambda *given: _look_again(terms, UpdateState(*given[:2]), *given[2:]),
+                    [*state, earlier.features, later.features],
+                )
+                look_again = lambda _, state, *features: looking(*state, *features)  # noqa: E731
+            self._recordings[key] = _Recording(recorded, lambda _, state: step(*state), look_again)
             if len(self._recordings) > _RECORDINGS:
                 self._recordings.popitem(last=False)
         self._recordings.move_to_end(key)
@@ -144,7 +165,22 @@ class Refiner:
 @dataclass(frozen=True)
 class _Recording:
     begin: _Begin
-    step: Callable[[PairTerms, UpdateState], UpdateState]
+    step: _Step
+    look_again: _LookAgain
+
+
+def _frames(tensors: Sequence[Tensor]) -> tuple[EncodedFrame, EncodedFrame]:
+    """The two that a recording was given the tensors of."""
+    parts = len(EncodedFrame._fields)
+    return EncodedFrame(*tensors[:parts]), EncodedFrame(*tensors[parts : 2 * parts])
+
+
+def _look_again(terms: PairTerms, state: UpdateState, earlier: Tensor, later: Tensor) -> UpdateState:
+    """Move what `match_regions` finds elsewhere. earlier, later: (B, C, H/8, W/8), features; the state may be of 2B."""
+    if state.coords.shape[0] > earlier.shape[0]:
+        earlier, later = torch.cat([earlier, later]), torch.cat([later, earlier])
+    flow = match_regions(earlier, later, state.coords - terms.origin).flow
+    return UpdateState(state.hidden, terms.origin + flow)
 
 
 def _start(

@@ -28,7 +28,8 @@ T = TypeVar("T")
 class FlowSession:
     """RAFT over one stream. Holds the last frame's features and the last flow; the network is shared.
 
-    With `warm_start` never and `early_stop_px` off, the flow of each pair is that of the model called on the pair.
+    With `warm_start` never, and `region_matching` and `early_stop_px` off, the flow of each pair is that of the model
+    called on the pair.
 
     Args:
         refiner: the network on the device to run on (`stages.raft.estimators.open_raft`).
@@ -115,6 +116,7 @@ class FlowSession:
             self._options.correlation,
             "never" if start == "scene_cut" else self._options.warm_start,
             step.request.confidence,
+            self._options.region_matching,
         )
         self._held = self._refiner.correlation_mode(encoded.features, options)
         return _Pair(step, last_frame, encoded, self._last_flow if start == "warm" else None, start, options)

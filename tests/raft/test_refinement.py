@@ -14,6 +14,7 @@ from stages.raft.model import EncodedFrame, Raft
 from stages.raft.padding import Padding
 from stages.raft.preprocess import to_network_input
 from stages.raft.refinement import RefinementOptions, Refiner
+from stages.raft.region_matching import RegionMatches
 from stages.raft.warm_start import ChosenStart
 from stages.raft.weights import load_raft
 from tests.raft.recipes import texture, waves
@@ -132,7 +133,12 @@ def test_a_recording_gives_what_each_operation_gives(
     kept, last = [], None
     for shifts in ((0, 2), (3, 1), (1, 1.5)):
         earlier, later = encoded(model, shifts[0]), encoded(model, shifts[1])
-        options = {"both_ways": both_ways, "correlation": correlation, "warm_start": warm_start}
+        options = {
+            "both_ways": both_ways,
+            "correlation": correlation,
+            "warm_start": warm_start,
+            "region_matching": True,
+        }
         results = [refine(refiner, earlier, later, last, **options) for refiner in (eager, recorded)]
         kept.append(results)
         last = results[0].flow[:1]
@@ -156,6 +162,34 @@ def test_each_shape_is_recorded_once_and_few_are_kept(model: Raft) -> None:
     Recorder.recordings = 0
     refine(refiner, encoded(model, 0), encoded(model, 1))
     assert Recorder.recordings == 2  # the oldest had gone
+
+
+@pytest.mark.parametrize("new_capture", [None, Recorder])
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_regions_are_looked_for_once_and_before_the_second_iteration(
+    model: Raft, both_ways: bool, new_capture: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier, later = encoded(model, 0), encoded(model, 2)
+    begun_at = []
+
+    def match(features1: Tensor, features2: Tensor, flow: Tensor) -> RegionMatches:
+        pair = (earlier.features, later.features)
+        expected = (torch.cat(pair), torch.cat(pair[::-1])) if both_ways else pair
+        assert torch.equal(features1, expected[0]) and torch.equal(features2, expected[1])
+        begun_at.append(flow.clone())
+        return RegionMatches(flow + 3, torch.ones_like(flow[:, 0], dtype=torch.bool))
+
+    monkeypatch.setattr("stages.raft.refinement.match_regions", match)
+    options: dict[str, Any] = {"both_ways": both_ways, "region_matching": True}
+    once = refine(Refiner(model), earlier, later, iterations=1, **options)
+    assert not begun_at
+    moved = refine(Refiner(model, new_capture), earlier, later, iterations=2, **options)
+    torch.testing.assert_close(begun_at[-1], once.flow, atol=0, rtol=0)
+    with torch.inference_mode():
+        start = once.flow[:1] + 3
+    expected = refine(Refiner(model), earlier, later, iterations=2, both_ways=both_ways)
+    assert (moved.flow[:1] - expected.flow[:1]).abs().mean() > 0.1
+    assert (moved.flow[:1] - start).abs().mean() < (expected.flow[:1] - start).abs().mean()
 
 
 @pytest.mark.parametrize("new_capture", [None, Recorder])

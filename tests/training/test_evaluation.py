@@ -114,7 +114,9 @@ def test_the_result_is_the_documented_json_and_progress_is_told(tmp_path: Path) 
     found = evaluate("dis", [f"sintel:{folder}"], iterations=5, progress=progress)
     assert told == [("frame_0001", 1, 2), ("frame_0002", 2, 2)]
     report = json.loads(json.dumps(found.to_json()))
-    assert report.keys() == {"weights", "iterations", "warm_start", "chosen_start", "cold_iterations", "results"}
+    assert report.keys() == {
+        "weights", "iterations", "warm_start", "chosen_start", "cold_iterations", "region_matching", "results",
+    }  # fmt: skip
     assert (report["weights"], report["iterations"], report["warm_start"]) == ("dis", 5, False)
     (row,) = report["results"]
     assert {"dataset", "scene", "pairs", "epe_px", "fl_all_percent"} <= row.keys()
