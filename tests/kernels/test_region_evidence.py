@@ -110,6 +110,28 @@ def test_the_kernel_is_its_twin(size: tuple[int, int], least: float) -> None:
         assert told[0].float().mean() > 0.5 and not told[1].any()
 
 
+@pytest.mark.gpu
+def test_a_gpu_gives_what_the_cpu_gives_also_from_a_recording() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device: the evidence was not weighed on one")
+    features1 = random_features(45, 83, batch=2)
+    features2 = F.normalize(shifted(features1, 2, 1) + 0.5 * random_features(45, 83, seed=1, batch=2), dim=1)
+    flow, explained = at_zero(features1, features2)
+    expected = region_evidence(features1, features2, flow, explained, RULES)
+    given = [tensor.cuda() for tensor in (features1, features2, flow, explained)]
+    once = region_evidence(*given, RULES)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        recorded = region_evidence(*given, RULES)
+    graph.replay()
+    clear = expected.most > expected.others + SAME_EVIDENCE
+    assert clear.float().mean() > 0.5
+    for found in (once, recorded):
+        torch.testing.assert_close(found.most.cpu(), expected.most, atol=SAME_EVIDENCE, rtol=0)
+        torch.testing.assert_close(found.others.cpu(), expected.others, atol=SAME_EVIDENCE, rtol=0)
+        assert torch.equal(found.sought.cpu() * clear, expected.sought * clear)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

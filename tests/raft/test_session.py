@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from torch import Tensor
 
 from stages.raft.estimators import open_raft, open_session
 from stages.raft.options import SessionOptions
 from stages.raft.padding import Padding
 from stages.raft.preprocess import to_network_input
 from stages.raft.refinement import Refiner
+from stages.raft.region_matching import RegionMatches, match_regions
 from stages.raft.session import FlowSession
 from tests.data import data_path
 from tests.raft.recipes import texture, waves
@@ -121,6 +123,23 @@ def test_what_has_no_last_flow_gets_more_iterations(
     frames = [scene, np.roll(scene, 1, 1), np.roll(scene, 2, 1), other, np.roll(other, 1, 1)]
     results = [session(frame) for frame in frames]
     assert [result.iterations for result in results if result] == expected
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(True, 2), (False, 0)])
+def test_every_pair_looks_for_lost_regions_unless_told_not_to(
+    refiner: Refiner, asked: bool, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+
+    def match(features1: Tensor, features2: Tensor, flow: Tensor) -> RegionMatches:
+        looked.append(flow)
+        return match_regions(features1, features2, flow)
+
+    monkeypatch.setattr("stages.raft.refinement.match_regions", match)
+    session = FlowSession(refiner, SessionOptions(iterations=2, region_matching=asked))
+    for number in range(3):
+        session(waves(128, 128, 3 * number))
+    assert len(looked) == expected
 
 
 def test_a_chosen_start_is_marked_as_what_it_could_use(refiner: Refiner) -> None:
