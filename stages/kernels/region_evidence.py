@@ -11,6 +11,7 @@ from stages.kernels import reference
 from stages.kernels.lookup import lookup_choice
 from stages.kernels.reference import EvidenceRules, RegionEvidence
 from stages.kernels.region_evidence_cpu import region_evidence_cpu
+from stages.kernels.similarity_at import check_alike
 
 
 def region_evidence(
@@ -27,22 +28,8 @@ def region_evidence(
     Raises:
         ValueError: wrong device, dtype or shape, with what was found and what is expected.
     """
-    if features1.ndim != 4 or 0 in features1.shape:
-        raise ValueError(f"features1: expected shape (B, C, H, W), none of them 0; found {tuple(features1.shape)}")
-    batch, channels, height, width = features1.shape
-    for name, tensor, count in (
-        ("features1", features1, channels),
-        ("features2", features2, channels),
-        ("flow", flow, 2),
-        ("explained", explained, 1),
-    ):
-        if tuple(tensor.shape) != (batch, count, height, width):
-            expected = (batch, count, height, width)
-            raise ValueError(f"{name}: expected shape {expected}, found {tuple(tensor.shape)}")
-        if tensor.dtype is not torch.float32:
-            raise ValueError(f"{name}: expected float32, found {tensor.dtype}")
-        if tensor.device != features1.device:
-            raise ValueError(f"{name}: on {tensor.device}, but features1 is on {features1.device}; move one")
+    others = {"features2": features2, "flow": flow, "explained": explained}
+    check_alike(features1, others, {"flow": (2,), "explained": (1,)})
     numba = lookup_choice(features1.device).name == "numba"
     with torch.no_grad():
         return (region_evidence_cpu if numba else reference.region_evidence)(

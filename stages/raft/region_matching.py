@@ -16,6 +16,7 @@ from torch import Tensor
 
 from stages.kernels.reference import EvidenceRules, mean_over_square
 from stages.kernels.region_evidence import region_evidence
+from stages.kernels.similarity_at import similarity_at
 
 _RULES = EvidenceRules(reach=8, side=7, margin=0.1, reached=1.5, alike=2, least=0.15)
 """Displacements of up to 64 px, regions of 56 px."""
@@ -54,7 +55,7 @@ def match_regions(features1: Tensor, features2: Tensor, flow: Tensor) -> RegionM
         ValueError: shapes that do not fit.
     """
     features1, features2 = F.normalize(features1.float(), dim=1), F.normalize(features2.float(), dim=1)
-    explained = _similarity_at(features1, features2, flow)
+    explained = similarity_at(features1, features2, flow)
     evidence = region_evidence(features1, features2, flow, explained, _RULES)
     begins = (evidence.most > _LEAST_OF_A_SEED) & (evidence.most > _LEAST_RATIO * evidence.others)
     if flow.device.type == "cpu" and not begins.any():
@@ -65,7 +66,7 @@ def match_regions(features1: Tensor, features2: Tensor, flow: Tensor) -> RegionM
         same = (evidence.sought - sought).abs().amax(dim=1, keepdim=True) <= _SAME
         certain = torch.where((strongest > 0) & same, evidence.most, certain)
     strongest, sought = _nearby(certain, evidence.sought)
-    rise = mean_over_square(_similarity_at(features1, features2, sought) - explained, _AGREEMENT)
+    rise = mean_over_square(similarity_at(features1, features2, sought) - explained, _AGREEMENT)
     apart = (sought - flow).abs().amax(dim=1, keepdim=True) > _RULES.reached
     found = (strongest > 0) & apart & (rise > 0)
     return RegionMatches(torch.where(found, sought, flow), found[:, 0])
@@ -76,14 +77,3 @@ def _nearby(certain: Tensor, sought: Tensor) -> tuple[Tensor, Tensor]:
     side = _RULES.side
     strongest, place = F.max_pool2d(certain, side, stride=1, padding=side // 2, return_indices=True)
     return strongest, sought.flatten(2).gather(2, place.flatten(2).expand(-1, 2, -1)).view_as(sought)
-
-
-def _similarity_at(features1: Tensor, features2: Tensor, flow: Tensor) -> Tensor:
-    """(B, 1, H, W): cosine similarity of each cell with where the flow says it went; 0 outside."""
-    _, _, height, width = features1.shape
-    y = torch.arange(height, device=flow.device, dtype=torch.float32)[:, None] + flow[:, 1]
-    x = torch.arange(width, device=flow.device, dtype=torch.float32) + flow[:, 0]
-    # Corners not aligned: a side of one cell has no corners to align.
-    where = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
-    there = F.normalize(F.grid_sample(features2, where, align_corners=False), dim=1)
-    return (features1 * there).sum(dim=1, keepdim=True)
