@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -118,11 +119,13 @@ def test_a_gpu_gives_what_the_cpu_gives_also_from_a_recording() -> None:
     features2 = F.normalize(shifted(features1, 2, 1) + 0.5 * random_features(45, 83, seed=1, batch=2), dim=1)
     flow, explained = at_zero(features1, features2)
     expected = region_evidence(features1, features2, flow, explained, RULES)
-    given = [tensor.cuda() for tensor in (features1, features2, flow, explained)]
-    once = region_evidence(*given, RULES)
+    on_gpu = functools.partial(
+        region_evidence, features1.cuda(), features2.cuda(), flow.cuda(), explained.cuda(), RULES
+    )
+    once = on_gpu()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        recorded = region_evidence(*given, RULES)
+        recorded = on_gpu()
     graph.replay()
     clear = expected.most > expected.others + SAME_EVIDENCE
     assert clear.float().mean() > 0.5
