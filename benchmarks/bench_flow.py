@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,9 @@ class Bench:
         self._arguments = arguments
         self._device = torch.device(arguments.device)
         self._gpu = self._device.type == "cuda"
-        self._options = SessionOptions(ITERATIONS, "never", duplicate_threshold=None, scene_cut_threshold=None)
+        self._options = SessionOptions(
+            ITERATIONS, "never", duplicate_threshold=None, scene_cut_threshold=None, region_matching=False
+        )
         self._small = arguments.weights or authors_weights() or "default"
         self._report: dict[str, Any] = {}
 
@@ -119,9 +122,9 @@ class Bench:
     def _race(self, architecture: Architecture, size: tuple[int, int], few: int | None) -> dict[str, Any]:
         auto, exact = self._raft(architecture), self._raft(architecture, "float32")
         streams = {f"ours, {ITERATIONS}": (auto, self._options), f"ours, float32, {ITERATIONS}": (exact, self._options)}
+        streams[f"ours, regions, {ITERATIONS}"] = (auto, replace(self._options, region_matching=True))
         if few is not None and few != ITERATIONS:
-            options = SessionOptions(few, "never", duplicate_threshold=None, scene_cut_threshold=None)
-            streams[f"ours, {few}"] = (auto, options)
+            streams[f"ours, {few}"] = (auto, replace(self._options, iterations=few))
         return parts.speed(streams, self._peers(exact.model), size, self._arguments.frames)
 
     def _peers(self, model: Raft) -> dict[str, PairFlow]:
