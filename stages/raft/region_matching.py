@@ -21,7 +21,7 @@ from stages.kernels.similarity_at import similarity_at
 _RULES = EvidenceRules(reach=8, side=7, margin=0.1, reached=1.5, alike=2, least=0.15)
 """Displacements of up to 64 px, regions of 56 px."""
 _LEAST_OF_A_SEED = 0.25
-"""Evidence with which a region begins. On the clips 19 of 20 such are right."""
+"""Evidence with which a region begins."""
 _LEAST_RATIO = 3.0
 """Of that evidence to what there is for another displacement."""
 _GROWTH = 3
