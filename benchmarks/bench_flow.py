@@ -121,8 +121,11 @@ class Bench:
 
     def _race(self, architecture: Architecture, size: tuple[int, int], few: int | None) -> dict[str, Any]:
         auto, exact = self._raft(architecture), self._raft(architecture, "float32")
-        streams = {f"ours, {ITERATIONS}": (auto, self._options), f"ours, float32, {ITERATIONS}": (exact, self._options)}
-        streams[f"ours, regions, {ITERATIONS}"] = (auto, replace(self._options, region_matching=True))
+        streams = {
+            f"ours, {ITERATIONS}": (auto, self._options),
+            f"ours, float32, {ITERATIONS}": (exact, self._options),
+            f"ours, regions, {ITERATIONS}": (auto, replace(self._options, region_matching=True)),
+        }
         if few is not None and few != ITERATIONS:
             streams[f"ours, {few}"] = (auto, replace(self._options, iterations=few))
         return parts.speed(streams, self._peers(exact.model), size, self._arguments.frames)

@@ -69,8 +69,6 @@ ColdIterations = Annotated[
         show_default=False,
     ),
 ]
-
-
 RegionMatching = Annotated[
     bool,
     typer.Option("--region-matching", help="Look again for regions after the first iteration, as the flow stage does."),

@@ -108,8 +108,16 @@ def evaluate(
                     progress(score, len(scores) + len(of_set), total)
         scores += of_set
         rows.extend(_rows(of_set, count, opened.average_over_images))
-    asked = (iterations, warm_start, chosen_start, cold_iterations, region_matching)
-    return Evaluation(str(weights), *asked, tuple(rows), tuple(scores))
+    return Evaluation(
+        str(weights),
+        iterations,
+        warm_start,
+        chosen_start,
+        cold_iterations,
+        region_matching,
+        tuple(rows),
+        tuple(scores),
+    )
 
 
 def _score_run(estimate: "_Estimator", opened: EvaluationSet, run: Run, warm_start: bool) -> Iterator[PairScore]:

@@ -7,6 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_TILE = 32
+"""Cells of a row whose dot products are made together (`region_evidence`)."""
+
 
 def lookup(levels: list[Tensor], coords: Tensor, radius: int) -> Tensor:
     """A (2r+1)x(2r+1) window of every level around every pixel's coordinates, bilinear, zero outside.
@@ -276,6 +279,3 @@ def _similarities(features1: Tensor, features2: Tensor, reach: int) -> Tensor:
         band = products.as_strided((batch, height, tiles, _TILE, sides), (*products.stride()[:3], seen + 1, 1))
         out[:, down] = band.reshape(batch, height, tiles * _TILE, sides)[:, :, :width].permute(0, 3, 1, 2)
     return out.view(batch, sides**2, height, width)
-
-
-_TILE = 32

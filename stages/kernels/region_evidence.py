@@ -11,7 +11,7 @@ from stages.kernels import reference
 from stages.kernels.lookup import lookup_choice
 from stages.kernels.reference import EvidenceRules, RegionEvidence
 from stages.kernels.region_evidence_cpu import region_evidence_cpu
-from stages.kernels.similarity_at import check_alike
+from stages.kernels.similarity_at import check_pair
 
 
 def region_evidence(
@@ -28,8 +28,7 @@ def region_evidence(
     Raises:
         ValueError: wrong device, dtype or shape, with what was found and what is expected.
     """
-    others = {"features2": features2, "flow": flow, "explained": explained}
-    check_alike(features1, others, {"flow": (2,), "explained": (1,)})
+    check_pair(features1, features2, flow=flow, explained=explained)
     numba = lookup_choice(features1.device).name == "numba"
     with torch.no_grad():
         return (region_evidence_cpu if numba else reference.region_evidence)(

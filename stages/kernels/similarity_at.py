@@ -25,19 +25,20 @@ def similarity_at(features1: Tensor, features2: Tensor, flow: Tensor) -> Tensor:
     Raises:
         ValueError: wrong device, dtype or shape, with what was found and what is expected.
     """
-    check_alike(features1, {"features2": features2, "flow": flow}, {"flow": (2,)})
+    check_pair(features1, features2, flow=flow)
     numba = lookup_choice(features1.device).name == "numba"
     with torch.no_grad():
         return (similarity_at_cpu if numba else reference.similarity_at)(features1, features2, flow)
 
 
-def check_alike(features1: Tensor, others: dict[str, Tensor], channels: dict[str, tuple[int, ...]]) -> None:
-    """Raises ValueError where the others do not go with features1, but for their number of channels."""
+def check_pair(features1: Tensor, features2: Tensor, **maps: Tensor) -> None:
+    """Raises ValueError where they do not go together. maps: `flow`, of two channels, and others of one."""
     if features1.ndim != 4 or 0 in features1.shape:
         raise ValueError(f"features1: expected shape (B, C, H, W), none of them 0; found {tuple(features1.shape)}")
-    batch, _, height, width = features1.shape
-    for name, tensor in {"features1": features1, **others}.items():
-        expected = (batch, *channels.get(name, features1.shape[1:2]), height, width)
+    batch, features, height, width = features1.shape
+    for name, tensor in {"features1": features1, "features2": features2, **maps}.items():
+        channels = 2 if name == "flow" else 1 if name in maps else features
+        expected = (batch, channels, height, width)
         if tuple(tensor.shape) != expected:
             raise ValueError(f"{name}: expected shape {expected}, found {tuple(tensor.shape)}")
         if tensor.dtype is not torch.float32:

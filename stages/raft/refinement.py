@@ -39,7 +39,7 @@ class RefinementOptions:
 
 _Begin = Callable[..., tuple[PairTerms, UpdateState]]
 _Step = Callable[[PairTerms, UpdateState], UpdateState]
-_LookAgain = Callable[[PairTerms, UpdateState, Tensor, Tensor], UpdateState]
+_LookAgain = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 class Refiner:
@@ -96,7 +96,8 @@ class Refiner:
         done = 0
         while done < options.iterations:
             if done == 1 and options.region_matching:
-                state = look_again(terms, state, earlier.features, later.features)
+                coords = look_again(state.coords, terms.origin, earlier.features, later.features)
+                state = state._replace(coords=coords)
             before = state.coords.clone() if options.early_stop_px is not None else state.coords
             state = step(terms, state)
             done += 1
@@ -150,11 +151,7 @@ class Refiner:
             look_again: _LookAgain = _look_again
             if options.region_matching:
                 earlier, later = _frames(tensors)
-                looking = capture(
-                    lambda *given: _look_again(terms, UpdateState(*given[:2]), *given[2:]),
-                    [*state, earlier.features, later.features],
-                )
-                look_again = lambda _, state, *features: looking(*state, *features)  # noqa: E731
+                look_again = capture(_look_again, [state.coords, terms.origin, earlier.features, later.features])
             self._recordings[key] = _Recording(recorded, lambda _, state: step(*state), look_again)
             if len(self._recordings) > _RECORDINGS:
                 self._recordings.popitem(last=False)
@@ -175,12 +172,14 @@ def _frames(tensors: Sequence[Tensor]) -> tuple[EncodedFrame, EncodedFrame]:
     return EncodedFrame(*tensors[:parts]), EncodedFrame(*tensors[parts : 2 * parts])
 
 
-def _look_again(terms: PairTerms, state: UpdateState, earlier: Tensor, later: Tensor) -> UpdateState:
-    """Move what `match_regions` finds elsewhere. earlier, later: (B, C, H/8, W/8), features; the state may be of 2B."""
-    if state.coords.shape[0] > earlier.shape[0]:
+def _look_again(coords: Tensor, origin: Tensor, earlier: Tensor, later: Tensor) -> Tensor:
+    """Coordinates, of B or both ways 2B pairs, with what `match_regions` finds elsewhere moved there.
+
+    earlier, later: (B, C, H/8, W/8) features.
+    """
+    if len(coords) > len(earlier):
         earlier, later = torch.cat([earlier, later]), torch.cat([later, earlier])
-    flow = match_regions(earlier, later, state.coords - terms.origin).flow
-    return UpdateState(state.hidden, terms.origin + flow)
+    return origin + match_regions(earlier, later, coords - origin).flow
 
 
 def _start(

@@ -185,6 +185,9 @@ def test_regions_are_looked_for_once_and_before_the_second_iteration(
     assert not begun_at
     moved = refine(Refiner(model, new_capture), earlier, later, iterations=2, **options)
     torch.testing.assert_close(begun_at[-1], once.flow, atol=0, rtol=0)
+    begun_at.clear()
+    refine(Refiner(model), earlier, later, iterations=4, **options)
+    assert len(begun_at) == 1
     with torch.inference_mode():
         start = once.flow[:1] + 3
     expected = refine(Refiner(model), earlier, later, iterations=2, both_ways=both_ways)
