@@ -1,0 +1,73 @@
+"""Flow brought nearer to the pictures, pixel by pixel: checks at the door, then the kernel.
+
+The energy is that of Brox, Bruhn, Papenberg and Weickert (ECCV 2004) with its gradient constancy alone, normalised as
+by Zimmer, Bruhn and Weickert (IJCV 2011): a shift of the light changes nothing, and a residual is a length in px. Its
+meaning is `variational_refinement_reference.py`, which runs on CUDA as it is; the kernel is
+`variational_refinement_cpu.py`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from stages.kernels.lookup import lookup_choice
+
+
+@dataclass(frozen=True)
+class VariationalRules:
+    """What the energy weighs, and how far it is followed downhill."""
+
+    smoothness: float
+    """Weight of a step of the flow between neighbours against a residual, both in px."""
+    gradient_floor: float
+    """Grey levels per px^2: where the second derivatives are smaller, as noise's are, the picture says little."""
+    residual_floor_px: float
+    """Shorter residuals are squared, longer ones count by their length."""
+    step_floor_px: float
+    """The same for steps of the flow between neighbours."""
+    warps: int
+    """How often the later picture is warped by the flow so far, and the energy made anew."""
+    reweightings: int
+    """How often, for each, the lengths are taken from the flow so far."""
+    sweeps: int
+    """Of red-black successive over-relaxation, for each of these."""
+    relaxation: float
+    """1: Gauss-Seidel; below 2."""
+
+
+def variational_refinement(luma1: Tensor, luma2: Tensor, flow_px: Tensor, rules: VariationalRules) -> Tensor:
+    """Flow near `flow_px` that brings the gradients of two pictures together and is smooth but for edges. No gradients.
+
+    Args:
+        luma1, luma2: (B, 1, H, W) float32, grey levels 0 to 255, of the earlier and the later picture.
+        flow_px: (B, 2, H, W) float32.
+        rules: what is weighed.
+
+    Returns:
+        (B, 2, H, W) float32, channels-last in memory. What leaves the later picture follows its neighbours.
+
+    Raises:
+        ValueError: wrong device, dtype or shape, with what was found and what is expected.
+    """
+    # Here: either of the two imports the rules.
+    from stages.kernels.variational_refinement_cpu import variational_refinement_cpu
+    from stages.kernels.variational_refinement_reference import variational_refinement_reference
+
+    _check(luma1, luma2, flow_px)
+    numba = lookup_choice(flow_px.device).name == "numba"
+    with torch.no_grad():
+        return (variational_refinement_cpu if numba else variational_refinement_reference)(luma1, luma2, flow_px, rules)
+
+
+def _check(luma1: Tensor, luma2: Tensor, flow_px: Tensor) -> None:
+    if flow_px.ndim != 4 or flow_px.shape[1] != 2 or 0 in flow_px.shape:
+        raise ValueError(f"flow_px: expected shape (B, 2, H, W), none of them 0; found {tuple(flow_px.shape)}")
+    batch, _, height, width = flow_px.shape
+    for name, tensor, channels in (("luma1", luma1, 1), ("luma2", luma2, 1), ("flow_px", flow_px, 2)):
+        if tuple(tensor.shape) != (batch, channels, height, width):
+            raise ValueError(f"{name}: expected shape {(batch, channels, height, width)}, found {tuple(tensor.shape)}")
+        if tensor.dtype is not torch.float32:
+            raise ValueError(f"{name}: expected float32, found {tensor.dtype}")
+        if tensor.device != flow_px.device:
+            raise ValueError(f"{name}: on {tensor.device}, but flow_px is on {flow_px.device}; move one")
