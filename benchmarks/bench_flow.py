@@ -62,7 +62,12 @@ class Bench:
         self._device = torch.device(arguments.device)
         self._gpu = self._device.type == "cuda"
         self._options = SessionOptions(
-            ITERATIONS, "never", duplicate_threshold=None, scene_cut_threshold=None, region_matching=False
+            ITERATIONS,
+            "never",
+            duplicate_threshold=None,
+            scene_cut_threshold=None,
+            region_matching=False,
+            variational_refinement=False,
         )
         self._small = arguments.weights or authors_weights() or "default"
         self._report: dict[str, Any] = {}
@@ -125,6 +130,7 @@ class Bench:
             f"ours, {ITERATIONS}": (auto, self._options),
             f"ours, float32, {ITERATIONS}": (exact, self._options),
             f"ours, regions, {ITERATIONS}": (auto, replace(self._options, region_matching=True)),
+            f"ours, variational, {ITERATIONS}": (auto, replace(self._options, variational_refinement=True)),
         }
         if few is not None and few != ITERATIONS:
             streams[f"ours, {few}"] = (auto, replace(self._options, iterations=few))

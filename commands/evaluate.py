@@ -73,6 +73,10 @@ RegionMatching = Annotated[
     bool,
     typer.Option("--region-matching", help="Look again for regions after the first iteration, as the flow stage does."),
 ]
+VariationalRefinement = Annotated[
+    bool,
+    typer.Option("--variational-refinement", help="Bring the flow nearer to the pictures, as the flow stage does."),
+]
 
 
 @reported
@@ -86,6 +90,7 @@ def evaluate(
     chosen_start: ChosenStart = False,
     cold_iterations: ColdIterations = None,
     region_matching: RegionMatching = False,
+    variational_refinement: VariationalRefinement = False,
     device: Annotated[str, typer.Option(help="auto (CUDA if there, else CPU), cpu, cuda or cuda:N.")] = "auto",
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the results to FILE too.", show_default=False)
@@ -119,6 +124,7 @@ def evaluate(
                 chosen_start=chosen_start,
                 cold_iterations=cold_iterations,
                 region_matching=region_matching,
+                variational_refinement=variational_refinement,
                 device=chosen,
                 progress=_progress,
             )
@@ -206,7 +212,9 @@ def _heading(result: Evaluation) -> str:
 
 def _start(result: Evaluation) -> str:
     start = "" if not result.warm_start else " chosen" if result.chosen_start else " warm"
-    return f"{start} regions" if result.region_matching else start
+    if result.region_matching:
+        start += " regions"
+    return f"{start} variational" if result.variational_refinement else start
 
 
 def _number(value: float | None) -> str:

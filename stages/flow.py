@@ -61,6 +61,9 @@ class OpticalFlow(stage.Stage):
             True,
             description="after the first update of raft, look up to 64 px away for regions that their flow has lost",
         )
+        variational_refinement: bool = Field(
+            True, description="raft's flow at full resolution is brought nearer to the pictures, pixel by pixel"
+        )
         early_stop_px: float | None = Field(
             None, ge=0, description="raft stops when the mean update is shorter, px; null: never"
         )
@@ -114,6 +117,7 @@ class OpticalFlow(stage.Stage):
                 options.scene_cut,
                 options.cold_iterations,
                 options.region_matching,
+                options.variational_refinement and "flow" in self.context.needs,
             )
             dis_options = DisOptions(options.dis_preset, options.duplicates, options.scene_cut)
             refiner = self._network() if options.estimator == "raft" else None

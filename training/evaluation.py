@@ -12,15 +12,16 @@ from torch import Tensor
 
 from stages.raft.dis import estimate_dis_px
 from stages.raft.model import EncodedFrame
-from stages.raft.options import WarmStart
 from stages.raft.padding import Padding, PaddingMode
 from stages.raft.preprocess import to_network_input
 from stages.raft.refinement import RefinementOptions, Refiner
+from stages.raft.variational import luma_of, refine_in_pictures
 from stages.raft.weights import load_raft
 from training.evaluation_sets import EvaluationSet, Image, Run, open_evaluation_set
 from training.scores import PairScore, SceneScore, score_pair, summarise
 
 DIS = "dis"
+_NO_PADDING = Padding(0, 0, 0, 0)
 Flow = npt.NDArray[np.float32]
 
 
@@ -38,6 +39,8 @@ class Evaluation:
     """At least so many where a scene begins, with a warm start; None: as many as elsewhere."""
     region_matching: bool
     """Regions were looked for again after the first iteration (`stages.raft.region_matching`)."""
+    variational_refinement: bool
+    """The flow was brought nearer to the pictures (`stages.raft.variational`)."""
     results: tuple[SceneScore, ...]
     pair_scores: tuple[PairScore, ...]
 
@@ -50,6 +53,7 @@ class Evaluation:
             "chosen_start": self.chosen_start,
             "cold_iterations": self.cold_iterations,
             "region_matching": self.region_matching,
+            "variational_refinement": self.variational_refinement,
             "results": [asdict(row) for row in self.results],
         }
 
@@ -66,6 +70,7 @@ def evaluate(
     chosen_start: bool = False,
     cold_iterations: int | None = None,
     region_matching: bool = False,
+    variational_refinement: bool = False,
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -79,6 +84,7 @@ def evaluate(
         cold_iterations: with `warm_start`, where a scene begins and there is no last flow, if that are more; as
             sessions do. None: as everywhere.
         region_matching: look again for regions after the first iteration, as sessions do.
+        variational_refinement: bring the flow nearer to the pictures, as sessions do.
         progress: called after each pair with its score, how many are done, and how many there are.
 
     Raises:
@@ -100,7 +106,15 @@ def evaluate(
             estimate = (
                 _estimate_dis
                 if refiner is None
-                else _RaftEstimate(refiner, opened.padding, count, cold_iterations or 1, chosen_start, region_matching)
+                else _RaftEstimate(
+                    refiner,
+                    opened.padding,
+                    RefinementOptions(
+                        count, warm_start="chosen" if chosen_start else "always", region_matching=region_matching
+                    ),
+                    cold_iterations or 1,
+                    variational_refinement,
+                )
             )
             for score in _score_run(estimate, opened, run, warm_start):
                 of_set.append(score)
@@ -115,6 +129,7 @@ def evaluate(
         chosen_start,
         cold_iterations,
         region_matching,
+        variational_refinement,
         tuple(rows),
         tuple(scores),
     )
@@ -149,16 +164,16 @@ class _RaftEstimate:
         self,
         refiner: Refiner,
         padding: PaddingMode,
-        iterations: int,
+        options: RefinementOptions,
         cold_iterations: int,
-        chosen_start: bool,
-        region_matching: bool,
+        variational_refinement: bool,
     ) -> None:
+        """`options` are those of a pair that begins where the one before it led."""
         self._refiner = refiner
         self._padding_mode: PaddingMode = padding
-        self._options = RefinementOptions(iterations, region_matching=region_matching)
-        self._cold_iterations = max(iterations, cold_iterations)
-        self._warm_start: WarmStart = "chosen" if chosen_start else "always"
+        self._options = options
+        self._cold_iterations = max(options.iterations, cold_iterations)
+        self._variational_refinement = variational_refinement
         self._last_flow: Tensor | None = None
         self._last_frame: tuple[Image, EncodedFrame] | None = None
 
@@ -168,15 +183,22 @@ class _RaftEstimate:
         earlier, later = self._encode(image1, padding), self._encode(image2, padding)
         self._last_frame = (image2, later)
         options = self._options
-        if carry:
-            cold = self._last_flow is None
-            iterations = self._cold_iterations if cold else options.iterations
-            options = replace(options, iterations=iterations, warm_start=self._warm_start)
+        if not carry:
+            options = replace(options, warm_start="never")
+        elif self._last_flow is None:
+            options = replace(options, iterations=self._cold_iterations)
         refined = self._refiner(earlier, later, self._last_flow if carry else None, options)
         self._last_flow = refined.flow
-        return padding.unpad(self._refiner.model.upsample(refined))[0].permute(1, 2, 0).cpu().numpy()
+        flow_px = padding.unpad(self._refiner.model.upsample(refined))
+        if self._variational_refinement:
+            luma1, luma2 = (luma_of(self._input(image, _NO_PADDING)) for image in (image1, image2))
+            flow_px = refine_in_pictures(luma1, luma2, flow_px)
+        return flow_px[0].permute(1, 2, 0).cpu().numpy()
 
     def _encode(self, image: Image, padding: Padding) -> EncodedFrame:
         if self._last_frame is not None and self._last_frame[0] is image:
             return self._last_frame[1]
-        return self._refiner.model.encode(to_network_input(image, padding, self._refiner.device))
+        return self._refiner.model.encode(self._input(image, padding))
+
+    def _input(self, image: Image, padding: Padding) -> Tensor:
+        return to_network_input(image, padding, self._refiner.device)

@@ -12,6 +12,7 @@ from torch import Tensor
 from stages.kernels.forward_splat import forward_splat
 from stages.raft.model import EncodedFrame, Raft, RefinedFlow
 from stages.raft.upsample import upsample_bilinear
+from stages.raft.variational import luma_of, refine_in_pictures
 from stages.raft.warm_start import choose_start
 from training.clips import Clips, network_input
 from training.loss import end_point_error, sequence_loss
@@ -113,9 +114,10 @@ class Objective:
             yield RefinedFlow(state.coords - terms.origin, state.hidden, earlier.guide, done)
 
     def _upsample_as_taught(self, refined: RefinedFlow) -> Tensor:
-        """By the teacher's way where its flow is the truth: bilinear, it would unlearn what an upsampling that keeps
-        edges has learnt."""
-        if self._teacher is not None and self._teacher.upsampling == "bilinear":
+        """By the teacher's way where its flow is the truth as it is: bilinear, it would unlearn what an upsampling that
+        keeps edges has learnt."""
+        as_it_is = not self._options.distillation.refined
+        if self._teacher is not None and self._teacher.upsampling == "bilinear" and as_it_is:
             return upsample_bilinear(refined.flow)
         return self.model.upsample(refined)
 
@@ -151,6 +153,9 @@ class Objective:
                     taught[number], taught[number + 1], self._options.distillation.iterations
                 )
             flow_px = self._teacher.upsample(refined)
+            if self._options.distillation.refined:
+                earlier, later = (luma_of(network_input(clips.frames[:, n])) for n in (number, number + 1))
+                flow_px = refine_in_pictures(earlier, later, flow_px)
             flows[:, number] = torch.where(unknown[:, number, None, None, None], flow_px, flows[:, number])
         return clips._replace(flows=flows, valid=clips.valid | unknown[..., None, None])
 

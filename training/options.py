@@ -101,6 +101,9 @@ class DistillationOptions:
     from scratch; then learn flow."""
     iterations: int = 12
     """Of the teacher, where its flow stands in for a truth that is not known."""
+    refined: bool = False
+    """That flow is brought nearer to the pictures before it is learnt (`stages.raft.variational`), and the network's
+    own upsampling compared with it."""
     reads: Literal["own", "model"] = "own"
     """Whose features the teacher's iterations read. model: those of the network that is trained, once its encoders
     have learnt the teacher's and stay as they are (`learn: update_block`); it encodes nothing then."""

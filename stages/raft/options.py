@@ -36,6 +36,9 @@ class SessionOptions:
     region_matching: bool = True
     """After the first update look for regions where their flow does not lead, up to 64 px away: small things that move
     far are not left behind (`stages.raft.region_matching`)."""
+    variational_refinement: bool = True
+    """Bring the flow at full resolution nearer to the pictures, pixel by pixel (`stages.raft.variational`). The grid
+    is the network's."""
 
     def __post_init__(self) -> None:
         if self.iterations < 1:

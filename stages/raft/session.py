@@ -21,6 +21,7 @@ from stages.raft.padding import Padding
 from stages.raft.preprocess import check_rgb, to_network_input
 from stages.raft.refinement import RefinementOptions, Refiner
 from stages.raft.result import CELL_PX, FlowResult, SessionStatus, Start, zero_result
+from stages.raft.variational import luma_of, refine_in_pictures
 
 T = TypeVar("T")
 
@@ -28,8 +29,8 @@ T = TypeVar("T")
 class FlowSession:
     """RAFT over one stream. Holds the last frame's features and the last flow; the network is shared.
 
-    With `warm_start` never, and `region_matching` and `early_stop_px` off, the flow of each pair is that of the model
-    called on the pair.
+    With `warm_start` never, and `region_matching`, `variational_refinement` and `early_stop_px` off, the flow of each
+    pair is that of the model called on the pair.
 
     Args:
         refiner: the network on the device to run on (`stages.raft.estimators.open_raft`).
@@ -42,6 +43,7 @@ class FlowSession:
         self._changes = ChangeDetector(self._options.duplicate_threshold, self._options.scene_cut_threshold)
         self._last_frame: EncodedFrame | None = None
         self._last_flow: Tensor | None = None
+        self._last_luma: Tensor | None = None
         self._held: str = self._options.correlation
 
     def __call__(
@@ -64,7 +66,7 @@ class FlowSession:
     def reset(self) -> None:
         """End the run: after a gap the next frame is a first one."""
         self._changes.reset()
-        self._last_frame = self._last_flow = None
+        self._last_frame = self._last_flow = self._last_luma = None
 
     @property
     def gains_from_company(self) -> bool:
@@ -102,6 +104,8 @@ class FlowSession:
     def _pair(self, step: "_Step", encoded: EncodedFrame) -> "_Pair | None":
         """Move on to a frame; None where it is the first of a run."""
         last_frame, self._last_frame = self._last_frame, encoded
+        luma = luma_of(step.image, step.padding.window(step.image)) if self._options.variational_refinement else None
+        last_luma, self._last_luma = self._last_luma, luma
         if step.change == "first" or last_frame is None:
             self._last_flow = None
             return None
@@ -119,7 +123,8 @@ class FlowSession:
             self._options.region_matching,
         )
         self._held = self._refiner.correlation_mode(encoded.features, options)
-        return _Pair(step, last_frame, encoded, self._last_flow if start == "warm" else None, start, options)
+        lumas = None if last_luma is None or luma is None else (last_luma, luma)
+        return _Pair(step, last_frame, encoded, self._last_flow if start == "warm" else None, start, options, lumas)
 
     def _iterations(self, start: Start) -> int:
         """Of a pair; what a stream begins with is carried on, so it is worth more of them."""
@@ -135,8 +140,8 @@ class FlowSession:
         padding = pair.step.padding
         flow_px = None
         if pair.step.request.full_resolution:
-            window = padding.window(pair.step.image)
-            flow_px = _to_array(self._refiner.model.upsample(refined, window))
+            flow = self._refiner.model.upsample(refined, padding.window(pair.step.image))
+            flow_px = _to_array(flow if pair.lumas is None else refine_in_pictures(*pair.lumas, flow))
         trusted = None if back is None else round_trip_confidence(grid_px, CELL_PX * back)[0].cpu().numpy()
         return FlowResult(_to_array(grid_px), flow_px, pair.start, refined.iterations, padding, trusted)
 
@@ -169,6 +174,8 @@ class _Pair:
     last_flow: Tensor | None
     start: Start
     options: RefinementOptions
+    lumas: tuple[Tensor, Tensor] | None
+    """Of the two pictures, where the flow is to be brought nearer to them."""
 
 
 @torch.inference_mode()

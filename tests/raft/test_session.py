@@ -19,6 +19,7 @@ from stages.raft.preprocess import to_network_input
 from stages.raft.refinement import Refiner
 from stages.raft.region_matching import RegionMatches, match_regions
 from stages.raft.session import FlowSession
+from stages.raft.variational import luma_of, refine_in_pictures
 from tests.data import data_path
 from tests.raft.recipes import texture, waves
 
@@ -26,6 +27,8 @@ Frame = npt.NDArray[np.uint8]
 
 # Two runs of the same arithmetic in the same order; the bound is the one that streams promise.
 SAME_FLOW_PX = 1e-4
+
+NO_PADDING = Padding(0, 0, 0, 0)
 
 # waves() moved by whole pixels at 2 iterations of the default weights: how far the mean may be off.
 ROUGH_PX = 0.75
@@ -56,7 +59,10 @@ def pairwise(refiner: Refiner, frame1: Frame, frame2: Frame, iterations: int) ->
 
 def test_a_stream_without_warm_start_and_early_stop_is_its_pairs(refiner: Refiner) -> None:
     frames = clip("meshflow-3.m4v", 6)
-    session = FlowSession(refiner, SessionOptions(iterations=6, warm_start="never", region_matching=False))
+    session = FlowSession(
+        refiner,
+        SessionOptions(iterations=6, warm_start="never", region_matching=False, variational_refinement=False),
+    )
     assert session(frames[0]) is None
     for earlier, later in itertools.pairwise(frames):
         result = session(later)
@@ -142,6 +148,24 @@ def test_every_pair_looks_for_lost_regions_unless_told_not_to(
     assert len(looked) == expected
 
 
+def test_the_flow_is_brought_nearer_to_the_pictures_unless_told_not_to(refiner: Refiner) -> None:
+    frames = clip("meshflow-3.m4v", 3)
+    sessions = [
+        FlowSession(refiner, SessionOptions(iterations=4, variational_refinement=asked)) for asked in (True, False)
+    ]
+    for number, (earlier, later) in enumerate(itertools.pairwise([frames[0], *frames])):
+        nearer, network = (session(later) for session in sessions)
+        if number == 0:
+            continue
+        assert nearer is not None and nearer.flow_px is not None
+        assert network is not None and network.flow_px is not None
+        assert np.array_equal(nearer.grid_px, network.grid_px)
+        luma1, luma2 = (luma_of(to_network_input(frame, NO_PADDING, "cpu")) for frame in (earlier, later))
+        expected = refine_in_pictures(luma1, luma2, torch.from_numpy(network.flow_px).permute(2, 0, 1)[None])
+        assert np.abs(nearer.flow_px - expected[0].permute(1, 2, 0).numpy()).max() <= SAME_FLOW_PX
+        assert np.abs(nearer.flow_px - network.flow_px).max() > 0.05
+
+
 def test_a_chosen_start_is_marked_as_what_it_could_use(refiner: Refiner) -> None:
     session = FlowSession(refiner, SessionOptions(iterations=1, warm_start="chosen"))
     results = [session(waves(128, 128, 3 * number)) for number in range(3)]
@@ -152,7 +176,8 @@ def test_a_chosen_start_is_marked_as_what_it_could_use(refiner: Refiner) -> None
 def test_a_duplicate_gives_zero_flow_without_running_the_network(
     refiner: Refiner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = FlowSession(refiner, SessionOptions(iterations=2, warm_start="never"))
+    options = SessionOptions(iterations=2, warm_start="never", variational_refinement=False)
+    session = FlowSession(refiner, options)
     session(waves(130, 150))
     before = session(waves(130, 150, 2))
     with monkeypatch.context() as patched:
@@ -197,7 +222,8 @@ def test_a_frame_of_another_size_begins_a_run(refiner: Refiner) -> None:
 
 
 def test_sessions_share_a_model_and_nothing_else(refiner: Refiner) -> None:
-    one, other = (FlowSession(refiner, SessionOptions(iterations=2, warm_start="never")) for _ in range(2))
+    options = SessionOptions(iterations=2, warm_start="never", variational_refinement=False)
+    one, other = (FlowSession(refiner, options) for _ in range(2))
     one(waves(128, 128))
     other(waves(128, 160, 9))
     first, second = one(waves(128, 128, 1)), other(waves(128, 160, 12))

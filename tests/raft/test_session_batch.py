@@ -12,8 +12,9 @@ from stages.raft.result import FlowResult
 from stages.raft.session import FlowSession, FrameRequest, estimate_together
 from tests.raft.recipes import texture, waves
 
-# Sums in another order in a batch than alone, carried through the iterations.
-SAME_FLOW_PX = 1e-3
+# Sums in another order in a batch than alone, carried through the iterations; the variational refinement makes 20
+# times as much of it where two frames have nothing in common.
+SAME_FLOW_PX = 5e-3
 OPTIONS = SessionOptions(iterations=2, warm_start="always")
 
 

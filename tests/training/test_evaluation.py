@@ -115,7 +115,8 @@ def test_the_result_is_the_documented_json_and_progress_is_told(tmp_path: Path) 
     assert told == [("frame_0001", 1, 2), ("frame_0002", 2, 2)]
     report = json.loads(json.dumps(found.to_json()))
     assert report.keys() == {
-        "weights", "iterations", "warm_start", "chosen_start", "cold_iterations", "region_matching", "results",
+        "weights", "iterations", "warm_start", "chosen_start", "cold_iterations", "region_matching",
+        "variational_refinement", "results",
     }  # fmt: skip
     assert (report["weights"], report["iterations"], report["warm_start"]) == ("dis", 5, False)
     (row,) = report["results"]

@@ -199,3 +199,29 @@ def test_iterations_that_lead_in_are_taken_and_not_learnt_from(tmp_path: Path, m
     assert learnt.count(True) == 4 * len(seeds)  # three of the first pair, one of the second
     firsts[0].backward()
     assert all(parameter.grad is not None for parameter in objective.model.parameters())
+
+
+def test_a_teachers_flow_can_be_brought_nearer_to_the_pictures_and_teach_upsampling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taught = []
+
+    def nearer(luma1: torch.Tensor, luma2: torch.Tensor, flow_px: torch.Tensor) -> torch.Tensor:
+        taught.append((luma1, luma2))
+        return torch.full_like(flow_px, 3.0)
+
+    monkeypatch.setattr("training.objective.refine_in_pictures", nearer)
+    options = small_options(tmp_path / "out")
+    distillation = DistillationOptions("default", features=0.0, refined=True)
+    options = dataclasses.replace(options, distillation=distillation)
+    model, teacher = load_raft("default").requires_grad_(True), load_raft("default")
+    teacher.upsampling = "bilinear"
+    clips = shifted_clips()
+    clips.valid[:] = False
+    losses = Objective(model, options, teacher)(clips, 0, RANDOM(0))
+    losses.loss.backward()
+    assert model.mask_predictor is not None
+    assert all(parameter.grad is not None for parameter in model.mask_predictor.parameters())
+    assert [(earlier.shape, later.shape) for earlier, later in taught] == [(clips.valid[:, :1].shape,) * 2] * 2
+    luma = 0.299 * clips.frames[:, 0, 0] + 0.587 * clips.frames[:, 0, 1] + 0.114 * clips.frames[:, 0, 2]
+    torch.testing.assert_close(taught[0][0][:, 0], luma, atol=1e-3, rtol=0)
