@@ -2,8 +2,8 @@
 
 The energy is that of Brox, Bruhn, Papenberg and Weickert (ECCV 2004) with its gradient constancy alone, normalised as
 by Zimmer, Bruhn and Weickert (IJCV 2011): a shift of the light changes nothing, and a residual is a length in px. Its
-meaning is `variational_refinement_reference.py`, which runs on CUDA as it is; the kernel is
-`variational_refinement_cpu.py`.
+meaning is `variational_refinement_reference.py`; the kernels are `variational_refinement_cuda.py` with
+`cuda/variational_refinement.cu`, and `variational_refinement_cpu.py`.
 """
 
 from dataclasses import dataclass
@@ -50,14 +50,16 @@ def variational_refinement(luma1: Tensor, luma2: Tensor, flow_px: Tensor, rules:
     Raises:
         ValueError: wrong device, dtype or shape, with what was found and what is expected.
     """
-    # Here: either of the two imports the rules.
+    # Here: each of them imports the rules.
     from stages.kernels.variational_refinement_cpu import variational_refinement_cpu
+    from stages.kernels.variational_refinement_cuda import variational_refinement_cuda
     from stages.kernels.variational_refinement_reference import variational_refinement_reference
 
     _check(luma1, luma2, flow_px)
-    numba = lookup_choice(flow_px.device).name == "numba"
+    kernels = {"cupy": variational_refinement_cuda, "numba": variational_refinement_cpu}
+    refine = kernels.get(lookup_choice(flow_px.device).name, variational_refinement_reference)
     with torch.no_grad():
-        return (variational_refinement_cpu if numba else variational_refinement_reference)(luma1, luma2, flow_px, rules)
+        return refine(luma1, luma2, flow_px, rules)
 
 
 def _check(luma1: Tensor, luma2: Tensor, flow_px: Tensor) -> None:
