@@ -62,7 +62,9 @@ class OpticalFlow(stage.Stage):
             description="after the first update of raft, look up to 64 px away for regions that their flow has lost",
         )
         variational_refinement: bool = Field(
-            True, description="raft's flow at full resolution is brought nearer to the pictures, pixel by pixel"
+            True,
+            description="raft's flow is brought nearer to the pictures, pixel by pixel; the grid is then its mean over "
+            "each cell",
         )
         early_stop_px: float | None = Field(
             None, ge=0, description="raft stops when the mean update is shorter, px; null: never"
@@ -117,7 +119,7 @@ class OpticalFlow(stage.Stage):
                 options.scene_cut,
                 options.cold_iterations,
                 options.region_matching,
-                options.variational_refinement and "flow" in self.context.needs,
+                options.variational_refinement,
             )
             dis_options = DisOptions(options.dis_preset, options.duplicates, options.scene_cut)
             refiner = self._network() if options.estimator == "raft" else None

@@ -37,8 +37,8 @@ class SessionOptions:
     """After the first update look for regions where their flow does not lead, up to 64 px away: small things that move
     far are not left behind (`stages.raft.region_matching`)."""
     variational_refinement: bool = True
-    """Bring the flow at full resolution nearer to the pictures, pixel by pixel (`stages.raft.variational`). The grid
-    is the network's."""
+    """Bring the flow nearer to the pictures, pixel by pixel (`stages.raft.variational`); the grid is then its mean over
+    each cell. Without it the grid is the network's, and full resolution costs nothing where it is not asked for."""
 
     def __post_init__(self) -> None:
         if self.iterations < 1:

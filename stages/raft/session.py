@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from stages.kernels.lookup import lookup_choice
@@ -137,13 +138,16 @@ class FlowSession:
         """The result of a pair, from a batch of one; `back` is the flow from the later frame, in cells."""
         self._last_flow = None if pair.start == "scene_cut" else refined.flow
         grid_px = CELL_PX * refined.flow
+        trusted = None if back is None else round_trip_confidence(grid_px, CELL_PX * back)[0].cpu().numpy()
         padding = pair.step.padding
         flow_px = None
-        if pair.step.request.full_resolution:
-            flow = self._refiner.model.upsample(refined, padding.window(pair.step.image))
-            flow_px = _to_array(flow if pair.lumas is None else refine_in_pictures(*pair.lumas, flow))
-        trusted = None if back is None else round_trip_confidence(grid_px, CELL_PX * back)[0].cpu().numpy()
-        return FlowResult(_to_array(grid_px), flow_px, pair.start, refined.iterations, padding, trusted)
+        if pair.step.request.full_resolution or pair.lumas is not None:
+            flow_px = self._refiner.model.upsample(refined, padding.window(pair.step.image))
+        if flow_px is not None and pair.lumas is not None:
+            flow_px = refine_in_pictures(*pair.lumas, flow_px)
+            grid_px = F.avg_pool2d(padding.pad(flow_px), CELL_PX)
+        wanted = None if flow_px is None or not pair.step.request.full_resolution else _to_array(flow_px)
+        return FlowResult(_to_array(grid_px), wanted, pair.start, refined.iterations, padding, trusted)
 
 
 @dataclass(frozen=True)

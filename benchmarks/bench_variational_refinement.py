@@ -1,0 +1,136 @@
+"""How much nearer to the truth flow comes by variational refinement, and what that costs, beside OpenCV's.
+
+    python -m benchmarks.bench_variational_refinement [--device cuda] [--threads 2] [--weights FILE] [--repeats 15]
+        [--json FILE]
+
+One network's flow of every pair of the ground truth (20 iterations; in the folder that RAFTLINE_DATA names) is
+refined by either side. OpenCV's VariationalRefinement is run as it comes, and once with settings that suit this flow
+better (`THOROUGH`). The times are of one pair after the other, both sides in turn, at two sizes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from benchmarks.flow.clips import KnownPair, Picture, consecutive_frames, known_pairs
+from benchmarks.machine import machine, spread
+from stages.raft.estimators import open_raft
+from stages.raft.padding import Padding
+from stages.raft.preprocess import to_network_input
+from stages.raft.refinement import RefinementOptions, Refiner
+from stages.raft.variational import luma_of, refine_in_pictures
+
+ITERATIONS = 20
+SIZES = {"640x360": (640, 360), "1280x720": (1280, 720)}
+THOROUGH = {"Alpha": 10.0, "FixedPointIterations": 10, "SorIterations": 10}
+"""The best of eight settings on Middlebury."""
+Flow = np.ndarray
+Side = Callable[[Picture, Picture, Flow], Flow]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="on the CPU, of both")
+    parser.add_argument("--weights", default="default")
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    cv2.setNumThreads(arguments.threads)
+    refiner = open_raft(arguments.weights, arguments.device)
+    sides: dict[str, Side] = {
+        "ours": lambda image1, image2, flow_px: _ours(refiner.device, image1, image2, flow_px),
+        "OpenCV": lambda image1, image2, flow_px: _opencv(image1, image2, flow_px, {}),
+        "OpenCV, thorough": lambda image1, image2, flow_px: _opencv(image1, image2, flow_px, THOROUGH),
+    }
+    result: dict[str, Any] = {
+        "command": f"python -m benchmarks.bench_variational_refinement --device {arguments.device}",
+        "machine": machine(),
+        "device": str(refiner.device),
+        "threads": arguments.threads,
+        "weights": Path(arguments.weights).name,
+        "epe_px": {pair.name: _errors(refiner, pair, sides) for pair in known_pairs()},
+        "ms": {name: _times(refiner, *size, sides, arguments.repeats) for name, size in SIZES.items()},
+    }
+    _show(result)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+@torch.inference_mode()
+def _network(refiner: Refiner, image1: Picture, image2: Picture) -> Flow:
+    """(H, W, 2) px."""
+    padding = Padding.for_size(*image1.shape[:2])
+    earlier, later = (
+        refiner.model.encode(to_network_input(image, padding, refiner.device)) for image in (image1, image2)
+    )
+    refined = refiner(earlier, later, None, RefinementOptions(ITERATIONS, region_matching=True))
+    return padding.unpad(refiner.model.upsample(refined))[0].permute(1, 2, 0).cpu().numpy()
+
+
+@torch.inference_mode()
+def _ours(device: torch.device, image1: Picture, image2: Picture, flow_px: Flow) -> Flow:
+    luma1, luma2 = (_luma(image, device) for image in (image1, image2))
+    flow = torch.from_numpy(flow_px).to(device).permute(2, 0, 1)[None]
+    return refine_in_pictures(luma1, luma2, flow)[0].permute(1, 2, 0).cpu().numpy()
+
+
+def _luma(image: Picture, device: torch.device) -> Tensor:
+    return luma_of(to_network_input(image, Padding(0, 0, 0, 0), device))
+
+
+def _opencv(image1: Picture, image2: Picture, flow_px: Flow, settings: dict[str, float]) -> Flow:
+    refinement = cv2.VariationalRefinement.create()
+    for name, value in settings.items():
+        getattr(refinement, f"set{name}")(value)
+    luma1, luma2 = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (image1, image2))
+    return np.asarray(refinement.calc(luma1, luma2, flow_px.copy()))
+
+
+def _errors(refiner: Refiner, pair: KnownPair, sides: dict[str, Side]) -> dict[str, float]:
+    flow_px = _network(refiner, pair.image1, pair.image2)
+    refined = {name: side(pair.image1, pair.image2, flow_px) for name, side in sides.items()}
+    return {name: round(pair.epe_px(one), 4) for name, one in {"network": flow_px, **refined}.items()}
+
+
+def _times(refiner: Refiner, width: int, height: int, sides: dict[str, Side], repeats: int) -> dict[str, Any]:
+    """From two uint8 pictures and flow in the host's memory to refined flow there."""
+    (image1, image2), _ = consecutive_frames(width, height, 2)
+    flow_px = _network(refiner, image1, image2)
+    taken: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(repeats + 2):  # the first two compile kernels and fill caches
+        for name, side in sides.items():
+            begin = time.perf_counter()
+            side(image1, image2, flow_px)
+            taken[name].append(1e3 * (time.perf_counter() - begin))
+    return {name: spread(times[2:], 1) for name, times in taken.items()}
+
+
+def _show(result: dict[str, Any]) -> None:
+    console = Console(width=130)
+    console.print(f"{result['device']}, {result['machine']['gpu'] or result['machine']['cpu']}")
+    errors = Table("EPE px", "network", "ours", "OpenCV", "OpenCV, thorough")
+    for name, row in result["epe_px"].items():
+        errors.add_row(name, *(f"{error:.3f}" for error in row.values()))
+    console.print(errors)
+    times = Table("ms, median (min - max)", "ours", "OpenCV", "OpenCV, thorough")
+    for name, row in result["ms"].items():
+        times.add_row(name, *(f"{one['median']:.1f} ({one['min']:.1f} - {one['max']:.1f})" for one in row.values()))
+    console.print(times)
+
+
+if __name__ == "__main__":
+    main()
