@@ -1,4 +1,7 @@
-"""The plain twins: what each kernel means, in torch alone, differentiable, on any device. Read these first."""
+"""The plain twins: what each kernel means, in torch alone, differentiable, on any device. Read these first.
+
+That of the variational refinement is a file of its own beside its kernels.
+"""
 
 from dataclasses import dataclass
 from typing import NamedTuple

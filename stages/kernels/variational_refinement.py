@@ -6,34 +6,15 @@ meaning is `variational_refinement_reference.py`; the kernels are `variational_r
 `cuda/variational_refinement.cu`, and `variational_refinement_cpu.py`.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from stages.kernels.lookup import lookup_choice
+from stages.kernels.variational_refinement_cpu import variational_refinement_cpu
+from stages.kernels.variational_refinement_cuda import variational_refinement_cuda
+from stages.kernels.variational_refinement_reference import VariationalRules, variational_refinement_reference
 
-
-@dataclass(frozen=True)
-class VariationalRules:
-    """What the energy weighs, and how far it is followed downhill."""
-
-    smoothness: float
-    """Weight of a step of the flow between neighbours against a residual, both in px."""
-    gradient_floor: float
-    """Grey levels per px^2: where the second derivatives are smaller, as noise's are, the picture says little."""
-    residual_floor_px: float
-    """Shorter residuals are squared, longer ones count by their length."""
-    step_floor_px: float
-    """The same for steps of the flow between neighbours."""
-    warps: int
-    """How often the later picture is warped by the flow so far, and the energy made anew."""
-    reweightings: int
-    """How often, for each, the lengths are taken from the flow so far."""
-    sweeps: int
-    """Of red-black successive over-relaxation, for each of these."""
-    relaxation: float
-    """1: Gauss-Seidel; below 2."""
+_KERNELS = {"cupy": variational_refinement_cuda, "numba": variational_refinement_cpu}
 
 
 def variational_refinement(luma1: Tensor, luma2: Tensor, flow_px: Tensor, rules: VariationalRules) -> Tensor:
@@ -50,14 +31,8 @@ def variational_refinement(luma1: Tensor, luma2: Tensor, flow_px: Tensor, rules:
     Raises:
         ValueError: wrong device, dtype or shape, with what was found and what is expected.
     """
-    # Here: each of them imports the rules.
-    from stages.kernels.variational_refinement_cpu import variational_refinement_cpu
-    from stages.kernels.variational_refinement_cuda import variational_refinement_cuda
-    from stages.kernels.variational_refinement_reference import variational_refinement_reference
-
     _check(luma1, luma2, flow_px)
-    kernels = {"cupy": variational_refinement_cuda, "numba": variational_refinement_cpu}
-    refine = kernels.get(lookup_choice(flow_px.device).name, variational_refinement_reference)
+    refine = _KERNELS.get(lookup_choice(flow_px.device).name, variational_refinement_reference)
     with torch.no_grad():
         return refine(luma1, luma2, flow_px, rules)
 

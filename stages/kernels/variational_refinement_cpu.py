@@ -16,7 +16,7 @@ from torch import Tensor
 
 from stages.kernels.compiled import compiled
 from stages.kernels.cpu_threads import in_threads
-from stages.kernels.variational_refinement import VariationalRules
+from stages.kernels.variational_refinement_reference import VariationalRules
 from stages.kernels.windows_cpu import Array
 
 _LIBERTIES = {"reassoc", "contract", "nsz", "arcp"}

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from stages.kernels.cuda_kernel import CudaKernel
-from stages.kernels.variational_refinement import VariationalRules
+from stages.kernels.variational_refinement_reference import VariationalRules
 
 LINEARISE = CudaKernel("variational_refinement.cu", "variational_refinement_linearise")
 ASSEMBLE = CudaKernel("variational_refinement.cu", "variational_refinement_assemble")

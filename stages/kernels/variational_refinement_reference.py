@@ -1,12 +1,33 @@
 """What variational refinement means, in torch alone, on any device: the twin of its kernels."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stages.kernels.variational_refinement import VariationalRules
+
+@dataclass(frozen=True)
+class VariationalRules:
+    """What the energy weighs, and how far it is followed downhill."""
+
+    smoothness: float
+    """Weight of a step of the flow between neighbours against a residual, both in px."""
+    gradient_floor: float
+    """Grey levels per px^2: where the second derivatives are smaller, as noise's are, the picture says little."""
+    residual_floor_px: float
+    """Shorter residuals are squared, longer ones count by their length."""
+    step_floor_px: float
+    """The same for steps of the flow between neighbours."""
+    warps: int
+    """How often the later picture is warped by the flow so far, and the energy made anew."""
+    reweightings: int
+    """How often, for each, the lengths are taken from the flow so far."""
+    sweeps: int
+    """Of red-black successive over-relaxation, for each of these."""
+    relaxation: float
+    """1: Gauss-Seidel; below 2."""
 
 
 class _MotionTensor(NamedTuple):
