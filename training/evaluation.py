@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,6 @@ from training.evaluation_sets import EvaluationSet, Image, Run, open_evaluation_
 from training.scores import PairScore, SceneScore, score_pair, summarise
 
 DIS = "dis"
-_NO_PADDING = Padding(0, 0, 0, 0)
 Flow = npt.NDArray[np.float32]
 
 
@@ -175,30 +174,34 @@ class _RaftEstimate:
         self._cold_iterations = max(options.iterations, cold_iterations)
         self._variational_refinement = variational_refinement
         self._last_flow: Tensor | None = None
-        self._last_frame: tuple[Image, EncodedFrame] | None = None
+        self._last_frame: _ReadFrame | None = None
 
     @torch.inference_mode()
     def __call__(self, image1: Image, image2: Image, carry: bool) -> Flow:
         padding = Padding.for_size(*image1.shape[:2], mode=self._padding_mode)
-        earlier, later = self._encode(image1, padding), self._encode(image2, padding)
-        self._last_frame = (image2, later)
+        earlier, later = self._read(image1, padding), self._read(image2, padding)
+        self._last_frame = later
         options = self._options
         if not carry:
             options = replace(options, warm_start="never")
         elif self._last_flow is None:
             options = replace(options, iterations=self._cold_iterations)
-        refined = self._refiner(earlier, later, self._last_flow if carry else None, options)
+        refined = self._refiner(earlier.encoded, later.encoded, self._last_flow if carry else None, options)
         self._last_flow = refined.flow
         flow_px = padding.unpad(self._refiner.model.upsample(refined))
         if self._variational_refinement:
-            luma1, luma2 = (luma_of(self._input(image, _NO_PADDING)) for image in (image1, image2))
-            flow_px = refine_in_pictures(luma1, luma2, flow_px)
+            flow_px = refine_in_pictures(earlier.luma, later.luma, flow_px)
         return flow_px[0].permute(1, 2, 0).cpu().numpy()
 
-    def _encode(self, image: Image, padding: Padding) -> EncodedFrame:
-        if self._last_frame is not None and self._last_frame[0] is image:
-            return self._last_frame[1]
-        return self._refiner.model.encode(self._input(image, padding))
+    def _read(self, image: Image, padding: Padding) -> "_ReadFrame":
+        if self._last_frame is not None and self._last_frame.image is image:
+            return self._last_frame
+        padded = to_network_input(image, padding, self._refiner.device)
+        return _ReadFrame(image, self._refiner.model.encode(padded), luma_of(padded, padding.window(padded)))
 
-    def _input(self, image: Image, padding: Padding) -> Tensor:
-        return to_network_input(image, padding, self._refiner.device)
+
+class _ReadFrame(NamedTuple):
+    image: Image
+    encoded: EncodedFrame
+    luma: Tensor
+    """(1, 1, H, W), without the padding."""

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from stages.kernels import reference
 from stages.kernels.lookup import lookup_choice
+from stages.kernels.maps import check_maps
 from stages.kernels.reference import EvidenceRules, RegionEvidence
 from stages.kernels.region_evidence_cpu import region_evidence_cpu
-from stages.kernels.similarity_at import check_pair
 
 
 def region_evidence(
@@ -28,7 +28,7 @@ def region_evidence(
     Raises:
         ValueError: wrong device, dtype or shape, with what was found and what is expected.
     """
-    check_pair(features1, features2, flow=flow, explained=explained)
+    check_maps(features1=(features1, None), features2=(features2, None), flow=(flow, 2), explained=(explained, 1))
     numba = lookup_choice(features1.device).name == "numba"
     with torch.no_grad():
         return (region_evidence_cpu if numba else reference.region_evidence)(

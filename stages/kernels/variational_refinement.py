@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from stages.kernels.lookup import lookup_choice
+from stages.kernels.maps import check_maps
 from stages.kernels.variational_refinement_cpu import variational_refinement_cpu
 from stages.kernels.variational_refinement_cuda import variational_refinement_cuda
 from stages.kernels.variational_refinement_reference import VariationalRules, variational_refinement_reference
@@ -31,20 +32,7 @@ def variational_refinement(luma1: Tensor, luma2: Tensor, flow_px: Tensor, rules:
     Raises:
         ValueError: wrong device, dtype or shape, with what was found and what is expected.
     """
-    _check(luma1, luma2, flow_px)
+    check_maps(flow_px=(flow_px, 2), luma1=(luma1, 1), luma2=(luma2, 1))
     refine = _KERNELS.get(lookup_choice(flow_px.device).name, variational_refinement_reference)
     with torch.no_grad():
         return refine(luma1, luma2, flow_px, rules)
-
-
-def _check(luma1: Tensor, luma2: Tensor, flow_px: Tensor) -> None:
-    if flow_px.ndim != 4 or flow_px.shape[1] != 2 or 0 in flow_px.shape:
-        raise ValueError(f"flow_px: expected shape (B, 2, H, W), none of them 0; found {tuple(flow_px.shape)}")
-    batch, _, height, width = flow_px.shape
-    for name, tensor, channels in (("luma1", luma1, 1), ("luma2", luma2, 1), ("flow_px", flow_px, 2)):
-        if tuple(tensor.shape) != (batch, channels, height, width):
-            raise ValueError(f"{name}: expected shape {(batch, channels, height, width)}, found {tuple(tensor.shape)}")
-        if tensor.dtype is not torch.float32:
-            raise ValueError(f"{name}: expected float32, found {tensor.dtype}")
-        if tensor.device != flow_px.device:
-            raise ValueError(f"{name}: on {tensor.device}, but flow_px is on {flow_px.device}; move one")

@@ -139,15 +139,15 @@ class FlowSession:
         self._last_flow = None if pair.start == "scene_cut" else refined.flow
         grid_px = CELL_PX * refined.flow
         trusted = None if back is None else round_trip_confidence(grid_px, CELL_PX * back)[0].cpu().numpy()
-        padding = pair.step.padding
+        padding, full_resolution = pair.step.padding, pair.step.request.full_resolution
         flow_px = None
-        if pair.step.request.full_resolution or pair.lumas is not None:
-            flow_px = self._refiner.model.upsample(refined, padding.window(pair.step.image))
-        if flow_px is not None and pair.lumas is not None:
-            flow_px = refine_in_pictures(*pair.lumas, flow_px)
-            grid_px = F.avg_pool2d(padding.pad(flow_px), CELL_PX)
-        wanted = None if flow_px is None or not pair.step.request.full_resolution else _to_array(flow_px)
-        return FlowResult(_to_array(grid_px), wanted, pair.start, refined.iterations, padding, trusted)
+        if full_resolution or pair.lumas is not None:
+            fine_px = self._refiner.model.upsample(refined, padding.window(pair.step.image))
+            if pair.lumas is not None:
+                fine_px = refine_in_pictures(*pair.lumas, fine_px)
+                grid_px = F.avg_pool2d(padding.pad(fine_px), CELL_PX)
+            flow_px = _to_array(fine_px) if full_resolution else None
+        return FlowResult(_to_array(grid_px), flow_px, pair.start, refined.iterations, padding, trusted)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 from stages.kernels.variational_refinement import VariationalRules, variational_refinement
 from stages.kernels.window import Window
 
-_RULES = VariationalRules(
+RULES = VariationalRules(
     smoothness=0.7,
     gradient_floor=2.0,
     residual_floor_px=0.001,
@@ -46,4 +46,4 @@ def refine_in_pictures(luma1: Tensor, luma2: Tensor, flow_px: Tensor) -> Tensor:
     Raises:
         ValueError: shapes that do not fit.
     """
-    return variational_refinement(luma1, luma2, flow_px, _RULES)
+    return variational_refinement(luma1, luma2, flow_px, RULES)

@@ -12,17 +12,8 @@ from torch import Tensor
 
 from stages.kernels.variational_refinement import VariationalRules, variational_refinement
 from stages.kernels.variational_refinement_reference import variational_refinement_reference
+from stages.raft.variational import RULES
 
-RULES = VariationalRules(
-    smoothness=0.7,
-    gradient_floor=2.0,
-    residual_floor_px=0.001,
-    step_floor_px=0.005,
-    warps=2,
-    reweightings=2,
-    sweeps=5,
-    relaxation=1.8,
-)
 MORE = replace(RULES, warps=6)
 
 # Sums of float32 in another order; a residual's length near the floor turns 1e-6 px into some 1e-4.
