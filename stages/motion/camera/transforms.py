@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 VECTOR_LENGTH = 8
+SHIFTS = (2, 5)
+"""Entries of a motion vector: along x and y."""
 _SQUARE_ROOTS = 4
 _SERIES_TERMS = 12
 _SQUARINGS = 4

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from stages.motion.camera.transforms import SHIFTS
 from stages.motion.path.path_smoothing import CameraPath, accumulate, own_frames
 from stages.motion.path.slow_movement import gap_evidence
 
@@ -19,14 +20,12 @@ _SURE = 10.0
 Pans, zooms and fixed cameras that shake at 1-8 Hz: -3 to -16; four handheld clips: 180 to 915. A pan that sets out and
 stops is without a gap too, but along one axis.
 """
-_SHIFTS = [2, 5]
-"""Of a motion vector."""
 
 
 def meant_cutoff(runs: Sequence[CameraPath]) -> float:
     """Hz: camera movement slower than this is meant in the clip that these runs make."""
-    evidence = np.zeros(len(_SHIFTS))
+    evidence = np.zeros(len(SHIFTS))
     for run in runs:
         own = own_frames(run)
-        evidence += gap_evidence(run.times[own], accumulate(run.motions)[own][:, _SHIFTS], MEANT_HZ)
+        evidence += gap_evidence(run.times[own], accumulate(run.motions)[own][:, SHIFTS], MEANT_HZ)
     return SWAY_HZ if evidence.max() < -_SURE else MEANT_HZ

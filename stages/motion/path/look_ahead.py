@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from stages.motion.camera.transforms import VECTOR_LENGTH, motion_matrices, motion_vectors
+from stages.motion.camera.transforms import SHIFTS, VECTOR_LENGTH, motion_matrices, motion_vectors
 from stages.motion.path.constrained_smoothing import corner_displacements, corner_margin, detour
+from stages.motion.path.fading import fading
 from stages.motion.path.past_path import PastPath
-from stages.motion.path.slow_movement import OF_A_BEGIN, fading, fit_slow_movement
+from stages.motion.path.slow_movement import OF_A_BEGIN, fit_slow_movement
 from stages.motion.path.smoothing_kernel import ORDER, TYPICAL_STEP, time_shares
 from stages.motion.picture.crop import fitting_share, zoom_matrix
 from stages.motion.picture.rolling_shutter import sweeps
@@ -28,7 +29,7 @@ _TIME_STEPS = 15
 _DIGITS = 6
 """Of a px: rounded as it is made, so that the state holds it exactly and in few characters."""
 _ZOOM_TO_USE = 0.998
-_DETOUR_SHARE = 2.5
+_DETOUR_SHARE = 2.0
 """Of the cutoff, how smooth a way back into the zoom is."""
 
 
@@ -225,11 +226,12 @@ class LookAheadSmoother:
             seconds,
             _KEPT_SHARE,
             OF_A_BEGIN,
+            SHIFTS,
         )
         if not len(past.times):
             return slow(at)
         beside = past.shown - slow(past.times)
-        return slow(at) + fading(past.times, beside, at, self.cutoff_hz, past.seconds)
+        return slow(at) + fading(past.times, beside, at, self.cutoff_hz, past.seconds, past.begins)
 
     def _forget(self) -> None:
         """Drop what no sweep of a pending frame needs; what was shown lives on in `PastPath`."""

@@ -20,6 +20,8 @@ class PastPath:
         self.stretch_seconds = stretch_seconds
         self._table = np.empty((0, 2 + 2 * VECTOR_LENGTH))
         """Seconds that it stands for, time, 8 px of the measured path, 8 px of the shown one."""
+        self.begins = True
+        """Nothing of the path is forgotten yet."""
 
     def add(self, time: float, seconds: float, path: np.ndarray, shown: np.ndarray) -> None:
         """A frame at `time`, `seconds` after the one before: path and shown, (8,) px motion vectors each."""
@@ -32,6 +34,7 @@ class PastPath:
         row[:2], row[2:] = np.round(row[:2], _TIME_DIGITS), np.round(row[2:], _PX_DIGITS)
         table = np.vstack([before, row])
         self._table = table[np.argmax(table[:, 1] >= time - self.stretch_seconds) :]
+        self.begins = self.begins and len(self._table) == len(table)
 
     @property
     def seconds(self) -> np.ndarray:
@@ -55,10 +58,11 @@ class PastPath:
 
     def state(self) -> dict[str, Any]:
         """As JSON values, under 30 kB."""
-        return {"stretch_seconds": self.stretch_seconds, "rows": self._table.tolist()}
+        return {"stretch_seconds": self.stretch_seconds, "begins": self.begins, "rows": self._table.tolist()}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> PastPath:
         past = cls(state["stretch_seconds"])
+        past.begins = state["begins"]
         past._table = np.array(state["rows"], np.float64).reshape(-1, 2 + 2 * VECTOR_LENGTH)
         return past

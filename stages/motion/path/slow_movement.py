@@ -14,17 +14,12 @@ from functools import lru_cache
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 
+from stages.motion.path.ridge import Ridge
 from stages.motion.path.shake_model import BETWEEN, shake_covariance
 from stages.motion.path.smoothing_kernel import time_shares
 
 _PERIOD_CYCLES = 7.2
 """Of the slowest sine, in cycles of the fastest, where the samples span less than a fourth of that."""
-_SEEN_CYCLES, _SEEN_ORDER = 5.0 / 3.0, 8
-"""In cycles of a cutoff, above which movement is seen as unsteady, and how sharp that limit is: half at the limit."""
-_FADING_CYCLES = 2.5
-"""Of a cutoff: the fastest sine by which a distance goes on."""
-_DISTANCE_COST = 4e-4
-"""Of being apart, in that of as much movement that is seen: small, a distance goes the more slowly."""
 _KEPT_SHARE = 11.0 / 12.0
 """Of a cutoff: what is slower than that much of it is taken for movement that stays."""
 _WINDOW_CYCLES, _WINDOW_SAMPLES = 12.0, 600
@@ -89,7 +84,8 @@ def gap_evidence(times: np.ndarray, path: np.ndarray, cutoff_hz: float) -> np.nd
     """How much likelier, as a logarithm, each column of path (N, D) is if a gap lies above `cutoff_hz` than if none."""
     total = np.zeros(path.shape[1])
     for _, means, path_means, seconds in _windows(times, path, cutoff_hz):
-        gap, none = (model(path_means)[1] for model in _models(means, seconds, cutoff_hz, _KEPT_SHARE, OF_A_SHOT))
+        models = _models(means, seconds, cutoff_hz, _KEPT_SHARE, OF_A_SHOT)
+        gap, none = (model(path_means, np.eye(path.shape[1]))[1] for model in models)
         total += gap - none
     return total
 
@@ -101,33 +97,19 @@ def fit_slow_movement(
     seconds: np.ndarray,
     kept_share: float,
     expected: tuple[Expectation, ...] = OF_A_SHOT,
+    together: tuple[int, ...] = (),
 ) -> SlowMovement:
     """What of path (N, D) at `times` (N,) s, growing, at least one, is slower than `kept_share` of `cutoff_hz`.
 
-    seconds (N,): how long a time each sample stands for.
+    seconds (N,): how long a time each sample stands for. together: columns that move about as strongly.
     """
+    alike = np.eye(path.shape[1])
+    alike[np.ix_(together, together)] = 1.0
     models = _models(times, seconds, cutoff_hz, kept_share, expected)
-    found, evidence = zip(*(model(path) for model in models), strict=True)
+    found, evidence = zip(*(model(path, alike) for model in models), strict=True)
     share = np.exp(np.array(evidence) - np.max(evidence, axis=0))
     mean = np.einsum("md,mkd->kd", share / share.sum(axis=0), np.array(found))
     return SlowMovement(float(times[-1]), models[0].hz, mean)
-
-
-def fading(times: np.ndarray, apart: np.ndarray, at: np.ndarray, cutoff_hz: float, seconds: np.ndarray) -> np.ndarray:
-    """How a distance (N, D) at `times` (N,), each standing for `seconds` (N,), goes on at `at` (M,) and dies away.
-
-    (M, D): with the least movement that is seen, and nothing once it is left to itself. That is what a process would do
-    whose power per Hz is one over what its movement costs.
-    """
-    period = _PERIOD_CYCLES / cutoff_hz
-    hz = np.arange(int(_FADING_CYCLES * cutoff_hz * period * (1 + 1e-9)) + 1) / period
-    limit = (hz / (_SEEN_CYCLES * cutoff_hz)) ** _SEEN_ORDER
-    heights = np.tile(1.0 / np.sqrt((limit / (1.0 + limit)) ** 2 + _DISTANCE_COST), 2)
-    root, here = np.sqrt(seconds)[:, None], at[0]
-    prior = np.array([2.0 / period])
-    return (
-        _waves(at - here, hz) * heights @ _Ridge.of(root * _waves(times - here, hz) * heights)(root * apart, prior)[0]
-    )
 
 
 def _windows(times: np.ndarray, path: np.ndarray, cutoff_hz: float) -> Iterator[tuple[np.ndarray, ...]]:
@@ -156,34 +138,6 @@ def _means(times: np.ndarray, path: np.ndarray, least_seconds: float) -> tuple[n
 
 
 @dataclass(frozen=True)
-class _Ridge:
-    """A design (N, K), taken apart."""
-
-    across: np.ndarray
-    strength: np.ndarray
-    along: np.ndarray
-
-    @classmethod
-    def of(cls, design: np.ndarray) -> _Ridge:
-        return cls(*np.linalg.svd(design, full_matrices=False))
-
-    def __call__(self, target: np.ndarray, priors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients (K, D) for target (N, D): the mean over priors (S,), each as likely as it makes a column.
-
-        A mean, since the choice of one would jump from frame to frame. Also the logarithm of how likely all of them
-        make each column, (D,).
-        """
-        seen = self.across.T @ target
-        explained = priors[:, None] * self.strength**2
-        shrunk = explained / (1.0 + explained)
-        left = np.maximum((target**2).sum(axis=0) - np.einsum("sk,kd->sd", shrunk, seen**2), 1e-12)
-        likelihood = -0.5 * len(target) * np.log(left) - 0.5 * np.log1p(explained).sum(axis=1)[:, None]
-        share = np.exp(likelihood - likelihood.max(axis=0))
-        gain = shrunk.T @ (share / share.sum(axis=0)) / np.maximum(self.strength, 1e-9)[:, None]
-        return self.along.T @ (gain * seen), likelihood.max(axis=0) + np.log(share.mean(axis=0))
-
-
-@dataclass(frozen=True)
 class _SlowBasis:
     """What of a regression depends on the times of its samples alone."""
 
@@ -192,9 +146,11 @@ class _SlowBasis:
     level: np.ndarray
     """(N, 1), of length 1: the constant."""
     level_size: float
+    log_size: float
+    """Of the determinant that makes a column less likely."""
     design: np.ndarray
     """(N, 1 + 2 K): line and sines."""
-    ridge: _Ridge
+    ridge: Ridge
     """Of what the design says beside the constant."""
     hz: np.ndarray
     priors: np.ndarray
@@ -202,13 +158,16 @@ class _SlowBasis:
     slope: float
     log_odds: float
 
-    def __call__(self, path: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients (2 + 2 K, D) for path (N, D), and the logarithm of how likely this makes each column, (D,)."""
+    def __call__(self, path: np.ndarray, alike: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients (2 + 2 K, D) for path (N, D), and the logarithm of how likely this makes each column, (D,).
+
+        alike (D, D) bool: each column with those that move as strongly.
+        """
         target = solve_triangular(self.root, path, lower=True)
-        found, evidence = self.ridge(target - self.level @ (self.level.T @ target), self.priors)
+        found, evidence = self.ridge(target - self.level @ (self.level.T @ target), self.priors, alike)
         constant = self.level.T @ (target - self.design @ found) / self.level_size
         found[0] *= self.slope
-        evidence = evidence + self.log_odds - np.log(np.diag(self.root)).sum() - np.log(self.level_size)
+        evidence = evidence + self.log_odds - alike.sum(axis=0) * self.log_size
         return np.concatenate([constant, found]), evidence
 
 
@@ -242,9 +201,10 @@ def _slow_basis(
     size = float(np.linalg.norm(shapes[:, 0]))
     level = shapes[:, :1] / size
     design = shapes[:, 1:]
-    beside = _Ridge.of(design - level @ (level.T @ design))
+    beside = Ridge.of(design - level @ (level.T @ design))
     priors = np.array(expected.strengths) / period
-    return _SlowBasis(root, level, size, design, beside, hz, priors, slope, float(np.log(expected.odds)))
+    log_size = float(np.log(np.diag(root)).sum() + np.log(size))
+    return _SlowBasis(root, level, size, log_size, design, beside, hz, priors, slope, float(np.log(expected.odds)))
 
 
 @lru_cache(maxsize=8)

@@ -35,3 +35,13 @@ def test_it_goes_on_from_its_state() -> None:
         each.add(12.0, 1 / 30, np.ones(8), np.ones(8))
     assert again.state() == past.state()
     assert len(json.dumps(past.state())) < 30_000
+
+
+def test_it_knows_whether_the_path_begins_with_it() -> None:
+    past = PastPath(1.0)
+    for at in range(25):
+        past.add(at / 30, 1 / 30, np.zeros(8), np.zeros(8))
+    assert past.begins and PastPath.from_state(past.state()).begins
+    for at in range(25, 40):
+        past.add(at / 30, 1 / 30, np.zeros(8), np.zeros(8))
+    assert not past.begins and not PastPath.from_state(past.state()).begins

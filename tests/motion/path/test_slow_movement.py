@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stages.motion.path.slow_movement import SlowMovement, fit_slow_movement, slow_path
+from stages.motion.path.slow_movement import OF_A_BEGIN, SlowMovement, fit_slow_movement, slow_path
 from stages.motion.path.smoothing_kernel import time_shares
 from tests.motion.synthetic import band, jitter_px, shaken_path
 
@@ -90,3 +90,25 @@ def test_movement_with_nothing_between_it_and_the_shake_is_told_apart_more_sharp
     mixed = slow_path(times, slow + shake + between, 0.6) - slow
     assert np.std(apart) < 0.1 * np.std(slow)
     assert np.std(apart) < 0.5 * np.std(mixed) < 0.5 * np.std(between)
+
+
+def test_half_a_second_that_shakes_is_told_better_where_both_axes_say_so() -> None:
+    """No axis alone has much to say of whether the camera moves; that one stands makes it likelier of the other."""
+    times = np.arange(24) / 30
+    wrong = []
+    for together in ((), (0, 1)):
+        slow = []
+        for seed in range(40):
+            path = np.column_stack([band(np.arange(300) / 30, 1, 8, 6.0, 2 * seed + axis)[:24] for axis in (0, 1)])
+            found = fit_slow_movement(times, path, 0.6, time_shares(times), 5 / 6, OF_A_BEGIN, together)(times)
+            slow.append(np.diff(found, axis=0) * 30)
+        wrong.append(float(np.sqrt(np.mean(np.square(slow)))))
+    assert wrong[1] < 0.95 * wrong[0]
+
+
+def test_an_axis_that_is_led_does_not_lead_the_other() -> None:
+    times = np.arange(90) / 30
+    shake = band(np.arange(300) / 30, 1, 8, 3.0, 7)[:90]
+    path = np.column_stack([60.0 * times + band(times, 0.05, 0.5, 20.0, 1), shake])
+    found = fit_slow_movement(times, path, 0.6, time_shares(times), 5 / 6, OF_A_BEGIN, (0, 1))(times)[:, 1]
+    assert (found - found.mean()).std() < 0.3 * shake.std()
