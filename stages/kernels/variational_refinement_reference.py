@@ -94,9 +94,7 @@ def _central(plane: Tensor) -> tuple[Tensor, Tensor]:
     return along_x, along_y
 
 
-def _relaxed(
-    tensor: _MotionTensor, flow_px: Tensor, change: Tensor, red: Tensor, rules: VariationalRules
-) -> Tensor:
+def _relaxed(tensor: _MotionTensor, flow_px: Tensor, change: Tensor, red: Tensor, rules: VariationalRules) -> Tensor:
     """The change of the flow, after sweeps of the linear equations that the lengths so far make."""
     right, down = _conductances(flow_px + change, rules)
     left, up = F.pad(right[..., :-1], (1, 0)), F.pad(down[..., :-1, :], (0, 0, 1, 0))

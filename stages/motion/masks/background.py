@@ -28,7 +28,9 @@ _LEAST_VARIANCE, _FIRST_VARIANCE, _MOST_VARIANCE = 9.0, 16.0, 60.0
 """Squared grey levels. The least is what coding leaves of a noiseless picture."""
 _MATCHED_SIGMAS = 3.5
 _BACKGROUND_WEIGHT = 0.2
-_KNOWN_AGE = 3.0
+_KNOWN_AGE = 2.0
+_DOUBTFUL_SHARE = 0.5
+"""Of a frame, by which a point that is learned in doubt comes nearer to being known."""
 _YOUNG_AGE = 6.0
 _DARKEST_SHADOW = 0.3
 """Of the luma in the light."""
@@ -197,7 +199,10 @@ def _learn(rate: Any, picture: Any, how: Any, state: Any) -> None:
             age = point[0]
             alpha = max(rate, one / (age + one))
             young = age < np.float32(_YOUNG_AGE)
-            point[0] = age if how[i, j] == DOUBT and age >= np.float32(_KNOWN_AGE) else min(age + one, np.float32(1e6))
+            if how[i, j] == LEARN:
+                point[0] = min(age + one, np.float32(1e6))
+            elif age < np.float32(_KNOWN_AGE):
+                point[0] = age + np.float32(_DOUBTFUL_SHARE)
             matched = -1
             for mode in range(MODES):
                 base = 1 + mode * _MODE_FLOATS

@@ -15,6 +15,8 @@ _RIM_SHARE = 0.25
 _MOST_LAYERS = 2
 _FOLLOWS_PX = 1.0
 _FOLLOWS_SIGMAS = 3.0
+_FASTER = 1.5
+"""Than the fastest of a layer: what comes out from behind it has no flow of its own, but one like its neighbours'."""
 
 
 def depth_layers(
@@ -53,9 +55,11 @@ def _one_layer(grid_px: np.ndarray, moving: np.ndarray, width: int, height: int)
 def _between(layers: np.ndarray, still: np.ndarray, residual_px: np.ndarray) -> np.ndarray:
     """bool (h, w): cells between layers and what follows the camera: they see both, or what comes out from behind one.
 
-    What moves inside of a layer lies beside no such cells, and stays.
+    What moves inside of a layer lies beside no such cells, and stays; so does what is much faster than the layers.
     """
     fastest = float(np.abs(residual_px[layers]).max(initial=0.0))
+    speed_px = cv2.magnitude(residual_px[..., 0], residual_px[..., 1])
     size = 2 * (1 + int(np.ceil(fastest / CELL_PX))) + 1
     near = np.ones((size, size), np.uint8)
-    return (cv2.dilate(layers.astype(np.uint8), near) > 0) & (cv2.dilate(still.astype(np.uint8), near) > 0)
+    both = (cv2.dilate(layers.astype(np.uint8), near) > 0) & (cv2.dilate(still.astype(np.uint8), near) > 0)
+    return both & (speed_px < _FASTER * fastest + _FOLLOWS_PX)

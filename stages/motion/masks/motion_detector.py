@@ -40,7 +40,7 @@ _CHANGED = 5
 _OWN_MOTION_SECONDS = 0.2
 _CLEAR_SECONDS = 0.6
 _UNCERTAIN_SHARE = 0.35
-_APART_SHARE = 0.012
+_APART_SHARE = 0.016
 """Of the width: parts that are nearer to each other are one object."""
 _RAYLEIGH_MEDIAN = 1.1774
 _NOISE_OF_SWEEP = 0.01
@@ -130,8 +130,11 @@ class MotionDetector:
         thresholds = raised_for_noise(self._thresholds, noise_px, step_seconds)
         on_grid = None if camera is None else self.grid.from_px @ matrix @ self.grid.to_px
         assert self._picture is not None, "detect() follows stands()"
-        seen = self._scene.look(self._picture, on_grid)
         remembered = self._remembered(residual_px.shape[:2])
+        if self._scene.began_anew:
+            flows = moving_cells(grid_px, residual_px, thresholds, step_seconds, remembered, self.grid)
+            self._scene.learn_first(on_points(flows.moving, self.grid))
+        seen = self._scene.look(self._picture, on_grid)
         evidence = averaged(seen.evidence)
         clear = self._clear(evidence if camera is None else None, step_seconds)
         cells = moving_cells(grid_px, residual_px, thresholds, step_seconds, remembered, self.grid, clear)

@@ -67,6 +67,8 @@ class SceneModel:
         self._anew_seconds = np.inf
         """Since the background had to begin anew."""
         self._placed: np.ndarray | None = None
+        self._first: np.ndarray | None = None
+        """The picture it began anew with, until it is known what moves in it."""
 
     @property
     def fixed(self) -> bool:
@@ -78,6 +80,7 @@ class SceneModel:
         self._background.forget()
         self._marks, self._to_background, self._luma = None, np.eye(3), picture[..., 0]
         self._still_seconds = 0.0
+        self._first = picture
 
     def stands(self, picture: np.ndarray, step_seconds: float) -> bool:
         """Whether the frame (h, w, 3) lies where the background does, as far as can be told without flow."""
@@ -136,6 +139,18 @@ class SceneModel:
         if self._standing:
             return Seen(evidence, known, light.levels)
         return Seen(self._back(evidence), self._back((known & inside).astype(np.uint8)) > 0, light.levels)
+
+    @property
+    def began_anew(self) -> bool:
+        """With the frame before, which is not learned yet."""
+        return self._first is not None
+
+    def learn_first(self, flowing: np.ndarray) -> None:
+        """Learn the frame that it began anew with, in doubt where it flows, bool (h, w). Call it before `look`."""
+        if self._first is not None:
+            how = np.where(flowing, np.uint8(DOUBT), np.uint8(LEARN))
+            self._background.learn(self._first, how, 0.0)
+        self._first = None
 
     def learn(self, moving: np.ndarray, flowing: np.ndarray, step_seconds: float) -> None:
         """Learn the frame last looked at: without what moves, and in doubt where only the flow does; bool (h, w)."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stages.motion.camera.working_grid import WorkingGrid
-from stages.motion.masks.background import EVIDENCE_PER_SIGMA, LEARN, SKIP, Background
+from stages.motion.masks.background import DOUBT, EVIDENCE_PER_SIGMA, LEARN, SKIP, Background
 from stages.motion.masks.light import light_change
 from tests.motion.synthetic import HEIGHT, WIDTH, textured
 
@@ -30,6 +30,18 @@ def learned() -> tuple[Background, np.ndarray, np.random.Generator]:
 def test_nothing_is_said_before_something_is_known() -> None:
     background = Background(10, 12, 10.0)
     assert not background.known.any() and not background.evidence(np.full((10, 12, 3), 200, np.uint8))[0].any()
+
+
+def test_a_point_is_known_when_it_was_seen_twice_and_in_doubt_when_twice_as_often() -> None:
+    rng, world = np.random.default_rng(0), textured(WIDTH, HEIGHT).astype(np.float32)
+    background, how = Background(HEIGHT, WIDTH, 10.0), ALL.copy()
+    how[SPOT], how[:9] = DOUBT, SKIP
+    shares = []
+    for _ in range(5):
+        background.learn(colour(world, rng), how, STEP)
+        known = background.known
+        shares.append((known[100:].mean(), known[SPOT].mean(), known[:9].mean()))
+    assert shares == [(0, 0, 0), (1, 0, 0), (1, 0, 0), (1, 1, 0), (1, 1, 0)]
 
 
 def test_what_was_not_there_stands_out_and_noise_does_not(learned: tuple) -> None:

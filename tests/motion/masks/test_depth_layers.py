@@ -38,6 +38,13 @@ def test_what_moves_in_the_nearer_layer_is_no_scenery() -> None:
     assert not found(part, flow)[thing].any()
 
 
+def test_what_runs_along_the_edge_of_a_nearer_layer_is_no_scenery() -> None:
+    ground, thing = area((0.65, 1.0)), area((0.45, 0.75), (0.4, 0.5))
+    flow = np.where(thing[..., None], np.array([9, 1], np.float32), grid_flow(similarity(-5.0, 0.5, scale=1.002)))
+    layers = found(ground | thing, flow)
+    assert layers[ground & ~thing].mean() > 0.9 and not layers[thing].any()
+
+
 @pytest.mark.parametrize(
     "part",
     [area((0.3, 0.7), (0.2, 0.8)), area((0.35, 0.7)), area((0.1, 1.0), (0.4, 0.6)), area((0.94, 1.0))],
