@@ -31,7 +31,7 @@ from benchmarks.stabilizing.speed import milliseconds
 ONLINE = {"smoothing": "look_ahead", "look_ahead_seconds": 0.5, "zoom": 1.15}
 OURS: dict[str, dict[str, Any]] = {"offline": {}, "online": ONLINE}
 SYSTEMS = (*PEERS, *(f"{estimator} {mode}" for estimator in ESTIMATORS for mode in OURS))
-_FEW = ("ffmpeg vidstab", "KLT script", "dis offline", "raft offline")
+_FEW = ("ffmpeg vidstab", "KLT script", "dis offline", "dis online", "raft offline")
 """On handheld clips."""
 
 

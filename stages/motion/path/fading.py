@@ -12,7 +12,7 @@ _FADING_CYCLES = 2.5
 """Of a cutoff: the fastest sine by which a distance goes on."""
 _HALF_PERIOD_CYCLES = 3.6
 """Of the slowest sine, in cycles of the cutoff, where the samples do not span more."""
-_DISTANCE_COST = 2e-4
+_DISTANCE_COST = 4e-4
 """Of being apart, in that of as much movement that is seen: small, a distance goes the more slowly."""
 _FREE_PX = 1000.0
 """A distance that a path may begin with at next to no cost."""
