@@ -166,7 +166,8 @@ class MotionMask(stage.Stage):
         if not self._backdates:
             yield self._mask(looked, self._last)
             return
-        self._waiting.push(looked, self._last, self._seconds + self._detector.proof_seconds(step_seconds))
+        until_seconds = self._seconds + self._detector.proof_seconds(step_seconds)
+        self._waiting.push(looked, self._last, until_seconds, first=message.grid_px is None)
         for each in self._waiting.leaving(self._detector.tracks, self._detector.grid, self._seconds):
             yield self._mask(*each)
 

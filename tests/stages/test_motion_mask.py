@@ -84,11 +84,18 @@ def test_a_duplicate_shows_what_the_frame_before_it_showed(still: list[Flow]) ->
     assert masks[30].objects == masks[29].objects
 
 
-def test_a_cut_shows_nothing_and_begins_anew(still: list[Flow]) -> None:
+@pytest.mark.parametrize("backdate", ["always", "never"])
+def test_a_cut_begins_anew_and_its_first_frame_shows_what_moves_into_the_next_where_that_is_waited_for(
+    still: list[Flow], backdate: str
+) -> None:
     cut = replace(still[30], start="scene_cut", grid_px=None, flow_px=None)
-    masks = masks_of(run_stage(MotionMask, [*still[:30], cut, *still[31:]]))
-    assert not np.asarray(masks[30].mask).any() and masks[30].camera is None
-    assert masks[29].objects[0].id != masks[38].objects[0].id
+    masks = masks_of(run_stage(MotionMask, [*still[:30], cut, *still[31:]], {"backdate": backdate}))
+    assert masks[30].camera is None and masks[29].objects[0].id != masks[38].objects[0].id
+    if backdate == "never":
+        assert not np.asarray(masks[30].mask).any()
+    else:
+        assert masks[30].objects[0].id == masks[38].objects[0].id
+        assert f_score([masks[30]], [truth(30)]) > 0.85
 
 
 def test_a_long_step_is_measured_in_seconds(still: list[Flow]) -> None:

@@ -46,3 +46,5 @@ class Detection:
     part of it was taken to be scenery at another depth; or nothing is known of the camera's motion."""
     unproven: tuple[Unproven, ...] = ()
     """Those that may turn out to count."""
+    before: tuple[Unproven, ...] = ()
+    """The same of the frame before, where that is a first one: what moves in it shows in the next."""

@@ -6,7 +6,7 @@ import base64
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -18,15 +18,19 @@ from stages.motion.masks.detection import Detection, Moving, Unproven
 from stages.motion.masks.foreground import averaged, clearly_other, foreground
 from stages.motion.masks.light import Dazzle
 from stages.motion.masks.motion_events import EventRecorder, largest_place
-from stages.motion.masks.regions import Region, regions_of
+from stages.motion.masks.regions import Region, regions_of, with_velocities
 from stages.motion.masks.residual_motion import (
     CellMotion,
     Thresholds,
+    carried_back,
+    carried_forward,
     cell_residual,
+    flow_noise_px,
     moving_cells,
     on_points,
     raised_for_noise,
     seen_moving,
+    sweep_noise_px,
 )
 from stages.motion.masks.scene_model import SceneModel
 from stages.motion.masks.tracking import RegionTracker, Track
@@ -42,8 +46,21 @@ _CLEAR_SECONDS = 0.6
 _UNCERTAIN_SHARE = 0.35
 _APART_SHARE = 0.016
 """Of the width: parts that are nearer to each other are one object."""
-_RAYLEIGH_MEDIAN = 1.1774
-_NOISE_OF_SWEEP = 0.01
+
+
+class _Motion(NamedTuple):
+    """What a frame shows before it is told apart into objects; masks are bool (h, w) on the working grid."""
+
+    cells: CellMotion
+    moves: np.ndarray
+    unlike: np.ndarray | None
+    """What else looks unlike the background, under a camera that stands."""
+    doubtful: np.ndarray
+    """What may move, and is not learned where there is a choice."""
+    layers: bool
+    """Scenery at another depth was left out."""
+    in_first: tuple[np.ndarray, np.ndarray] | None
+    """What moves in the frame before, where that is a first one, and its flow (h, w, 2) in points."""
 
 
 class MotionDetector:
@@ -124,16 +141,40 @@ class MotionDetector:
         camera: None where it stands, and where nothing is known of it (`camera_known`). seconds: presentation time of
         the later frame.
         """
+        found = self._motion(grid_px, camera, seconds, step_seconds)
+        on_grid = None if camera is None else self._on_grid(camera)
+        regions, labels = self._regions(found.moves, found.unlike, found.cells)
+        tracks = self._tracker.update(regions, seconds, step_seconds, on_grid)
+        shows = [self._shown(track, seconds) for track in tracks]
+        hopes = [self._may_prove(track, seconds) for track in tracks]
+        mask = np.array([False, *shows], bool)[labels]
+        self._scene.learn(found.moves | mask, found.doubtful, step_seconds)
+        objects = tuple(
+            self._object(region.box, region.area, track, track.moved_seconds == seconds)
+            for region, track, show in zip(regions, tracks, shows, strict=True)
+            if show
+        )
+        before: tuple[Unproven, ...] = ()
+        if found.in_first is not None:
+            either = [show or hope for show, hope in zip(shows, hopes, strict=True)]
+            before = self._apart(carried_back(*found.in_first, labels), tracks, either)
+        much = camera is not None and float(found.cells.moving.mean()) > _UNCERTAIN_SHARE
+        uncertain = found.layers or much or not camera_known
+        unproven = self._apart(labels, tracks, hopes)
+        return replace(self._with_events(mask, objects, seconds, uncertain, unproven), before=before)
+
+    def _motion(self, grid_px: np.ndarray, camera: CameraMotion | None, seconds: float, step_seconds: float) -> _Motion:
         matrix = np.eye(3) if camera is None else camera.matrix
         residual_px = cell_residual(grid_px, matrix)
-        noise_px = _noise_px(residual_px) if camera is None else camera.residual_px + _sweep_noise_px(grid_px)
+        noise_px = flow_noise_px(residual_px) if camera is None else camera.residual_px + sweep_noise_px(grid_px)
         thresholds = raised_for_noise(self._thresholds, noise_px, step_seconds)
-        on_grid = None if camera is None else self.grid.from_px @ matrix @ self.grid.to_px
-        assert self._picture is not None, "detect() follows stands()"
         remembered = self._remembered(residual_px.shape[:2])
-        if self._scene.began_anew:
+        after_first = self._scene.began_anew
+        if after_first:
             flows = moving_cells(grid_px, residual_px, thresholds, step_seconds, remembered, self.grid)
             self._scene.learn_first(on_points(flows.moving, self.grid))
+        assert self._picture is not None, "detect() follows stands()"
+        on_grid = None if camera is None else self._on_grid(camera)
         seen = self._scene.look(self._picture, on_grid)
         evidence = averaged(seen.evidence)
         clear = self._clear(evidence if camera is None else None, step_seconds)
@@ -146,29 +187,17 @@ class MotionDetector:
             seen.known[on_points(scenery, self.grid)] = False
         dazzled = self._dazzle.lasts(seen.light_levels, seconds, step_seconds)
         flowing = np.zeros(self.grid.shape, bool) if dazzled else cells.drawn(self.grid)
-        shown = self._seen_moving(cells, grid_px, on_grid, flowing & ~seen.known)
+        earlier = self._seen_moving(cells, grid_px, on_grid, flowing & ~seen.known)
+        shown = None if earlier is None else carried_forward(*earlier)
         changing = self._changing() if camera is None else None
         moves, unlike = foreground(evidence, seen.known, flowing, shown, changing)
         self._cells = cells.moving
-        regions, labels = self._regions(moves, unlike if camera is None and not dazzled else None, cells)
-        tracks = self._tracker.update(regions, seconds, step_seconds, on_grid)
-        shows = np.array([self._shown(track, seconds) for track in tracks], bool)
-        mask = np.append(False, shows)[labels]
         doubtful = flowing if scenery is None else flowing | on_points(scenery, self.grid)
-        self._scene.learn(moves | mask, doubtful, step_seconds)
-        objects = tuple(
-            self._object(region, track, track.moved_seconds == seconds)
-            for region, track, shown in zip(regions, tracks, shows, strict=True)
-            if shown
-        )
-        unproven = tuple(
-            Unproven(self._object(region, track, True), labels == label)
-            for label, (region, track) in enumerate(zip(regions, tracks, strict=True), 1)
-            if self._may_prove(track, seconds)
-        )
-        much = camera is not None and float(cells.moving.mean()) > _UNCERTAIN_SHARE
-        uncertain = scenery is not None or much or not camera_known
-        return self._with_events(mask, objects, seconds, uncertain, unproven)
+        told = unlike if camera is None and not dazzled else None
+        return _Motion(cells, moves, told, doubtful, scenery is not None, earlier if after_first else None)
+
+    def _on_grid(self, camera: CameraMotion) -> np.ndarray:
+        return self.grid.from_px @ camera.matrix @ self.grid.to_px
 
     def proof_seconds(self, step_seconds: float) -> float:
         """For how long something has to move to count."""
@@ -189,14 +218,24 @@ class MotionDetector:
 
     def _seen_moving(
         self, cells: CellMotion, grid_px: np.ndarray, camera: np.ndarray | None, unknown: np.ndarray
-    ) -> np.ndarray | None:
-        """Of what flows, what two pictures show to have moved; None where the background tells it."""
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Of what flows, what two pictures show to have moved, and its flow; None where the background tells it."""
         if self._before is None or self._picture is None:
             return None
         if np.count_nonzero(unknown) < _TOO_LITTLE_SHARE * unknown.size:
             return None
         lumas = (self._before[..., 0], self._picture[..., 0])
         return seen_moving(cells, grid_px, np.eye(3) if camera is None else camera, lumas, self.grid)
+
+    def _apart(self, labels: np.ndarray, tracks: Sequence[Track], wanted: Sequence[bool]) -> tuple[Unproven, ...]:
+        """Of the tracks those that are wanted, each where its number in order, from 1, stands in `labels` (h, w)."""
+        found = []
+        for label, (track, wants) in enumerate(zip(tracks, wanted, strict=True), 1):
+            points = labels == label
+            if wants and points.any():
+                box = cv2.boundingRect(points.view(np.uint8))
+                found.append(Unproven(self._object(tuple(box), int(np.count_nonzero(points)), track, True), points))
+        return tuple(found)
 
     def _scenery(self, grid_px: np.ndarray, residual_px: np.ndarray, cells: CellMotion) -> np.ndarray | None:
         """bool cells of the 1/8 grid that are at another depth; None where there are none."""
@@ -225,7 +264,7 @@ class MotionDetector:
         if self._allowed is not None:
             moves = moves & self._allowed
         regions, labels = regions_of(moves, least_area, flows=True, apart=apart)
-        regions = _with_velocities(regions, labels[cells.row, cells.column], cells.velocity_px_s)
+        regions = with_velocities(regions, labels[cells.row, cells.column], cells.velocity_px_s)
         if unlike is None or not unlike.any():
             return regions, labels
         if self._allowed is not None:
@@ -269,33 +308,8 @@ class MotionDetector:
         size = 2 * _REMEMBERED_CELLS + 1
         return cv2.dilate(self._cells.astype(np.uint8), np.ones((size, size), np.uint8)).astype(bool)
 
-    def _object(self, region: Region, track: Track, moves: bool) -> Moving:
+    def _object(self, box: tuple[int, ...], area: int, track: Track, moves: bool) -> Moving:
         step, grid = self.grid.step_px, self.grid
-        x, y, width, height = region.box
+        x, y, width, height = box
         right, bottom = min(grid.width, (x + width) * step), min(grid.height, (y + height) * step)
-        return Moving(track, (x * step, y * step, right - x * step, bottom - y * step), region.area * step**2, moves)
-
-
-def _noise_px(residual_px: np.ndarray) -> float:
-    """Sigma along one axis of the flow where nothing moves, if that is most of the frame."""
-    return float(np.median(cv2.magnitude(residual_px[..., 0], residual_px[..., 1]))) / _RAYLEIGH_MEDIAN
-
-
-def _sweep_noise_px(grid_px: np.ndarray) -> float:
-    """What the flow's sigma grows by where the picture sweeps past: it is blurred, and lenses and shutters bend it."""
-    return _NOISE_OF_SWEEP * float(np.median(cv2.magnitude(grid_px[..., 0], grid_px[..., 1])))
-
-
-def _with_velocities(regions: list[Region], labels: np.ndarray, velocity_px_s: np.ndarray) -> list[Region]:
-    """The regions with the mean velocity of the cells that lie in each; those in which none lies do not flow.
-
-    The faster of the cells count for more: those at the rim lie half on the background.
-    """
-    speed = np.hypot(velocity_px_s[:, 0], velocity_px_s[:, 1])
-    sums = [np.bincount(labels, speed * part, len(regions) + 1) for part in (1.0, *velocity_px_s.T)]
-    weight, u, v = sums[0], sums[1], sums[2]
-    mean = np.stack([u, v], axis=1) / np.maximum(weight, 1e-9)[:, None]
-    return [
-        replace(region, velocity=(float(mean[at, 0]), float(mean[at, 1])), flows=bool(weight[at] > 0))
-        for at, region in enumerate(regions, 1)
-    ]
+        return Moving(track, (x * step, y * step, right - x * step, bottom - y * step), area * step**2, moves)

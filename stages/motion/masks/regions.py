@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -44,6 +44,22 @@ def regions_of(mask: np.ndarray, least_area: float, flows: bool, apart: int = 0)
     renumbered[kept] = np.arange(1, len(kept) + 1)
     _relabel(values, labels, renumbered)
     return [_region(each, flows) for each in points[kept].tolist()], labels
+
+
+def with_velocities(regions: list[Region], labels: np.ndarray, velocity_px_s: np.ndarray) -> list[Region]:
+    """The regions with the mean velocity of the cells that lie in each; those in which none lies do not flow.
+
+    labels: (N,) of each cell's region, 0 none. velocity_px_s: (N, 2). The faster of the cells count for more:
+    those at the rim lie half on the background.
+    """
+    speed = np.hypot(velocity_px_s[:, 0], velocity_px_s[:, 1])
+    sums = [np.bincount(labels, speed * part, len(regions) + 1) for part in (1.0, *velocity_px_s.T)]
+    weight, u, v = sums[0], sums[1], sums[2]
+    mean = np.stack([u, v], axis=1) / np.maximum(weight, 1e-9)[:, None]
+    return [
+        replace(region, velocity=(float(mean[at, 0]), float(mean[at, 1])), flows=bool(weight[at] > 0))
+        for at, region in enumerate(regions, 1)
+    ]
 
 
 def _region(point: list[int], flows: bool) -> Region:

@@ -14,6 +14,8 @@ CELL_PX = 8
 _PLAIN_SHARE = 0.024
 """Of the width: how wide a plain surface between moving edges may be to count as moving with them."""
 _NOISE_SIGMAS = 4.0
+_RAYLEIGH_MEDIAN = 1.1774
+_NOISE_OF_SWEEP = 0.01
 _SHORTENED_PX = 1.0
 """What goes less than that in a step may come out half as long, if it is small."""
 _CLEAR_SHARE = 0.6
@@ -60,15 +62,16 @@ def seen_moving(
     camera: np.ndarray,
     lumas: tuple[np.ndarray, np.ndarray],
     grid: WorkingGrid,
-) -> np.ndarray:
-    """bool (h, w) on the later frame: of what the moving cells cover, what the pictures show to have moved.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of what the moving cells cover, what the pictures show to have moved: bool (h, w); and flow (h, w, 2) in points.
 
-    For where no background is known. camera: (3, 3) in points. lumas: uint8 (h, w) of the earlier and the later frame.
+    On the earlier frame, for where no background is known. camera: (3, 3) in points. lumas: uint8 (h, w) of the earlier
+    and the later frame.
     """
     flow = _interpolated(grid_px, grid) / grid.step_px
     moving = _interpolated(cells.moving.astype(np.float32), grid, cv2.BORDER_CONSTANT) > 0.25
     reach = max(2.0, _PLAIN_SHARE * grid.shape[1])
-    return carried_forward(flow, snapped(moving, supported(flow, camera, *lumas), reach))
+    return snapped(moving, supported(flow, camera, *lumas), reach), flow
 
 
 def on_points(cells: np.ndarray, grid: WorkingGrid) -> np.ndarray:
@@ -85,15 +88,29 @@ def _interpolated(values: np.ndarray, grid: WorkingGrid, border: int = cv2.BORDE
     return cv2.warpAffine(values, to_cells, grid.shape[::-1], flags=flags, borderMode=border)
 
 
-def carried_forward(flow: np.ndarray, moving: np.ndarray) -> np.ndarray:
+def carried_forward(moving: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """bool (h, w) on the later frame: where the moving points (h, w) go by flow (h, w, 2) in points."""
+    _, _, to_row, to_column = _ways(moving, flow)
+    reached = np.zeros(moving.shape, np.uint8)
+    reached[to_row, to_column] = 1
+    return cv2.morphologyEx(reached, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)) > 0
+
+
+def carried_back(moving: np.ndarray, flow: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """int32 (h, w) on the earlier frame: the label (h, w) of where each moving point (h, w) goes; 0 elsewhere."""
+    rows, columns, to_row, to_column = _ways(moving, flow)
+    before = np.zeros(moving.shape, np.int32)
+    before[rows, columns] = labels[to_row, to_column]
+    return before
+
+
+def _ways(moving: np.ndarray, flow: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Row and column of the moving points (h, w) that stay in the picture, and of where they go."""
     rows, columns = np.nonzero(moving)
     steps = np.rint(flow[rows, columns]).astype(np.intp)
     to_row, to_column = rows + steps[:, 1], columns + steps[:, 0]
     inside = (to_row >= 0) & (to_row < moving.shape[0]) & (to_column >= 0) & (to_column < moving.shape[1])
-    reached = np.zeros(moving.shape, np.uint8)
-    reached[to_row[inside], to_column[inside]] = 1
-    return cv2.morphologyEx(reached, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)) > 0
+    return rows[inside], columns[inside], to_row[inside], to_column[inside]
 
 
 def cell_residual(grid_px: np.ndarray, camera: np.ndarray) -> np.ndarray:
@@ -174,3 +191,13 @@ def raised_for_noise(thresholds: Thresholds, noise_px: float, step_seconds: floa
     """Thresholds that the flow's own noise (sigma along one axis, px per step) does not reach."""
     floor = _NOISE_SIGMAS * noise_px / step_seconds
     return Thresholds(max(thresholds.high_px_s, 1.5 * floor), max(thresholds.low_px_s, floor), thresholds.min_area)
+
+
+def flow_noise_px(residual_px: np.ndarray) -> float:
+    """Sigma along one axis of the flow (h, w, 2) px where nothing moves, if that is most of the frame."""
+    return float(np.median(cv2.magnitude(residual_px[..., 0], residual_px[..., 1]))) / _RAYLEIGH_MEDIAN
+
+
+def sweep_noise_px(grid_px: np.ndarray) -> float:
+    """What the flow's sigma grows by where the picture sweeps past: it is blurred, and lenses and shutters bend it."""
+    return _NOISE_OF_SWEEP * float(np.median(cv2.magnitude(grid_px[..., 0], grid_px[..., 1])))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ class _Held(NamedTuple, Generic[T]):
     item: T
     found: Detection
     until_seconds: float
+    first: bool
 
 
 class WaitingFrames(Generic[T]):
@@ -36,15 +37,19 @@ class WaitingFrames(Generic[T]):
         """What the caller gave with the one that leaves next."""
         return self._held[0].item if self._held else None
 
-    def push(self, item: T, found: Detection, until_seconds: float) -> None:
-        """One more; it waits no longer than for a frame of that time."""
-        self._held.append(_Held(item, found, until_seconds))
+    def push(self, item: T, found: Detection, until_seconds: float, first: bool = False) -> None:
+        """One more; it waits no longer than for a frame of that time. The first of a shot waits for the next at least,
+        which says what moves in it."""
+        if self._held and self._held[-1].first:
+            last = self._held.pop()
+            self._held.append(last._replace(found=replace(last.found, unproven=found.before), first=False))
+        self._held.append(_Held(item, found, until_seconds, first))
 
     def leaving(self, tracks: Sequence[Track], grid: WorkingGrid, seconds: float) -> Iterator[tuple[T, Detection]]:
         """Those that have waited long enough at a frame of that time, given the tracks that are followed there."""
         hopes = {track.id: track.confirmed for track in tracks}
         self._held = deque(held._replace(found=_judged(held.found, hopes, grid)) for held in self._held)
-        while self._held and (not self._held[0].found.unproven or seconds >= self._held[0].until_seconds):
+        while self._held and _may_leave(self._held[0], seconds):
             held = self._held.popleft()
             yield held.item, held.found
 
@@ -53,6 +58,10 @@ class WaitingFrames(Generic[T]):
         while self._held:
             held = self._held.popleft()
             yield held.item, held.found
+
+
+def _may_leave(held: _Held[Any], seconds: float) -> bool:
+    return not held.first and (not held.found.unproven or seconds >= held.until_seconds)
 
 
 def _judged(found: Detection, hopes: dict[int, bool], grid: WorkingGrid) -> Detection:

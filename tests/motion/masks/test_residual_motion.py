@@ -7,6 +7,7 @@ from stages.motion.camera.working_grid import WorkingGrid
 from stages.motion.masks.picture_change import snapped, supported
 from stages.motion.masks.residual_motion import (
     Thresholds,
+    carried_back,
     carried_forward,
     cell_residual,
     moving_cells,
@@ -47,7 +48,16 @@ def test_holes_of_an_expanding_object_are_filled() -> None:
     moving = box(60, 100, 40, 40)
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
     flow = 0.3 * np.stack([x - 120, y - 80], axis=-1).astype(np.float32) * moving[..., None]
-    assert carried_forward(flow, moving)[57:103, 97:143].all()
+    assert carried_forward(moving, flow)[57:103, 97:143].all()
+
+
+def test_each_point_carried_back_has_the_label_of_where_it_goes() -> None:
+    labels = np.zeros((HEIGHT, WIDTH), np.int32)
+    labels[60:100, 106:126], labels[60:100, 126:146] = 1, 2
+    moving = box(58, 100, 40, 45)
+    before = carried_back(moving, np.full((HEIGHT, WIDTH, 2), (6, 2), np.float32), labels)
+    np.testing.assert_array_equal(before == 1, box(58, 100, 40, 20))
+    np.testing.assert_array_equal(before == 2, box(58, 120, 40, 20))
 
 
 def test_what_leaves_the_frame_is_gone() -> None:
@@ -116,9 +126,11 @@ def test_so_is_flow_of_the_coarse_grid() -> None:
     flow[4:16, 8:26] = (6, 2)
     cells = moving_cells(flow, flow, Thresholds(50, 20, 0.0), 0.04, None, grid)
     lumas = (plain_with_a_patch(60, 100), plain_with_a_patch(62, 106))
-    found = seen_moving(cells, flow, np.eye(3), lumas, grid)
-    truth = box(62, 106, 40, 60)
+    before, points_px = seen_moving(cells, flow, np.eye(3), lumas, grid)
+    found, truth = carried_forward(before, points_px), box(62, 106, 40, 60)
     assert (found & truth).sum() / (found | truth).sum() > 0.82
+    earlier = box(60, 100, 40, 60)
+    assert (before & earlier).sum() / (before | earlier).sum() > 0.82
 
 
 def test_a_change_of_light_supports_nothing() -> None:

@@ -62,3 +62,23 @@ def test_nothing_waits_for_longer_than_it_may() -> None:
     waiting.push(0, detection(unproven(1)), 0.2)
     assert list(waiting.leaving([track(1)], GRID, 0.1)) == []
     assert [found.objects for _, found in waiting.leaving([track(1)], GRID, 0.2)] == [()]
+
+
+def test_the_first_of_a_shot_waits_for_the_next_which_says_what_moves_in_it() -> None:
+    waiting: WaitingFrames[int] = WaitingFrames()
+    waiting.push(0, detection(), 0.2, first=True)
+    assert list(waiting.leaving([], GRID, 0.0)) == []
+    waiting.push(1, replace(detection(unproven(7)), before=(unproven(7),)), 1.0)
+    left = list(waiting.leaving([track(7, confirmed=True)], GRID, 0.1))
+    assert [item for item, _ in left] == [0, 1]
+    assert all([moving.track.id for moving in found.objects] == [7] for _, found in left)
+
+
+def test_a_first_frame_in_whose_next_nothing_moves_leaves_empty() -> None:
+    waiting: WaitingFrames[int] = WaitingFrames()
+    waiting.push(0, detection(), 0.2, first=True)
+    waiting.push(1, detection(), 1.0)
+    left = list(waiting.leaving([], GRID, 0.1))
+    assert [item for item, _ in left] == [0, 1] and not left[0][1].mask.any()
+    waiting.push(2, detection(), 0.2, first=True)
+    assert [item for item, _ in waiting.rest()] == [2]
