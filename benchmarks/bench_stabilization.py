@@ -107,7 +107,7 @@ def _show_known(variant: str, rows: dict[str, dict[str, float]]) -> None:
     table = Table(variant, "J px", "gain", "slow %")
     for name, row in rows.items():
         table.add_row(name, f"{row['J_px']:.3f}", f"{row['gain']:.1f}", f"{row['slow_%']:.2f}")
-    Console().print(table)
+    Console(width=130).print(table)
 
 
 def _show_real(clips: dict[str, dict[str, dict[str, float]]]) -> None:
@@ -116,7 +116,7 @@ def _show_real(clips: dict[str, dict[str, dict[str, float]]]) -> None:
         for name, row in rows.items():
             values = (f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values())
             table.add_row(clip if name == "input" else "", name, *values)
-    Console().print(table)
+    Console(width=130).print(table)
 
 
 if __name__ == "__main__":

@@ -38,8 +38,10 @@ class WaitingFrames(Generic[T]):
         return self._held[0].item if self._held else None
 
     def push(self, item: T, found: Detection, until_seconds: float, first: bool = False) -> None:
-        """One more; it waits no longer than for a frame of that time. The first of a shot waits for the next at least,
-        which says what moves in it."""
+        """One more; it waits no longer than for a frame of that time.
+
+        The first of a shot waits for the next at least, which says what moves in it.
+        """
         if self._held and self._held[-1].first:
             last = self._held.pop()
             self._held.append(last._replace(found=replace(last.found, unproven=found.before), first=False))

@@ -25,7 +25,8 @@ class Ridge:
         """Coefficients (K, D) for target (N, D): the mean over priors (S,), each as likely as it makes a column.
 
         A mean, since the choice of one would jump from frame to frame. Also the logarithm of how likely all of them
-        make each column, (D,). alike (D, D) bool: columns that share a prior, and are made likely together.
+        make each column, (D,). alike (D, D) of 0 and 1: columns that share a prior, and are made
+        likely together.
         """
         seen = self.across.T @ target
         explained = priors[:, None] * self.strength**2

@@ -161,7 +161,7 @@ class _SlowBasis:
     def __call__(self, path: np.ndarray, alike: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Coefficients (2 + 2 K, D) for path (N, D), and the logarithm of how likely this makes each column, (D,).
 
-        alike (D, D) bool: each column with those that move as strongly.
+        alike (D, D) of 0 and 1: each column with those that move as strongly.
         """
         target = solve_triangular(self.root, path, lower=True)
         found, evidence = self.ridge(target - self.level @ (self.level.T @ target), self.priors, alike)
