@@ -15,7 +15,6 @@ from stages.motion.path.smoothing_kernel import TYPICAL_STEP, normal_equations, 
 
 _TOLERANCE_PX = 0.02
 _RELAXATION = 1.7
-_PENALTY = 3.0
 _UNBOUNDED = 15
 """Frames beyond the last known one, in which a detour comes back: without, little look-ahead lets it run away."""
 
@@ -42,12 +41,14 @@ def detour(
     margin: np.ndarray,
     size: tuple[int, int],
     iterations: int = 100,
+    penalty: float = 30.0,
 ) -> np.ndarray:
     """The small way (N, 8) px, as smooth as `cutoff_hz` asks, by which corrections `beside` (N, 8) px reach the margin.
 
     It goes on from `held` (K, 8) px at the times `begun` (K,) s, none or those before `times` (N,) s. margin (8,) px as
     `corner_margin` gives it: the corners stay in it to first order, and to `_TOLERANCE_PX` where the iterations
-    suffice. size: width and height, px.
+    suffice. size: width and height, px. penalty: of leaving it, in that of leaving `beside`: the larger, the sooner all
+    is within, and the longer it takes until nothing is smoother.
     """
     to_corners = corner_displacements(*size)
     basis = _moved_directions(np.concatenate([held, beside]) @ to_corners.T)
@@ -58,7 +59,7 @@ def detour(
     every = np.concatenate([known, times[-1] + TYPICAL_STEP * np.arange(1, _UNBOUNDED + 1)])
     along = np.concatenate([along, np.zeros((_UNBOUNDED, along.shape[1]))])
     within = np.concatenate([np.tile(margin, (len(times), 1)), np.full((_UNBOUNDED, len(margin)), np.inf)])
-    step = _bounded(every, -along, held, basis, within, cutoff_hz, iterations)
+    step = _bounded(every, -along, held, basis, within, cutoff_hz, iterations, penalty)
     return _from_corners((step - along)[: len(times)] @ basis.T, to_corners)
 
 
@@ -81,17 +82,18 @@ def _bounded(
     margin: np.ndarray,
     cutoff_hz: float,
     iterations: int,
+    penalty: float,
 ) -> np.ndarray:
     """A smooth path near 0, less `path` (N, D) in the basis, its corners at most `margin` (N, 8) off."""
     banded, target = normal_equations(times, np.zeros_like(path), np.ones(len(path)), cutoff_hz, held)
-    penalty = _PENALTY * time_shares(times)[len(held) :, None]
-    banded[-1] += penalty[:, 0]
+    pull = penalty * time_shares(times)[len(held) :, None]
+    banded[-1] += pull[:, 0]
     factor = cholesky_banded(banded)
     allowed = np.zeros((len(path), margin.shape[-1]))
     dual = np.zeros_like(allowed)
     step = np.zeros_like(path)
     for _ in range(iterations):
-        step = cho_solve_banded((factor, False), target + penalty * (path + (allowed - dual) @ basis)) - path
+        step = cho_solve_banded((factor, False), target + pull * (path + (allowed - dual) @ basis)) - path
         corners = step @ basis.T
         relaxed = _RELAXATION * corners + (1.0 - _RELAXATION) * allowed
         allowed = np.clip(relaxed + dual, -margin, margin)

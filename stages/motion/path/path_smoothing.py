@@ -20,7 +20,7 @@ _SEEN_PX = 0.25
 _TRIPOD_HZ = 0.05
 """Cutoff where a tripod's picture would not fit the zoom."""
 _PULLS = 60
-_CLIP_ITERATIONS = 400
+_CLIP_ITERATIONS, _CLIP_PENALTY = 400, 3.0
 _ZOOM_SECONDS = 1.0
 """Over which a dynamic zoom foresees and forgets what is needed."""
 _ZOOM_TO_USE = 0.998
@@ -195,7 +195,8 @@ def _constrained(run: CameraPath, limits: PathLimits, zoom: float) -> np.ndarray
     margin = corner_margin(zoom * _ZOOM_TO_USE, run.width, run.height)
     beside = slow_path(times, path, cutoff_hz) - path
     begun, held = np.empty(0), np.empty((0, path.shape[1]))
-    steps = beside + detour(begun, held, times, beside, cutoff_hz, margin, (run.width, run.height), _CLIP_ITERATIONS)
+    size = run.width, run.height
+    steps = beside + detour(begun, held, times, beside, cutoff_hz, margin, size, _CLIP_ITERATIONS, _CLIP_PENALTY)
     steps = _composed(run, own, steps, cutoff_hz)
     return steps[np.cumsum(own) - 1]
 

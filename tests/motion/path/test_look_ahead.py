@@ -118,12 +118,14 @@ def test_a_pan_that_does_not_shake_begins_as_evenly_as_it_is() -> None:
     np.testing.assert_allclose(shown - shown[0], path, atol=0.1)
 
 
-def test_shake_a_little_beyond_the_zoom_comes_through_a_little() -> None:
+@pytest.mark.parametrize(("zoom", "gain"), [(1.08, 7.0), (1.06, 3.0), (1.05, 1.5)])
+def test_of_shake_beyond_the_zoom_no_more_comes_through_than_must(zoom: float, gain: float) -> None:
     base, shaken = shaken_path(TIMES[:150])
     path = shaken - base
-    corrections = corrections_of(LookAheadSmoother(WIDTH, HEIGHT, 0.6, 0.5, 1.08), path, TIMES[:150])
+    corrections = corrections_of(LookAheadSmoother(WIDTH, HEIGHT, 0.6, 0.5, zoom), path, TIMES[:150])
     assert covers(corrections, WIDTH, HEIGHT).all()
-    assert jitter_px(shown_path(corrections, path, 1.08)) < jitter_px(path) / 3
+    # where a detour is cut off before it is within the margin, 2.1 at a zoom of 1.06, and 1.3 at 1.05
+    assert jitter_px(shown_path(corrections, path, zoom)) < jitter_px(path) / gain
 
 
 def test_half_a_second_ahead_holds_a_shaken_fixed_camera_nearly_as_still_as_the_whole_clip_does() -> None:
