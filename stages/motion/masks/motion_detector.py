@@ -230,9 +230,10 @@ class MotionDetector:
     def _apart(self, labels: np.ndarray, tracks: Sequence[Track], wanted: Sequence[bool]) -> tuple[Unproven, ...]:
         """Of the tracks those that are wanted, each where its number in order, from 1, stands in `labels` (h, w)."""
         found = []
-        for label, (track, wants) in enumerate(zip(tracks, wanted, strict=True), 1):
+        numbered = enumerate(zip(tracks, wanted, strict=True), 1)
+        for label, track in [(label, track) for label, (track, wants) in numbered if wants]:
             points = labels == label
-            if wants and points.any():
+            if points.any():
                 box = cv2.boundingRect(points.view(np.uint8))
                 found.append(Unproven(self._object(tuple(box), int(np.count_nonzero(points)), track, True), points))
         return tuple(found)

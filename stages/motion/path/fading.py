@@ -39,8 +39,8 @@ def fading(
             return np.hstack([one * _FREE_PX, np.sin(angle) * np.sqrt(2.0) * heights])
         return np.hstack([one * level, np.sin(angle) * heights, np.cos(angle) * heights])
 
-    root = np.sqrt(seconds)[:, None]
-    return shapes(at) @ Ridge.of(root * shapes(times))(root * apart, np.ones(1))[0]
+    root, each_alone = np.sqrt(seconds)[:, None], np.eye(apart.shape[1])
+    return shapes(at) @ Ridge.of(root * shapes(times))(root * apart, np.ones(1), each_alone)[0]
 
 
 def _heights(hz: np.ndarray, cutoff_hz: float) -> np.ndarray:
