@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -134,10 +135,14 @@ class Ledger(Stage):
 
 
 class Chorus(Ledger):
-    """A ledger that notes beside each frame how many sources' frames were begun with it: ``index/company``."""
+    """A ledger that notes beside each frame how many sources' frames were begun with it: ``index/company``.
+
+    It dies once, when a frame from `die_at` on is first begun with others; a file `died` says that it has.
+    """
 
     class Options(Ledger.Options):
         die_at: int = -1
+        died: str = ""
 
     begun: tuple[Frame, int] | None = None
 
@@ -145,7 +150,9 @@ class Chorus(Ledger):
     def begin_together(cls, waiting: Sequence[tuple[Stage, Message]]) -> None:
         for stage, message in waiting:
             assert isinstance(stage, Chorus) and isinstance(message, Frame) and stage.begun is None
-            if message.index == stage.options.die_at:
+            died = Path(stage.options.died)
+            if 0 <= stage.options.die_at <= message.index and not died.exists():
+                died.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
             stage.begun = message, len(waiting)
 

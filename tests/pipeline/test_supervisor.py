@@ -215,7 +215,7 @@ def test_a_stage_may_begin_the_messages_of_several_sources_together(tmp_path: Pa
         name: {"input": "counter", "options": {"frames": frames, "frames_per_second": 200}}
         for name, frames in {"a": 100, "b": 100, "c": 60}.items()
     }
-    options = {"seconds_per_frame": 0.002, "die_at": die_at}
+    options = {"seconds_per_frame": 0.002, "die_at": die_at, "died": str(tmp_path / "died")}
     plan = make_test_plan(
         tmp_path, {"chorus": {"use": "Chorus", "reads": "decoder", "options": options}}, sources=sources
     )
