@@ -23,7 +23,7 @@ setup: $(VENV)/.ready
 
 demo: $(VENV)/.ready
 	$(PY) run_pipeline.py run configs/demo.yaml -o "$(OUT)" $(if $(INPUT),-i "$(INPUT)")
-	$(PY) -m stages.contact_sheet "$(OUT)"
+	$(PY) -m raftline.cli.sheets.contact_sheet "$(OUT)"
 
 test: $(VENV)/.ready-test
 	$(PY) -m pytest -q
@@ -33,7 +33,7 @@ lint: $(VENV)/.ready-test
 	$(VENV)/bin/pyright --pythonpath $(PY)
 
 train-smoke: $(VENV)/.ready
-	$(PY) -m training.smoke "$(OUT)/train/smoke"
+	$(PY) -m raftline.training.smoke "$(OUT)/train/smoke"
 
 clean:
 	rm -rf $(VENV) "$(OUT)"

@@ -26,10 +26,12 @@ from scipy import interpolate
 from torch import Tensor
 
 from benchmarks.machine import machine, spread
-from stages.kernels import reference
-from stages.kernels.bilinear_upsample import bilinear_upsample
-from stages.kernels.convex_upsample import convex_upsample
-from stages.kernels.forward_splat import forward_splat
+from raftline.kernels.bilinear_upsample import bilinear_upsample
+from raftline.kernels.bilinear_upsample import reference as bilinear_reference
+from raftline.kernels.convex_upsample import convex_upsample
+from raftline.kernels.convex_upsample import reference as convex_reference
+from raftline.kernels.forward_splat import forward_splat
+from raftline.kernels.forward_splat import reference as splat_reference
 
 GRIDS = {"1080p": (135, 240), "2160p": (270, 480)}
 Side = Callable[[], Any]
@@ -72,7 +74,7 @@ def _cases(height: int, width: int, device: torch.device) -> dict[str, tuple[int
             2 * 8 * cells,
             {
                 "ours": lambda: forward_splat(flow),
-                "plain torch": lambda: reference.forward_splat(flow),
+                "plain torch": lambda: splat_reference.forward_splat(flow),
                 "SciPy on the host": lambda: _nearest_on_the_host(flow),
             },
         ),
@@ -80,7 +82,7 @@ def _cases(height: int, width: int, device: torch.device) -> dict[str, tuple[int
             (8 + 64 * 8) * cells,
             {
                 "ours": lambda: _picture(bilinear_upsample(flow)),
-                "plain torch": lambda: _picture(reference.bilinear_upsample(flow)),
+                "plain torch": lambda: _picture(bilinear_reference.bilinear_upsample(flow)),
             },
         ),
     }
@@ -90,7 +92,7 @@ def _cases(height: int, width: int, device: torch.device) -> dict[str, tuple[int
             (8 + 64 * 8 + 576 * one.element_size()) * cells,
             {
                 "ours": lambda last=last: _picture(convex_upsample(flow, last)),
-                "plain torch": lambda one=one: _picture(reference.convex_upsample(flow, one)),
+                "plain torch": lambda one=one: _picture(convex_reference.convex_upsample(flow, one)),
             },
         )
     return cases

@@ -27,9 +27,9 @@ from benchmarks.flow.clips import authors_weights
 from benchmarks.flow.peers import PairFlow, authors_flow, torchvision_flow
 from benchmarks.flow.targets import print_report, targets
 from benchmarks.machine import machine
-from stages.raft.model import Architecture, Raft
-from stages.raft.options import SessionOptions
-from stages.raft.refinement import Refiner
+from raftline.flow.options import SessionOptions
+from raftline.flow.update_loop import UpdateLoop
+from raftline.raft.model import Architecture, Raft
 
 PARTS = ("rates", "parts", "accuracy", "confidence", "speed", "lookup", "warm_start", "memory")
 ITERATIONS = 12
@@ -168,7 +168,7 @@ class Bench:
             for architecture, size, correlation in cases
         }
 
-    def _raft(self, architecture: Architecture, precision: Any = "auto") -> Refiner:
+    def _raft(self, architecture: Architecture, precision: Any = "auto") -> UpdateLoop:
         weights = self._small if architecture == "small" else memory.LARGE_BY_FORMULA
         return memory.open_network(weights, str(self._device), precision)
 

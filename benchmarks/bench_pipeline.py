@@ -24,7 +24,7 @@ from rich.table import Table
 
 from benchmarks.machine import machine, spread
 from pipeline.config import load_config, make_plan
-from pipeline.supervisor import Supervisor
+from pipeline.runtime.supervisor import Supervisor
 
 NULL = {"use": "stages.null_sink:NullSink"}
 
@@ -83,7 +83,7 @@ def _compare(
 
 
 def _render(path: Path, width: int, height: int, seconds: float) -> Path:
-    from stages.media.synthetic_scene import SyntheticScene
+    from stages.synthetic.scene import SyntheticScene
 
     scene = SyntheticScene(width=width, height=height, fps=30)
     pictures = [scene.rgb(index) for index in range(60)]
@@ -107,8 +107,8 @@ def _bare_decode(path: Path) -> float:
 
 
 def _bare_flow(path: Path) -> float:
-    from stages.raft.estimators import open_raft, open_session
-    from stages.raft.options import SessionOptions
+    from raftline.flow.estimators import open_raft, open_session
+    from raftline.flow.options import SessionOptions
 
     session = open_session("raft", open_raft("default", "cpu"), SessionOptions(12, "never"))
     begin, count = 0.0, 0

@@ -26,11 +26,11 @@ from torch import Tensor
 
 from benchmarks.flow.clips import KnownPair, Picture, consecutive_frames, known_pairs
 from benchmarks.machine import machine, spread
-from stages.raft.estimators import open_raft
-from stages.raft.padding import Padding
-from stages.raft.preprocess import to_network_input
-from stages.raft.refinement import RefinementOptions, Refiner
-from stages.raft.variational import luma_of, refine_in_pictures
+from raftline.flow.estimators import open_raft
+from raftline.flow.update_loop import UpdateLoop, UpdateOptions
+from raftline.flow.variational import luma_of, refine_in_pictures
+from raftline.raft.padding import Padding
+from raftline.raft.preprocess import to_network_input
 
 ITERATIONS = 20
 SIZES = {"640x360": (640, 360), "1280x720": (1280, 720)}
@@ -50,20 +50,20 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(arguments.threads)
-    refiner = open_raft(arguments.weights, arguments.device)
+    update_loop = open_raft(arguments.weights, arguments.device)
     sides: dict[str, Side] = {
-        "ours": lambda image1, image2, flow_px: _ours(refiner.device, image1, image2, flow_px),
+        "ours": lambda image1, image2, flow_px: _ours(update_loop.device, image1, image2, flow_px),
         "OpenCV": lambda image1, image2, flow_px: _opencv(image1, image2, flow_px, {}),
         "OpenCV, thorough": lambda image1, image2, flow_px: _opencv(image1, image2, flow_px, THOROUGH),
     }
     result: dict[str, Any] = {
         "command": f"python -m benchmarks.bench_variational_refinement --device {arguments.device}",
         "machine": machine(),
-        "device": str(refiner.device),
+        "device": str(update_loop.device),
         "threads": arguments.threads,
         "weights": Path(arguments.weights).name,
-        "epe_px": {pair.name: _errors(refiner, pair, sides) for pair in known_pairs()},
-        "ms": {name: _times(refiner, *size, sides, arguments.repeats) for name, size in SIZES.items()},
+        "epe_px": {pair.name: _errors(update_loop, pair, sides) for pair in known_pairs()},
+        "ms": {name: _times(update_loop, *size, sides, arguments.repeats) for name, size in SIZES.items()},
     }
     _show(result)
     if arguments.json:
@@ -71,14 +71,14 @@ def main() -> None:
 
 
 @torch.inference_mode()
-def _network(refiner: Refiner, image1: Picture, image2: Picture) -> Flow:
+def _network(update_loop: UpdateLoop, image1: Picture, image2: Picture) -> Flow:
     """(H, W, 2) px."""
     padding = Padding.for_size(*image1.shape[:2])
     earlier, later = (
-        refiner.model.encode(to_network_input(image, padding, refiner.device)) for image in (image1, image2)
+        update_loop.model.encode(to_network_input(image, padding, update_loop.device)) for image in (image1, image2)
     )
-    refined = refiner(earlier, later, None, RefinementOptions(ITERATIONS, region_matching=True))
-    return padding.unpad(refiner.model.upsample(refined))[0].permute(1, 2, 0).cpu().numpy()
+    refined = update_loop(earlier, later, None, UpdateOptions(ITERATIONS, region_matching=True))
+    return padding.unpad(update_loop.model.upsample(refined))[0].permute(1, 2, 0).cpu().numpy()
 
 
 @torch.inference_mode()
@@ -100,16 +100,16 @@ def _opencv(image1: Picture, image2: Picture, flow_px: Flow, settings: dict[str,
     return np.asarray(refinement.calc(luma1, luma2, flow_px.copy()))
 
 
-def _errors(refiner: Refiner, pair: KnownPair, sides: dict[str, Side]) -> dict[str, float]:
-    flow_px = _network(refiner, pair.image1, pair.image2)
+def _errors(update_loop: UpdateLoop, pair: KnownPair, sides: dict[str, Side]) -> dict[str, float]:
+    flow_px = _network(update_loop, pair.image1, pair.image2)
     refined = {name: side(pair.image1, pair.image2, flow_px) for name, side in sides.items()}
     return {name: round(pair.epe_px(one), 4) for name, one in {"network": flow_px, **refined}.items()}
 
 
-def _times(refiner: Refiner, width: int, height: int, sides: dict[str, Side], repeats: int) -> dict[str, Any]:
+def _times(update_loop: UpdateLoop, width: int, height: int, sides: dict[str, Side], repeats: int) -> dict[str, Any]:
     """From two uint8 pictures and flow in the host's memory to refined flow there."""
     (image1, image2), _ = consecutive_frames(width, height, 2)
-    flow_px = _network(refiner, image1, image2)
+    flow_px = _network(update_loop, image1, image2)
     taken: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(repeats + 2):  # the first two compile kernels and fill caches
         for name, side in sides.items():

@@ -28,13 +28,13 @@ from benchmarks.data import needed_data
 from benchmarks.machine import machine
 from benchmarks.warm_start.clips import CLIPS, Clip
 from benchmarks.warm_start.plot import draw
-from stages.kernels.forward_splat import forward_splat
-from stages.raft.model import EncodedFrame, Raft, RefinedFlow
-from stages.raft.padding import Padding
-from stages.raft.preprocess import to_network_input
-from stages.raft.result import CELL_PX
-from stages.raft.warm_start import choose_start
-from stages.raft.weights import load_raft
+from raftline.flow.warm_start import choose_start
+from raftline.kernels.cell import CELL_PX
+from raftline.kernels.forward_splat import forward_splat
+from raftline.raft.model import CoarseFlow, EncodedFrame, Raft
+from raftline.raft.padding import Padding
+from raftline.raft.preprocess import to_network_input
+from raftline.raft.weights.loading import load_raft
 
 ITERATIONS = (1, 2, 4, 6, 12)
 REFERENCE_ITERATIONS = 24
@@ -129,13 +129,13 @@ class Stream:
 
     def _refine(
         self, earlier: EncodedFrame, later: EncodedFrame, flow_init: Tensor | None, kept: tuple[int, ...]
-    ) -> dict[int, RefinedFlow]:
+    ) -> dict[int, CoarseFlow]:
         terms, state = self._model.begin(earlier, self._model.correlate(earlier, later), flow_init)
         flows = {}
         for done in range(1, max(kept) + 1):
             state = self._model.step(terms, state)
             if done in kept:
-                flows[done] = RefinedFlow(
+                flows[done] = CoarseFlow(
                     (state.coords - terms.origin).clone(), state.hidden.clone(), earlier.guide, done
                 )
         return flows
@@ -144,7 +144,7 @@ class Stream:
         """Whether the frames of a pair have anything in common."""
         return self._clip.truth is None or self._clip.truth[number + 1] is not None
 
-    def _error(self, number: int, refined: RefinedFlow) -> float:
+    def _error(self, number: int, refined: CoarseFlow) -> float:
         truth = None if self._clip.truth is None else self._clip.truth[number + 1]
         if truth is None:
             reference = self._cold[number][REFERENCE_ITERATIONS].flow

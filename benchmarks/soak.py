@@ -21,7 +21,7 @@ from rich.table import Table
 
 from benchmarks.machine import machine
 from pipeline.config import load_config, make_plan
-from pipeline.supervisor import Status, Supervisor
+from pipeline.runtime.supervisor import Status, Supervisor
 
 
 class Watch:

@@ -25,7 +25,7 @@ class Options(BaseModel):
     """Base of a plug-in's options: subclass it inside the plug-in as ``class Options(Options)``.
 
     Every field carries a description with its unit (``Field(0.5, description="... in seconds", ge=0)``). Unknown keys
-    are refused; `run_pipeline.py stages NAME` prints them.
+    are refused; `raftline stages NAME` prints them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
@@ -183,7 +183,7 @@ class Stage(ABC):
         """
 
     @classmethod
-    def begin_together(cls, waiting: Sequence[tuple[Stage, Message]]) -> None:
+    def prepare_batch(cls, waiting: Sequence[tuple[Stage, Message]]) -> None:
         """Called before the `process` of several sources' messages that are waiting at the same time in one worker.
 
         For a stage that can compute them in one pass: it keeps each result in the object until `process` is called
@@ -203,7 +203,7 @@ class Stage(ABC):
         """
         return ()
 
-    def retained(self) -> int:
+    def unacked_window(self) -> int:
         """How many of the latest messages (gaps included) are still needed.
 
         They are not acknowledged: their pixels are kept, and after a crash they come again, oldest first, before

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from pipeline.messages import EndOfStream, Frame, Gap, Header, Message
-from pipeline.output import OutputFile
+from pipeline.runtime.output import OutputFile
 from pipeline.stage import Context, Options, Source, SourceInfo, Stage
 
 T = TypeVar("T")

@@ -14,17 +14,17 @@ from pydantic import Field
 from pipeline import stage
 from pipeline.errors import ConfigError, WeightsError
 from pipeline.messages import EndOfStream, Flow, FlowStart, Frame, Gap, Message
-from stages.media.colour import rgb
-from stages.media.flow_grid import frame_cells, frame_flow, frame_grid, working_size
-from stages.raft import weights as raft_weights
-from stages.raft.correlation import CorrelationChoice
-from stages.raft.dis import DisOptions
-from stages.raft.estimators import open_raft, open_session
-from stages.raft.options import SessionOptions, WarmStart
-from stages.raft.precision import PrecisionChoice
-from stages.raft.refinement import Refiner
-from stages.raft.result import FlowResult, SessionStatus
-from stages.raft.session import FlowSession, FrameRequest, estimate_together
+from raftline.flow.dis import DisOptions
+from raftline.flow.estimators import open_raft, open_session
+from raftline.flow.grid import frame_cells, frame_flow, frame_grid, working_size
+from raftline.flow.options import SessionOptions, WarmStart
+from raftline.flow.result import FlowResult, SessionStatus
+from raftline.flow.session import FlowSession, FrameRequest, estimate_together
+from raftline.flow.update_loop import UpdateLoop
+from raftline.raft.correlation import CorrelationChoice
+from raftline.raft.precision import PrecisionChoice
+from raftline.raft.weights import loading as raft_weights
+from stages.shared.color import rgb
 
 _TOGETHER = 8
 """Sources that share a pass at most: so many times one frame's time is what a frame may wait for the others'."""
@@ -122,10 +122,10 @@ class OpticalFlow(stage.Stage):
                 options.variational_refinement,
             )
             dis_options = DisOptions(options.dis_preset, options.duplicates, options.scene_cut)
-            refiner = self._network() if options.estimator == "raft" else None
+            update_loop = self._network() if options.estimator == "raft" else None
             if options.estimator == "dis" and options.threads is not None:
                 cv2.setNumThreads(options.threads)
-            self._session = open_session(options.estimator, refiner, session_options, dis_options)
+            self._session = open_session(options.estimator, update_loop, session_options, dis_options)
         except raft_weights.WeightsError as error:
             raise WeightsError(f"stage {self.context.stage!r}: {error}") from error
         except ValueError as error:
@@ -134,13 +134,13 @@ class OpticalFlow(stage.Stage):
         self._say_status()
 
     @classmethod
-    def begin_together(cls, waiting: Sequence[tuple[stage.Stage, Message]]) -> None:
+    def prepare_batch(cls, waiting: Sequence[tuple[stage.Stage, Message]]) -> None:
         """On a GPU the frames of up to 8 sources share a pass of the network."""
         able = [
             (each, each._session, frame)
             for each, frame in waiting
             if isinstance(each, OpticalFlow) and isinstance(each._session, FlowSession) and isinstance(frame, Frame)
-            if each._session.gains_from_company
+            if each._session.batching_pays
         ]
         for begin in range(0, len(able), _TOGETHER):
             batch = able[begin : begin + _TOGETHER]
@@ -172,7 +172,7 @@ class OpticalFlow(stage.Stage):
         self._previous = None
         return ()
 
-    def retained(self) -> int:
+    def unacked_window(self) -> int:
         return 0 if self._previous is None else 1
 
     @property
@@ -189,7 +189,7 @@ class OpticalFlow(stage.Stage):
             return picture
         return np.asarray(cv2.resize(picture, worked[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
-    def _network(self) -> Refiner:
+    def _network(self) -> UpdateLoop:
         """One per process for all its sources."""
         options = self.options
         asked = (options.weights, options.device, options.threads, options.precision)

@@ -1,4 +1,4 @@
-"""Shows optical flow as colours."""
+"""Shows optical flow as colors."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pydantic import Field
 
 from pipeline import stage
 from pipeline.messages import Flow, Frame, Message
-from stages.media.colour import from_rgb
-from stages.media.drawing import label, text_height
-from stages.motion.flow_colour import flow_colour
+from raftline.drawing import label, text_height
+from raftline.flow.color import flow_color
+from stages.shared.color import from_rgb
 
 _LEAST_PX = 1.0
-"""Full saturation is never given to less than this, or a still camera's noise would be the most colourful picture."""
+"""Full saturation is never given to less than this, or a still camera's noise would be the most colorful picture."""
 _PERCENTILE = 99.0
 _DECAY_SECONDS = 2.0
 _SAMPLED_EVERY = 4
@@ -27,17 +27,17 @@ _BEYOND = cv2.BORDER_REPLICATE
 
 
 class FlowView(stage.Stage):
-    """Draws direction as hue and speed as saturation (Middlebury's colour wheel); white is still.
+    """Draws direction as hue and speed as saturation (Middlebury's color wheel); white is still.
 
     The speed of full saturation is fixed by ``max_px``, or follows the fastest motion of the last seconds. It is
-    written on the picture, beside a wheel that shows which colour is which direction.
+    written on the picture, beside a wheel that shows which color is which direction.
     """
 
     class Options(stage.Options):
         max_px: float | None = Field(
             None, gt=0, description="speed of full saturation, px per frame; null: follows the fastest motion"
         )
-        legend: bool = Field(True, description="draw the colour wheel and its scale")
+        legend: bool = Field(True, description="draw the color wheel and its scale")
 
     reads = (Flow,)
     writes = Frame
@@ -47,7 +47,7 @@ class FlowView(stage.Stage):
         super().__init__(options, context)
         self._scale_px = _LEAST_PX
         steps = np.linspace(-_TABLE_REACH, _TABLE_REACH, _TABLE_SIZE, dtype=np.float32)
-        self._table = flow_colour(np.stack(np.meshgrid(steps, steps), axis=2), 1.0)
+        self._table = flow_color(np.stack(np.meshgrid(steps, steps), axis=2), 1.0)
 
     def process(self, message: Flow) -> Iterable[Message]:
         frame = message.frame
@@ -57,7 +57,7 @@ class FlowView(stage.Stage):
             flow_px = np.asarray(message.flow_px).astype(np.float32)
             self._follow(flow_px, message.step_seconds)
         full_px = self.options.max_px or self._scale_px
-        picture = self._colours(flow_px, full_px)
+        picture = self._colors(flow_px, full_px)
         if self.options.legend:
             _draw_legend(picture, full_px)
         yield from_rgb(picture, message.header, frame.index, frame.duration)
@@ -68,15 +68,15 @@ class FlowView(stage.Stage):
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         self._scale_px = snapshot["scale_px"]
 
-    def _colours(self, flow_px: np.ndarray, full_px: float) -> np.ndarray:
-        """`flow_colour` by looking it up: a tenth of the time, and the same to the eye."""
+    def _colors(self, flow_px: np.ndarray, full_px: float) -> np.ndarray:
+        """`flow_color` by looking it up: a tenth of the time, and the same to the eye."""
         centre = (_TABLE_SIZE - 1) / 2
         place = flow_px * np.float32(centre / _TABLE_REACH / full_px) + np.float32(centre)
         columns, rows = cv2.split(place)
         return np.asarray(cv2.remap(self._table, columns, rows, cv2.INTER_LINEAR, borderMode=_BEYOND), np.uint8)
 
     def _follow(self, flow_px: np.ndarray, step_seconds: float | None) -> None:
-        """Up at once, down slowly: colours are comparable from frame to frame, and nothing saturates for long."""
+        """Up at once, down slowly: colors are comparable from frame to frame, and nothing saturates for long."""
         sample = flow_px[::_SAMPLED_EVERY, ::_SAMPLED_EVERY]
         speed = np.hypot(sample[..., 0], sample[..., 1])
         fast = float(np.nanpercentile(speed, _PERCENTILE)) if np.isfinite(speed).any() else 0.0
@@ -92,7 +92,7 @@ def _draw_legend(picture: np.ndarray, full_px: float) -> None:
     steps = np.arange(-radius, radius + 1, dtype=np.float32)
     u, v = np.meshgrid(steps, steps)
     inside = np.hypot(u, v) <= radius
-    wheel = flow_colour(np.stack([u, v], axis=2), float(radius) + 1)
+    wheel = flow_color(np.stack([u, v], axis=2), float(radius) + 1)
     corner = picture[-wheel.shape[0] - height_px : -height_px, height_px : height_px + wheel.shape[1]]
     corner[inside] = wheel[inside]
     centre = (height_px + radius, picture.shape[0] - height_px - radius - 1)

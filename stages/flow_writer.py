@@ -12,8 +12,8 @@ from pydantic import Field, field_validator
 from pipeline import stage
 from pipeline.errors import OutputError
 from pipeline.messages import EndOfStream, Flow, Message
-from stages.media.numbered_files import NumberedFiles, check_template
-from stages.motion.flow_io import FlowFileError, write_flow
+from raftline.flow.files import FlowFileError, write_flow
+from stages.shared.numbered_files import NumberedFiles, check_template
 
 
 class FlowWriter(stage.Stage):

@@ -13,9 +13,9 @@ from pydantic import Field, field_validator
 
 from pipeline import stage
 from pipeline.messages import EndOfStream, Gap, Mask, Message
-from stages.media.colour import gray
-from stages.media.drawing import label, text_height
-from stages.media.output_errors import write_whole
+from raftline.drawing import label, text_height
+from stages.shared.color import gray
+from stages.shared.output_errors import write_whole
 
 _SIDE_POINTS = 128
 """Of the grid that is counted on: its state is kept with every step."""
@@ -30,7 +30,7 @@ _GROUND_SECONDS = 1.0
 class HeatMap(stage.Stage):
     """Writes a PNG of the last frame, tinted by the share of the time in which it moved there.
 
-    The label says which share the hottest colour stands for. Time counts, not frames, so a variable rate or dropped
+    The label says which share the hottest color stands for. Time counts, not frames, so a variable rate or dropped
     frames do not matter. For cameras the picture is written again and again, under its final name; for a file at its
     end.
     """
@@ -43,7 +43,7 @@ class HeatMap(stage.Stage):
         every_seconds: float = Field(
             60.0, gt=0, description="of a camera the picture is written anew after so long, in seconds"
         )
-        opacity: float = Field(0.65, ge=0, le=1, description="of the hottest colour over the frame, 0-1")
+        opacity: float = Field(0.65, ge=0, le=1, description="of the hottest color over the frame, 0-1")
 
         @field_validator("path")
         @classmethod
@@ -141,12 +141,12 @@ def _grid(width: int, height: int) -> tuple[int, int]:
 
 
 def _picture(ground: np.ndarray, shares: np.ndarray, opacity: float) -> np.ndarray:
-    """uint8 (H, W, 3) RGB: `ground` (H, W) under the colours of `shares` (h, w)."""
+    """uint8 (H, W, 3) RGB: `ground` (H, W) under the colors of `shares` (h, w)."""
     hottest = max(float(shares.max()), _LEAST_SHARE)
     heat = cv2.resize(shares / hottest, ground.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    colours = cv2.applyColorMap((255 * heat).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
+    colors = cv2.applyColorMap((255 * heat).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
     alpha = opacity * np.sqrt(heat)[..., None]
-    picture = (ground[..., None] * (1 - alpha) + colours * alpha).astype(np.uint8)
+    picture = (ground[..., None] * (1 - alpha) + colors * alpha).astype(np.uint8)
     height_px = text_height(picture.shape[0])
     label(picture, f"hottest: moves {hottest:.1%} of the time", (0, picture.shape[0]), height_px)
     return picture

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 
 from pipeline import stage
 from pipeline.messages import EndOfStream, Mask, Message
-from stages.media.numbered_files import NumberedFiles, check_template
+from stages.shared.numbered_files import NumberedFiles, check_template
 
 
 class MaskWriter(stage.Stage):

@@ -12,19 +12,19 @@ from pydantic import Field, field_validator, model_validator
 
 from pipeline import stage
 from pipeline.messages import EndOfStream, Flow, Gap, Mask, Message, MotionEvent, MotionObject
-from stages.motion.camera.camera_motion import CameraMotion, fit_camera_motion
-from stages.motion.camera.texture import texture_weights
-from stages.motion.camera.transforms import frame_corners, transform_points
-from stages.motion.camera.working_grid import WorkingGrid
-from stages.motion.masks.detection import Detection
-from stages.motion.masks.margin import with_margin
-from stages.motion.masks.motion_detector import MotionDetector
-from stages.motion.masks.motion_events import EventRecorder, OpenEvent
-from stages.motion.masks.residual_motion import Thresholds
-from stages.motion.masks.tracking import RegionTracker
-from stages.motion.masks.velocity_filter import VelocityFilter
-from stages.motion.masks.waiting import WaitingFrames
-from stages.motion.masks.zones import zone_mask
+from raftline.camera.camera_motion import CameraMotion, fit_camera_motion
+from raftline.camera.texture import texture_weights
+from raftline.camera.transforms import frame_corners, transform_points
+from raftline.camera.working_grid import WorkingGrid
+from raftline.masks.backdating import WaitingFrames
+from raftline.masks.detection import Detection
+from raftline.masks.margin import with_margin
+from raftline.masks.motion_detector import MotionDetector
+from raftline.masks.motion_events import EventRecorder, OpenEvent
+from raftline.masks.residual_motion import Thresholds
+from raftline.masks.tracking import RegionTracker
+from raftline.masks.velocity_filter import VelocityFilter
+from raftline.masks.zones import zone_mask
 
 _TRUSTED_CONFIDENCE = 0.1
 _STILL_CAMERA_PX = 0.2
@@ -203,7 +203,7 @@ class MotionMask(stage.Stage):
         """What waits, as it is."""
         return [self._mask(*each) for each in self._waiting.rest()]
 
-    def retained(self) -> int:
+    def unacked_window(self) -> int:
         return len(self._waiting)
 
     def snapshot(self) -> Mapping[str, Any]:

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from pipeline import stage
 from pipeline.messages import Frame, Mask, Message
-from stages.media.colour import from_rgb, rgb
-from stages.media.drawing import box, clock, label, palette, text_height, tint
+from raftline.drawing import box, clock, label, palette, text_height, tint
+from stages.shared.color import from_rgb, rgb
 
 _ALERT = (196, 30, 40)
 _TINT = (255, 60, 60)
@@ -22,7 +22,7 @@ class Overlay(stage.Stage):
     """Draws the motion mask, the moving objects with their ids, running events, and the time on each frame."""
 
     class Options(stage.Options):
-        mask_opacity: float = Field(0.45, ge=0, le=1, description="how much of the mask's colour is mixed in, 0-1")
+        mask_opacity: float = Field(0.45, ge=0, le=1, description="how much of the mask's color is mixed in, 0-1")
         boxes: bool = Field(True, description="draw a box and the id of each moving object")
         banner: bool = Field(True, description="say when an event is going on")
         time: bool = Field(True, description="show the presentation time")
@@ -78,9 +78,9 @@ class Overlay(stage.Stage):
 
 def _draw_objects(picture: np.ndarray, message: Mask, height_px: int) -> None:
     for moving in message.objects:
-        colour = palette(moving.id)
+        color = palette(moving.id)
         x, y, width, height = moving.box
-        box(picture, x, y, width, height, colour)
+        box(picture, x, y, width, height, color)
         above = y - 2 * height_px
         small = max(7, round(height_px * 0.8))
-        label(picture, str(moving.id), (x, above if above >= 0 else y), small, (0, 0, 0), colour, 0.9)
+        label(picture, str(moving.id), (x, above if above >= 0 else y), small, (0, 0, 0), color, 0.9)

@@ -11,8 +11,8 @@ from pydantic import Field
 from pipeline import stage
 from pipeline.errors import PluginError
 from pipeline.messages import Frame, Message, Stabilized
-from stages.media.colour import from_rgb, rgb
-from stages.media.drawing import label, text_height
+from raftline.drawing import label, text_height
+from stages.shared.color import from_rgb, rgb
 
 _SEAM_PX = 2
 

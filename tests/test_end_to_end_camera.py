@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from pipeline.config import load_config, make_plan
-from pipeline.supervisor import Status, Supervisor
+from pipeline.runtime.supervisor import Status, Supervisor
 from tests.data import data_path
 from tests.pipeline.running import nothing_left_behind
 from tests.rtsp_server import rtsp_server

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 
 from pipeline.config import load_config, make_plan
-from pipeline.supervisor import Status, Supervisor
+from pipeline.runtime.supervisor import Status, Supervisor
 from tests.pipeline.running import nothing_left_behind
 
 ROOT = Path(__file__).parents[1]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.data import data_folder, needed_data
-from training.datasets import open_dataset, read_image, read_truth
+from raftline.evaluation.datasets import open_dataset, read_image, read_truth
 
 Picture = npt.NDArray[np.uint8]
 CLIP = "video/shaky/cockatoo.mp4"

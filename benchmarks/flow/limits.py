@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from stages.raft.correlation import LEVELS
-from stages.raft.model import Raft, RefinedFlow, UpdateState
+from raftline.raft.correlation import LEVELS
+from raftline.raft.model import CoarseFlow, Raft, UpdateState
 
 _MATRIX = {"cpu": 2048, "cuda": 8192}
 _COPY_BYTES = {"cpu": 1 << 28, "cuda": 1 << 32}
@@ -78,7 +78,7 @@ def operations(architecture: Any, height: int, width: int, iterations: int) -> d
         update = _count(lambda: model.update_block(encoded.hidden, gates, corr, flow))
         counted["update"] = iterations * update
         if model.mask_predictor is not None:
-            refined = RefinedFlow(flow, encoded.hidden, encoded.guide, 1)
+            refined = CoarseFlow(flow, encoded.hidden, encoded.guide, 1)
             counted["upsample"] = _count(lambda: model.upsampling_weights(refined))
     windows = cells * LEVELS * (2 * dims.radius + 2) ** 2
     counted["lookup_on_demand"] = iterations * windows * 2 * dims.features / 1e9
@@ -97,7 +97,7 @@ def part_milliseconds(model: Raft, height: int, width: int, repeats: int) -> dic
     terms, state = model.begin(earlier, correlation)
     # Flow as it is met in video: a few cells, different at each.
     wandered = UpdateState(state.hidden, state.coords + 2 * torch.randn_like(state.coords))
-    refined = RefinedFlow(wandered.coords - terms.origin, wandered.hidden, earlier.guide, 1)
+    refined = CoarseFlow(wandered.coords - terms.origin, wandered.hidden, earlier.guide, 1)
     dtype = model.precision.update
     looked_up = correlation.lookup(wandered.coords).to(dtype)
     flow = refined.flow.to(dtype)

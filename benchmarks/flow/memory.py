@@ -13,18 +13,18 @@ from typing import Any
 
 import torch
 
-from stages.raft.devices import choose_device, keep_freed_memory
-from stages.raft.estimators import open_raft
-from stages.raft.model import Raft
-from stages.raft.options import SessionOptions
-from stages.raft.precision import PrecisionChoice, choose_precision
-from stages.raft.refinement import Refiner
-from stages.raft.session import FlowSession
+from raftline.flow.estimators import open_raft
+from raftline.flow.options import SessionOptions
+from raftline.flow.session import FlowSession
+from raftline.flow.update_loop import UpdateLoop
+from raftline.raft.devices import choose_device, keep_freed_memory
+from raftline.raft.model import Raft
+from raftline.raft.precision import PrecisionChoice, choose_precision
 
 LARGE_BY_FORMULA = "large, random"
 
 
-def open_network(weights: str, device: str, precision: PrecisionChoice = "auto") -> Refiner:
+def open_network(weights: str, device: str, precision: PrecisionChoice = "auto") -> UpdateLoop:
     """The shipped weights ("default"), or RAFT-large with random numbers, of which only speed and memory mean
     something."""
     if weights != LARGE_BY_FORMULA:
@@ -34,7 +34,7 @@ def open_network(weights: str, device: str, precision: PrecisionChoice = "auto")
         keep_freed_memory()
     torch.manual_seed(0)
     model = Raft("large").eval().requires_grad_(False).to(chosen, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Refiner(model.to_precision(choose_precision(chosen, precision)))
+    return UpdateLoop(model.to_precision(choose_precision(chosen, precision)))
 
 
 def peak_in_a_process_of_its_own(
@@ -53,13 +53,13 @@ def _measure(architecture: str, size: str, correlation: Any, device: str, iterat
 
     width, height = (int(side) for side in size.split("x"))
     frames, _ = consecutive_frames(width, height, 3)
-    refiner = open_network("default" if architecture == "small" else LARGE_BY_FORMULA, device)
+    update_loop = open_network("default" if architecture == "small" else LARGE_BY_FORMULA, device)
     options = SessionOptions(iterations, correlation=correlation, duplicate_threshold=None, scene_cut_threshold=None)
-    session = FlowSession(refiner, options)
+    session = FlowSession(update_loop, options)
     for frame in frames:
         session(frame)
     peak = {"process_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2)}
-    if refiner.device.type == "cuda":
+    if update_loop.device.type == "cuda":
         peak["gpu_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
     return peak
 

@@ -15,26 +15,29 @@ from benchmarks.flow.clips import consecutive_frames, known_pairs
 from benchmarks.flow.limits import seconds_of
 from benchmarks.flow.peers import PairFlow, lookup_by_grid_sample
 from benchmarks.machine import spread
-from stages.kernels.forward_splat import forward_splat
-from stages.raft.correlation import AllPairsCorrelation, OnDemandCorrelation
-from stages.raft.model import Raft
-from stages.raft.options import SessionOptions
-from stages.raft.padding import Padding
-from stages.raft.preprocess import to_network_input
-from stages.raft.refinement import Refiner
-from stages.raft.session import FlowSession
-from stages.raft.warm_start import choose_start
+from raftline.flow.options import SessionOptions
+from raftline.flow.session import FlowSession
+from raftline.flow.update_loop import UpdateLoop
+from raftline.flow.warm_start import choose_start
+from raftline.kernels.forward_splat import forward_splat
+from raftline.raft.correlation import AllPairsCorrelation, OnDemandCorrelation
+from raftline.raft.model import Raft
+from raftline.raft.padding import Padding
+from raftline.raft.preprocess import to_network_input
 
 
 def speed(
-    streams: dict[str, tuple[Refiner, SessionOptions]], pairs: dict[str, PairFlow], size: tuple[int, int], frames: int
+    streams: dict[str, tuple[UpdateLoop, SessionOptions]],
+    pairs: dict[str, PairFlow],
+    size: tuple[int, int],
+    frames: int,
 ) -> dict[str, Any]:
     """Time of a frame, from uint8 RGB to full-resolution flow in the host's memory, each way in turn at each frame.
 
     The first frame of a stream and the first pair of each way are not counted.
     """
     pictures, clip = consecutive_frames(*size, frames + 2)
-    sessions = {name: FlowSession(refiner, options) for name, (refiner, options) in streams.items()}
+    sessions = {name: FlowSession(update_loop, options) for name, (update_loop, options) in streams.items()}
     for session in sessions.values():
         session(pictures[0])
     ways: dict[str, Callable[[Any, Any], object]] = {
@@ -82,12 +85,12 @@ def end_point_errors(model: Raft, reference: PairFlow | None, iterations: int) -
     return {"precision": model.precision.name, "epe_px": curve, "mean_epe_px": means, "peer_epe_px": peer}
 
 
-def confidences(refiner: Refiner, iterations: int) -> dict[str, dict[str, float]]:
+def confidences(update_loop: UpdateLoop, iterations: int) -> dict[str, dict[str, float]]:
     """Of each pair of the ground truth: EPE where confidence is 0.5 or more, below it, and how much is below."""
     found = {}
     options = SessionOptions(iterations, "never", duplicate_threshold=None, scene_cut_threshold=None)
     for pair in known_pairs():
-        session = FlowSession(refiner, options)
+        session = FlowSession(update_loop, options)
         session(pair.image1)
         result = session(pair.image2, True, True)
         assert result is not None and result.flow_px is not None and result.confidence is not None

@@ -19,9 +19,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from stages.raft.model import Raft
-from stages.raft.padding import Padding
-from stages.raft.weights_keys import canonical_keys
+from raftline.raft.model import Raft
+from raftline.raft.padding import Padding
+from raftline.raft.weights.keys import canonical_keys
 
 PairFlow = Callable[[npt.NDArray[np.uint8], npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 

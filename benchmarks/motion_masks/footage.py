@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.motion_masks.clips import read_rgb
 from pipeline.messages import Frame, Header
-from stages.media.colour import plane_array
+from stages.shared.color import plane_array
 
 STILL_FPS = 10
 _STILL_SIZE = (640, 360)

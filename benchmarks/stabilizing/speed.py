@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 
 from benchmarks.data import needed_data
-from stages.motion.camera.camera_motion import CameraMotion, fit_camera_motion
-from stages.motion.camera.direct_alignment import AlignmentPicture, refined_motion
-from stages.motion.camera.parallax import ParallaxField
-from stages.motion.camera.texture import texture_weights
-from stages.motion.path.look_ahead import LookAheadSmoother
-from stages.motion.path.path_smoothing import PathLimits, camera_path, smooth_clip
-from stages.motion.picture.warp import warp_yuv420
+from raftline.camera.camera_motion import CameraMotion, fit_camera_motion
+from raftline.camera.direct_alignment import AlignmentPicture, refined_motion
+from raftline.camera.parallax import ParallaxField
+from raftline.camera.texture import texture_weights
+from raftline.stabilize.path.look_ahead import LookAheadSmoother
+from raftline.stabilize.path.path_smoothing import PathLimits, camera_path, smooth_clip
+from raftline.stabilize.warp.warp import warp_yuv420
 
 WIDTH, HEIGHT = 1280, 720
 _REPEATS = 40

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.data import needed_data
-from stages.media.synthetic_scene import SyntheticScene
+from stages.synthetic.scene import SyntheticScene
 
 Frame = npt.NDArray[np.uint8]
 Flow = npt.NDArray[np.float32]

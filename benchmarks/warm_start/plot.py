@@ -11,7 +11,7 @@ import numpy as np
 PANEL = (400, 300)
 _MARGIN = (52, 16, 44, 38)
 """Left, right, above, below, px."""
-_COLOURS = {"cold": (210, 110, 30), "warm": (40, 150, 40), "chosen": (30, 30, 210)}
+_COLORS = {"cold": (210, 110, 30), "warm": (40, 150, 40), "chosen": (30, 30, 210)}
 _INK = (60, 60, 60)
 
 
@@ -25,7 +25,7 @@ def draw(clips: Mapping[str, Any], iterations: Sequence[int], columns: int = 4) 
 
 def _panel(name: str, clip: Mapping[str, Any], iterations: Sequence[int]) -> np.ndarray:
     picture = np.full((PANEL[1], PANEL[0], 3), 255, np.uint8)
-    curves = {start: np.array([clip[start][str(number)] for number in iterations]) for start in _COLOURS}
+    curves = {start: np.array([clip[start][str(number)] for number in iterations]) for start in _COLORS}
     values = np.concatenate(list(curves.values()))
     low, high = float(np.log(values.min() * 0.85)), float(np.log(values.max() * 1.15))
     left, right, above, below = _MARGIN
@@ -46,14 +46,14 @@ def _panel(name: str, clip: Mapping[str, Any], iterations: Sequence[int]) -> np.
             _text(picture, f"{value:g}", (8, y + 4), 0.4)
     for place, (start, curve) in enumerate(curves.items()):
         points = np.stack([x, y_of(curve)], axis=1).round().astype(np.int32)
-        cv2.polylines(picture, [points], False, _COLOURS[start], 2, cv2.LINE_AA)
+        cv2.polylines(picture, [points], False, _COLORS[start], 2, cv2.LINE_AA)
         for point in points:
-            cv2.circle(picture, (int(point[0]), int(point[1])), 3, _COLOURS[start], -1, cv2.LINE_AA)
-        _text(picture, start, (PANEL[0] - 80, above + 14 + 16 * place), 0.42, _COLOURS[start])
+            cv2.circle(picture, (int(point[0]), int(point[1])), 3, _COLORS[start], -1, cv2.LINE_AA)
+        _text(picture, start, (PANEL[0] - 80, above + 14 + 16 * place), 0.42, _COLORS[start])
     return picture
 
 
 def _text(
-    picture: np.ndarray, text: str, place: tuple[int, int], scale: float, colour: tuple[int, int, int] = _INK
+    picture: np.ndarray, text: str, place: tuple[int, int], scale: float, color: tuple[int, int, int] = _INK
 ) -> None:
-    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, 1, cv2.LINE_AA)
+    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, color, 1, cv2.LINE_AA)

@@ -58,10 +58,10 @@ class StagePlan(PluginPlan):
     """Processes that share the sources."""
 
     @cached_property
-    def shares_work(self) -> bool:
+    def supports_batching(self) -> bool:
         """Whether the stage can begin the messages of several sources together."""
-        own = getattr(self.cls, "begin_together", Stage.begin_together)
-        return own.__func__ is not Stage.begin_together.__func__
+        own = getattr(self.cls, "prepare_batch", Stage.prepare_batch)
+        return own.__func__ is not Stage.prepare_batch.__func__
 
 
 @dataclass(frozen=True)

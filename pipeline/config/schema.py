@@ -88,7 +88,7 @@ class StageSection(_Section):
         default=None, description="the stage whose messages it takes; absent for the Source alone"
     )
     workers: int = Field(default=1, ge=1, le=256, description="processes that share the sources of this stage")
-    options: dict[str, Any] = Field(default_factory=dict, description="see `run_pipeline.py stages NAME`")
+    options: dict[str, Any] = Field(default_factory=dict, description="see `raftline stages NAME`")
 
 
 class Config(_Section):

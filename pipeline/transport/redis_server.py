@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import TransportError
-from pipeline.guard import LONGEST_SOCKET_PATH, Guard, RunDirectory
+from pipeline.runtime.reaper import LONGEST_SOCKET_PATH, Reaper, RunDirectory
 
 OLDEST_VERSION = (6, 2)
 PROGRAMS = ("redis-server", "valkey-server")
@@ -92,7 +92,7 @@ class PrivateServer:
         """The run directory that its socket lies in."""
         self.pid = process.pid
         self._process = process
-        self._own_guard: Guard | None = None
+        self._own_reaper: Reaper | None = None
 
     @property
     def url(self) -> str:
@@ -100,27 +100,27 @@ class PrivateServer:
         return f"unix://{_socket_path(self.directory)}"
 
     @classmethod
-    def start(cls, memory_mb: int, guard: Guard | None = None) -> PrivateServer:
-        """Start a server in the run directory of `guard`, which ends it should this process be killed.
+    def start(cls, memory_mb: int, reaper: Reaper | None = None) -> PrivateServer:
+        """Start a server in the run directory of `reaper`, which ends it should this process be killed.
 
-        Without a guard it gets one of its own, and `stop` removes the directory too. Beyond `memory_mb` (MB) it
+        Without a reaper it gets one of its own, and `stop` removes the directory too. Beyond `memory_mb` (MB) it
         refuses writes (``noeviction``). Returns when it answers. Raises `TransportError` if it does not come up.
         """
         program = find_program()
-        if guard is not None:
-            return cls._start(program, memory_mb, guard)
-        guard = Guard.start(RunDirectory.create())
+        if reaper is not None:
+            return cls._start(program, memory_mb, reaper)
+        reaper = Reaper.start(RunDirectory.create())
         try:
-            server = cls._start(program, memory_mb, guard)
+            server = cls._start(program, memory_mb, reaper)
         except BaseException:
-            guard.close()
+            reaper.close()
             raise
-        server._own_guard = guard
+        server._own_reaper = reaper
         return server
 
     @classmethod
-    def _start(cls, program: ServerProgram, memory_mb: int, guard: Guard) -> PrivateServer:
-        directory = guard.directory
+    def _start(cls, program: ServerProgram, memory_mb: int, reaper: Reaper) -> PrivateServer:
+        directory = reaper.directory
         if len(os.fsencode(_socket_path(directory.path))) > LONGEST_SOCKET_PATH:
             raise TransportError(f"the path of the server's socket, {_socket_path(directory.path)}, is longer than "
                                  f"{LONGEST_SOCKET_PATH} bytes; set TMPDIR to a shorter one")  # fmt: skip
@@ -132,7 +132,7 @@ class PrivateServer:
             start_new_session=True,  # Ctrl-C must not end it before the pipeline has drained
             cwd=directory.path,
         )
-        guard.watch(process.pid)
+        reaper.watch(process.pid)
         server = cls(program, process, directory.path)
         try:
             server._wait_until_it_answers()
@@ -155,8 +155,8 @@ class PrivateServer:
                 self._process.kill()
                 self._process.wait()
         _socket_path(self.directory).unlink(missing_ok=True)
-        if self._own_guard is not None:
-            self._own_guard.close()
+        if self._own_reaper is not None:
+            self._own_reaper.close()
 
     def last_words(self) -> str:
         """The end of its log, for an error that says why it is gone."""

@@ -52,7 +52,7 @@ def test_the_stage_runs_on_real_flow(package):
     from tests.stages.test_flow import moving
 
     flows = run_stage(OpticalFlow, [moving(i) for i in range(3)], {"estimator": "dis"})
-    popped = run_stage(module.ColourPop, flows)
+    popped = run_stage(module.ColorPop, flows)
     assert [type(message).__name__ for message in popped] == ["Frame"] * 3
 
 
@@ -77,7 +77,7 @@ def test_a_mistyped_option_of_the_stage_is_refused_with_the_nearest(package):
 
 
 def test_the_command_line_shows_the_stage_and_its_option(package):
-    done = cli(package, "stages", "my_package.my_module:ColourPop")
+    done = cli(package, "stages", "my_package.my_module:ColorPop")
     assert done.returncode == 0 and "min_speed_px_s" in done.stdout and "px/s" in done.stdout, done.stderr
 
 

@@ -147,7 +147,7 @@ class Chorus(Ledger):
     begun: tuple[Frame, int] | None = None
 
     @classmethod
-    def begin_together(cls, waiting: Sequence[tuple[Stage, Message]]) -> None:
+    def prepare_batch(cls, waiting: Sequence[tuple[Stage, Message]]) -> None:
         for stage, message in waiting:
             assert isinstance(stage, Chorus) and isinstance(message, Frame) and stage.begun is None
             died = Path(stage.options.died)
@@ -195,7 +195,7 @@ class Holder(Stage):
         yield from self._held
         self._held.clear()
 
-    def retained(self) -> int:
+    def unacked_window(self) -> int:
         return len(self._held)
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 import redis
 
-from pipeline.supervisor import Supervisor
+from pipeline.runtime.supervisor import Supervisor
 from pipeline.transport.keys import Keys
 from pipeline.transport.redis_server import PrivateServer
 from tests.pipeline.running import make_test_plan

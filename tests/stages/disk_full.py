@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.messages import Flow, Frame, Mask, Message, MotionEvent
-from stages.media.colour import from_rgb
+from stages.shared.color import from_rgb
 from tests.stages.pictures import end, header
 
 FRAMES = 20

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from pipeline.messages import Flow, Frame, Message, Stabilized
-from tests.motion.synthetic import HEIGHT, WIDTH, band, grid_flow, similarity, textured
+from tests.raftline.synthetic_motion import HEIGHT, WIDTH, band, grid_flow, similarity, textured
 from tests.stages.shaken_clip import header
 
 FRAMES = 60

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from pipeline.messages import Flow, Frame, Header, Mask, Message
-from stages.motion.camera.transforms import transform_points
-from stages.motion.picture.warp import warp_image
-from tests.motion.synthetic import HEIGHT, WIDTH, similarity, textured
+from raftline.camera.transforms import transform_points
+from raftline.stabilize.warp.warp import warp_image
+from tests.raftline.synthetic_motion import HEIGHT, WIDTH, similarity, textured
 
 WORLD = textured(WIDTH, HEIGHT)
 SPRITE = textured(40, 30, seed=9)

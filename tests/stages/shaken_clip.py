@@ -11,11 +11,11 @@ import numpy as np
 
 from pipeline.messages import Flow, Frame, Header, Message, Stabilized
 from pipeline.testing import TestContext
-from stages.motion.camera.transforms import motion_matrices, motion_vectors
-from stages.motion.picture.crop import zoom_matrix
-from stages.motion.picture.warp import warp_planes
+from raftline.camera.transforms import motion_matrices, motion_vectors
+from raftline.stabilize.warp.crop import zoom_matrix
+from raftline.stabilize.warp.warp import warp_planes
 from stages.stabilization import Stabilization
-from tests.motion.synthetic import HEIGHT, WIDTH, grid_flow, jitter_px, shaken_path, textured
+from tests.raftline.synthetic_motion import HEIGHT, WIDTH, grid_flow, jitter_px, shaken_path, textured
 
 FRAMES = 90
 TIMES = np.arange(FRAMES) / 30

@@ -52,7 +52,7 @@ class Machine:
             made = list(self.stage.gap(message))
         else:
             made = list(self.stage.process(message))
-        retained = 0 if isinstance(message, EndOfStream) else self.stage.retained()
+        retained = 0 if isinstance(message, EndOfStream) else self.stage.unacked_window()
         self.most_retained = max(self.most_retained, retained)
         upto = [m.header.sequence for m in self.unacknowledged].index(message.header.sequence) + 1
         acknowledged = max(0, upto - retained)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import OutputError
-from stages.media.output_errors import output_error
+from stages.shared.output_errors import output_error
 from stages.video_writer import VideoWriter
 from tests.stages.pictures import end, yuv_frame
 from tests.stages.stage_bench import Machine, bench_context

@@ -10,9 +10,9 @@ import pytest
 from pipeline.errors import ConfigError, WeightsError
 from pipeline.messages import EndOfStream, Flow, Frame, Gap
 from pipeline.testing import TestContext, run_stage
+from raftline.flow.session import estimate_together
 from stages.flow import OpticalFlow
-from stages.media.colour import from_rgb
-from stages.raft.session import estimate_together
+from stages.shared.color import from_rgb
 from tests.stages.pictures import header
 from tests.stages.stage_bench import Machine, bench_context
 
@@ -213,12 +213,12 @@ def test_sources_that_wait_at_the_same_time_share_a_pass(monkeypatch):
     frames = [[moving(index, seed=seed) for index in range(3)] for seed in range(len(stages))]
     alone = [run(own, RAFT) for own in frames[:2]]
 
-    OpticalFlow.begin_together([(stages[0], frames[0][0]), (stages[1], frames[1][0])])
+    OpticalFlow.prepare_batch([(stages[0], frames[0][0]), (stages[1], frames[1][0])])
     assert not passes  # a CPU does not gain from it
-    monkeypatch.setattr("stages.raft.session.FlowSession.gains_from_company", True)
+    monkeypatch.setattr("raftline.flow.session.FlowSession.batching_pays", True)
     flows = []
     for index in range(3):
-        OpticalFlow.begin_together([(each, own[index]) for each, own in zip(stages, frames, strict=True)])
+        OpticalFlow.prepare_batch([(each, own[index]) for each, own in zip(stages, frames, strict=True)])
         flows.append([next(iter(each.process(own[index]))) for each, own in zip(stages, frames, strict=True)])
     assert passes == [8, 2] * 3
     for number, expected in enumerate(alone):
@@ -230,10 +230,10 @@ def test_sources_that_wait_at_the_same_time_share_a_pass(monkeypatch):
 
 
 def test_a_frame_that_was_not_begun_with_others_is_processed_alone(monkeypatch):
-    monkeypatch.setattr("stages.raft.session.FlowSession.gains_from_company", True)
+    monkeypatch.setattr("raftline.flow.session.FlowSession.batching_pays", True)
     one, other = (OpticalFlow(OpticalFlow.Options.model_validate(RAFT), TestContext()) for _ in range(2))
     one.open(), other.open()
-    OpticalFlow.begin_together([(one, moving(0)), (other, moving(0))])
+    OpticalFlow.prepare_batch([(one, moving(0)), (other, moving(0))])
     flows = [flow for index in range(3) for flow in one.process(moving(index)) if isinstance(flow, Flow)]
     # The frame that was begun was another object: this one is looked at anew, and is the same picture.
     assert [flow.start for flow in flows] == ["first", "cold", "cold"]

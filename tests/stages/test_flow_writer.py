@@ -6,8 +6,8 @@ import pytest
 from pipeline.errors import OutputError
 from pipeline.messages import Flow
 from pipeline.testing import TestContext, run_stage
+from raftline.flow.files import read_flow
 from stages.flow_writer import FlowWriter
-from stages.motion.flow_io import read_flow
 from tests.stages.pictures import yuv_frame
 
 

@@ -45,7 +45,7 @@ def test_time_counts_and_not_frames(tmp_path):
     picture = cv2.imread(str(tmp_path / "clip.heat.png"))
     assert picture is not None and picture.shape == (HIGH, WIDE, 3)
     still = picture[20, 200].astype(int)
-    assert np.ptp(still) <= 1 and np.ptp(picture[20, 60].astype(int)) > 60  # grey on the right, a colour on the left
+    assert np.ptp(still) <= 1 and np.ptp(picture[20, 60].astype(int)) > 60  # grey on the right, a color on the left
 
 
 def test_what_was_long_ago_fades_by_the_half_life(tmp_path):

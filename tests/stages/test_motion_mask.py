@@ -11,7 +11,7 @@ import pytest
 from pipeline.messages import EndOfStream, Flow, Frame, Gap, Message
 from pipeline.testing import TestContext, run_stage
 from stages.motion_mask import MotionMask
-from tests.motion.synthetic import HEIGHT, WIDTH
+from tests.raftline.synthetic_motion import HEIGHT, WIDTH
 from tests.stages.moving_clip import AWAY, BEGINS, ENDS, FRAMES, clip, f_score, header, masks_of, truth
 from tests.stages.stage_bench import Machine, bench_context
 
@@ -150,10 +150,10 @@ def test_what_waits_comes_before_a_gap_and_at_the_end(still: list[Flow]) -> None
     stage = MotionMask(MotionMask.Options.model_validate({}), TestContext())
     stage.open()
     taken = [mask for flow in still[: BEGINS + 4] for mask in stage.process(flow)]
-    assert stage.retained() > 0
+    assert stage.unacked_window() > 0
     taken += stage.gap(Gap(header(BEGINS + 4), "lost_frames"))
     assert [mask.header for mask in masks_of(taken)] == [flow.header for flow in still[: BEGINS + 4]]
-    assert stage.retained() == 0 and not any(mask.objects for mask in masks_of(taken))
+    assert stage.unacked_window() == 0 and not any(mask.objects for mask in masks_of(taken))
 
 
 def test_a_gap_and_another_size_are_borne(still: list[Flow]) -> None:

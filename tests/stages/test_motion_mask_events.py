@@ -14,7 +14,7 @@ from pipeline.messages import Flow, Frame, Header
 from pipeline.testing import run_stage
 from stages.motion_mask import MotionMask
 from tests.data import data_path
-from tests.motion.synthetic import HEIGHT, WIDTH
+from tests.raftline.synthetic_motion import HEIGHT, WIDTH
 from tests.stages.moving_clip import BEGINS, ENDS, clip, masks_of
 
 

@@ -12,7 +12,7 @@ import pytest
 from pipeline.messages import Flow, Frame
 from pipeline.testing import run_stage
 from stages.motion_mask import MotionMask
-from tests.motion.synthetic import HEIGHT, WIDTH, textured
+from tests.raftline.synthetic_motion import HEIGHT, WIDTH, textured
 from tests.stages.moving_clip import BEGINS, WORLD, clip, header, masks_of
 
 FAR, NEAR = textured(3 * WIDTH, HEIGHT, seed=4), textured(3 * WIDTH, HEIGHT, seed=5)

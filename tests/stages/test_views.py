@@ -8,10 +8,10 @@ import pytest
 from pipeline.errors import PluginError
 from pipeline.messages import Flow, FlowStart, Frame, Mask, MotionEvent, MotionObject, Stabilized
 from pipeline.testing import run_stage
+from raftline.flow.color import flow_color
 from stages.flow_view import FlowView
-from stages.media.colour import from_rgb, rgb
-from stages.motion.flow_colour import flow_colour
 from stages.overlay import Overlay
+from stages.shared.color import from_rgb, rgb
 from stages.side_by_side import SideBySide
 from tests.stages.pictures import end, header
 from tests.stages.stage_bench import Machine, bench_context
@@ -19,8 +19,8 @@ from tests.stages.stage_bench import Machine, bench_context
 GREY = (100, 100, 100)
 
 
-def plain(index: int, colour=GREY, width: int = 160, height: int = 120) -> Frame:
-    return from_rgb(np.full((height, width, 3), colour, np.uint8), header(index, 40 * index), index, duration=40)
+def plain(index: int, color=GREY, width: int = 160, height: int = 120) -> Frame:
+    return from_rgb(np.full((height, width, 3), color, np.uint8), header(index, 40 * index), index, duration=40)
 
 
 def pictures(messages) -> list[np.ndarray]:
@@ -34,9 +34,9 @@ def mask(index: int, objects=(), events=(), uncertain=False) -> Mask:
     return Mask(frame.header, frame, values, tuple(objects), tuple(events), None, uncertain)
 
 
-def changed(picture: np.ndarray, colour=GREY) -> np.ndarray:
-    """Where the picture is not the plain colour; 8 levels is more than conversion to 4:2:0 and back costs."""
-    return (np.abs(picture.astype(int) - colour) > 8).any(axis=2)
+def changed(picture: np.ndarray, color=GREY) -> np.ndarray:
+    """Where the picture is not the plain color; 8 levels is more than conversion to 4:2:0 and back costs."""
+    return (np.abs(picture.astype(int) - color) > 8).any(axis=2)
 
 
 def test_the_mask_is_tinted_and_the_rest_left_alone():
@@ -155,15 +155,15 @@ def test_without_the_original_the_fault_is_named(tmp_path):
         machine.deliver(Stabilized(frame.header, frame, (1.0,) * 9), end(1))
 
 
-def test_colours_are_those_of_the_wheel():
+def test_colors_are_those_of_the_wheel():
     u, v = np.meshgrid(np.linspace(-12, 12, 160), np.linspace(-12, 12, 120))
     full = np.stack([u, v], axis=2).astype(np.float16)
     frame = plain(0)
     (view,) = pictures(
         run_stage(FlowView, [Flow(frame.header, frame, "cold", None, full)], {"max_px": 6, "legend": False})
     )
-    exact = rgb(from_rgb(flow_colour(full.astype(np.float32), 6), frame.header, 0))
+    exact = rgb(from_rgb(flow_color(full.astype(np.float32), 6), frame.header, 0))
     speed = np.hypot(u, v)
-    # Where saturation ends, colours jump; interpolation rounds that edge off.
+    # Where saturation ends, colors jump; interpolation rounds that edge off.
     smooth = np.abs(speed - 6) > 0.5
     assert np.abs(view.astype(int) - exact)[smooth].mean() < 2

@@ -1,1 +1,0 @@
-"""The commands of ``run_pipeline.py``, one file each."""

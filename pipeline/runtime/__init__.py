@@ -1,0 +1,1 @@
+"""The running machine: supervisor, workers and their tasks, ownership, metrics."""

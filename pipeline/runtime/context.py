@@ -1,0 +1,93 @@
+"""What a worker gives to the plug-ins it runs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pipeline.config.plan import SourcePlan
+from pipeline.errors import ConfigError
+from pipeline.messages import Frame, Gap, Header
+from pipeline.runtime.output import OutputFile
+from pipeline.stage import Source
+
+T = TypeVar("T")
+_shared: dict[str, Any] = {}
+
+
+class WorkerContext:
+    """See `pipeline.stage.Context`."""
+
+    def __init__(
+        self,
+        stage: str,
+        plan: SourcePlan,
+        output_directory: Path,
+        needs: frozenset[str] = frozenset(),
+        on_status: Callable[[dict[str, str]], None] = lambda values: None,
+    ) -> None:
+        self.stage = stage
+        self.source = plan.info
+        self.policy: Literal["lossless", "live"] = plan.policy
+        self.needs = needs
+        self.log = logging.getLogger(f"raftline.{stage}.{plan.info.name}")
+        self._plan = plan
+        self._directory = output_directory
+        self._on_status = on_status
+        self._counts: dict[str, int] = {}
+        self._said: set[str] = set()
+
+    def header(
+        self, pts: int | None, time_base: Fraction, arrival_ns: int | None = None, ntp_ns: int | None = None
+    ) -> Header:
+        return Header(
+            self.source.name, pts, time_base, time.time_ns() if arrival_ns is None else arrival_ns, ntp_ns=ntp_ns
+        )
+
+    def output(self, template: str) -> OutputFile:
+        path = self._directory / template.format(source=self.source.name, stage=self.stage)
+        self._say_once(f"part {self._named(path)}")
+        return OutputFile(path, lambda path: self._say_once(f"output {self._named(path)}"))
+
+    def reopen(self) -> Iterator[Frame | Gap]:
+        if self.source.live:
+            raise ConfigError(
+                f"stage {self.stage!r} needs the frames of {self.source.name!r} twice, "
+                f"but {self.source.display} is live and cannot be read again; choose a mode that looks ahead instead"
+            )
+        # A context of its own: what is counted while reading again was counted before.
+        again = WorkerContext(self.stage, self._plan, self._directory)
+        source: Source = self._plan.cls(self._plan.options, again)  # type: ignore[assignment]
+        try:
+            yield from source.read(0)
+        finally:
+            source.close()
+
+    def shared(self, key: str, make: Callable[[], T]) -> T:
+        if key not in _shared:
+            _shared[key] = make()
+        return _shared[key]
+
+    def count(self, name: str, by: int = 1) -> None:
+        self._counts[name] = self._counts.get(name, 0) + by
+
+    def status(self, **values: str | int | float | bool) -> None:
+        self._on_status({name: str(value) for name, value in values.items()})
+
+    def take_counts(self) -> dict[str, int]:
+        """What was counted since the last call."""
+        counts, self._counts = self._counts, {}
+        return counts
+
+    def _named(self, path: Path) -> Path:
+        # A folder of pictures is one output, not thousands.
+        return path if path.parent == self._directory else path.parent
+
+    def _say_once(self, key: str) -> None:
+        if key not in self._said:
+            self._said.add(key)
+            self._on_status({key: ""})

@@ -1,0 +1,66 @@
+"""The status of a run for Prometheus, on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from pipeline.errors import ConfigError
+
+_LABELS = ("pipeline", "source", "stage")
+
+
+class StatusCollector(Collector):
+    """Turns the last status of a supervisor into metrics whenever they are scraped."""
+
+    def __init__(self) -> None:
+        self.status: dict[str, Any] = {}
+        """What `pipeline.runtime.supervisor.Supervisor` gave to its `on_status` last."""
+
+    def collect(self) -> Iterable[Metric]:
+        frames = CounterMetricFamily("raftline_frames", "messages a stage has processed", labels=_LABELS)
+        dropped = CounterMetricFamily("raftline_dropped", "messages dropped", labels=(*_LABELS, "reason"))
+        restarts = CounterMetricFamily("raftline_restarts", "times a stage's workers were restarted", labels=_LABELS)
+        letters = CounterMetricFamily("raftline_dead_letters", "messages put aside", labels=_LABELS)
+        latency = GaugeMetricFamily(
+            "raftline_latency_seconds", "from decoder to stage", labels=(*_LABELS, "quantile"), unit="seconds"
+        )
+        for labels, stage in self._stages():
+            frames.add_metric(labels, stage["frames"])
+            restarts.add_metric(labels, stage["restarts"])
+            letters.add_metric(labels, stage["dead_letters"])
+            for reason, count in stage["dropped"].items():
+                dropped.add_metric([*labels, reason], count)
+            for name, quantile in (("p50", "0.5"), ("p99", "0.99")):
+                if stage["latency_ms"][name] is not None:
+                    latency.add_metric([*labels, quantile], stage["latency_ms"][name] / 1000)
+        return [frames, dropped, restarts, letters, latency]
+
+    def _stages(self) -> Iterator[tuple[list[str], dict[str, Any]]]:
+        for source, about in self.status.get("sources", {}).items():
+            for stage, counted in about["stages"].items():
+                yield [self.status["pipeline"], source, stage], counted
+
+
+@contextmanager
+def serve_metrics(port: int, address: str = "127.0.0.1") -> Iterator[StatusCollector]:
+    """Serve what the collector knows at ``http://ADDRESS:PORT/metrics``. Raises `ConfigError` if the port is taken."""
+    collector, registry = StatusCollector(), CollectorRegistry()
+    registry.register(collector)
+    try:
+        server, thread = start_http_server(port, address, registry)
+    except OSError as error:
+        raise ConfigError(
+            f"metrics cannot be served on {address}:{port}: {error.strerror}; give another port"
+        ) from error
+    try:
+        yield collector
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

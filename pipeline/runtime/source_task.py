@@ -1,0 +1,182 @@
+"""One source at work: read frames, number them, publish."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.plan import Plan
+from pipeline.errors import InputError, LeaseLost
+from pipeline.messages import EndOfStream, EndReason, Frame, Gap, Header
+from pipeline.runtime.context import WorkerContext
+from pipeline.runtime.metrics import ELAPSED_US, FRAMES
+from pipeline.runtime.publisher import Acknowledgement, Publisher
+from pipeline.stage import Source
+from pipeline.transport.base import Commit, Position, Transport
+
+_READ_AHEAD = 4
+"""Messages that are encoded and not yet published: decoding goes on while Redis is waited for."""
+
+
+class SourceTask:
+    """Runs a `Source` in threads of its own: one silent camera does not hold up the others, nor Redis the decoder."""
+
+    def __init__(
+        self, plan: Plan, transport: Transport, source: str, stage: str, token: str, ring_directory: Path
+    ) -> None:
+        self.source = source
+        self.error: BaseException | None = None
+        self._transport = transport
+        self._plan = plan.sources[source]
+        self._context = WorkerContext(
+            stage,
+            self._plan,
+            plan.output,
+            plan.stages[stage].needs,
+            on_status=lambda values: transport.set_status(source, stage, values),
+        )
+        transport.declare(source, stage, plan.stages[stage].readers)
+        progress = transport.progress(source, stage)
+        self.ended = progress.ended
+        self._snapshot: dict[str, Any] = json.loads(progress.snapshot) if progress.snapshot else {"index": 0}
+        self._position = progress.published if progress.published.epoch else Position(int(time.time()), 0)
+        self._time_base = Fraction(1)
+        self._last_step = 0
+        self._stopping = threading.Event()
+        self._given_up = threading.Event()
+        self._read_ahead: queue.Queue[Commit | BaseException | None] = queue.Queue(_READ_AHEAD)
+        self._at_once = max(1, min(_READ_AHEAD, plan.limits.slots // 8))
+        self.publisher = Publisher(plan, transport, source, stage, token, ring_directory)
+        self._source: Source = self._plan.cls(self._plan.options, self._context)  # type: ignore[assignment]
+        self._source.delivered = self._delivered()
+        self._thread = threading.Thread(target=self._run, name=f"source {source}", daemon=True)
+
+    def start(self) -> None:
+        """Begin, or go on where the worker before died."""
+        if not self.ended:
+            self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Ask the source to end; its stream then ends with reason ``stopped``."""
+        self._stopping.set()
+        self._source.stop()
+
+    def lose(self) -> None:
+        """The lease is gone: stop without a word in the stream."""
+        self.publisher.lose()
+        self._source.stop()
+
+    def close(self) -> None:
+        """Wait for the thread and release everything."""
+        if self._thread.ident is not None:
+            self._thread.join()
+        self.publisher.close()
+
+    def _run(self) -> None:
+        try:
+            self._end(*self._publish_all())
+        except LeaseLost:
+            pass
+        except BaseException as error:
+            self.error = error
+        finally:
+            self._source.close()
+
+    def _publish_all(self) -> tuple[EndReason, str | None]:
+        """Publish what the reader hands over, several at once where several wait, until it says how it ended."""
+        reader = threading.Thread(target=self._read, name=f"reader {self.source}", daemon=True)
+        reader.start()
+        try:
+            while True:
+                items = [self._read_ahead.get()]
+                while len(items) < self._at_once and not self._read_ahead.empty():
+                    items.append(self._read_ahead.get())
+                commits = [item for item in items if isinstance(item, Commit)]
+                if commits:
+                    self.publisher.send(commits)
+                if len(commits) < len(items):
+                    return self._how_it_ended(items[-1])
+        finally:
+            self._given_up.set()
+            self._source.stop()
+            reader.join()
+
+    def _read(self) -> None:
+        """Read ahead a little: decoding goes on while Redis is waited for. Whatever ends it is handed over, too."""
+        ended: BaseException | None = None
+        try:
+            for count, item in enumerate(self._source.read(self._snapshot["index"])):
+                if not self._hand_over(self._prepare(item)) or self._stopping.is_set():
+                    break
+                if count == 0:
+                    self._expect(self._source.frame_count())
+        except BaseException as error:
+            ended = error
+        self._hand_over(ended)
+
+    def _hand_over(self, item: Commit | BaseException | None) -> bool:
+        while not self._given_up.is_set():
+            try:
+                self._read_ahead.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def _how_it_ended(self, error: Commit | BaseException | None) -> tuple[EndReason, str | None]:
+        if isinstance(error, InputError):
+            self._context.status(error=str(error))
+            return "failed", str(error)
+        if isinstance(error, BaseException):
+            raise error
+        return ("stopped" if self._stopping.is_set() else "end"), None
+
+    def _prepare(self, item: Frame | Gap) -> Commit:
+        # The pixels are copied here, before the source is asked for more: it may use its buffers again.
+        header = self._stamp(item.header)
+        self._time_base = header.time_base
+        counts = self._context.take_counts()
+        if isinstance(item, Frame):
+            now = time.monotonic_ns()
+            counts |= {FRAMES: 1, ELAPSED_US: (now - (self._last_step or now)) // 1000}
+            self._last_step = now
+            self._snapshot = {
+                "index": item.index + 1,
+                "pts": header.pts,
+                "time_base": str(header.time_base),
+                "arrival_ns": header.arrival_ns,
+            }
+        step = Acknowledgement(processed=self._position, counts=counts, snapshot=json.dumps(self._snapshot))
+        return self.publisher.prepare(replace(item, header=header), step)
+
+    def _delivered(self) -> Header | None:
+        last = self._snapshot
+        if "pts" not in last:
+            return None
+        return Header(self.source, last["pts"], Fraction(last["time_base"]), last["arrival_ns"])
+
+    def _end(self, reason: EndReason, error: str | None) -> None:
+        header = self._stamp(Header(self.source, None, self._time_base, time.time_ns()))
+        counts = self._context.take_counts()
+        self._context.status(end=reason)
+        step = Acknowledgement(processed=self._position, counts=counts, ended=True)
+        self.publisher.publish(EndOfStream(header, reason, error), step)
+        self.ended = True
+
+    def _stamp(self, header: Header) -> Header:
+        self._position = Position(self._position.epoch, self._position.sequence + 1)
+        return replace(header, epoch=self._position.epoch, sequence=self._position.sequence)
+
+    def _expect(self, frames: int | None) -> None:
+        if frames is not None:
+            self._context.status(frames_expected=frames)

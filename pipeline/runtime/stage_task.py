@@ -1,0 +1,280 @@
+"""One stage at work on one source: decode, process, publish, acknowledge."""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+from collections import deque
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.codec import decode, materialize
+from pipeline.config.plan import Plan
+from pipeline.errors import DecodeError, PluginError, RaftlineError, StalePayloadError
+from pipeline.messages import EndOfStream, Gap, Header, Message
+from pipeline.runtime.context import WorkerContext
+from pipeline.runtime.metrics import BUSY_US, DEAD_LETTERS, DROPPED, ELAPSED_US, FRAMES, latency_counter
+from pipeline.runtime.publisher import Acknowledgement, Publisher
+from pipeline.stage import Stage
+from pipeline.transport.base import START, Entry, Position, Transport
+
+_COMMIT_EVERY_SECONDS = 0.005
+"""Steps that publish nothing may wait so long for others of the same batch; a slow stage commits each by itself."""
+ATTEMPTS = 3
+"""Workers that may die on an entry before it is put aside."""
+
+
+class Taken(NamedTuple):
+    """An entry that was read and is not worked on yet."""
+
+    id: str
+    message: Message
+    position: Position
+
+
+class StageTask:
+    """Owns a stage object for as long as the worker has the lease on the source."""
+
+    def __init__(
+        self, plan: Plan, transport: Transport, source: str, stage: str, token: str, ring_directory: Path
+    ) -> None:
+        self.source = source
+        self.ended = False
+        self._transport = transport
+        self._plan = plan.stages[stage]
+        self._upstream = str(self._plan.reads)
+        self._writes = getattr(self._plan.cls, "writes", None)
+        self._live = plan.sources[source].policy == "live"
+        self._backlog = plan.limits.backlog
+        self.context = WorkerContext(
+            stage,
+            plan.sources[source],
+            plan.output,
+            self._plan.needs,
+            on_status=lambda values: transport.set_status(source, stage, values),
+        )
+        self._unacknowledged: deque[str] = deque()
+        self._waiting: list[Acknowledgement] = []
+        self._committed = 0.0
+        self._last_step = 0
+        self._seen = START
+        transport.declare(source, self._upstream, plan.stages[self._upstream].readers)
+        transport.declare(source, stage, self._plan.readers)
+        progress = transport.progress(source, stage)
+        self._done = progress.processed
+        self.ended = progress.ended
+        self.publisher = Publisher(plan, transport, source, stage, token, ring_directory)
+        if not self.ended:
+            self.stage = self._open(progress.snapshot)
+
+    def resume(self) -> None:
+        """Take up what the worker before left: the retained messages, then the one it died on.
+
+        An end is never put aside: without it the outputs are not whole, and the run ends with the stage's error.
+        """
+        entries = self._transport.pending(self._plan.name, self.source, self._upstream)
+        suspect = next((entry for entry in entries if self._is_new(entry)), None)
+        died = self._transport.attempt(self.source, self._plan.name, suspect.id) if suspect else 0
+        for entry in entries:
+            if entry is suspect and died >= ATTEMPTS and not _ends(entry):
+                self._put_aside(
+                    entry, self._transport.status(self.source, self._plan.name).get("error", "its worker died")
+                )
+            else:
+                self.handle(entry)
+                self.commit()
+
+    def handle_all(self, entries: Sequence[Entry]) -> None:
+        """Handle new entries, in order. In the live policy all but the newest are dropped."""
+        try:
+            for entry in self.sift(entries):
+                self.handle(entry)
+        finally:
+            self.commit()
+
+    def handle(self, entry: Entry) -> None:
+        """One entry, from its bytes to its acknowledgement."""
+        taken = self.take(entry)
+        if taken is not None:
+            self.work(taken)
+
+    def sift(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """New entries that are to be worked on: all, or in the live policy the newest."""
+        return self._drop_late(entries) if self._live else entries
+
+    def take(self, entry: Entry) -> Taken | None:
+        """Read an entry; None where there is nothing to do for it."""
+        try:
+            message = decode(entry.fields, self.publisher.payload) if entry.fields else None
+        except DecodeError as error:
+            self._put_aside(entry, str(error))
+            return None
+        position = Position(message.header.epoch, message.header.sequence) if message else START
+        if message is None or position <= self._seen:
+            self._acknowledge([entry.id])
+            return None
+        self._seen = position
+        if self._live and not self._fetch(entry, message, position):
+            return None
+        return Taken(entry.id, message, position)
+
+    def work(self, taken: Taken, shared_ns: int = 0) -> None:
+        """Process what was taken, publish what comes of it, acknowledge.
+
+        `shared_ns`: how long it was worked on before, together with other sources' messages.
+        """
+        started = time.monotonic_ns()
+        self._unacknowledged.append(taken.id)
+        last = self._publish_all_but_last(self._outputs(taken.message))
+        self._finish(taken.message, taken.position, last, time.monotonic_ns() - started + shared_ns)
+
+    def close(self) -> None:
+        """Release the stage object. Whatever was not acknowledged comes again to the next owner."""
+        try:
+            if hasattr(self, "stage"):
+                self.stage.close()
+        finally:
+            self.publisher.close()
+
+    def _open(self, snapshot: str | None) -> Stage:
+        try:
+            stage = self._plan.cls(self._plan.options, self.context)
+            assert isinstance(stage, Stage)
+            stage.open()
+            if snapshot is not None:
+                stage.restore(json.loads(snapshot))
+            return stage
+        except RaftlineError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"stage {self._plan.name!r} ({self._plan.use}) cannot be opened: {describe(error)}"
+            ) from error
+
+    def _outputs(self, message: Message) -> Iterable[Message]:
+        stage, sink = self.stage, self._writes is None
+        if isinstance(message, Gap):
+            yield from stage.gap(message)
+            if stage.passes_gaps and not sink:
+                yield message
+        elif isinstance(message, EndOfStream):
+            yield from stage.flush(message)
+            if not sink:
+                yield message
+        else:
+            yield from stage.process(message)
+
+    def _publish_all_but_last(self, outputs: Iterable[Message]) -> Message | None:
+        last = None
+        for output in outputs:
+            if self._writes is None:
+                raise PluginError(
+                    f"stage {self._plan.name!r} ({self._plan.use}) yielded a {type(output).__name__}, "
+                    "but it is a sink: set `writes` to the class of what it yields"
+                )
+            if last is not None:
+                self._publish(last, Acknowledgement())
+            last = output
+        return last
+
+    def _finish(self, message: Message, position: Position, last: Message | None, busy_ns: int) -> None:
+        now = time.monotonic_ns()
+        ended = isinstance(message, EndOfStream)
+        retained = 0 if ended else self.stage.unacked_window()
+        ids = [self._unacknowledged.popleft() for _ in range(len(self._unacknowledged) - retained)]
+        snapshot = None if ended else self.stage.snapshot()
+        counts = self.context.take_counts()
+        if not isinstance(message, Gap | EndOfStream):
+            counts |= {
+                FRAMES: 1,
+                BUSY_US: busy_ns // 1000,
+                latency_counter((time.time_ns() - message.header.arrival_ns) / 1e6): 1,
+            }
+        counts[ELAPSED_US] = (now - (self._last_step or now)) // 1000
+        self._last_step = now
+        text = None if snapshot is None else json.dumps(snapshot)
+        step = Acknowledgement(self._upstream, ids, position, counts, text, ended)
+        if last is not None:
+            self._publish(last, step)
+        else:
+            self._waiting.append(step)
+            if ended or time.monotonic() - self._committed > _COMMIT_EVERY_SECONDS:
+                self.commit()
+        self.ended = ended
+
+    def _publish(self, message: Message, step: Acknowledgement) -> None:
+        # What waits goes first: a step that comes after a later one counts for nothing.
+        self.publisher.publish(message, step, before=self._waiting)
+        self._waiting = []
+
+    def commit(self) -> None:
+        """Acknowledge what was worked on and published nothing."""
+        if self._waiting:
+            self.publisher.commit(*self._waiting)
+            self._waiting = []
+        self._committed = time.monotonic()
+
+    def _fetch(self, entry: Entry, message: Message, position: Position) -> bool:
+        try:
+            materialize(message)
+            return True
+        except StalePayloadError:
+            self._acknowledge([entry.id], position, {f"{DROPPED}recycled": 1})
+            return False
+
+    def _drop_late(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        pictures = [e for e in entries if e.fields and e.fields.get(b"type") not in (b"Gap", b"EndOfStream")]
+        late = pictures[: max(0, len(pictures) - self._backlog)]
+        if late:
+            position = self._position(late[-1]) or START
+            self._acknowledge([entry.id for entry in late], position, {f"{DROPPED}late": len(late)})
+        gone = {entry.id for entry in late}
+        return [entry for entry in entries if entry.id not in gone]
+
+    def _put_aside(self, entry: Entry, error: str) -> None:
+        self.context.log.error(
+            "stage %s: entry %s of %s is put aside: %s", self._plan.name, entry.id, self.source, error
+        )
+        self.commit()
+        position = self._position(entry)
+        # An entry that says where it belongs is acknowledged with the gap that it leaves, not before.
+        ids = [entry.id] if position is None else []
+        self._transport.dead_letter(self.publisher.step(Acknowledgement(self._upstream, ids)), entry, error)
+        if position is not None:
+            self._seen = position
+            self.context.count(DEAD_LETTERS)
+            gap = Gap(self._header(entry), "lost_frames", f"stage {self._plan.name} could not process it")
+            self.work(Taken(entry.id, gap, position))
+
+    def _acknowledge(
+        self, ids: list[str], processed: Position | None = None, counts: dict[str, int] | None = None
+    ) -> None:
+        self.commit()
+        self.publisher.commit(Acknowledgement(self._upstream, ids, processed, counts or {}))
+
+    def _is_new(self, entry: Entry) -> bool:
+        position = self._position(entry)
+        return position is None or position > self._done
+
+    def _position(self, entry: Entry) -> Position | None:
+        try:
+            header = self._header(entry)
+        except DecodeError:
+            return None
+        return Position(header.epoch, header.sequence)
+
+    def _header(self, entry: Entry) -> Header:
+        return decode(entry.fields, self.publisher.payload).header
+
+
+def _ends(entry: Entry) -> bool:
+    return entry.fields.get(b"type") == b"EndOfStream"
+
+
+def describe(error: BaseException) -> str:
+    """An exception of a plug-in in one line: what, and where in its code."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"

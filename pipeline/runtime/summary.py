@@ -1,0 +1,63 @@
+"""What a run did, per source and stage: the status while it runs, and ``summary.json`` at its end."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.plan import Plan
+from pipeline.runtime.metrics import FRAMES, stage_summary
+from pipeline.runtime.output import remove_parts, unwritable
+from pipeline.transport.base import Transport
+
+_PART, _OUTPUT = "part ", "output "
+
+
+def summarize_source(plan: Plan, transport: Transport, source: str) -> dict[str, Any]:
+    """One source's part of the summary, as things stand."""
+    stages, outputs, ended = {}, [], True
+    for stage in plan.stages:
+        status = transport.status(source, stage)
+        outputs += [name[len(_OUTPUT) :] for name in status if name.startswith(_OUTPUT)]
+        shown = {name: value for name, value in status.items() if not name.startswith((_PART, _OUTPUT))}
+        stages[stage] = stage_summary(transport.counters(source, stage), shown)
+        ended = ended and transport.progress(source, stage).ended
+    first = stages[plan.source_stage]["status"]
+    expected = first.pop("frames_expected", None)
+    end, error = first.pop("end", None), first.get("error")
+    state = (
+        {"end": "finished", "stopped": "stopped", "failed": "failed"}.get(end or "", "running") if ended else "running"
+    )
+    return {
+        "input": plan.sources[source].info.display,
+        "policy": plan.sources[source].policy,
+        "state": state,
+        "error": error if end == "failed" else None,
+        "frames_decoded": stages[plan.source_stage][FRAMES],
+        "frames_expected": int(expected) if expected is not None else None,
+        "stages": stages,
+        "outputs": sorted(outputs),
+    }
+
+
+def remove_unfinished(plan: Plan, transport: Transport) -> None:
+    """Remove the ``.part`` files of outputs that were never finished."""
+    for source in plan.sources:
+        for stage in plan.stages:
+            for name in transport.status(source, stage):
+                if name.startswith(_PART):
+                    remove_parts(Path(name[len(_PART) :]))
+
+
+def write_summary(path: Path, summary: dict[str, Any]) -> None:
+    """Write it whole or not at all. Raises `OutputError`."""
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(summary, indent=2) + "\n")
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise unwritable(path, error) from error

@@ -1,0 +1,259 @@
+"""The supervisor of a run: starts the workers, watches them, starts them again, drains, stops, and cleans up."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any
+
+from pipeline.config.plan import Plan
+from pipeline.errors import RaftlineError, TransportError, TransportLost, UserError, WorkerFailed
+from pipeline.runtime.metrics import FRAMES
+from pipeline.runtime.reaper import Reaper, RunDirectory
+from pipeline.runtime.run_lock import RunLock
+from pipeline.runtime.summary import remove_unfinished, summarize_source, write_summary
+from pipeline.runtime.worker_process import WorkerProcess
+from pipeline.transport.redis_server import PrivateServer
+from pipeline.transport.redis_streams import RedisStreams
+
+_POLL_SECONDS = 0.05
+_STATUS_SECONDS = 0.5
+_PATIENCE_SECONDS = 30.0
+_LAST_SECONDS = 10.0
+"""For workers to end by themselves once all sources have ended."""
+
+Status = dict[str, Any]
+
+
+class Supervisor:
+    """Runs a plan to its end, on this machine."""
+
+    def __init__(
+        self, plan: Plan, *, on_status: Callable[[Status], None] | None = None, summary_name: str = "summary.json"
+    ) -> None:
+        """`on_status` gets the summary so far, about twice a second. `summary_name`: file in the output directory."""
+        self._plan = plan
+        self._on_status = on_status or (lambda status: None)
+        self._summary_name = summary_name
+        self._started = datetime.now(timezone.utc)
+        self._begin = time.monotonic()
+        self._draining = False
+        self._abort = threading.Event()
+        self._workers: list[WorkerProcess] = []
+        self._ended: set[str] = set()
+        self._sources: Status = {}
+
+    def run(self) -> Status:
+        """Run to the end of every source, or to a signal; returns the summary, and writes it to the output directory.
+
+        SIGINT and SIGTERM drain: sources end, everything in flight is processed, outputs are whole. A second SIGINT
+        stops at once and raises `KeyboardInterrupt`. Raises `UserError` for what the user can mend and `WorkerFailed`
+        for a worker that kept dying. A source that fails does not stop the others: it says so in the summary.
+        """
+        reaper = Reaper.start(RunDirectory.create())
+        try:
+            with self._signals(), self._server(reaper) as plan, contextlib.closing(self._connect(plan)) as transport:
+                return self._run(plan, transport, reaper)
+        finally:
+            reaper.close()
+
+    def drain(self) -> None:
+        """End the sources and let everything in flight come out."""
+        self._draining = True
+
+    def abort(self) -> None:
+        """Stop at once."""
+        self._abort.set()
+
+    @property
+    def worker_pids(self) -> dict[str, list[int]]:
+        """The processes that run now, by stage."""
+        pids: dict[str, list[int]] = {}
+        for worker in self._workers:
+            if worker.pid is not None:
+                pids.setdefault(worker.stage, []).append(worker.pid)
+        return pids
+
+    def _run(self, plan: Plan, transport: RedisStreams, reaper: Reaper) -> Status:
+        with RunLock(transport) as lock:
+            transport.reset()
+            for source in plan.sources:
+                for stage in plan.stages.values():
+                    transport.declare(source, stage.name, stage.readers)
+            self._workers = self._make_workers(plan, reaper)
+            error: BaseException | None = None
+            try:
+                self._watch(plan, transport, lock)
+            except BaseException as caught:
+                error = caught
+                raise
+            finally:
+                for worker in self._workers:
+                    worker.kill()
+                summary = self._conclude(plan, transport, error)
+                if not isinstance(error, TransportError):  # else the server is gone
+                    transport.reset()
+        return summary
+
+    def _connect(self, plan: Plan) -> RedisStreams:
+        assert plan.redis_url is not None
+        return RedisStreams(plan.redis_url, plan.name)
+
+    @contextlib.contextmanager
+    def _server(self, reaper: Reaper) -> Iterator[Plan]:
+        self._private: PrivateServer | None = None
+        if self._plan.redis_url is not None:
+            yield self._plan
+            return
+        self._private = PrivateServer.start(self._plan.redis_memory_mb, reaper)
+        try:
+            yield replace(self._plan, redis_url=self._private.url)
+        finally:
+            self._private.stop()
+
+    def _make_workers(self, plan: Plan, reaper: Reaper) -> list[WorkerProcess]:
+        file = reaper.directory.path / "plan.json"
+        file.touch(mode=0o600)
+        file.write_text(plan.to_json())
+        # Readers first: they load while the decoder finds its input.
+        stages = [stage for stage in reversed(plan.stages.values()) for _ in range(stage.workers)]
+        return [WorkerProcess(stage.name, file, reaper.directory.path, reaper) for stage in stages]
+
+    def _watch(self, plan: Plan, transport: RedisStreams, lock: RunLock) -> None:
+        next_status, unreachable_since = 0.0, None
+        while True:
+            if self._abort.is_set():
+                raise KeyboardInterrupt
+            self._check_server()
+            if self._draining:
+                self._end_sources(plan)
+            try:
+                self._tend_workers(plan, transport)
+                if time.monotonic() >= next_status:
+                    next_status = time.monotonic() + _STATUS_SECONDS
+                    lock.keep(plan)
+                    if self._refresh(plan, transport):
+                        self._let_workers_end()
+                        return
+                unreachable_since = None
+            except TransportLost:
+                unreachable_since = unreachable_since or time.monotonic()
+                if time.monotonic() - unreachable_since > _PATIENCE_SECONDS:
+                    raise
+            time.sleep(_POLL_SECONDS)
+
+    def _refresh(self, plan: Plan, transport: RedisStreams) -> bool:
+        """Gather and show the status; whether everything has ended."""
+        self._sources = {source: summarize_source(plan, transport, source) for source in plan.sources}
+        self._on_status(self._summary("running", None))
+        return all(source["state"] != "running" for source in self._sources.values())
+
+    def _tend_workers(self, plan: Plan, transport: RedisStreams) -> None:
+        for worker in self._workers:
+            status = worker.ended()
+            if status is not None:
+                transport.release_worker(worker.worker, list(plan.sources), worker.stage)
+                if self._all_ended(plan, transport, worker.stage):
+                    continue
+                self._bury(plan, transport, worker, status)
+            elif worker.pid is None and self._all_ended(plan, transport, worker.stage):
+                continue
+            worker.start_if_due()
+
+    def _bury(self, plan: Plan, transport: RedisStreams, worker: WorkerProcess, status: int) -> None:
+        """Decide what the death of a worker means. Raises to end the run."""
+        if status == 0:
+            worker.restart_later(progressed=True)
+            return
+        why, final = worker.report(status)
+        if final:
+            raise UserError(why if why.startswith("stage ") else f"stage {worker.stage!r}: {why}")
+        done = sum(transport.counters(source, worker.stage).get(FRAMES, 0) for source in plan.sources)
+        worker.restart_later(progressed=done > worker.done_before)
+        worker.done_before = done
+        if worker.futile > plan.limits.restarts:
+            raise WorkerFailed(
+                f"stage {worker.stage!r} ({plan.stages[worker.stage].use}) died {worker.futile} times in a row without "
+                f"processing anything; the last time: {why}"
+            )
+
+    def _all_ended(self, plan: Plan, transport: RedisStreams, stage: str) -> bool:
+        if stage not in self._ended and all(transport.progress(source, stage).ended for source in plan.sources):
+            self._ended.add(stage)
+        return stage in self._ended
+
+    def _end_sources(self, plan: Plan) -> None:
+        for worker in self._workers:
+            if worker.stage == plan.source_stage:
+                worker.terminate()
+
+    def _let_workers_end(self) -> None:
+        deadline = time.monotonic() + _LAST_SECONDS
+        while any(worker.pid is not None for worker in self._workers) and time.monotonic() < deadline:
+            for worker in self._workers:
+                worker.ended()
+            time.sleep(0.01)
+
+    def _check_server(self) -> None:
+        if self._private is not None and not self._private.alive():
+            raise TransportError(f"the private Redis server ended: {self._private.last_words() or 'it was killed'}")
+
+    def _conclude(self, plan: Plan, transport: RedisStreams, error: BaseException | None) -> Status:
+        letters: list[dict[str, str]] = []
+        with contextlib.suppress(TransportError):
+            remove_unfinished(plan, transport)
+            self._sources = {source: summarize_source(plan, transport, source) for source in plan.sources}
+            letters = [
+                {"stage": stage, "source": source, "error": why}
+                for stage in plan.stages
+                for source, why in transport.dead_letters(stage)
+            ]
+        states = {source["state"] for source in self._sources.values()}
+        state = (
+            "failed" if error is not None or "failed" in states else "stopped" if "stopped" in states else "finished"
+        )
+        summary = self._summary(state, None if error is None else str(error) or type(error).__name__)
+        summary["dead_letters"] = letters
+        try:
+            write_summary(plan.output / self._summary_name, summary)
+        except RaftlineError:
+            if error is None:
+                raise
+        return summary
+
+    def _summary(self, state: str, error: str | None) -> Status:
+        for source in self._sources.values():
+            for name, stage in source["stages"].items():
+                stage["restarts"] = sum(worker.restarts for worker in self._workers if worker.stage == name)
+        return {
+            "pipeline": self._plan.name,
+            "payload": self._plan.payload,
+            "started": self._started.isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - self._begin, 3),
+            "state": state,
+            "error": error,
+            "sources": self._sources,
+        }
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def on_signal(number: int, _: object) -> None:
+            if self._draining and number == signal.SIGINT:
+                self.abort()
+            self.drain()
+
+        before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

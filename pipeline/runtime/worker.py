@@ -1,0 +1,277 @@
+"""One worker: one stage, any number of sources.
+
+Run by the supervisor as ``python -m pipeline.runtime.worker PLAN --stage NAME ...``, or on another host by the
+command line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from pipeline.config.plan import Plan
+from pipeline.errors import GroupLost, LeaseLost, RaftlineError, TransportLost, UserError
+from pipeline.messages import EndOfStream, Gap
+from pipeline.redaction import log_redacted, redact
+from pipeline.runtime.ownership import Ownership
+from pipeline.runtime.source_task import SourceTask
+from pipeline.runtime.stage_task import StageTask, Taken, describe
+from pipeline.stage import Stage
+from pipeline.transport.base import Entry, Transport
+
+_READ_COUNT = 32
+_LIVE_READ_COUNT = 1000
+"""Live readers take all there is, to drop the oldest."""
+_BLOCK_SECONDS = 0.25
+_ACQUIRE_EVERY_SECONDS = 0.5
+_PATIENCE_SECONDS = 30.0
+"""How long Redis may be unreachable before a worker gives up."""
+
+T = TypeVar("T")
+
+log = logging.getLogger("raftline.worker")
+
+
+class Worker:
+    """Takes sources as their leases are free and works on them until they end or it is stopped."""
+
+    def __init__(
+        self, plan: Plan, stage: str, transport: Transport, worker_id: str, ring_directory: Path, supervised: bool
+    ) -> None:
+        self._plan = plan
+        self._stage = plan.stages[stage]
+        self._transport = transport
+        self._rings = ring_directory
+        self._supervised = supervised
+        self._is_source = stage == plan.source_stage
+        self._ownership = Ownership(transport, stage, worker_id)
+        self._tasks: dict[str, StageTask | SourceTask] = {}
+        self._ended: set[str] = set()
+        self._stop = threading.Event()
+        self._next_acquire = 0.0
+
+    def stop(self) -> None:
+        """Finish what was begun and end. Under a supervisor sources also end their streams."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Work until every source has ended or `stop` was called. Raises what a stage raised."""
+        try:
+            lost_since = None
+            while not self._stop.is_set() and len(self._ended) < len(self._plan.sources):
+                try:
+                    self._acquire()
+                    self._work()
+                    lost_since = None
+                except TransportLost as error:
+                    lost_since = lost_since or time.monotonic()
+                    if time.monotonic() - lost_since > _PATIENCE_SECONDS:
+                        raise
+                    log.warning("stage %s: %s; trying again", self._stage.name, error)
+                    self._drop_all()
+                    time.sleep(0.5)
+                except GroupLost as error:
+                    log.warning("stage %s: %s; starting anew", self._stage.name, error)
+                    self._drop_all()
+            if self._is_source and self._supervised:
+                self._end_sources()
+        finally:
+            self._close()
+
+    def _acquire(self) -> None:
+        if time.monotonic() < self._next_acquire:
+            return
+        self._next_acquire = time.monotonic() + _ACQUIRE_EVERY_SECONDS
+        for source in self._plan.sources:
+            if source in self._tasks or source in self._ended:
+                continue
+            lease = self._ownership.acquire(source)
+            if lease is None:
+                if self._transport.progress(source, self._stage.name).ended:
+                    self._ended.add(source)
+                continue
+            self._take_up(source, lease.token)
+            if self._stage.workers > 1:
+                self._next_acquire = 0.0
+                return  # one at a time, so that the workers of a stage share the sources
+
+    def _take_up(self, source: str, token: str) -> None:
+        kind = SourceTask if self._is_source else StageTask
+        task = self._tasks[source] = kind(self._plan, self._transport, source, self._stage.name, token, self._rings)
+        if isinstance(task, SourceTask):
+            task.start()
+        elif not task.ended:
+            self._guarded([task], task.resume)
+        if task.ended:
+            self._finish(source)
+
+    def _work(self) -> None:
+        for source in [source for source in self._tasks if not self._ownership.holds(source)]:
+            log.warning("stage %s: lost %s to another worker", self._stage.name, source)
+            self._drop(source)
+        if self._is_source:
+            self._watch_sources()
+        elif self._tasks:
+            self._read()
+        else:
+            time.sleep(0.05)
+
+    def _read(self) -> None:
+        live = any(self._plan.sources[source].policy == "live" for source in self._tasks)
+        streams = [(source, str(self._stage.reads)) for source in self._tasks]
+        count = _LIVE_READ_COUNT if live else _READ_COUNT
+        by_source: dict[str, list[Entry]] = {}
+        for source, entry in self._transport.read(self._stage.name, streams, count, _BLOCK_SECONDS):
+            by_source.setdefault(source, []).append(entry)
+        tasks = {source: task for source in by_source if isinstance(task := self._tasks[source], StageTask)}
+        if len(tasks) > 1 and self._stage.supports_batching:
+            self._work_batched({task: by_source[source] for source, task in tasks.items()})
+        else:
+            for source, task in tasks.items():
+                self._guarded([task], task.handle_all, by_source[source])
+        for source, task in tasks.items():
+            if task.ended:
+                self._finish(source)
+
+    def _work_batched(self, entries: Mapping[StageTask, Sequence[Entry]]) -> None:
+        """One message of every source at a time, as long as there are any."""
+        queues = {task: deque(self._guarded([task], task.sift, new) or ()) for task, new in entries.items()}
+        try:
+            while any(queues.values()):
+                fronts = [(task, queue.popleft()) for task, queue in queues.items() if queue]
+                self._work_round([(task, self._guarded([task], task.take, entry)) for task, entry in fronts])
+        finally:
+            for task in queues:
+                self._guarded([task], task.commit)
+
+    def _work_round(self, taken: Sequence[tuple[StageTask, Taken | None]]) -> None:
+        todo = [(task, each) for task, each in taken if each is not None]
+        shared = [(task, each.message) for task, each in todo if not isinstance(each.message, (Gap, EndOfStream))]
+        shared_ns = 0
+        if len(shared) > 1:
+            begin = cast(type[Stage], self._stage.cls).prepare_batch
+            started = time.monotonic_ns()
+            self._guarded([task for task, _ in shared], begin, [(task.stage, message) for task, message in shared])
+            shared_ns = (time.monotonic_ns() - started) // len(shared)
+        for task, each in todo:
+            self._guarded([task], task.work, each, shared_ns)
+
+    def _guarded(self, tasks: list[StageTask], work: Callable[..., T], *arguments: Any) -> T | None:
+        """Work for tasks; None where another worker has taken their source."""
+        if any(self._tasks.get(task.source) is not task for task in tasks):
+            return None
+        try:
+            return work(*arguments)
+        except LeaseLost:
+            for task in tasks:
+                self._drop(task.source)
+            return None
+        except RaftlineError:
+            raise
+        except Exception as error:
+            for task in tasks:
+                self._transport.set_status(task.source, self._stage.name, {"error": describe(error)})
+            raise
+
+    def _watch_sources(self) -> None:
+        for source, task in list(self._tasks.items()):
+            assert isinstance(task, SourceTask)
+            if not task.running:
+                if task.error is not None:
+                    raise task.error
+                if task.ended:
+                    self._finish(source)
+                else:
+                    self._drop(source)
+        self._stop.wait(0.05)
+
+    def _end_sources(self) -> None:
+        # A source that was not begun yet has to say its end, too.
+        for _ in self._plan.sources:
+            self._next_acquire = 0.0
+            self._acquire()
+        for task in self._tasks.values():
+            assert isinstance(task, SourceTask)
+            task.stop()
+        while any(isinstance(task, SourceTask) and task.running for task in self._tasks.values()):
+            time.sleep(0.02)
+        self._watch_sources()
+
+    def _finish(self, source: str) -> None:
+        self._ended.add(source)
+        self._tasks.pop(source).close()
+        self._ownership.release(source)
+
+    def _drop(self, source: str) -> None:
+        task = self._tasks.pop(source, None)
+        if task is not None:
+            if isinstance(task, SourceTask):
+                task.lose()
+            task.close()
+        self._ownership.release(source)
+
+    def _drop_all(self) -> None:
+        for source in list(self._tasks):
+            self._drop(source)
+        self._next_acquire = 0.0
+
+    def _close(self) -> None:
+        self._drop_all()
+        self._ownership.close()
+        self._transport.close()
+
+
+def worker_name() -> str:
+    """A name that no other worker has."""
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+def work(plan: Plan, stage: str, worker_id: str, ring_directory: Path, *, supervised: bool) -> None:
+    """Run a worker in this process until its sources end or SIGTERM comes. Raises `RaftlineError`."""
+    from pipeline.transport.redis_streams import RedisStreams
+
+    assert plan.redis_url is not None
+    transport = RedisStreams(plan.redis_url, plan.name)
+    worker = Worker(plan, stage, transport, worker_id, ring_directory, supervised)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    worker.run()
+
+
+def main() -> int:
+    """What the supervisor starts. A failure is told to it in a file beside the plan."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("plan", type=Path)
+    parser.add_argument("--stage", required=True)
+    parser.add_argument("--worker", required=True)
+    parser.add_argument("--rings", type=Path, required=True)
+    arguments = parser.parse_args()
+    log_redacted()
+    try:
+        plan = Plan.from_json(arguments.plan.read_text())
+        work(plan, arguments.stage, arguments.worker, arguments.rings, supervised=True)
+    except Exception as error:
+        known = isinstance(error, RaftlineError)
+        report = {"final": isinstance(error, UserError), "error": redact(error if known else describe(error))}
+        (arguments.plan.parent / f"{arguments.worker}.error").write_text(json.dumps(report))
+        if not known:
+            log.error("stage %s: %s", arguments.stage, describe(error), exc_info=log.isEnabledFor(logging.INFO))
+        return getattr(error, "exit_code", 1)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,6 @@
+"""``python -m raftline``: the command line."""
+
+from raftline.cli.app import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""Weighted least squares over many points: one pass, without copies of the design."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from raftline.kernels.compiled import compiled
+
+_BLOCK = 512
+"""Points whose rows stay in the nearest cache while all their products are taken."""
+
+
+def weighted_squares(design: np.ndarray, weights: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Normal matrix (K, K) and right hand side (K,) of design (K, N) for target (N,), weights (N,) >= 0; all float64.
+
+    A matrix product of so few rows would be shared out over threads, which wait for each other longer than it takes.
+    """
+    normal, right = np.zeros((len(design), len(design))), np.zeros(len(design))
+    _squares(design, weights, target, normal, right)
+    return normal, right
+
+
+@compiled(fastmath={"reassoc", "contract"})  # sums in any order, several at once
+def _squares(design: Any, weights: Any, target: Any, normal: Any, right: Any) -> None:
+    count, points = design.shape
+    weighted = np.empty(_BLOCK)
+    for first in range(0, points, _BLOCK):
+        here = min(_BLOCK, points - first)
+        for i in range(count):
+            total = 0.0
+            for n in range(here):
+                weighted[n] = design[i, first + n] * weights[first + n]
+                total += weighted[n] * target[first + n]
+            right[i] += total
+            for j in range(i + 1):
+                total = 0.0
+                for n in range(here):
+                    total += weighted[n] * design[j, first + n]
+                normal[i, j] += total
+    for i in range(count):
+        for j in range(i):
+            normal[j, i] = normal[i, j]

@@ -1,0 +1,113 @@
+"""``batch``: many files, each a run of its own, some at a time."""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.config import make_plan
+from pipeline.runtime.summary import write_summary
+from raftline.cli.arguments import ConfigFile, Debug, Overrides, Redis, read_config
+from raftline.cli.batch_child import FileRun, Interruption
+from raftline.cli.batch_files import BatchFile, already_finished, expand, name_files
+from raftline.cli.failures import INTERRUPTED, USER_MISTAKE, reported, say_error
+from raftline.cli.results import console
+from raftline.cli.run import make_output_directory
+
+
+@reported
+def batch(
+    config: ConfigFile,
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Video files, folders (searched for videos) or patterns like 'clips/*.mp4'.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Where results go.", show_default=False)
+    ],
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Files that are worked on at the same time.")] = 1,
+    overrides: Overrides = None,
+    redis: Redis = None,
+    debug: Debug = False,
+) -> None:
+    """Run a pipeline over many files. Files that were finished before, and have not changed since, are skipped.
+
+    One bad file does not stop the others: it is named at the end, and the exit code is 2. Beside the results of
+    each file stands NAME.summary.json; summary.json holds them all.
+
+    \b
+    raftline batch configs/batch.yaml recordings/ -o out --jobs 4
+    """
+    begin, started = time.monotonic(), datetime.now(timezone.utc)
+    files = name_files(expand(inputs), output)
+    # Of two files, so that outputs without {source} in their name, which would overwrite each other, are refused.
+    plan = make_plan(read_config(config, [file.path for file in files[:2]], output, overrides, redis))
+    make_output_directory(plan)
+    request = {"config": str(config), "overrides": overrides or [], "output": str(output), "redis": redis}
+    todo = [file for file in files if not already_finished(file, plan, output)]
+    skipped = len(files) - len(todo)
+    print(f"{len(files)} files, {skipped} finished before, {len(todo)} to do, {jobs} at a time", flush=True)
+    with Interruption() as interruption:
+        failed = _run_all([FileRun(file, request) for file in todo], jobs, interruption)
+    summary = _merged(plan.name, files, output)
+    summary.update(started=started.isoformat(timespec="seconds"), seconds=round(time.monotonic() - begin, 3))
+    write_summary(output / "summary.json", summary)
+    _conclude(summary, failed, skipped, output)
+    if interruption.happened:
+        raise typer.Exit(INTERRUPTED)
+    if failed:
+        raise typer.Exit(USER_MISTAKE)
+
+
+def _run_all(runs: list[FileRun], jobs: int, interruption: Interruption) -> dict[str, str]:
+    """Run all, `jobs` at a time; errors by name of the file that failed."""
+    failed: dict[str, str] = {}
+    waiting, number = list(runs), 0
+    with ThreadPoolExecutor(jobs) as pool:
+        running: dict[Future[str | None], FileRun] = {}
+        while running or (waiting and not interruption.happened):
+            while waiting and len(running) < jobs and not interruption.happened:
+                run = waiting.pop(0)
+                running[pool.submit(run.run, interruption)] = run
+            done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+            for future in done:
+                run, number = running.pop(future), number + 1
+                error = future.result()
+                print(f"[{number}/{len(runs)}] {run.file.display}: {'failed' if error else run.said}", flush=True)
+                if error:
+                    failed[run.file.display] = error
+    return failed
+
+
+def _merged(name: str, files: list[BatchFile], output: Path) -> dict[str, Any]:
+    """One summary of all files, those of earlier runs included."""
+    sources: dict[str, Any] = {}
+    for file in files:
+        sources.update(file.summary(output).get("sources", {}))
+    states = {source["state"] for source in sources.values()}
+    finished = states == {"finished"} and len(sources) == len(files)
+    state = "finished" if finished else "failed" if "failed" in states or len(sources) < len(files) else "stopped"
+    return {"pipeline": name, "state": state, "error": None, "sources": sources}
+
+
+def _conclude(summary: dict[str, Any], failed: dict[str, str], skipped: int, output: Path) -> None:
+    finished = sum(source["state"] == "finished" for source in summary["sources"].values())
+    frames = sum(source["frames_decoded"] for source in summary["sources"].values())
+    console().print(
+        f"{finished} files finished ({skipped} of them before), {len(failed)} failed, {frames} frames, "
+        f"{summary['seconds']:.1f} s; everything in numbers: {os.path.join(output, 'summary.json')}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for path, error in failed.items():
+        say_error(error if path in error else f"{path}: {error}")

@@ -1,0 +1,113 @@
+"""``flow``: optical flow between two pictures."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from pipeline.errors import InputError, OutputError, UserError
+from raftline.cli.arguments import Debug, Weights
+from raftline.cli.failures import reported
+
+Image = Annotated[Path, typer.Argument(help="A picture: PNG, JPEG, BMP, WebP ...", show_default=False)]
+SUFFIXES = (".flo", ".npz", ".png")
+
+
+@reported
+def flow(
+    image1: Image,
+    image2: Image,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="OUT",
+            help="OUT.flo (Middlebury's format) or OUT.npz (array flow_px): exact values. "
+            "OUT.png: in color, to look at.",
+            show_default=False,
+        ),
+    ],
+    weights: Weights = "default",
+    iterations: Annotated[int, typer.Option(min=1, max=1000, help="Updates of the network.")] = 12,
+    estimator: Annotated[Literal["raft", "dis"], typer.Option(help="RAFT, or OpenCV's DIS.")] = "raft",
+    device: Annotated[str, typer.Option(help="auto (CUDA if there, else CPU), cpu, cuda or cuda:N.")] = "auto",
+    debug: Debug = False,
+) -> None:
+    """Estimate where each pixel of IMAGE1 went in IMAGE2: (u, v) in px, x right, y down.
+
+    \b
+    raftline flow frame1.png frame2.png -o flow.flo
+    raftline flow frame1.png frame2.png -o flow.png --weights torchvision/raft_large --iterations 32
+    """
+    import numpy as np
+
+    if output.suffix.lower() not in SUFFIXES:
+        raise OutputError(f"{output}: found the suffix {output.suffix or 'none'!r}; allowed: {', '.join(SUFFIXES)}")
+    first, second = _read(image1), _read(image2)
+    if first.shape != second.shape:
+        raise InputError(f"{image1} is {_size(first)} px, {image2} is {_size(second)} px; they must be of one size")
+    session = _open(estimator, weights, device, iterations)
+    begin = time.monotonic()
+    session(first)
+    result = session(second)
+    flow_px = np.zeros((*first.shape[:2], 2), np.float32) if result is None else result.flow_px
+    seconds = time.monotonic() - begin
+    _write(output, flow_px)
+    length_px = np.linalg.norm(flow_px, axis=2)
+    status = session.status
+    print(
+        f"{output}: {_size(first)} px, motion {length_px.mean():.2f} px on average, {length_px.max():.2f} px at most; "
+        f"{status.estimator} on {status.device}, {seconds:.2f} s"
+    )
+    for fallback in status.fallbacks:
+        print(f"note: {fallback}")
+
+
+def _open(estimator: str, weights: str, device: str, iterations: int) -> Any:
+    from raftline.flow.estimators import open_raft, open_session
+    from raftline.flow.options import SessionOptions
+
+    options = SessionOptions(
+        iterations=iterations, cold_iterations=iterations, duplicate_threshold=None, scene_cut_threshold=None
+    )
+    try:
+        update_loop = open_raft(weights, device) if estimator == "raft" else None
+        return open_session(estimator, update_loop, raft_options=options)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def _read(path: Path) -> Any:
+    from raftline.evaluation.datasets import DatasetError, read_image
+
+    try:
+        return read_image(path)
+    except DatasetError as error:
+        raise InputError(str(error)) from error
+
+
+def _write(path: Path, flow_px: Any) -> None:
+    import cv2
+
+    from raftline.flow.color import flow_color
+    from raftline.flow.files import write_flow
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix.lower() != ".png":
+            write_flow(path, flow_px)
+            return
+        picture = cv2.imencode(".png", flow_color(flow_px)[:, :, ::-1])[1]
+        part = path.with_name(path.name + ".part")
+        part.write_bytes(picture.tobytes())
+        part.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _size(image: Any) -> str:
+    return f"{image.shape[1]}x{image.shape[0]}"

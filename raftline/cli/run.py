@@ -1,0 +1,93 @@
+"""``run``: a whole pipeline on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.config import Plan, make_plan
+from pipeline.errors import OutputError
+from raftline.cli.arguments import ConfigFile, Debug, Inputs, Output, Overrides, Redis, read_config
+from raftline.cli.failures import INTERRUPTED, USER_MISTAKE, reported, say_error
+from raftline.cli.progress import progress_of
+from raftline.cli.results import show_results
+
+
+@reported
+def run(
+    config: ConfigFile,
+    inputs: Inputs = None,
+    output: Output = None,
+    overrides: Overrides = None,
+    redis: Redis = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, metavar="PORT", help="Serve metrics for Prometheus on 127.0.0.1:PORT."),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Run a pipeline until its files end or you stop it; results and summary.json go to the output directory.
+
+    Ctrl-C drains: what was read is finished and every file is whole. A second Ctrl-C stops at once.
+
+    \b
+    raftline run configs/demo.yaml
+    raftline run configs/stabilize.yaml -i holiday.mp4 -o out
+    raftline run configs/cameras.yaml -i 'rtsp://user:${CAM_PASSWORD}@192.168.1.20/stream'
+    raftline run configs/flow.yaml -i clip.mp4 --set stages.flow.options.estimator=dis
+    """
+    from pipeline.runtime.supervisor import Supervisor
+
+    plan = make_plan(read_config(config, inputs, output, overrides, redis))
+    for source in plan.sources.values():
+        source.check_input()
+    make_output_directory(plan)
+    with progress_of(plan) as progress, contextlib.ExitStack() as serving:
+        if metrics_port is not None:
+            from pipeline.runtime.prometheus import serve_metrics
+
+            collector = serving.enter_context(serve_metrics(metrics_port))
+
+        def on_status(status: dict[str, Any]) -> None:
+            progress.update(status)
+            if metrics_port is not None:
+                collector.status = status
+
+        summary = Supervisor(plan, on_status=on_status).run()
+    show_results(summary, plan.output)
+    code = outcome(summary, plan)
+    if code:
+        raise typer.Exit(code)
+
+
+def make_output_directory(plan: Plan) -> None:
+    """Raises `OutputError` before anything was started where results could not be written."""
+    try:
+        plan.output.mkdir(parents=True, exist_ok=True)
+        probe = plan.output / ".raftline.part"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"output {plan.output}: cannot be written ({error.strerror}); choose another directory with -o"
+        ) from error
+
+
+def outcome(summary: dict[str, Any], plan: Plan) -> int:
+    """The exit code of a run that came to its end; says what went wrong in it."""
+    for name, source in summary["sources"].items():
+        if source["state"] == "failed":
+            error = source["error"] or "failed"
+            shown = "" if source["input"] in error else f" ({source['input']})"
+            say_error(f"source {name}{shown}: {error}")
+    letters = summary.get("dead_letters", [])
+    for letter in letters:
+        say_error(f"stage {letter['stage']}, source {letter['source']}: a message was given up: {letter['error']}")
+    if summary["state"] == "failed" or letters:
+        return USER_MISTAKE
+    stopped_file = any(
+        source["state"] == "stopped" and not plan.sources[name].info.live for name, source in summary["sources"].items()
+    )
+    return INTERRUPTED if stopped_file else 0

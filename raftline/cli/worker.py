@@ -1,0 +1,50 @@
+"""``worker``: one stage's worker, on any host that reaches Redis."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pipeline.config import make_plan
+from pipeline.config.explain import nearest
+from pipeline.errors import ConfigError
+from raftline.cli.arguments import ConfigFile, Debug, Inputs, Output, Overrides, Redis, read_config
+from raftline.cli.failures import reported
+
+
+@reported
+def worker(
+    config: ConfigFile,
+    stage: Annotated[str, typer.Option(metavar="NAME", help="The stage to work on, by its name in the file.")],
+    redis: Redis = None,
+    inputs: Inputs = None,
+    output: Output = None,
+    overrides: Overrides = None,
+    debug: Debug = False,
+) -> None:
+    """Work on one stage of a pipeline that runs elsewhere, sharing its sources with the other workers of the stage.
+
+    The file must say `payload: inline` (pixels travel through Redis) and be the same on every host. Ends with the
+    pipeline's sources, or on SIGTERM, which hands its sources to the others.
+
+    \b
+    raftline worker configs/cameras.yaml --stage flow --redis 'rediss://me:${REDIS_PASSWORD}@redis.lan:6380/0'
+    """
+    from pipeline.runtime.reaper import Reaper, RunDirectory
+    from pipeline.runtime.worker import work, worker_name
+
+    plan = make_plan(read_config(config, inputs, output, overrides, redis))
+    if stage not in plan.stages:
+        raise ConfigError(f"--stage {stage}: there is no such stage in {config}; there are: {', '.join(plan.stages)}"
+                          f"{nearest(stage, plan.stages)}")  # fmt: skip
+    if plan.redis_url is None:
+        raise ConfigError(f"{config}: a worker needs a Redis that others reach too; give --redis URL or set redis.url")
+    if plan.payload != "inline":
+        raise ConfigError(f"{config}: payload: found 'shm', which one machine alone can read; a worker needs "
+                          "payload: inline (or --set payload=inline), here and where the pipeline runs")  # fmt: skip
+    reaper = Reaper.start(RunDirectory.create())
+    try:
+        work(plan, stage, worker_name(), reaper.directory.path, supervised=False)
+    finally:
+        reaper.close()

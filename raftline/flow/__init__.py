@@ -1,0 +1,1 @@
+"""Flow of a stream of frames: sessions, starts, refinement, DIS, files and color."""

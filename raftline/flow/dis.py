@@ -1,0 +1,130 @@
+"""OpenCV's Dense Inverse Search (Kroeger et al., ECCV 2016): a second estimator, for many streams on few cores."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from raftline.flow.confidence import round_trip_confidence
+from raftline.flow.options import check_change_thresholds
+from raftline.flow.result import FlowResult, SessionStatus, zero_result
+from raftline.flow.scene_change import ChangeDetector
+from raftline.kernels.cell import CELL_PX
+from raftline.raft.padding import Padding
+from raftline.raft.preprocess import check_rgb
+
+DisPreset = Literal["ultrafast", "fast", "medium"]
+
+# OpenCV takes None for "allocate the result", which its type stubs do not say.
+_NEW_ARRAY: Any = None
+
+_PRESETS: dict[str, int] = {
+    "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
+    "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
+    "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
+}
+
+
+@dataclass(frozen=True)
+class DisOptions:
+    """How a stream is estimated with DIS. Raises ValueError for a value out of its range, naming it."""
+
+    preset: DisPreset = "medium"
+    """OpenCV's presets, from fastest to best."""
+    duplicate_threshold: float | None = 0.5
+    """As SessionOptions.duplicate_threshold."""
+    scene_cut_threshold: float | None = 0.4
+    """As SessionOptions.scene_cut_threshold."""
+
+    def __post_init__(self) -> None:
+        if self.preset not in _PRESETS:
+            raise ValueError(f"preset: expected one of {', '.join(_PRESETS)}, found {self.preset!r}")
+        check_change_thresholds(self.duplicate_threshold, self.scene_cut_threshold)
+
+
+class DisSession:
+    """DIS over one stream, with the interface of `raftline.flow.session.FlowSession`. Every start is cold."""
+
+    def __init__(self, options: DisOptions | None = None) -> None:
+        self._options = options or DisOptions()
+        self._dis = cv2.DISOpticalFlow.create(_PRESETS[self._options.preset])
+        self._changes = ChangeDetector(self._options.duplicate_threshold, self._options.scene_cut_threshold)
+        self._last_luma: npt.NDArray[np.uint8] | None = None
+
+    def __call__(
+        self, frame_rgb: npt.NDArray[np.uint8], full_resolution: bool = True, confidence: bool = False
+    ) -> FlowResult | None:
+        """Flow from the previous frame to this one, or None for the first frame of a run; as FlowSession's."""
+        check_rgb(frame_rgb)
+        height, width = frame_rgb.shape[:2]
+        padding = Padding.for_size(height, width)
+        change = self._changes.judge(frame_rgb)
+        if change == "duplicate" and self._last_luma is not None:
+            return zero_result(padding, height, width, full_resolution, confidence)
+        luma = _padded_luma(frame_rgb, padding)
+        last_luma, self._last_luma = self._last_luma, luma
+        if change == "first" or last_luma is None:
+            return None
+        flow = _finite(self._dis.calc(last_luma, luma, _NEW_ARRAY))
+        grid_px = _grid(flow)
+        trusted = None
+        if confidence:
+            back_px = _grid(_finite(self._dis.calc(luma, last_luma, _NEW_ARRAY)))
+            trusted = round_trip_confidence(_tensor(grid_px), _tensor(back_px))[0].numpy()
+        flow_px = np.ascontiguousarray(_cropped(flow, padding)) if full_resolution else None
+        start = "scene_cut" if change == "scene_cut" else "cold"
+        return FlowResult(grid_px, flow_px, start, 0, padding, trusted)
+
+    def reset(self) -> None:
+        """End the run: after a gap the next frame is a first one."""
+        self._changes.reset()
+        self._last_luma = None
+
+    @property
+    def status(self) -> SessionStatus:
+        """What this session runs on."""
+        return SessionStatus(
+            estimator=f"dis-{self._options.preset}",
+            device="cpu",
+            precision="float32",
+            lookup="none",
+            correlation="none",
+            update_loop="none",
+            cpu_threads=cv2.getNumThreads(),
+            fallbacks=(),
+        )
+
+
+def estimate_dis_px(image1: npt.NDArray[np.uint8], image2: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """DIS (medium) on one pair of (H, W, 3) uint8 RGB pictures -> (H, W, 2) px."""
+    padding = Padding.for_size(*image1.shape[:2])
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = dis.calc(_padded_luma(image1, padding), _padded_luma(image2, padding), _NEW_ARRAY)
+    return _cropped(_finite(flow), padding)
+
+
+def _padded_luma(frame_rgb: npt.NDArray[np.uint8], padding: Padding) -> npt.NDArray[np.uint8]:
+    luma = cv2.cvtColor(frame_rgb, cv2.COLOR_RGB2GRAY)
+    sides = (padding.top, padding.bottom, padding.left, padding.right)
+    return cv2.copyMakeBorder(luma, *sides, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
+
+
+def _cropped(flow: npt.NDArray[np.float32], padding: Padding) -> npt.NDArray[np.float32]:
+    height, width = flow.shape[:2]
+    return flow[padding.top : height - padding.bottom, padding.left : width - padding.right]
+
+
+def _grid(flow: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    size = (flow.shape[1] // CELL_PX, flow.shape[0] // CELL_PX)
+    return np.asarray(cv2.resize(flow, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _tensor(grid_px: npt.NDArray[np.float32]) -> torch.Tensor:
+    return torch.from_numpy(grid_px).permute(2, 0, 1)[None]
+
+
+def _finite(flow: object) -> npt.NDArray[np.float32]:
+    return np.nan_to_num(np.asarray(flow, np.float32), nan=0.0, posinf=0.0, neginf=0.0)

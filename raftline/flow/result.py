@@ -1,0 +1,67 @@
+"""What a session gives for a frame, whichever estimator is behind it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from raftline.kernels.cell import CELL_PX
+from raftline.raft.padding import Padding
+
+Start = Literal["cold", "warm", "duplicate", "scene_cut"]
+
+
+@dataclass(frozen=True)
+class FlowResult:
+    """Flow from the previous frame to this one."""
+
+    grid_px: npt.NDArray[np.float32]
+    """(H', W', 2) in px of the full resolution, x right, y down. Cell (row, column) covers the 8x8 px that begin at
+    x = 8 * column - padding.left, y = 8 * row - padding.top of the frame."""
+    flow_px: npt.NDArray[np.float32] | None
+    """(H, W, 2) in px: where each pixel of the previous frame went. None where it was not asked for."""
+    start: Start
+    """cold: from zero. warm: from the last flow. duplicate: this frame is the last one again, the flow is zero and
+    nothing was run. scene_cut: from zero, and the two frames have little in common: do not trust the flow."""
+    iterations: int
+    """Updates that were run; 0 for a duplicate and for estimators that have none."""
+    padding: Padding
+    """What the frame was padded by before it was divided into cells."""
+    confidence: npt.NDArray[np.float32] | None = None
+    """(H', W') in [0, 1]: how far the grid's flow can be trusted (`raftline.flow.confidence`); below 0.5 the cell is
+    occluded. None where it was not asked for, and from estimators that have none."""
+
+
+@dataclass(frozen=True)
+class SessionStatus:
+    """What a session runs on, for logs, `doctor` and the status page."""
+
+    estimator: str
+    """"raft-small", "raft-large" or "dis-PRESET"."""
+    device: str
+    """"cpu", or "cuda:0 (NAME)"."""
+    precision: str
+    """Type of the arithmetic, such as "float32", or those of its parts."""
+    lookup: str
+    """Which implementation samples the correlation: "numba", "cupy", "reference", or "none"."""
+    correlation: str
+    """How correlation is held: "all-pairs" (memory quadratic in the pixels), "on-demand" (linear), "auto" before
+    the first pair, or "none"."""
+    update_loop: str
+    """"recorded": the iterations are replayed from a CUDA graph. "eager": each operation as it comes. "none"."""
+    cpu_threads: int
+    fallbacks: tuple[str, ...]
+    """Each slower or lesser way that had to be taken, and why; empty where none was."""
+
+
+def zero_result(
+    padding: Padding, height: int, width: int, full_resolution: bool, confidence: bool = False
+) -> FlowResult:
+    """The result for a duplicate of a height x width frame."""
+    rows = (height + padding.top + padding.bottom) // CELL_PX
+    columns = (width + padding.left + padding.right) // CELL_PX
+    grid_px = np.zeros((rows, columns, 2), np.float32)
+    flow_px = np.zeros((height, width, 2), np.float32) if full_resolution else None
+    trusted = np.ones((rows, columns), np.float32) if confidence else None
+    return FlowResult(grid_px, flow_px, "duplicate", 0, padding, trusted)

@@ -1,0 +1,102 @@
+"""Where flow and background agree that something moves."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from raftline.masks.gaussian_mixture import EVIDENCE_PER_SIGMA
+from raftline.masks.picture_change import snapped
+
+_MOST_SIGMAS = 6
+"""What a single point can say: a bright edge must not shine over its neighbours."""
+_WEAK_SIGMAS = 3.2
+"""Of evidence averaged over 3x3 points: enough where the flow moves. Noise alone gives 1.6 +- 0.2."""
+_STRONG_SIGMAS = 4.5
+"""Enough beside it, and, under a fixed camera, by itself."""
+_NEAR_SHARE = 0.012
+"""Of the width: how far around moving flow weak evidence counts."""
+_REACH_SHARE = 0.02
+"""Of the width: how far around that strong evidence is taken to be the same thing."""
+_PLAIN_SHARE = 0.024
+"""Of the width: how wide a surface that looks like the background may be between parts that move."""
+_EDGE_SHARE = 0.008
+"""Of the width: how far around what was found weak evidence completes it."""
+_SAME_SHARE = 0.15
+"""Of a part that looks unlike the background: if the flow moves in so much of it, all of it moves."""
+_SMALL_HOLE_SHARE = 0.001
+_GAP_POINTS = 5
+
+
+def foreground(
+    mean: np.ndarray,
+    known: np.ndarray,
+    flowing: np.ndarray,
+    seen_moving: np.ndarray | None,
+    changing: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Two masks, bool (h, w): what moves, and what else looks unlike the background.
+
+    mean: uint8 (h, w), the `averaged` evidence, where `known`; flowing: bool (h, w), where the flow moves, within a
+    cell or so; seen_moving: the same where the pictures show it, which decides where the background is unknown.
+    changing: bool (h, w), where the picture does, under a camera that stands: what a thing leaves behind when it goes
+    away from where it was learned looks unlike the background, and stays as it is.
+    """
+    wide = mean.shape[1]
+    strong = clearly_other(mean)
+    if not flowing.any():
+        return np.zeros(strong.shape, bool), strong
+    near = grown(flowing, _NEAR_SHARE * wide)
+    weak = mean > _WEAK_SIGMAS * EVIDENCE_PER_SIGMA
+    core = snapped(near, weak, _PLAIN_SHARE * wide)
+    if seen_moving is not None:
+        core |= seen_moving & ~known
+    beside = strong if changing is None else strong & grown(changing, _REACH_SHARE * wide / 2)
+    moves = core | (beside & grown(core, _REACH_SHARE * wide)) | _reached(beside, core)
+    moves |= weak & grown(moves, _EDGE_SHARE * wide)
+    tidy = cv2.medianBlur(moves.astype(np.uint8), 5)
+    moves = without_small_holes(tidy, _SMALL_HOLE_SHARE * tidy.size)
+    return moves, strong & ~moves
+
+
+def clearly_other(mean: np.ndarray) -> np.ndarray:
+    """bool (h, w): what looks unlike the background by far, by `averaged` evidence."""
+    return mean > _STRONG_SIGMAS * EVIDENCE_PER_SIGMA
+
+
+def averaged(evidence: np.ndarray) -> np.ndarray:
+    """uint8 (h, w) evidence as `background` has it, bounded, its mean over neighbouring points."""
+    most = _MOST_SIGMAS * EVIDENCE_PER_SIGMA
+    return cv2.blur(cv2.threshold(evidence, most, most, cv2.THRESH_TRUNC)[1], (3, 3))
+
+
+def _reached(strong: np.ndarray, core: np.ndarray) -> np.ndarray:
+    """The parts of `strong` that hold enough of `core` to be the same thing, bool (h, w).
+
+    Gaps do not part them: an arm that crosses something of its own color, a shadow that is a broken line.
+    """
+    joined = cv2.dilate(strong.astype(np.uint8), np.ones((_GAP_POINTS, _GAP_POINTS), np.uint8))
+    count, found = cv2.connectedComponents(joined, connectivity=8)
+    points = np.flatnonzero(strong)
+    of = np.asarray(found, np.int32).ravel()[points]
+    held = np.bincount(of[core.ravel()[points]], minlength=count)
+    same = held >= _SAME_SHARE * np.bincount(of, minlength=count)
+    reached = np.zeros(strong.shape, bool)
+    reached.ravel()[points] = same[of]
+    return reached
+
+
+def grown(mask: np.ndarray, points: float) -> np.ndarray:
+    """A bool mask (h, w) and what lies within so many points of it along each axis."""
+    radius = max(1, round(points))
+    return cv2.dilate(mask.astype(np.uint8), np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)) > 0
+
+
+def without_small_holes(mask: np.ndarray, most_area: float) -> np.ndarray:
+    """uint8 (h, w) of 0 and 1, its holes of up to `most_area` points filled, as bool."""
+    outlines, nesting = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    filled = mask.copy()
+    for outline, (_, _, _, parent) in zip(outlines, [] if nesting is None else nesting[0], strict=True):
+        if parent >= 0 and cv2.contourArea(outline) <= most_area:
+            cv2.drawContours(filled, [outline], -1, 1, thickness=cv2.FILLED)
+    return filled > 0

@@ -1,0 +1,231 @@
+"""Regions that move, followed from frame to frame under stable ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from raftline.masks.regions import Region
+
+_OVERLAP_WEIGHT = 1.0
+_AREA_WEIGHT = 0.5
+_MOST_DISTANCE = 3.0
+_CONFIRMED_WORTH = 2.0
+_REACH = 1.0
+"""How far, in sizes of the larger box, a region's centre may lie from where it was expected."""
+_TRAVEL_POINTS = 8.0
+_TRAVEL_SHARE = 0.5
+_MOST_TRAVEL_SECONDS = 0.5
+_LEAST_ALIKE = 0.75
+_SIGHTINGS = 4
+_SIGHTINGS_SECONDS = 0.5
+"""Four frames are not waited for any longer."""
+_SPLIT_SHARE = 0.2
+"""Of an object: smaller parts that split from it have to prove themselves."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """A region with a past."""
+
+    id: int
+    box: tuple[float, float, float, float]
+    area: int
+    centre: tuple[float, float]
+    velocity: tuple[float, float]
+    first_seconds: float
+    last_seconds: float
+    seen_seconds: float
+    """For how long in all it was seen moving."""
+    confirmed: bool
+    moved_seconds: float
+    """When it last moved."""
+    mark: tuple[float, float, float, float, float]
+    """Its centre (x, y), the time, its width and height, from which its travel is counted."""
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Track:
+        lists = {key: tuple(values[key]) for key in ("box", "centre", "velocity", "mark")}
+        return cls(**{**values, **lists})
+
+
+class RegionTracker:
+    """Gives ids. A region keeps its id while it overlaps, or lies near, where its track was heading."""
+
+    def __init__(
+        self, persistence_seconds: float, hold_seconds: float, px_per_cell: float, slow_px_s: float = 20.0
+    ) -> None:
+        """A track is confirmed once it moved for `persistence_seconds` and in four frames.
+
+        It is forgotten `hold_seconds` after it was seen.
+
+        slow_px_s: what travels slower than this stands.
+        """
+        self.persistence_seconds = persistence_seconds
+        self.hold_seconds = hold_seconds
+        self.px_per_cell = px_per_cell
+        self.slow_px_s = slow_px_s
+        self.tracks: list[Track] = []
+        self._next_id = 1
+
+    def update(
+        self, regions: list[Region], seconds: float, step_seconds: float, camera: np.ndarray | None = None
+    ) -> list[Track]:
+        """Follow the tracks into a frame; return each region's track, in order.
+
+        camera: (3, 3), points of the frame before to points of this one; None where it stands.
+        """
+        kept = [track for track in self.tracks if seconds - track.last_seconds <= self._patience(track)]
+        self.tracks = kept if camera is None else [_carried(track, camera) for track in kept]
+        expected = [_expected(track, seconds, self.px_per_cell) for track in self.tracks]
+        matches = _assign([_likeness(track, box, regions) for track, box in zip(self.tracks, expected, strict=True)])
+        by_region = {region: self.tracks[track] for track, region in matches}
+        for at, region in enumerate(regions):
+            if at not in by_region and (whole := self._split_from(region, expected)) is not None:
+                by_region[at] = replace(whole, id=self._new_id(), seen_seconds=0.0)
+        updated = [self._seen(by_region.get(at), region, seconds, step_seconds) for at, region in enumerate(regions)]
+        matched = {track.id for track in by_region.values()}
+        self.tracks = [track for track in self.tracks if track.id not in matched] + updated
+        return updated
+
+    def state(self) -> dict[str, Any]:
+        """JSON values."""
+        return {"tracks": [dict(vars(track)) for track in self.tracks], "next_id": self._next_id}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.tracks = [Track.from_json(values) for values in state["tracks"]]
+        self._next_id = state["next_id"]
+
+    def needed_seconds(self, step_seconds: float) -> float:
+        """For how long a region has to be seen moving; where frames are few, in four of them."""
+        if self.persistence_seconds == 0:
+            return 0.0
+        return max(self.persistence_seconds, min(_SIGHTINGS * step_seconds, _SIGHTINGS_SECONDS))
+
+    def _new_id(self) -> int:
+        self._next_id += 1
+        return self._next_id - 1
+
+    def _split_from(self, region: Region, expected: list[tuple[float, float, float, float]]) -> Track | None:
+        """The confirmed track that a new region is a part of: it need not prove itself again."""
+        x, y = region.centre
+        if not region.flows:
+            return None
+        for track, (left, top, width, height) in zip(self.tracks, expected, strict=True):
+            large = region.area >= _SPLIT_SHARE * track.area
+            if track.confirmed and large and 0 <= x - left <= width and 0 <= y - top <= height:
+                return track
+        return None
+
+    def _patience(self, track: Track) -> float:
+        # What was hardly seen is forgotten soon, or noise would add up to a confirmed track.
+        return self.hold_seconds if track.confirmed else min(self.hold_seconds, 2 * self.persistence_seconds)
+
+    def _seen(self, track: Track | None, region: Region, seconds: float, step_seconds: float) -> Track:
+        if track is None:
+            track = _new_track(self._new_id(), region, seconds - step_seconds)
+        if not _alike(track, region):
+            track = replace(track, mark=(*region.centre, seconds, *region.box[2:]))
+        travelled = _travelled(track, region, seconds, self.px_per_cell, self.slow_px_s)
+        moves = region.flows or travelled
+        since = step_seconds if region.flows else min(seconds - track.mark[2], _MOST_TRAVEL_SECONDS)
+        seen = track.seen_seconds + (since if moves else 0.0)
+        velocity = region.velocity if region.flows else _drift(track, region, seconds, self.px_per_cell)
+        return replace(
+            track,
+            box=region.box,
+            area=region.area,
+            centre=region.centre,
+            velocity=velocity if moves else track.velocity,
+            last_seconds=seconds,
+            seen_seconds=seen,
+            confirmed=track.confirmed or (moves and seen >= self.needed_seconds(step_seconds) - 1e-6),
+            moved_seconds=seconds if moves else track.moved_seconds,
+            mark=(*region.centre, seconds, *region.box[2:]) if moves else track.mark,
+        )
+
+
+def _new_track(identity: int, region: Region, seconds: float) -> Track:
+    mark = (*region.centre, seconds, *region.box[2:])
+    return Track(
+        identity, region.box, region.area, region.centre, region.velocity, seconds, seconds, 0.0, False, seconds, mark
+    )
+
+
+def _travelled(track: Track, region: Region, seconds: float, px_per_cell: float, slow_px_s: float) -> bool:
+    """Whether a region that shows no flow has all the same gone a good part of its own size."""
+    size = max(_TRAVEL_POINTS, _TRAVEL_SHARE * float(np.sqrt(region.box[2] * region.box[3])))
+    away = float(np.hypot(region.centre[0] - track.mark[0], region.centre[1] - track.mark[1]))
+    elapsed = max(seconds - track.mark[2], 1e-6)
+    return away >= size and away * px_per_cell / elapsed >= slow_px_s
+
+
+def _alike(track: Track, region: Region) -> bool:
+    """The centre of what grows, shrinks, merges or splits goes somewhere without anything travelling."""
+    sizes = zip(region.box[2:], track.mark[3:], strict=True)
+    return all(_LEAST_ALIKE < now / was < 1 / _LEAST_ALIKE for now, was in sizes)
+
+
+def _drift(track: Track, region: Region, seconds: float, px_per_cell: float) -> tuple[float, float]:
+    """px/s since the track's mark."""
+    per_second = px_per_cell / max(seconds - track.mark[2], 1e-6)
+    return (region.centre[0] - track.mark[0]) * per_second, (region.centre[1] - track.mark[1]) * per_second
+
+
+def _expected(track: Track, seconds: float, px_per_cell: float) -> tuple[float, float, float, float]:
+    away = (seconds - track.last_seconds) / px_per_cell
+    x, y, width, height = track.box
+    return x + track.velocity[0] * away, y + track.velocity[1] * away, width, height
+
+
+def _carried(track: Track, camera: np.ndarray) -> Track:
+    """The track after the camera's motion, its size kept."""
+    x, y = track.centre
+    depth = camera[2, 0] * x + camera[2, 1] * y + camera[2, 2]
+    along_x = float((camera[0, 0] * x + camera[0, 1] * y + camera[0, 2]) / depth) - x
+    along_y = float((camera[1, 0] * x + camera[1, 1] * y + camera[1, 2]) / depth) - y
+    left, top, width, height = track.box
+    return replace(
+        track,
+        box=(left + along_x, top + along_y, width, height),
+        centre=(x + along_x, y + along_y),
+        mark=(track.mark[0] + along_x, track.mark[1] + along_y, *track.mark[2:]),
+    )
+
+
+def _likeness(track: Track, box: tuple[float, float, float, float], regions: list[Region]) -> list[float]:
+    """How well each region continues the track, expected in `box`; 0 or less where it cannot be the same.
+
+    Large things weigh more than small ones, and those with a past more than what may be noise.
+    """
+    worth = _CONFIRMED_WORTH if track.confirmed else 1.0
+    return [
+        (_MOST_DISTANCE - _distance(box, region.box) - _AREA_WEIGHT * abs(np.log(region.area / track.area)))
+        * worth
+        * float(np.sqrt(min(track.area, region.area)))
+        for region in regions
+    ]
+
+
+def _distance(a: tuple[float, float, float, float], b: tuple[float, ...]) -> float:
+    overlap_x = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    overlap_y = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    shared = max(overlap_x, 0.0) * max(overlap_y, 0.0)
+    iou = shared / (a[2] * a[3] + b[2] * b[3] - shared)
+    apart = np.hypot(a[0] + a[2] / 2 - b[0] - b[2] / 2, a[1] + a[3] / 2 - b[1] - b[3] / 2)
+    reach = apart / max(a[2], a[3], b[2], b[3])
+    if iou == 0.0 and reach > _REACH:
+        return np.inf
+    return float(_OVERLAP_WEIGHT * (1.0 - iou) + reach)
+
+
+def _assign(likeness: list[list[float]]) -> list[tuple[int, int]]:
+    """The pairs (row, column) of the largest total, without those of 0 or less."""
+    if not likeness or not likeness[0]:
+        return []
+    gain = np.maximum(np.array(likeness), 0.0)
+    rows, columns = linear_sum_assignment(gain, maximize=True)
+    return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if gain[r, c] > 0]

@@ -1,0 +1,59 @@
+"""Padding to a size the network takes, and back."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from raftline.kernels.crop import Window
+
+PaddingMode = Literal["centred", "kitti"]
+
+# The coarsest of the four levels is 1/64 of the image. At 128 px it is 2 cells wide, the least at which the
+# published implementations are defined too (at 1 cell their coordinates are divided by zero).
+MINIMUM_SIZE_PX = 128
+
+
+@dataclass(frozen=True)
+class Padding:
+    """How many pixels an image gets on each side."""
+
+    left: int
+    right: int
+    top: int
+    bottom: int
+
+    @classmethod
+    def for_size(cls, height: int, width: int, mode: PaddingMode = "centred") -> "Padding":
+        """Padding to the next multiple of 8, and to at least 128 px.
+
+        "centred" puts half on each side; "kitti" centres horizontally and puts all of the vertical padding at
+        the bottom (both as the authors' `InputPadder`, core/utils/utils.py).
+        """
+        if height < 1 or width < 1:
+            raise ValueError(f"an image needs at least one pixel; found {width}x{height}")
+        extra_x = _padded(width) - width
+        extra_y = _padded(height) - height
+        left = extra_x // 2
+        top = extra_y // 2 if mode == "centred" else 0
+        return cls(left, extra_x - left, top, extra_y - top)
+
+    def pad(self, image: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H + top + bottom, W + left + right), the border repeated."""
+        if not any((self.left, self.right, self.top, self.bottom)):
+            return image
+        return F.pad(image, (self.left, self.right, self.top, self.bottom), mode="replicate")
+
+    def window(self, padded: Tensor) -> Window:
+        """Where the image lies in (B, C, H + top + bottom, W + left + right)."""
+        height, width = padded.shape[-2:]
+        return Window(self.top, self.left, height - self.top - self.bottom, width - self.left - self.right)
+
+    def unpad(self, image: Tensor) -> Tensor:
+        """The inverse of `pad`, a view."""
+        return self.window(image).crop(image)
+
+
+def _padded(size: int) -> int:
+    return max(-(-size // 8) * 8, MINIMUM_SIZE_PX)

@@ -1,0 +1,145 @@
+"""What is known of each frame's camera motion, as lines of JSON that survive a killed process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raftline.camera.camera_motion import CameraMotion
+from raftline.camera.mesh import mesh_shape
+from raftline.stabilize.path.path_smoothing import CameraPath, camera_path
+
+
+@dataclass(frozen=True)
+class PathRecord:
+    """One frame's measured motion."""
+
+    index: int
+    """Which decoded frame of the source, from 0."""
+    pts_seconds: float | None
+    width: int
+    """px"""
+    height: int
+    """px"""
+    camera: tuple[float, ...]
+    """Row-major 3x3: px of the frame before to px of this one."""
+    model: str
+    """As `CameraMotion.model`."""
+    confidence: float
+    inlier_share: float
+    residual_px: float
+    starts_path: bool
+    """Motion is not continuous with the frame before: the first frame, a cut, a gap, another size."""
+    duplicate: bool
+    """The frame repeats the one before."""
+    parallax_percent: tuple[int, ...] | None = None
+    """Gains of the mesh, row-major, as `raftline.camera.parallax` has them, in percent; None: one plane."""
+    revised: tuple[tuple[int, float, float], ...] = ()
+    """Index of frames of the path up to this one; px along x and y by which their `camera` shifts too little."""
+
+    @classmethod
+    def of(
+        cls,
+        motion: CameraMotion,
+        index: int,
+        pts_seconds: float | None,
+        size: tuple[int, int],
+        *,
+        starts_path: bool = False,
+        duplicate: bool = False,
+        gains: np.ndarray | None = None,
+        revised: Sequence[tuple[int, float, float]] = (),
+    ) -> PathRecord:
+        """A record of `motion`, rounded as it will be written."""
+        return cls(
+            index,
+            None if pts_seconds is None else round(pts_seconds, 9),
+            *size,
+            tuple(round(float(value), 12) for value in motion.matrix.ravel()),
+            motion.model,
+            round(motion.confidence, 4),
+            round(motion.inlier_share, 4),
+            round(motion.residual_px, 4),
+            starts_path,
+            duplicate,
+            None if gains is None else tuple(round(100 * float(gain)) for gain in gains.ravel()),
+            tuple(revised),
+        )
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> PathRecord:
+        percent = values["parallax_percent"]
+        gains = None if percent is None else tuple(percent)
+        revised = tuple((index, x, y) for index, x, y in values["revised"])
+        return cls(**{**values, "camera": tuple(values["camera"]), "parallax_percent": gains, "revised": revised})
+
+    @classmethod
+    def from_values(cls, values: Sequence[Any]) -> PathRecord:
+        """From the values of `to_json` alone, in order."""
+        return cls.from_json(dict(zip((field.name for field in fields(cls)), values, strict=True)))
+
+    def to_json(self, **more: Any) -> dict[str, Any]:
+        """JSON values, and `more` beside them."""
+        return {**asdict(self), **more}
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """(3, 3) float64."""
+        return np.array(self.camera).reshape(3, 3)
+
+    @property
+    def gains(self) -> np.ndarray | None:
+        """(rows, columns) float64 of the mesh; None: one plane."""
+        if self.parallax_percent is None:
+            return None
+        return np.array(self.parallax_percent).reshape(mesh_shape(self.width, self.height)) / 100
+
+
+class JsonLinesSpool:
+    """A file of JSON lines that is appended to, and cut back to a length that is known to count.
+
+    A line is with the operating system when `append` returns, so that a killed process loses none. Raises OSError.
+    """
+
+    def __init__(self, path: Path, length: int = 0) -> None:
+        """Go on after the first `length` bytes; what lies behind them is dropped. Raises EOFError if there is less."""
+        if length and (not path.exists() or path.stat().st_size < length):
+            raise EOFError(f"{path} should hold {length} bytes and does not")
+        self._file = path.open("r+b" if length else "w+b", buffering=0)
+        self._file.truncate(length)
+        self._file.seek(length)
+        self.path = path
+        self.length = length
+
+    def append(self, values: Mapping[str, Any]) -> None:
+        line = json.dumps(values, separators=(",", ":")).encode() + b"\n"
+        view = memoryview(line)
+        while view:
+            view = view[self._file.write(view) :]
+        self.length += len(line)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Everything that was appended."""
+        return [json.loads(line) for line in self.path.read_bytes()[: self.length].splitlines()]
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def runs_of(records: Sequence[PathRecord]) -> list[Sequence[PathRecord]]:
+    """The continuous runs that the records, in order, make up."""
+    begins = [at for at, record in enumerate(records) if record.starts_path or at == 0]
+    return [records[first:after] for first, after in zip(begins, begins[1:] + [len(records)], strict=False)]
+
+
+def path_of(run: Sequence[PathRecord]) -> CameraPath:
+    """The camera's path in one of `runs_of`."""
+    times = np.array([np.nan if record.pts_seconds is None else record.pts_seconds for record in run])
+    matrices = np.stack([record.matrix for record in run])
+    duplicates = np.array([record.duplicate for record in run])
+    return camera_path(matrices, times, duplicates, run[0].width, run[0].height)

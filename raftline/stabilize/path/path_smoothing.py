@@ -1,0 +1,239 @@
+"""Camera paths: accumulated, cut where motion is not continuous, and smoothed over a whole clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from raftline.camera.transforms import centred, motion_matrices, motion_vectors
+from raftline.stabilize.path.constrained_smoothing import corner_displacements, corner_margin, detour
+from raftline.stabilize.path.slow_movement import slow_path
+from raftline.stabilize.path.smoothing_kernel import penalised_least_squares, steady_times, time_shares
+from raftline.stabilize.warp.crop import fitting_share, required_zoom, zoom_matrices
+
+Method = Literal["optimal", "gaussian"]
+Zooming = Literal["static", "dynamic", "none"]
+_SEEN_PX = 0.25
+"""A run that shakes less at every corner is left alone: interpolating it would only blur a fixed camera's picture."""
+_TRIPOD_HZ = 0.05
+"""Cutoff where a tripod's picture would not fit the zoom."""
+_PULLS = 60
+_CLIP_ITERATIONS, _CLIP_PENALTY = 400, 3.0
+_ZOOM_SECONDS = 1.0
+"""Over which a dynamic zoom foresees and forgets what is needed."""
+_ZOOM_TO_USE = 0.998
+"""Of the zoom, what a bounded correction is planned for; the rest is for what its first-order bound leaves out."""
+
+
+@dataclass(frozen=True)
+class CameraPath:
+    """One continuous run of measured camera motion."""
+
+    times: np.ndarray
+    """(N,) seconds."""
+    motions: np.ndarray
+    """(N, 8) px motion vectors from the frame before; the first is not used."""
+    duplicates: np.ndarray
+    """(N,) bool: the frame repeats the one before."""
+    width: int
+    """px"""
+    height: int
+    """px"""
+
+
+@dataclass(frozen=True)
+class PathLimits:
+    """What a correction may cost."""
+
+    cutoff_hz: float = 0.5
+    """Camera movement slower than this is kept, faster is removed."""
+    min_zoom: float = 1.0
+    max_zoom: float = 1.2
+    """Corrections that would need more are made smaller, smoothly."""
+    zooming: Zooming = "static"
+    """``static``: one zoom; ``dynamic``: what is needed around each moment; ``none``: 1, and borders show."""
+    tripod: bool = False
+    """All movement is removed, slow movement too, as far as the zoom allows."""
+    most_shift: tuple[float, float] = (1.0, 1.0)
+    """How far the picture is shifted at most along x and y, as shares of width and height."""
+    most_turn_degrees: float = 180.0
+    """How far it is turned at most."""
+
+
+@dataclass(frozen=True)
+class SmoothedClip:
+    """Corrections for every run of a clip."""
+
+    zoom: float
+    """The largest."""
+    corrections: list[np.ndarray]
+    """For each run (N, 3, 3): px of the original to px of the corrected frame, zoom included."""
+    steady: list[np.ndarray]
+    """For each run (N, 8): the corrected path, px motion vectors without the zoom."""
+    shrunk_frames: int
+    """Frames whose correction had to be cut at the last to leave no border."""
+
+
+def accumulate(motions: np.ndarray) -> np.ndarray:
+    """Motion vectors between frames (N, 8) as a path (N, 8) that begins at 0."""
+    path = np.cumsum(motions, axis=0)
+    return path - path[:1]
+
+
+def camera_path(
+    matrices: np.ndarray, times_seconds: np.ndarray, duplicates: np.ndarray, width: int, height: int
+) -> CameraPath:
+    """One run from matrices (N, 3, 3), the first unused. Raises ValueError for a matrix that is no camera motion."""
+    return CameraPath(
+        steady_times(times_seconds),
+        motion_vectors(matrices, width, height),
+        np.asarray(duplicates, bool),
+        width,
+        height,
+    )
+
+
+def smooth_path(times: np.ndarray, path: np.ndarray, cutoff_hz: float, method: Method = "optimal") -> np.ndarray:
+    """The path (N, D) without what is faster than `cutoff_hz`.
+
+    times: (N,) seconds, strictly growing, steps of any length. ``optimal``: what `slow_movement` says of it, to its
+    very ends. ``gaussian``: a local line fitted under a Gaussian window in time.
+    """
+    return slow_path(times, path, cutoff_hz) if method == "optimal" else _gaussian(times, path, cutoff_hz)
+
+
+def smooth_clip(runs: list[CameraPath], limits: PathLimits, method: Method = "optimal") -> SmoothedClip:
+    """Smooth every run of a clip and choose one zoom for all, as small as covers the output, at most `max_zoom`.
+
+    A run that would need more is smoothed again with the margin as a bound (always by least squares).
+    """
+    steps = [_free(run, limits, method) for run in runs]
+    needed = [_needed_zoom(run, step).max(initial=1.0) for run, step in zip(runs, steps, strict=True)]
+    zoom = float(np.clip(max(needed, default=1.0), limits.min_zoom, limits.max_zoom))
+    corrections, steady, shrunk, largest = [], [], 0, 1.0
+    for run, step, need in zip(runs, steps, needed, strict=True):
+        if need > zoom:
+            step = _constrained(run, limits, zoom)
+        share = fitting_share(step, zoom, run.width, run.height)
+        shrunk += int((share < 1.0).sum())
+        step = step * share[:, None]
+        zooms = _zooms(run, step, zoom, limits)
+        largest = max(largest, float(zooms.max(initial=1.0)))
+        matrices = motion_matrices(step, run.width, run.height)
+        corrections.append(zoom_matrices(zooms, run.width, run.height) @ matrices)
+        steady.append(accumulate(run.motions) + step)
+    return SmoothedClip(largest, corrections, steady, shrunk)
+
+
+def _needed_zoom(run: CameraPath, step: np.ndarray) -> np.ndarray:
+    return required_zoom(motion_matrices(step, run.width, run.height), run.width, run.height)
+
+
+def _zooms(run: CameraPath, step: np.ndarray, zoom: float, limits: PathLimits) -> np.ndarray:
+    """The zoom of each frame (N,)."""
+    if limits.zooming == "none":
+        return np.ones(len(step))
+    if limits.zooming == "static":
+        return np.full(len(step), zoom)
+    return np.maximum(smooth_envelope(run.times, _needed_zoom(run, step), _ZOOM_SECONDS), limits.min_zoom)
+
+
+def smooth_envelope(times: np.ndarray, values: np.ndarray, seconds: float) -> np.ndarray:
+    """A smooth curve (N,) nowhere below `values` (N,): their greatest within `seconds`, averaged over as long."""
+    highest, smooth = np.empty(len(values)), np.empty(len(values))
+    for source, made, reduce in ((values, highest, np.max), (highest, smooth, _bell_mean)):
+        for at, time in enumerate(times):
+            first, last = np.searchsorted(times, [time - seconds, time + seconds])
+            made[at] = reduce(source[first : max(last, first + 1)])
+    return np.maximum(smooth, values)
+
+
+def _bell_mean(values: np.ndarray) -> float:
+    return float(np.average(values, weights=np.hanning(len(values) + 2)[1:-1]))
+
+
+def _limited(times: np.ndarray, steps: np.ndarray, run: CameraPath, limits: PathLimits) -> np.ndarray:
+    """Corrections (N, 8); around where a shift or turn is larger than allowed, they are made smaller, smoothly."""
+    half_diagonal = centred(run.width, run.height)[1]
+    turn_px = np.deg2rad(limits.most_turn_degrees) * half_diagonal
+    across, down = limits.most_shift[0] * run.width, limits.most_shift[1] * run.height
+    limited = steps.copy()
+    for column, most in ((2, across), (5, down), (1, turn_px), (3, turn_px)):
+        pull = np.ones(len(times))
+        for _ in range(_PULLS):
+            over = np.abs(limited[:, column]) / max(most, 1e-3)
+            if over.max(initial=0.0) <= 1.0:
+                break
+            pull *= np.maximum(over, 1.0) ** 2
+            wanted = steps[:, [column]] / pull[:, None]
+            limited[:, [column]] = penalised_least_squares(times, wanted, pull, limits.cutoff_hz)
+    return limited
+
+
+def _free(run: CameraPath, limits: PathLimits, method: Method) -> np.ndarray:
+    """Corrections (N, 8), smoothed path minus path, without regard to the zoom; none where none could be seen."""
+    own = own_frames(run)
+    path = accumulate(run.motions)[own]
+    if limits.tripod:
+        steps = (path.max(axis=0, initial=-np.inf) + path.min(axis=0, initial=np.inf)) / 2 - path
+    else:
+        times = run.times[own]
+        steps = _limited(times, smooth_path(times, path, limits.cutoff_hz, method) - path, run, limits)
+        steps = _composed(run, own, steps, limits.cutoff_hz)
+    steps = steps[np.cumsum(own) - 1]
+    corners_px = steps @ corner_displacements(run.width, run.height).T
+    return np.zeros_like(steps) if np.abs(corners_px).max(initial=0.0) < _SEEN_PX else steps
+
+
+def _constrained(run: CameraPath, limits: PathLimits, zoom: float) -> np.ndarray:
+    """Corrections (N, 8) for a run whose free ones do not fit the zoom."""
+    cutoff_hz = _TRIPOD_HZ if limits.tripod else limits.cutoff_hz
+    own = own_frames(run)
+    times, path = run.times[own], accumulate(run.motions)[own]
+    margin = corner_margin(zoom * _ZOOM_TO_USE, run.width, run.height)
+    beside = slow_path(times, path, cutoff_hz) - path
+    begun, held = np.empty(0), np.empty((0, path.shape[1]))
+    size = run.width, run.height
+    steps = beside + detour(begun, held, times, beside, cutoff_hz, margin, size, _CLIP_ITERATIONS, _CLIP_PENALTY)
+    steps = _composed(run, own, steps, cutoff_hz)
+    return steps[np.cumsum(own) - 1]
+
+
+def _composed(run: CameraPath, own: np.ndarray, steps: np.ndarray, cutoff_hz: float) -> np.ndarray:
+    """Corrections (N, 8) that compose with the motions to what their vectors add up to, but for what is slow.
+
+    A turn and a shift do not commute: half a degree and 10 px leave 0.09 px, which would be shake.
+    """
+    size = run.width, run.height
+    applied = motion_matrices(steps, *size)
+    between = np.diff(accumulate(run.motions)[own], axis=0)
+    shown = applied[1:] @ motion_matrices(between, *size) @ np.linalg.inv(applied[:-1])
+    excess = np.zeros_like(steps)
+    excess[1:] = np.cumsum(motion_vectors(shown, *size) - between - np.diff(steps, axis=0), axis=0)
+    rest = slow_path(run.times[own], excess, cutoff_hz) - excess
+    return motion_vectors(motion_matrices(rest, *size) @ applied, *size)
+
+
+def own_frames(run: CameraPath) -> np.ndarray:
+    """(N,) bool: frames with a motion of their own. A duplicate takes no part and repeats the correction before it."""
+    own = ~run.duplicates
+    own[:1] = True
+    return own
+
+
+def _gaussian(times: np.ndarray, path: np.ndarray, cutoff_hz: float) -> np.ndarray:
+    """Kernel-weighted local lines; the kernel halves movement of `cutoff_hz`."""
+    sigma = np.sqrt(np.log(2.0) / 2.0) / (np.pi * cutoff_hz)
+    pull = time_shares(times)
+    smooth = np.empty_like(path, np.float64)
+    for at, time in enumerate(times):
+        first, last = np.searchsorted(times, [time - 4 * sigma, time + 4 * sigma])
+        away = times[first:last] - time
+        kernel = pull[first:last] * np.exp(-0.5 * (away / sigma) ** 2)
+        total, mean = kernel.sum(), (kernel @ away) / kernel.sum()
+        spread = kernel @ (away - mean) ** 2
+        tilt = -mean / spread if spread > 0 else 0.0
+        smooth[at] = (kernel / total * (1.0 + tilt * total * (away - mean))) @ path[first:last]
+    return smooth

@@ -1,0 +1,69 @@
+"""How far a corrected frame covers the output: zoom that leaves no border, and corrections that fit a zoom."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from raftline.camera.transforms import frame_corners, motion_matrices, transform_points
+
+_BISECTIONS = 24
+BORDER_PX = 0.01
+"""How far outside of the outermost pixels' centres still counts as inside; replication fills it."""
+_PLANNED_BORDER_PX = BORDER_PX / 2
+
+
+def zoom_matrix(zoom: float, width: int, height: int) -> np.ndarray:
+    """(3, 3): enlarge by `zoom` about the frame's centre."""
+    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
+    return np.array([[zoom, 0.0, centre_x * (1 - zoom)], [0.0, zoom, centre_y * (1 - zoom)], [0.0, 0.0, 1.0]])
+
+
+def covers(matrices: np.ndarray, width: int, height: int, border_px: float = BORDER_PX) -> np.ndarray:
+    """Whether frames corrected by (N, 3, 3) fill the whole output, (N,) bool.
+
+    They do if the output's corners lie inside the frame: both are convex and stay so under a plane transform.
+    """
+    inside = np.linalg.inv(matrices)
+    corners = frame_corners(width, height)
+    depth = inside[..., 2, :2] @ corners.T + inside[..., 2, 2:]
+    source = transform_points(inside, corners)
+    limit = np.array([width - 1.0, height - 1.0])
+    within = (source >= -border_px) & (source <= limit + border_px)
+    return within.all(axis=(-1, -2)) & (depth > 0).all(axis=-1)
+
+
+def required_zoom(corrections: np.ndarray, width: int, height: int, most: float = 4.0) -> np.ndarray:
+    """The least zoom (N,) in [1, most] at which each correction (N, 3, 3) leaves no border; `most` where none does."""
+    low, high = np.ones(len(corrections)), np.full(len(corrections), most)
+    low = np.where(covers(corrections, width, height, _PLANNED_BORDER_PX), high, low)
+    done = low == most
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        fits = covers(zoom_matrices(middle, width, height) @ corrections, width, height, _PLANNED_BORDER_PX)
+        high, low = np.where(fits, middle, high), np.where(fits, low, middle)
+    return np.where(done, 1.0, high)
+
+
+def fitting_share(vectors: np.ndarray, zoom: float, width: int, height: int) -> np.ndarray:
+    """The largest share (N,) in [0, 1] of each correction vector (N, 8) px that leaves no border at this zoom."""
+    enlarge = zoom_matrix(zoom, width, height)
+    low, high = np.zeros(len(vectors)), np.ones(len(vectors))
+    whole = covers(enlarge @ motion_matrices(vectors, width, height), width, height, _PLANNED_BORDER_PX)
+    for _ in range(_BISECTIONS):
+        if whole.all():
+            break
+        middle = (low + high) / 2
+        moved = enlarge @ motion_matrices(vectors * middle[:, None], width, height)
+        fits = covers(moved, width, height, _PLANNED_BORDER_PX)
+        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
+    return np.where(whole, 1.0, low)
+
+
+def zoom_matrices(zooms: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(N, 3, 3): enlarge by each of `zooms` (N,) about the frame's centre."""
+    centre = np.array([(width - 1) / 2, (height - 1) / 2])
+    matrices = np.zeros((len(zooms), 3, 3))
+    matrices[:, 0, 0] = matrices[:, 1, 1] = zooms
+    matrices[:, :2, 2] = centre * (1 - zooms[:, None])
+    matrices[:, 2, 2] = 1.0
+    return matrices

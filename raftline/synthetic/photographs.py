@@ -1,0 +1,95 @@
+"""Photographs as textures: from a folder, or packed into one file that is carried to another machine.
+
+python -m raftline.synthetic.photographs FOLDER textures.safetensors
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.numpy
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+_JPEG_QUALITY = 92
+_LONGEST_SIDE_PX = 1600
+
+
+class TexturesError(ValueError):
+    """A folder or file without usable photographs; the message names it."""
+
+
+def read_photographs(source: Path) -> Iterator[npt.NDArray[np.uint8]]:
+    """(H, W, 3) uint8 RGB, in the order of their names.
+
+    Args:
+        source: a folder of pictures, or a file made by `pack_photographs`.
+
+    Raises:
+        TexturesError: nothing there, no picture in it, or one that cannot be read.
+    """
+    if source.is_dir():
+        files = [file for file in sorted(source.iterdir()) if file.suffix.lower() in SUFFIXES]
+        if not files:
+            raise TexturesError(f"textures {source}: no picture in this folder; expected {', '.join(SUFFIXES)}")
+        for file in files:
+            yield decode(np.fromfile(file, np.uint8), str(file))
+    elif source.is_file():
+        for number, jpeg in enumerate(read_packed(source)):
+            yield decode(jpeg, f"{source}, number {number}")
+    else:
+        raise TexturesError(f"textures {source}: not there. Give a folder of photographs or a packed file")
+
+
+def pack_photographs(source: Path, target: Path) -> int:
+    """Write the photographs of a folder as JPEG into one file. Returns how many."""
+    return write_packed((_bounded(photograph) for photograph in read_photographs(source)), target)
+
+
+def write_packed(images: Iterable[npt.NDArray[np.uint8]], target: Path) -> int:
+    """Write (H, W, 3) RGB pictures as JPEG into one file. Returns how many. Raises TexturesError for none."""
+    parameters = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    jpegs = [cv2.imencode(".jpg", image[:, :, ::-1], parameters)[1].ravel() for image in images]
+    if not jpegs:
+        raise TexturesError(f"{target}: not written, there is no picture to put into it")
+    lengths = np.array([jpeg.size for jpeg in jpegs], np.int64)
+    safetensors.numpy.save_file({"jpegs": np.concatenate(jpegs), "lengths": lengths}, target)
+    return len(jpegs)
+
+
+def read_packed(file: Path) -> list[npt.NDArray[np.uint8]]:
+    """The pictures' JPEG bytes, for `decode`. Raises TexturesError: not a packed file."""
+    try:
+        tensors = safetensors.numpy.load_file(file)
+        jpegs, lengths = tensors["jpegs"], tensors["lengths"]
+    except (safetensors.SafetensorError, KeyError, OSError) as error:
+        raise TexturesError(
+            f"textures {file}: not a file of packed pictures ({error}). Make one of a folder of photographs with: "
+            f"python -m raftline.synthetic.photographs FOLDER {file.name}"
+        ) from error
+    return np.split(jpegs, np.cumsum(lengths)[:-1])
+
+
+def decode(encoded: npt.NDArray[np.uint8], name: str) -> npt.NDArray[np.uint8]:
+    """A picture file's bytes -> (H, W, 3) uint8 RGB. Raises TexturesError, with `name`."""
+    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
+    if image is None:
+        raise TexturesError(f"texture {name}: not a picture, or damaged")
+    return np.ascontiguousarray(image[:, :, ::-1]).astype(np.uint8, copy=False)
+
+
+def _bounded(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    scale = _LONGEST_SIDE_PX / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    print(f"{pack_photographs(Path(sys.argv[1]), Path(sys.argv[2]))} photographs in {sys.argv[2]}")

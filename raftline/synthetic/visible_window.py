@@ -1,0 +1,29 @@
+"""Where a layer can be seen: a rectangle for each, so that a CPU need not look at the rest of the frame."""
+
+import numpy as np
+
+from raftline.synthetic.scene import Layer
+
+Window = tuple[slice, slice]
+"""Rows and columns of the frame."""
+_MARGIN_PX = 2
+
+
+def window_of(layer: Layer, height: int, width: int) -> Window | None:
+    """The rows and columns in which `layer` may be seen, in any of the three frames; None where it never is."""
+    if layer.shape_map is None:
+        return slice(0, height), slice(0, width)
+    corners = np.array([[-1, 1, -1, 1], [-1, -1, 1, 1]]) - layer.shape_map[:, 2:]
+    square = np.linalg.solve(layer.shape_map[:, :2], corners)
+    bend_px = 0.0 if layer.bend is None else float(np.abs(layer.bend.amplitudes).sum(axis=1).max())
+    places = [square]
+    for matrix in (layer.to_first, layer.to_third):
+        seen = matrix[:, :2] @ square + matrix[:, 2:]
+        # A bend shifts the plane before it is projected, which at most doubles lengths here.
+        places += [seen[:2] / seen[2] - 2 * bend_px, seen[:2] / seen[2] + 2 * bend_px]
+    points = np.concatenate(places, axis=1)
+    left, top = np.floor(points.min(axis=1)).astype(int) - _MARGIN_PX
+    right, bottom = np.ceil(points.max(axis=1)).astype(int) + _MARGIN_PX + 1
+    rows = slice(int(np.clip(top, 0, height)), int(np.clip(bottom, 0, height)))
+    columns = slice(int(np.clip(left, 0, width)), int(np.clip(right, 0, width)))
+    return None if rows.start == rows.stop or columns.start == columns.stop else (rows, columns)

@@ -1,0 +1,87 @@
+"""Train within a budget of time: the speed is measured first, and the schedule made as long as fits.
+
+    python -m raftline.training.budget CONFIG --total-minutes 24 --minutes 8
+
+Run it until it says that all steps are done: each call goes on for `--minutes`.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from raftline.raft.devices import choose_device
+from raftline.training.options import TrainOptions
+from raftline.training.train import overridden, told, train
+from raftline.training.trainer import Trainer
+
+PLAN = "plan.json"
+_WARM_UP_STEPS = 8
+_MEASURED_STEPS = 24
+_OVERHEAD = 0.9
+"""What is left of the time after start-ups, validations and checkpoints."""
+
+
+def planned(options: TrainOptions, total_minutes: float, device: str) -> TrainOptions:
+    """The options with as many steps as fit, decided at the first call and kept in `options.output`."""
+    plan = options.output / PLAN
+    if plan.exists():
+        return dataclasses.replace(options, steps=int(json.loads(plan.read_text())["steps"]))
+    speed = steps_per_second(options, device)
+    steps = max(1, int(_OVERHEAD * 60 * total_minutes * speed))
+    options.output.mkdir(parents=True, exist_ok=True)
+    plan.write_text(json.dumps({"steps": steps, "steps_per_second": speed, "total_minutes": total_minutes}) + "\n")
+    print(f"{speed:.2f} steps/s: {steps} steps in {total_minutes:g} minutes", flush=True)
+    return dataclasses.replace(options, steps=steps)
+
+
+def steps_per_second(options: TrainOptions, device: str) -> float:
+    """Of one process alone, on clips that are thrown away."""
+    chosen = choose_device(device)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(dataclasses.replace(options, output=Path(folder)), chosen)
+        begun = 0.0
+        for number in range(_WARM_UP_STEPS + _MEASURED_STEPS):
+            if number == _WARM_UP_STEPS:
+                _wait(chosen)
+                begun = time.monotonic()
+            trainer.step()
+        _wait(chosen)
+        seconds = time.monotonic() - begun
+        if chosen.type == "cuda":
+            print(f"GPU memory at most {torch.cuda.max_memory_reserved() / 2**30:.1f} GiB", flush=True)
+        trainer.sources.close()
+    return _MEASURED_STEPS / seconds
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--total-minutes", type=float, required=True, help="of all calls together")
+    parser.add_argument("--minutes", type=float, required=True, help="of this call")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE")
+    parser.add_argument("--device", default="auto")
+    given = parser.parse_args(arguments)
+    begun = time.monotonic()
+
+    def work() -> None:
+        options = planned(overridden(given.config, given.set), given.total_minutes, given.device)
+        train(options, given.device, given.minutes - (time.monotonic() - begun) / 60)
+
+    return told(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,263 @@
+"""The training loop."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from raftline.raft.devices import keep_freed_memory
+from raftline.raft.model import Raft
+from raftline.raft.weights.loading import load_raft
+from raftline.training.blocks import BlockObjective
+from raftline.training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
+from raftline.training.objective import Objective, StepLoss
+from raftline.training.options import TrainOptions
+from raftline.training.replicas import Alone, Replicas, gradients
+from raftline.training.schedule import learning_rate
+from raftline.training.sources import Sources
+from raftline.training.validation import Validation, validate
+
+
+class DivergedError(ValueError):
+    """The loss is no number any more; the last checkpoint is as good as it was."""
+
+
+class StepReport(NamedTuple):
+    """What a step tells. Means over the processes."""
+
+    step: int
+    """Steps done with it."""
+    loss: float
+    epe_px: float
+    warm_epe_px: float
+    learning_rate: float
+    gradient: float
+
+
+class Trainer:
+    """A run: `step` after `step` from where the checkpoint in `options.output` stands, or from the beginning.
+
+    Args:
+        replicas: the other processes of the run.
+
+    Raises:
+        ValueError: weights, data or checkpoint that cannot be used; the message names them.
+    """
+
+    def __init__(self, options: TrainOptions, device: torch.device, replicas: Replicas | None = None) -> None:
+        self.options = options
+        self.device = device
+        self._replicas = replicas or Alone()
+        _prepare(device, options)
+        self.model = _initial(options).to(device)
+        self.average = Raft(options.architecture, self.model.upsampling)
+        self.average.load_state_dict(self.model.state_dict())
+        self.average.eval().requires_grad_(False).to(device)
+        self._optimizer = torch.optim.AdamW(
+            _parameter_groups(self.model, options.schedule.by_layer),
+            lr=options.schedule.learning_rate,
+            weight_decay=options.weight_decay,
+            eps=options.epsilon,
+            fused=device.type == "cuda",
+        )
+        teacher = None
+        if options.distillation.teacher is not None:
+            teacher = load_raft(options.distillation.teacher, device)
+        objective = BlockObjective if options.distillation.blocks else Objective
+        self._objective = objective(self.model, options, teacher)
+        self.sources = Sources(options, device, self._replicas.rank, self._replicas.count)
+        self.steps_done = 0
+        checkpoint = load_checkpoint(options.output, options.architecture)
+        if checkpoint is not None:
+            self._restore(checkpoint)
+        self._unread: _Unread | None = None
+
+    def step(self) -> Callable[[], StepReport]:
+        """One update. The report is a call away, because reading it waits for the device.
+
+        Raises:
+            DivergedError: the loss of the step before was not finite. Its clips are named; nothing of it is saved.
+        """
+        options, done = self.options, self.steps_done
+        rate = learning_rate(done, options.steps, options.schedule)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate * group["share"]
+        self._optimizer.zero_grad()
+        random = np.random.Generator(np.random.PCG64([options.seed, 2, done, self._replicas.rank]))
+        losses, names = self._backward(done, random)
+        told = torch.stack(list(losses))
+        self.check()
+        self._unread = _Unread(told, names)
+        self._replicas.average([*gradients(self.model), told])
+        length = nn.utils.clip_grad_norm_(self.model.parameters(), options.clip)
+        self._optimizer.step()
+        self._follow()
+        self.steps_done = done + 1
+        return lambda: _report(done + 1, told, rate, length)
+
+    def check(self) -> None:
+        """Wait for the last step and look at its loss. Raises DivergedError."""
+        unread, self._unread = self._unread, None
+        loss = 0.0 if unread is None else unread.loss()
+        if unread is not None and not math.isfinite(loss):
+            raise DivergedError(
+                f"the loss of step {self.steps_done} is {loss}; its clips: {', '.join(unread.names)}. "
+                f"Training stopped; {self.options.output} holds the state of its last checkpoint. "
+                "Lower schedule.learning_rate or clip, or look at these clips"
+            )
+
+    def save(self) -> None:
+        """Write checkpoint and weights; only the first process does. Raises DivergedError, CheckpointError, OSError."""
+        self.check()
+        if self._replicas.rank == 0:
+            first, second = (
+                {name: self._optimizer.state[parameter][key] for name, parameter in self._learning()}
+                for key in ("exp_avg", "exp_avg_sq")
+            )
+            checkpoint = Checkpoint(self.steps_done, self.model.state_dict(), self.average.state_dict(), first, second)
+            save_checkpoint(self.options.output, checkpoint, self.options.architecture)
+
+    def validate(self) -> Validation:
+        """The averaged weights on the validation clips."""
+        options = self.options.validation
+        warm = self.options.warm_start.iterations
+        clips = self.sources.validation(self.options)
+        return validate(self.average, clips, options.clips, options.iterations, warm)
+
+    def _backward(self, done: int, random: np.random.Generator) -> tuple[StepLoss, list[str]]:
+        """Gradients of the step's batches, in proportion to their sizes; their mean losses; their names."""
+        total: list[Tensor] = []
+        names: list[str] = []
+        whole = self.sources.clips_per_step // self._replicas.count
+        for clips in self.sources.batches(done):
+            share = len(clips.names) / whole
+            losses = self._objective(clips, done, random)
+            (losses.loss * share).backward()
+            total.append(torch.stack([losses.loss.detach() * share, losses.epe_px * share, losses.warm_epe_px]))
+            names += clips.names
+        loss, epe_px, warm_epe_px = torch.stack(total).unbind(dim=1)
+        return StepLoss(loss.sum(), epe_px.sum(), warm_epe_px.nanmean()), names
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """The moving average takes its step. In a run's first steps it is short, so that the start is forgotten."""
+        decay = min(self.options.ema, (1 + self.steps_done) / (10 + self.steps_done))
+        for ours, source in zip(self.average.parameters(), self.model.parameters(), strict=True):
+            ours.lerp_(source, 1 - decay)
+        for buffer, source in zip(self.average.buffers(), self.model.buffers(), strict=True):
+            buffer.copy_(source)
+
+    def _learning(self) -> Iterator[tuple[str, nn.Parameter]]:
+        return ((name, parameter) for name, parameter in self.model.named_parameters() if parameter.requires_grad)
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        if self.model.state_dict().keys() != checkpoint.model.keys():
+            raise CheckpointError(
+                f"upsampling: {self.model.upsampling} is not that of the network in {self.options.output}. "
+                "Give another `output`, and its weights as `initial`"
+            )
+        self.model.load_state_dict(dict(checkpoint.model))
+        self.average.load_state_dict(dict(checkpoint.average))
+        learning = dict(self._learning())
+        if learning.keys() != checkpoint.moment1.keys():
+            raise CheckpointError(
+                f"learn: {self.options.learn} is not what the checkpoint in {self.options.output} has learnt with. "
+                "Give another `output`, and its weights as `initial`"
+            )
+        for name, parameter in learning.items():
+            moments = (checkpoint.moment1[name], checkpoint.moment2[name])
+            first, second = (torch.empty_like(parameter).copy_(moment).detach() for moment in moments)
+            step = torch.tensor(float(checkpoint.step), device=self.device)
+            self._optimizer.state[parameter] = {"step": step, "exp_avg": first, "exp_avg_sq": second}
+        self.steps_done = checkpoint.step
+
+
+class _Unread:
+    """A step's losses on their way from the device: reading them waits for that step, not for what came after it."""
+
+    def __init__(self, told: Tensor, names: list[str]) -> None:
+        self.names = names
+        on_gpu = told.device.type == "cuda"
+        self._copy = torch.empty(told.shape, pin_memory=on_gpu).copy_(told, non_blocking=on_gpu)
+        self._arrived = torch.cuda.Event() if on_gpu else None
+        if self._arrived is not None:
+            self._arrived.record()
+
+    def loss(self) -> float:
+        """Of this process alone."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return float(self._copy[0])
+
+
+def _prepare(device: torch.device, options: TrainOptions) -> None:
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True
+        return
+    keep_freed_memory()
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+
+
+def _initial(options: TrainOptions) -> Raft:
+    torch.manual_seed(options.seed)
+    if options.initial is None:
+        model = Raft(options.architecture, options.upsampling)
+    else:
+        model = _begun(options.initial, options)
+    model.train()
+    if options.learn == "upsampling" and model.mask_predictor is None:
+        raise ValueError("learn: upsampling, but bilinear upsampling learns nothing. Set upsampling: guided, or convex")
+    if options.learn != "all":
+        model.feature_encoder.requires_grad_(False)
+        model.context_encoder.requires_grad_(False)
+        model.update_block.requires_grad_(options.learn == "update_block")
+    if options.freeze_batch_norm:
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+    return model
+
+
+def _begun(initial: str, options: TrainOptions) -> Raft:
+    """The network of `initial`; with another upsampling than that one's where `options` say so."""
+    loaded = load_raft(initial)
+    if loaded.architecture != options.architecture:
+        raise ValueError(
+            f"initial: {initial} is RAFT-{loaded.architecture}, but architecture is {options.architecture}"
+        )
+    model = Raft(options.architecture, options.upsampling or loaded.upsampling)
+    known = loaded.state_dict()
+    if model.upsampling != loaded.upsampling:
+        known = {key: value for key, value in known.items() if not key.startswith("mask_predictor.")}
+    model.load_state_dict({**model.state_dict(), **known})
+    return model
+
+
+def _parameter_groups(model: Raft, by_layer: bool) -> list[dict[str, object]]:
+    """For the optimizer; `share`: of the schedule's learning rate. Of a model in its initial state."""
+    if not by_layer:
+        return [{"params": list(model.parameters()), "share": 1.0}]
+    layers = [module for module in model.modules() if isinstance(getattr(module, "weight", None), nn.Parameter)]
+    return [
+        {
+            "params": list(layer.parameters()),
+            "share": float(layer.get_parameter("weight").detach().square().mean().sqrt()),
+        }
+        for layer in layers
+    ]
+
+
+def _report(step: int, told: Tensor, rate: float, length: Tensor) -> StepReport:
+    loss, epe_px, warm_epe_px = told.tolist()
+    return StepReport(step, loss, epe_px, warm_epe_px, rate, float(length))
+
+
+def seconds_left(begun: float, done_here: int, to_do: int) -> float:
+    """From the speed so far."""
+    return (time.monotonic() - begun) / max(1, done_here) * to_do

@@ -1,0 +1,135 @@
+"""From packets to decoded frames, past what is damaged.
+
+A packet that cannot be decoded is counted (``corrupt_packets``) and left out; what the decoder makes in spite of it is
+kept. A packet of which the container holds only a part is counted (``incomplete_packets``) and tried. A container that
+breaks off is counted (``truncated``) and ends like any other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import av
+import av.error
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from stages.decoder.containers import Limits, SourceSilent
+
+_BROKEN_READS = 32
+"""Reads in a row that may fail before a container counts as broken off."""
+
+
+class PacketReader:
+    """Decodes one video stream of one container, to its end or its break."""
+
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        limits: Limits,
+        count: Callable[[str], None],
+        display: str,
+        threads: int = 0,
+        frame_threads: bool = True,
+    ) -> None:
+        """
+        Args:
+            threads: 0 for one per core.
+            frame_threads: decode several frames at once (adds delay), or only the slices of one.
+        """
+        self._container = container
+        self._stream = stream
+        self._limits = limits
+        self._count = count
+        self._display = display
+        self._frame_threads = frame_threads
+        self._context: Any = stream.codec_context
+        self._context.thread_type = "AUTO" if frame_threads else "SLICE"
+        self._context.thread_count = threads
+        self._context.options = {**(self._context.options or {}), **limits.options}
+        self.lost_in_flight = False
+        """Whether frames behind a damaged packet at the very end went missing, as happens with frame threads only.
+
+        PyAV drops what a decoder still holds when flushing it meets an error.
+        """
+        self._packets = 0
+        self._frames = 0
+        self._errors = 0
+
+    def frames(
+        self, silence_seconds: float | None = None, stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[av.VideoFrame]:
+        """Frames in order of presentation.
+
+        Args:
+            silence_seconds: how long a camera may say nothing; None for files.
+            stopped: asked between reads; true ends the iteration at once.
+
+        Raises:
+            InputError: a frame larger than the limit.
+            SourceSilent: nothing came for `silence_seconds`.
+        """
+        for packet in self._read(silence_seconds, stopped):
+            if packet.size:
+                self._packets += 1
+                if packet.is_corrupt:
+                    self._count("incomplete_packets")
+                yield from self._decode(packet)
+            elif packet.dts is None:  # PyAV's last packet. One that is empty in the file would end the decoder too.
+                yield from self._flush(packet)
+
+    def _read(self, silence_seconds: float | None, stopped: Callable[[], bool]) -> Iterator[av.Packet[Any]]:
+        packets = self._container.demux(self._stream)
+        failures = 0
+        heard = time.monotonic()
+        while not stopped():
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except av.error.ExitError:  # The poll of a camera ended; its connection is whole.
+                if silence_seconds is not None and time.monotonic() - heard > silence_seconds:
+                    raise SourceSilent(f"nothing came for {silence_seconds:g} s") from None
+                packets = self._container.demux(self._stream)
+                continue
+            except av.error.FFmpegError:
+                failures += 1
+                if silence_seconds is not None or failures > _BROKEN_READS:
+                    self._count("truncated")
+                    return
+                packets = self._container.demux(self._stream)
+                continue
+            failures = 0
+            heard = time.monotonic()
+            yield packet
+
+    def _decode(self, packet: av.Packet[Any]) -> list[Any]:
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            self._limits.check(self._context.width, self._context.height, self._display)
+            self._errors += 1
+            self._count("corrupt_packets")
+            return []
+        return self._checked(frames)
+
+    def _flush(self, packet: av.Packet[Any]) -> list[Any]:
+        """What the decoder still holds. Damage met here is counted by the second decoding that it leads to."""
+        try:
+            frames = self._checked(packet.decode())
+        except av.error.FFmpegError:
+            frames = []
+            self.lost_in_flight = self._frame_threads
+        missing = self._packets - self._errors - self._frames
+        if missing > 0 and self._frame_threads and self._context.name != "vp8":  # VP8 has packets that show nothing.
+            self.lost_in_flight = True
+        return frames
+
+    def _checked(self, frames: list[Any]) -> list[Any]:
+        for frame in frames:
+            self._limits.check(frame.width, frame.height, self._display)
+        self._frames += len(frames)
+        return frames

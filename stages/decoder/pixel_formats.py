@@ -1,0 +1,149 @@
+"""From PyAV's frames to ours: pixel format, color, and the right way up.
+
+8-bit 4:2:0, RGB and grey pass through as views of the decoder's buffers, without a copy. Everything else becomes one of
+the three: YUV of any depth and subsampling yuv420p (alpha left out, range and matrix kept), RGB of any order rgb24.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import av
+import cv2
+import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.plane import VideoPlane
+from av.video.reformatter import VideoReformatter
+
+from pipeline.messages import ColorRange, ColorSpace, PixelFormat
+from stages.shared.color import MATRICES, RANGES, plane_array, plane_shapes
+
+_UNTOUCHED: dict[str, PixelFormat] = {
+    "yuv420p": "yuv420p",
+    "yuvj420p": "yuv420p",
+    "yuva420p": "yuv420p",
+    "rgb24": "rgb24",
+    "gray": "gray8",
+}
+_SPACES: dict[int, ColorSpace] = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "bt709", 9: "bt2020", 10: "bt2020"}
+"""AVColorSpace (ITU-T H.273, table 4). 4, FCC, and 7, SMPTE 240M, are told as the matrix next to them."""
+_UNTOLD = frozenset({0, 2, 3})
+"""RGB, unspecified, reserved."""
+_JPEG_RANGE = 2
+_QUARTERS = (None, (True, False, True), (False, True, True), (True, True, False))
+"""What `_orientation` says of turns by 0, 90, 180 and 270 degrees counter-clockwise."""
+
+
+class Picture(NamedTuple):
+    """What `pipeline.messages.Frame` holds of a picture, in its order, before it has a header."""
+
+    width: int
+    height: int
+    format: PixelFormat
+    planes: tuple[np.ndarray, ...]
+    color_space: ColorSpace
+    color_range: ColorRange
+
+
+class PictureReader:
+    """Turns decoded frames into pictures; keeps swscale's context between frames."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+        self.unknown_matrix: int | None = None
+        """AVColorSpace of a frame that had to be taken for another one's; None if none had."""
+
+    def read(self, frame: av.VideoFrame) -> Picture:
+        """The picture, upright, planes read-only and owned by the decoder's buffer as long as they live.
+
+        Args:
+            frame: as the decoder gave it, its display matrix among its side data.
+        """
+        color_range = _color_range(frame)
+        color_space = _color_space(frame)
+        if frame.colorspace not in _SPACES and frame.colorspace not in _UNTOLD and not frame.format.is_rgb:
+            self.unknown_matrix = frame.colorspace
+        format = _target_format(frame.format)
+        if frame.format.name not in _UNTOUCHED:
+            frame = self._convert(frame, format, color_space, color_range)
+        shapes = plane_shapes(format, frame.height, frame.width)
+        planes = tuple(_values(plane, shape) for plane, shape in zip(frame.planes, shapes, strict=False))
+        orientation = _orientation(frame)
+        if orientation is not None:
+            planes = tuple(_turn(plane, *orientation) for plane in planes)
+        for plane in planes:
+            plane.flags.writeable = False
+        height, width = planes[0].shape[:2]
+        return Picture(width, height, format, planes, "rgb" if format == "rgb24" else color_space, color_range)
+
+    def _convert(
+        self, frame: av.VideoFrame, format: PixelFormat, space: ColorSpace, color_range: ColorRange
+    ) -> av.VideoFrame:
+        frame.colorspace = MATRICES[space]
+        kept = RANGES[color_range]
+        return self._reformatter.reformat(
+            frame,
+            format="gray" if format == "gray8" else format,
+            src_color_range=kept,
+            dst_color_range=kept,
+            threads=1,
+        )
+
+
+def _values(plane: VideoPlane, shape: tuple[int, ...]) -> np.ndarray:
+    rows = plane_array(plane)
+    if len(shape) == 3:
+        return rows[:, : shape[1] * 3].reshape(shape)
+    return rows[:, : shape[1]]
+
+
+def _target_format(format: av.VideoFormat) -> PixelFormat:
+    name = format.name
+    if name in _UNTOUCHED:
+        return _UNTOUCHED[name]
+    if name.startswith(("gray", "ya8", "ya16", "mono")):
+        return "gray8"
+    return "rgb24" if format.is_rgb or format.has_palette or format.is_bayer else "yuv420p"
+
+
+def _color_range(frame: av.VideoFrame) -> ColorRange:
+    """As marked. Where nothing is: ``pc`` for RGB, grey and the yuvj formats, else ``tv``, as FFmpeg does."""
+    if frame.color_range == _JPEG_RANGE or frame.format.name.startswith("yuvj"):
+        return "pc"
+    if frame.color_range == 1:
+        return "tv"
+    return "tv" if _target_format(frame.format) == "yuv420p" else "pc"
+
+
+def _color_space(frame: av.VideoFrame) -> ColorSpace:
+    """As marked. Where nothing known is: BT.709 from 1280 px of width or above 576 of height, else BT.601."""
+    guess: ColorSpace = "bt709" if frame.width >= 1280 or frame.height > 576 else "bt601"
+    return _SPACES.get(frame.colorspace, guess)
+
+
+def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool] | None:
+    """Whether to transpose, then mirror left-right, then top-bottom; None where the display matrix asks for nothing.
+
+    The matrix maps stored to shown px, row vectors, y down, 16.16 fixed point in its linear part (ISO/IEC 14496-12,
+    6.2.2). Angles between the quarters are not applied.
+    """
+    try:
+        side_data: Any = frame.side_data
+    except ValueError:  # Side data of a kind that this PyAV does not know, such as EXIF: the angle is all it tells.
+        return _QUARTERS[round(frame.rotation / 90) % 4]
+    if len(side_data) == 0 or SideDataType.DISPLAYMATRIX not in side_data:
+        return None
+    a, b, _, c, d = np.frombuffer(side_data[SideDataType.DISPLAYMATRIX], np.int32)[:5].tolist()
+    transpose = abs(b) + abs(c) > abs(a) + abs(d)
+    mirror_x, mirror_y = (c < 0, b < 0) if transpose else (a < 0, d < 0)
+    return (transpose, mirror_x, mirror_y) if transpose or mirror_x or mirror_y else None
+
+
+def _turn(plane: np.ndarray, transpose: bool, mirror_x: bool, mirror_y: bool) -> np.ndarray:
+    """A turned copy, contiguous; (H, W) or (H, W, 3)."""
+    turned = cv2.transpose(plane) if transpose else plane
+    if mirror_x and mirror_y:
+        return cv2.flip(turned, -1)
+    if mirror_x or mirror_y:
+        return cv2.flip(turned, 1 if mirror_x else 0)
+    return turned

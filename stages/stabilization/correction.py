@@ -1,0 +1,134 @@
+"""What the two ways of stabilizing share: moving a frame, and a spool whose failures the user can read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from pipeline.errors import OutputError
+from pipeline.messages import Frame, Stabilized
+from pipeline.stage import Context
+from raftline.camera.mesh import centre_shift
+from raftline.stabilize.path.path_plot import PathRun, plot_paths, shake_px
+from raftline.stabilize.path.path_records import JsonLinesSpool
+from raftline.stabilize.path.path_smoothing import Method, Zooming
+from raftline.stabilize.warp.borders import Border, Borders
+from raftline.stabilize.warp.mesh_warp import mesh_sources, warp_mesh
+from raftline.stabilize.warp.rolling_shutter import warp_rows
+from raftline.stabilize.warp.warp import Interpolation, warp_planes
+from stages.shared.output_errors import write_whole
+
+
+class Settings(Protocol):
+    """The options of `stages.stabilization.Stabilization`, which says what they mean."""
+
+    cutoff_hz: float | None
+    tripod: bool
+    zooming: Zooming
+    border: Border
+    most_shift_x: float
+    most_shift_y: float
+    most_turn_degrees: float
+    plot: str | None
+    readout_ms: float
+    method: Method
+    look_ahead_seconds: float
+    max_zoom: float
+    zoom: float
+    interpolation: Interpolation
+    path: str
+
+
+class Corrector:
+    """Moves the frames of a source, in order."""
+
+    def __init__(self, settings: Settings, context: Context) -> None:
+        self._settings, self._context = settings, context
+        borders = Borders(settings.border, settings.interpolation)
+        self._borders = borders if settings.zooming == "none" else None
+
+    def __call__(
+        self,
+        frame: Frame,
+        correction: np.ndarray,
+        steady: np.ndarray | None,
+        sweep: np.ndarray | None = None,
+        gains: np.ndarray | None = None,
+    ) -> Stabilized:
+        """`frame` moved by `correction` (3, 3).
+
+        steady as in `raftline.stabilize.warp.borders.Borders`; sweep (3, 3) as in
+        `raftline.stabilize.warp.rolling_shutter.sweeps`; gains as in `raftline.stabilize.warp.mesh_warp.mesh_sources`.
+        """
+        planes: Sequence[np.ndarray] = [np.asarray(plane) for plane in frame.planes]
+        if self._borders is None:
+            moved = self._warped(planes, correction, correction, sweep, gains)
+        else:
+            if sweep is not None or gains is not None:
+                planes = self._warped(planes, np.eye(3), correction, sweep, gains)
+            moved = self._borders(planes, correction, steady)
+        original = frame if "original" in self._context.needs else None
+        return Stabilized(frame.header, replace(frame, planes=moved), tuple(flat(correction)), original)
+
+    def _warped(
+        self,
+        planes: Sequence[np.ndarray],
+        matrix: np.ndarray,
+        correction: np.ndarray,
+        sweep: np.ndarray | None,
+        gains: np.ndarray | None,
+    ) -> tuple[np.ndarray, ...]:
+        """Planes moved by `matrix`, and the mesh beside it as `correction` asks."""
+        interpolation = self._settings.interpolation
+        if gains is not None:
+            size = planes[0].shape[1], planes[0].shape[0]
+            sources = mesh_sources(matrix, centre_shift(correction, *size), gains, *size, sweep)
+            return warp_mesh(planes, sources, interpolation)
+        if sweep is not None:
+            return warp_rows(planes, matrix, sweep, interpolation)
+        return warp_planes(planes, matrix, interpolation)
+
+
+def write_plot(runs: list[PathRun], size: tuple[int, int], settings: Settings, context: Context) -> None:
+    """The path before and after, where the settings ask for it; how much both shake, in the status."""
+    for name in ("before", "after"):
+        shakes = [(shake_px(run.times, getattr(run, name), *size), len(run.times)) for run in runs]
+        total = sum(count for _, count in shakes)
+        shake = (sum(px**2 * count for px, count in shakes) / max(total, 1)) ** 0.5
+        context.status(**{f"shake_{name}_px": round(shake, 3)})
+    if settings.plot is None or not runs:
+        return
+    title = f"{context.source.name}: camera path before (red), after (blue)"
+    encoded = cv2.imencode(".png", plot_paths(runs, *size, title)[..., ::-1])[1]
+    write_whole(context.output(settings.plot), encoded.data)
+
+
+def flat(matrix: np.ndarray) -> list[float]:
+    """Row-major, as messages and files hold a matrix."""
+    return [round(float(value), 12) for value in matrix.ravel()]
+
+
+def appended(spool: JsonLinesSpool | None, path: Path, values: Mapping[str, Any]) -> JsonLinesSpool:
+    """The spool, begun where there is none, with a line more. Raises `OutputError`."""
+    try:
+        spool = spool or JsonLinesSpool(path)
+        spool.append(values)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}; free space or choose another directory") from error
+    return spool
+
+
+def cut_back(path: Path, length: int, context: Context) -> JsonLinesSpool:
+    """The spool as it was when it held `length` bytes. Raises `OutputError`."""
+    try:
+        return JsonLinesSpool(path, length)
+    except (EOFError, OSError) as error:
+        raise OutputError(
+            f"stage {context.stage!r} cannot go on with {context.source.name!r}: {error}. What was measured "
+            "lies beside the output: a worker on another host needs the same output directory; start the run again"
+        ) from error

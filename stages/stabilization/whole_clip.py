@@ -1,0 +1,173 @@
+"""Stabilizing a file: measure it to its end, then read it again and correct it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from pipeline.messages import Flow, Frame, Gap, Header, Message
+from pipeline.stage import Context
+from raftline.camera.parallax import of_far_plane, shifted
+from raftline.camera.transforms import motion_matrices, motion_vectors
+from raftline.stabilize.path.gain_smoothing import smooth_gains
+from raftline.stabilize.path.intent import meant_cutoff
+from raftline.stabilize.path.path_plot import PathRun
+from raftline.stabilize.path.path_records import JsonLinesSpool, PathRecord, path_of, runs_of
+from raftline.stabilize.path.path_smoothing import CameraPath, PathLimits, accumulate, own_frames, smooth_clip
+from raftline.stabilize.warp.rolling_shutter import sweeps
+from stages.stabilization.correction import Corrector, Settings, appended, cut_back, flat, write_plot
+
+_Move = tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]
+"""What `Corrector` takes beside a frame."""
+
+
+class WholeClip:
+    """Measure first; correct in a second reading of the source."""
+
+    unacked_window = 0
+
+    def __init__(self, settings: Settings, context: Context) -> None:
+        self._settings, self._context = settings, context
+        self._output = context.output(settings.path)
+        self._measured = self._output.part.with_name(f"{self._output.path.name}.measured.part")
+        self._spool: JsonLinesSpool | None = None
+        self._finished = False
+
+    def take(self, message: Flow, record: PathRecord) -> Iterable[Message]:
+        self._append({"frame": record.to_json(), "header": _header_values(message.header)})
+        return ()
+
+    def take_again(self, message: Flow) -> None:
+        """Nothing is retained, so nothing comes again."""
+
+    def gap(self, gap: Gap) -> Iterable[Message]:
+        values = {"reason": gap.reason, "detail": gap.detail, "gap_seconds": gap.gap_seconds}
+        self._append({"gap": values, "header": _header_values(gap.header)})
+        return ()
+
+    def finish(self) -> Iterator[Message]:
+        lines = self._spool.lines() if self._spool else []
+        records = [PathRecord.from_json(line["frame"]) for line in lines if "frame" in line]
+        recorded = runs_of(records)
+        meshed = [_meshed(own) for own in recorded]
+        runs, gains = [run for run, _ in meshed], [each for _, own in meshed for each in own]
+        limits = self._limits(runs)
+        clip = smooth_clip(runs, limits, self._settings.method)
+        self._context.status(
+            cutoff_hz=limits.cutoff_hz, zoom=round(clip.zoom, 4), frames_corrected_less=clip.shrunk_frames
+        )
+        corrections = [matrix for run in clip.corrections for matrix in run]
+        steady = [matrix for run, path in zip(runs, clip.steady, strict=True) for matrix in _steady_steps(run, path)]
+        rows = [matrix for run in runs for matrix in self._sweeps(run)]
+        yield from self._second_reading(lines, list(zip(corrections, steady, rows, gains, strict=True)))
+        if runs:
+            begins = [own[0].pts_seconds or 0.0 for own in recorded]
+            plotted = [
+                PathRun(run.times + begin, accumulate(run.motions), path)
+                for run, path, begin in zip(runs, clip.steady, begins, strict=True)
+            ]
+            write_plot(plotted, (runs[0].width, runs[0].height), self._settings, self._context)
+        path = JsonLinesSpool(self._output.part)
+        for record, correction in zip(records, corrections, strict=True):
+            path.append(record.to_json(correction=flat(correction)))
+        path.close()
+        self._output.finish()
+        self._finished = True
+
+    def _limits(self, runs: list[CameraPath]) -> PathLimits:
+        settings = self._settings
+        return PathLimits(
+            settings.cutoff_hz or meant_cutoff(runs),
+            max_zoom=settings.max_zoom,
+            zooming=settings.zooming,
+            tripod=settings.tripod,
+            most_shift=(settings.most_shift_x, settings.most_shift_y),
+            most_turn_degrees=settings.most_turn_degrees,
+        )
+
+    def _sweeps(self, run: CameraPath) -> list[np.ndarray | None]:
+        """How the camera moves while each frame is read; None where all rows are exposed at once."""
+        if not self._settings.readout_ms:
+            return [None] * len(run.times)
+        own = own_frames(run)
+        seconds = self._settings.readout_ms / 1000
+        found = sweeps(run.times[own], accumulate(run.motions)[own], seconds, run.width, run.height)
+        return list(found[np.cumsum(own) - 1])
+
+    def _second_reading(self, lines: list[dict[str, Any]], moves: list[_Move]) -> Iterator[Message]:
+        corrector = Corrector(self._settings, self._context)
+        again = self._context.reopen()
+        frames = (item for item in again if isinstance(item, Frame))
+        remaining = iter(moves)
+        frame = None
+        for line in lines:
+            header = _header(self._context.source.name, line["header"])
+            if "gap" in line:
+                yield Gap(header, **line["gap"])
+                continue
+            move = next(remaining)
+            index = line["frame"]["index"]
+            while frame is None or frame.index < index:
+                frame = next(frames, None)
+                if frame is None:
+                    break
+            if frame is None or frame.index != index:
+                self._context.count("frames_missing_on_second_reading")
+                continue
+            yield corrector(replace(frame, header=header), *move)
+        frames.close()
+        getattr(again, "close", lambda: None)()
+
+    def discard(self) -> None:
+        self._finished = True
+        self._output.discard()
+
+    def state(self) -> dict[str, Any]:
+        return {"bytes": self._spool.length if self._spool else 0}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._spool = cut_back(self._measured, state["bytes"], self._context)
+
+    def close(self) -> None:
+        if self._spool is not None:
+            self._spool.close()
+        if self._finished:
+            self._measured.unlink(missing_ok=True)
+
+    def _append(self, values: dict[str, Any]) -> None:
+        self._spool = appended(self._spool, self._measured, values)
+
+
+def _header_values(header: Header) -> dict[str, Any]:
+    time_base = [header.time_base.numerator, header.time_base.denominator]
+    return {**vars(header), "time_base": time_base}
+
+
+def _header(source: str, values: Mapping[str, Any]) -> Header:
+    return Header(**{**values, "source": source, "time_base": Fraction(*values["time_base"])})
+
+
+def _steady_steps(run: CameraPath, path: np.ndarray) -> list[np.ndarray | None]:
+    """How the corrected picture moves into each frame; None into the first."""
+    return [None, *motion_matrices(np.diff(path, axis=0), run.width, run.height)]
+
+
+def _meshed(records: Sequence[PathRecord]) -> tuple[CameraPath, list[np.ndarray | None]]:
+    """The run as the far plane moves, and the gains beside it in each frame; None: no mesh."""
+    run = path_of(records)
+    size = run.width, run.height
+    smooth = smooth_gains(run.times, [record.gains for record in records])
+    matrices, gains = motion_matrices(run.motions, *size), list(smooth)
+    for index, x, y in (each for record in records for each in record.revised):
+        matrices[index - records[0].index] = shifted(matrices[index - records[0].index], x, y)
+    for at, each in enumerate(smooth):
+        if each is not None:
+            matrices[at], gains[at] = of_far_plane(matrices[at], each, *size)
+    if any(each is not None for each in gains):
+        run = replace(run, motions=motion_vectors(matrices, *size))
+    own = own_frames(run)  # a duplicate shows what the frame before shows
+    return run, [gains[at] for at in np.maximum.accumulate(np.where(own, np.arange(len(own)), 0))]

@@ -1,0 +1,63 @@
+"""SyntheticSource: a clip rendered here, of which the truth is known."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+from pydantic import Field
+
+from pipeline.messages import Frame, Gap
+from pipeline.stage import Context, Options, Source
+from stages.shared.color import from_rgb
+from stages.synthetic.scene import SyntheticScene
+
+
+class SyntheticSource(Source):
+    """A landscape seen by a shaking hand-held camera, with a car and a balloon moving in it.
+
+    Its truth (camera path, masks, flow) comes from `stages.synthetic.scene.SyntheticScene` with the same
+    options. What the source's `input` says does not matter.
+    """
+
+    class Options(Options):
+        width: int = Field(640, ge=16, le=8192, description="px")
+        height: int = Field(360, ge=16, le=8192, description="px")
+        fps: float = Field(30.0, gt=0, le=1000, description="frames per second")
+        seconds: float = Field(8.0, gt=0, description="length of the clip, in seconds")
+        seed: int = Field(1, ge=0, description="which landscape and which shake")
+        shake_px: float = Field(5.0, ge=0, le=100, description="root mean square of the shake in x and in y, in px")
+        objects: bool = Field(True, description="whether the car and the balloon are there")
+
+    def __init__(self, options: Any, context: Context) -> None:
+        super().__init__(options, context)
+        self.scene = scene(options)
+        self._stopped = threading.Event()
+
+    def read(self, start_index: int) -> Iterator[Frame | Gap]:
+        time_base = 1 / Fraction(self.options.fps).limit_denominator(1001)
+        for index in range(start_index, self.frame_count()):
+            if self._stopped.is_set():
+                return
+            header = self.context.header(index, time_base)
+            yield from_rgb(self.scene.rgb(index), header, index, duration=1)
+
+    def frame_count(self) -> int:
+        return max(1, round(self.options.seconds * self.options.fps))
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+
+def scene(options: Any) -> SyntheticScene:
+    """The scene that a `SyntheticSource` with these options shows."""
+    return SyntheticScene(
+        width=options.width,
+        height=options.height,
+        fps=options.fps,
+        seed=options.seed,
+        shake_px=options.shake_px,
+        objects=options.objects,
+    )

@@ -1,0 +1,191 @@
+"""Encoded packets kept on disk until the mp4 can be written.
+
+An mp4 has its index at the end: one that is cut off by a killed process is lost. So packets are appended to a spool,
+which is readable up to any record's end, and the mp4 is made of it in one go.
+
+A spool is a list of segments, one for each process that worked on it. A segment is written by the process that made
+it and by no other, ever: a worker that takes over names the bytes of the earlier segments that count and starts a
+segment of its own. So nothing has to be truncated or locked, and a worker that was thought dead cannot spoil what
+its successor writes.
+
+A segment: the 8 bytes of `MAGIC`, a length (uint32) and so many bytes of JSON, then records: `_RECORD` and so many
+bytes of H.264 in Annex B form. All little-endian.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import struct
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import OutputError
+from pipeline.messages import ColorRange, ColorSpace
+from stages.shared.output_errors import writing
+
+MAGIC = b"RLSPOOL1"
+_LENGTH = struct.Struct("<I")
+_RECORD = struct.Struct("<qqBI")  # pts, duration (-1: unknown), key flag, size of the data
+
+
+@dataclass(frozen=True)
+class VideoTrack:
+    """What all packets of a video have in common."""
+
+    width: int
+    """px, even"""
+    height: int
+    """px, even"""
+    time_base: Fraction
+    """Seconds per unit of pts and duration."""
+    rate: Fraction
+    """Frames per second, a hint only; time stamps say the truth."""
+    color_space: ColorSpace
+    """``bt601``, ``bt709`` or ``bt2020``"""
+    color_range: ColorRange
+    """``tv`` or ``pc``"""
+    primaries: int
+    """ISO/IEC 23091-2"""
+    transfer: int
+    """ISO/IEC 23091-2"""
+    pixel_aspect: Fraction
+    """Width of a pixel by its height."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {key: str(value) if isinstance(value, Fraction) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> VideoTrack:
+        fractions = {key: Fraction(values[key]) for key in ("time_base", "rate", "pixel_aspect")}
+        return cls(**{**values, **fractions})
+
+
+@dataclass(frozen=True)
+class Packet:
+    """One encoded picture."""
+
+    pts: int
+    duration: int | None
+    key: bool
+    data: bytes
+
+
+@dataclass(frozen=True)
+class PacketPlace:
+    """Where a packet lies in a segment."""
+
+    pts: int
+    duration: int | None
+    key: bool
+    size: int
+    offset: int
+
+
+def segment_path(final: Path, segment_id: str) -> Path:
+    return final.with_name(f"{final.name}.spool-{segment_id}.part")
+
+
+def remove_segments(final: Path) -> None:
+    """Remove all segments of an output, whichever process or run left them. Raises `OutputError`."""
+    prefix = f"{final.name}.spool-"
+    with writing(final):
+        for path in final.parent.iterdir():
+            if path.name.startswith(prefix) and path.suffix == ".part":
+                path.unlink(missing_ok=True)
+
+
+class SegmentWriter:
+    """Appends packets. Every append is with the operating system when the call returns, so a kill loses none."""
+
+    def __init__(self, final: Path, track: VideoTrack, extradata: bytes) -> None:
+        """`extradata`: SPS and PPS in Annex B form. Raises `OutputError`."""
+        self.id = secrets.token_hex(8)
+        self.path = segment_path(final, self.id)
+        self.track = track
+        self.length = 0
+        header = {"id": self.id, "track": track.to_json(), "extradata": base64.b64encode(extradata).decode("ascii")}
+        encoded = json.dumps(header).encode()
+        with writing(self.path):
+            self._file = FileIO(self.path, "x+")
+        self._write(MAGIC + _LENGTH.pack(len(encoded)) + encoded)
+
+    def append(self, packet: Packet) -> None:
+        """Raises `OutputError`."""
+        duration = -1 if packet.duration is None else packet.duration
+        self._write(_RECORD.pack(packet.pts, duration, packet.key, len(packet.data)) + packet.data)
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        with writing(self.path):
+            while view:
+                view = view[self._file.write(view) :]
+        self.length += len(data)
+
+    def reader(self) -> SegmentReader:
+        """What was written so far, to be read."""
+        return SegmentReader(self.path, self.id, self.length, FileIO(os.dup(self._file.fileno())))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class SegmentReader:
+    """The first `length` bytes of a segment. Keeps the file open, so that removing it meanwhile does no harm."""
+
+    @classmethod
+    def open(cls, final: Path, segment_id: str, length: int) -> SegmentReader:
+        """A segment that an earlier process wrote. Raises `OutputError` as the constructor does, or if it is gone."""
+        path = segment_path(final, segment_id)
+        with writing(path):
+            return cls(path, segment_id, length, FileIO(path))
+
+    def __init__(self, path: Path, segment_id: str, length: int, file: FileIO) -> None:
+        """Raises `OutputError` where the file is shorter than `length`, or not that segment."""
+        self.id = segment_id
+        self.path = path
+        self.length = length
+        self._file = file
+        found = os.fstat(self._file.fileno()).st_size
+        if found < length:
+            raise OutputError(
+                f"{self.path}: has {found} bytes where {length} were written: the video cannot be completed; run again"
+            )
+        start = len(MAGIC) + _LENGTH.size
+        head = self._read(0, start)
+        if head[: len(MAGIC)] != MAGIC:
+            raise OutputError(f"{self.path}: is not a spool of this version; remove it and run again")
+        size = _LENGTH.unpack(head[len(MAGIC) :])[0]
+        header = json.loads(self._read(start, size))
+        if header["id"] != segment_id:
+            raise OutputError(f"{self.path}: holds segment {header['id']}, not {segment_id}; remove it and run again")
+        self.track = VideoTrack.from_json(header["track"])
+        self.extradata = base64.b64decode(header["extradata"])
+        self._begin = start + size
+
+    def places(self) -> Iterator[PacketPlace]:
+        """Every packet, in the order of writing, without its data."""
+        offset = self._begin
+        while offset < self.length:
+            pts, duration, key, size = _RECORD.unpack(self._read(offset, _RECORD.size))
+            offset += _RECORD.size
+            yield PacketPlace(pts, None if duration < 0 else duration, bool(key), size, offset)
+            offset += size
+
+    def data(self, place: PacketPlace) -> bytes:
+        return self._read(place.offset, place.size)
+
+    def _read(self, offset: int, size: int) -> bytes:
+        data = os.pread(self._file.fileno(), size, offset)
+        if len(data) != size:
+            raise OutputError(f"{self.path}: ends early, at byte {offset + len(data)}; remove it and run again")
+        return data
+
+    def close(self) -> None:
+        self._file.close()

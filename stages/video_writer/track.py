@@ -1,0 +1,56 @@
+"""The video track that suits an input's first frame."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from pipeline.messages import Frame
+from stages.video_writer.input import UNSPECIFIED, InputFacts
+from stages.video_writer.picture import even
+from stages.video_writer.spool import VideoTrack
+
+_USUAL_RATE = Fraction(30)
+_HIGHEST_RATE = 1000
+_CODES = {"bt601": (6, 6), "bt709": (1, 1), "bt2020": (9, 14)}
+"""Primaries and transfer characteristics that go with a matrix, ISO/IEC 23091-2."""
+
+
+def track_for(frame: Frame, facts: InputFacts) -> VideoTrack:
+    """The track's constants: the frame's size, time base, matrix and range, the input's tags where it has them.
+
+    rgb24 becomes BT.709, limited range, as players expect of video.
+    """
+    rgb = frame.format == "rgb24"
+    color_space = "bt709" if frame.color_space == "rgb" else frame.color_space
+    primaries, transfer = _CODES[color_space]
+    return VideoTrack(
+        width=even(frame.width),
+        height=even(frame.height),
+        time_base=frame.header.time_base,
+        rate=_rate(frame, facts),
+        color_space=color_space,
+        color_range="tv" if rgb else frame.color_range,
+        primaries=primaries if rgb or facts.primaries == UNSPECIFIED else facts.primaries,
+        transfer=transfer if rgb or facts.transfer == UNSPECIFIED else facts.transfer,
+        pixel_aspect=_pixel_aspect(frame, facts),
+    )
+
+
+def _rate(frame: Frame, facts: InputFacts) -> Fraction:
+    """A hint for the encoder (its level, its rate control), within reason."""
+    if facts.rate:
+        rate = facts.rate
+    elif frame.duration:
+        rate = 1 / (frame.duration * frame.header.time_base)
+    else:
+        rate = _USUAL_RATE
+    return rate if 1 <= rate <= _HIGHEST_RATE else _USUAL_RATE
+
+
+def _pixel_aspect(frame: Frame, facts: InputFacts) -> Fraction:
+    """The input's, on its side where the frame was turned upright; square for a frame of another size."""
+    if (frame.width, frame.height) == (facts.width, facts.height):
+        return facts.pixel_aspect
+    if (frame.height, frame.width) == (facts.width, facts.height):
+        return 1 / facts.pixel_aspect
+    return Fraction(1)

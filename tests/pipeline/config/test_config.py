@@ -1,0 +1,165 @@
+"""The configuration: what is accepted, and what is made of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import Config, Plan, load_config, make_plan, source_name
+from tests.pipeline.config_bench import YAML, lay_out, plan, refusal, write
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    lay_out(tmp_path, monkeypatch)
+    return tmp_path
+
+
+def test_stages_stand_after_what_they_read_and_know_their_readers() -> None:
+    made = plan()
+    assert list(made.stages) == ["camera", "flow", "sink", "masks"]
+    assert made.source_stage == "camera"
+    assert made.stages["camera"].readers == ("flow",)
+    assert made.stages["flow"].readers == ("sink", "masks")
+    assert made.stages["flow"].needs == {"flow", "confidence"}
+    assert made.stages["sink"].needs == frozenset()
+
+
+def test_options_are_checked_by_the_plug_in_and_completed_with_its_defaults() -> None:
+    options = plan().stages["flow"].options
+    assert options.model_dump() == {"iterations": 8, "threshold": "auto", "zones": ()}
+
+
+def test_options_of_a_source_lie_over_those_of_the_source_stage() -> None:
+    made = plan("sources.front.door.options.rate_hz=5")
+    assert made.sources["front.door"].options.model_dump() == {"rate_hz": 5.0, "size": (320, 240)}
+
+
+def test_a_source_of_another_class_starts_from_that_class_own_defaults() -> None:
+    made = plan("sources.front.door.use=config_plugin:Screen")
+    assert made.sources["front.door"].options.model_dump() == {"display": 0}
+
+
+def test_a_plan_survives_its_way_as_text() -> None:
+    made = plan("redis.url=redis://:secret@host/1", "sources.front.door.options={rate_hz: 5}")
+    again = Plan.from_json(made.to_json())
+    assert again == made
+    assert again.sources["front.door"].options == made.sources["front.door"].options
+    assert again.stages["flow"].cls is made.stages["flow"].cls
+
+
+@pytest.mark.parametrize(
+    ("policy", "source", "expected"),
+    [
+        ("auto", "clip.mp4", "lossless"),
+        ("auto", "rtsp://host/a", "live"),
+        ("live", "clip.mp4", "live"),
+        ("lossless", "rtsp://host/a", "lossless"),
+    ],
+)
+def test_the_policy_is_the_source_s_nature_unless_it_is_said(policy: str, source: str, expected: str) -> None:
+    made = plan(f"policy={policy}", inputs=[source])
+    assert [s.policy for s in made.sources.values()] == [expected]
+
+
+def test_inputs_replace_the_sources_and_are_named_after_their_files() -> None:
+    made = plan(inputs=["clips/Front door.mp4", "other/Front door.mov", "rtsp://u:p@host:554/live/cam1?x=1"])
+    assert list(made.sources) == ["Front_door", "Front_door-2", "cam1"]
+    assert made.sources["Front_door"].info.input == "clips/Front door.mp4"
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("a/b.c.mp4", "b.c"),
+        ("/dev/video0", "video0"),
+        ("rtsp://user:pw@cam.local", "cam.local"),
+        ("synthetic", "synthetic"),
+        ("видео.mp4", "source"),
+        ("...", "source"),
+        ("x" * 300 + ".mp4", "x" * 100),
+    ],
+)
+def test_a_source_s_name_has_only_characters_that_keys_and_paths_may_have(given: str, name: str) -> None:
+    assert source_name(given) == name or given == "..."
+    assert source_name(given).strip(".")
+
+
+def test_the_command_line_lies_over_the_file() -> None:
+    made = plan("limits.slots=8", output=Path("elsewhere"), redis_url="unix:///run/redis.sock")
+    assert (made.limits.slots, made.output, made.redis_url) == (8, Path("elsewhere"), "unix:///run/redis.sock")
+
+
+def test_overrides_are_yaml() -> None:
+    made = plan("stages.flow.options.zones=[[1, 2], [3, 4]]", "stages.flow.options.threshold=2.5")
+    assert made.stages["flow"].options.model_dump() == {
+        "iterations": 8,
+        "threshold": 2.5,
+        "zones": ((1.0, 2.0), (3.0, 4.0)),
+    }
+
+
+@pytest.mark.parametrize("template", ["{source}.csv", "{source}/{stage}.csv", "{stage}-of-{source}.csv"])
+def test_an_override_may_begin_with_a_placeholder(template: str) -> None:
+    assert plan(f"stages.sink.options.path={template}").stages["sink"].options.model_dump() == {"path": template}
+
+
+def test_variables_come_from_the_environment_and_are_escaped_in_the_user_part_of_a_url(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CAM_PASSWORD", "p@ss/w:rd")
+    monkeypatch.setenv("NAME", "a@b")
+    made = plan("stages.sink.options.path=${NAME}/$${NAME}/{source}", inputs=["rtsp://me:${CAM_PASSWORD}@host/a"])
+    info = made.sources["a"].info
+    assert info.input == "rtsp://me:p%40ss%2Fw%3Ard@host/a"
+    assert info.display == "rtsp://me:***@host/a"
+    assert made.stages["sink"].options.model_dump() == {"path": "a@b/${NAME}/{source}"}
+
+
+def test_a_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CAM_PASSWORD", raising=False)
+    assert "the environment variable CAM_PASSWORD is not set" in refusal(inputs=["rtsp://me:${CAM_PASSWORD}@host/a"])
+
+
+def test_numbers_may_be_names() -> None:
+    write(YAML.replace("front.door", "1"))
+    assert list(plan().sources) == ["1"]
+
+
+def test_without_sources_a_configuration_can_still_be_checked() -> None:
+    assert make_plan(load_config("test.yaml", overrides=["sources={}"]), require_sources=False).sources == {}
+
+
+def test_every_key_of_the_schema_is_described() -> None:
+    schema = Config.model_json_schema()
+    sections = [schema, *schema["$defs"].values()]
+    bare = [
+        f"{s['title']}.{k}" for s in sections for k, v in s.get("properties", {}).items() if not v.get("description")
+    ]
+    assert bare == []
+
+
+def test_every_key_of_the_schema_stands_in_the_manual_with_its_default() -> None:
+    manual = (Path(__file__).resolve().parents[3] / "docs" / "configuration.md").read_text()
+    schema = Config.model_json_schema()
+    prefixes = {"Config": "", "RedisSection": "redis.", "Limits": "limits."}
+    prefixes |= {"SourceSection": "sources.NAME.", "StageSection": "stages.NAME."}
+    for section in (schema, *schema["$defs"].values()):
+        for key, node in section["properties"].items():
+            if key in ("redis", "limits", "sources", "stages"):
+                continue
+            default = node.get("default")
+            shown = f" `{default}` " if isinstance(default, (str, int)) else " "
+            assert f"| `{prefixes[section['title']]}{key}` |{shown}" in manual, key
+
+
+@pytest.mark.parametrize("file", sorted((Path(__file__).resolve().parents[3] / "configs").glob("*.yaml")), ids=str)
+def test_every_configuration_that_is_shipped_is_valid_and_says_its_units(file: Path) -> None:
+    made = make_plan(load_config(file))
+    assert made.name == file.stem
+    assert len(made.sources) == 1
+    for line in file.read_text().splitlines():
+        key, _, value = line.strip().partition(":")
+        if value.strip() and not key.startswith(("#", "use", "reads", '"', "path")):
+            assert "#" in line, f"{file.name}: {line.strip()}: say what it is, and its unit"

@@ -1,0 +1,74 @@
+"""One stage at work on one source, step by step: what is counted and kept where steps wait for others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.messages import EndOfStream
+from pipeline.runtime.metrics import FRAMES
+from pipeline.runtime.publisher import Acknowledgement, Publisher
+from pipeline.runtime.stage_task import StageTask
+from pipeline.testing import TestContext, make_frame
+from pipeline.transport.memory import MemoryTransport
+from tests.pipeline.running import make_test_plan
+
+STEPS = 8
+"""Seven frames and the end."""
+
+
+@pytest.fixture
+def transport() -> MemoryTransport:
+    return MemoryTransport()
+
+
+@pytest.fixture
+def task(tmp_path: Path, transport: MemoryTransport, monkeypatch: pytest.MonkeyPatch) -> Iterator[StageTask]:
+    """A task of `EveryThird`, whose silent steps wait however long they took, with everything upstream written."""
+    monkeypatch.setattr("pipeline.runtime.stage_task._COMMIT_EVERY_SECONDS", 3600)
+    stages = {"third": {"use": "EveryThird", "reads": "decoder"}, "ledger": {"use": "Ledger", "reads": "third"}}
+    plan = make_test_plan(tmp_path, stages, payload="inline")
+    upstream, own = (transport.acquire("a", stage, "worker", 3600) for stage in ("decoder", "third"))
+    assert upstream is not None and own is not None
+    task = StageTask(plan, transport, "a", "third", own.token, tmp_path)
+    writer = Publisher(plan, transport, "a", "decoder", upstream.token, tmp_path)
+    for index in range(STEPS):
+        header = TestContext(source="a").header(index, Fraction(1, 30))
+        header = replace(header, epoch=1, sequence=index + 1)
+        frame = make_frame(np.zeros((8, 8), np.uint8), index, header=header)
+        writer.publish(EndOfStream(header) if index == STEPS - 1 else frame, Acknowledgement())
+    yield task
+    task.close()
+    writer.close()
+
+
+def _read(transport: MemoryTransport, count: int) -> list:
+    return [entry for _, entry in transport.read("third", [("a", "decoder")], count, 0)]
+
+
+def test_what_came_in_one_batch_is_counted_to_the_last_frame(task: StageTask, transport: MemoryTransport) -> None:
+    task.handle_all(_read(transport, STEPS))
+    assert task.ended
+    assert transport.counters("a", "third")[FRAMES] == STEPS - 1
+
+
+def test_the_snapshot_is_that_of_the_last_step(task: StageTask, transport: MemoryTransport) -> None:
+    for seen in (2, 3, 6, 7):
+        before = json.loads(transport.progress("a", "third").snapshot or '{"seen": 0}')["seen"]
+        task.handle_all(_read(transport, seen - before))
+        progress = transport.progress("a", "third")
+        assert json.loads(progress.snapshot or "") == {"seen": seen}
+        assert progress.processed.sequence == seen
+
+
+def test_what_waits_is_committed_with_the_next_message(task: StageTask, transport: MemoryTransport) -> None:
+    for entry in _read(transport, 3):  # as a worker that is killed before it can commit what waits
+        task.handle(entry)
+    assert transport.counters("a", "third")[FRAMES] == 3
+    assert transport.pending("third", "a", "decoder") == []

@@ -1,0 +1,50 @@
+"""Compilation at the first call, with and without a place to keep its result."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from raftline.kernels.compiled import compiled
+
+numba = pytest.importorskip("numba")
+
+
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+def test_a_kernel_runs_where_no_cache_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = numba.njit
+
+    def without_a_place(*arguments: Any, **options: Any) -> Any:
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function 'add': no locator available for file 'x.py'")
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(numba, "njit", without_a_place)
+    assert compiled(add)(2, 3) == 5
+
+
+def test_threads_that_call_first_compile_a_kernel_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+    original = numba.njit
+    monkeypatch.setattr(numba, "njit", lambda **options: (asked.append(options), original(**options))[1])
+    kernel = compiled(fastmath={"contract"})(add)
+    assert asked == []
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(kernel, range(20), range(20))) == list(range(0, 40, 2))
+    assert [(one["fastmath"], one["nogil"]) for one in asked] == [({"contract"}, True)]
+
+
+def test_importing_the_kernels_and_the_network_compiles_nothing() -> None:
+    code = (
+        "import sys, raftline.kernels.lookup, raftline.kernels.lookup_on_demand, raftline.flow.session; "
+        "print([name for name in ('numba', 'cupy') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from raftline.masks.motion_events import EventRecorder
+from raftline.masks.regions import Region
+from raftline.masks.tracking import RegionTracker
+from raftline.masks.zones import zone_mask
+
+STEP = 0.04
+
+
+def region(x: int, y: int = 10, width: int = 10, height: int = 8, velocity: tuple[float, float] = (0, 0)) -> Region:
+    return Region((x, y, width, height), width * height, (x + width / 2, y + height / 2), velocity)
+
+
+def tracker_of(persistence: float = 0.1, hold: float = 0.5) -> RegionTracker:
+    return RegionTracker(persistence, hold, px_per_cell=1)
+
+
+def test_a_camera_that_pans_keeps_the_ids() -> None:
+    tracker, pan = tracker_of(), np.array([[1, 0, -30.0], [0, 1, 0], [0, 0, 1]])
+    for at in range(6):
+        (track,) = tracker.update([region(200 - 30 * at)], at * STEP, STEP, pan)
+        assert track.id == 1
+
+
+def test_noise_does_not_take_the_id_of_something_large() -> None:
+    tracker = tracker_of()
+    large = region(50, y=20, width=40, height=60)
+    for at in range(6):
+        tracker.update([large, region(100, y=30, width=3, height=3)], at * STEP, STEP)
+    tracks = tracker.update([region(90, y=30, width=3, height=3), large], 6 * STEP, STEP)
+    assert tracks[1].id == 1
+
+
+def test_what_splits_from_an_object_is_confirmed_at_once() -> None:
+    tracker = tracker_of()
+    for at in range(6):
+        tracker.update([region(50, width=60, height=60)], at * STEP, STEP)
+    halves = tracker.update([region(50, width=28, height=60), region(82, width=28, height=60)], 6 * STEP, STEP)
+    assert halves[0].confirmed and halves[1].confirmed and halves[0].id != halves[1].id
+
+
+def test_what_shows_no_flow_moves_if_it_travels_and_stands_if_it_does_not() -> None:
+    for px_per_frame, moves in ((2, True), (0, False)):
+        tracker = RegionTracker(0.1, 0.5, 1, slow_px_s=20)
+        for at in range(20):
+            spot = region(20 + px_per_frame * at)
+            (track,) = tracker.update([Region(spot.box, spot.area, spot.centre, (0, 0), False)], at * STEP, STEP)
+        assert track.confirmed == moves
+        if moves:
+            assert track.velocity == pytest.approx((px_per_frame / STEP, 0), rel=0.2)
+
+
+def test_ids_are_kept_while_regions_move_and_cross_no_one() -> None:
+    tracker = tracker_of()
+    ids = []
+    for at in range(20):
+        regions = [region(5 * at, velocity=(125, 0)), region(100 - 3 * at, y=40, velocity=(-75, 0))]
+        ids.append([track.id for track in tracker.update(regions, at * STEP, STEP)])
+    assert ids == [[1, 2]] * 20
+
+
+def test_a_fast_small_region_is_found_where_its_velocity_takes_it() -> None:
+    tracker = tracker_of()
+    for at in range(5):
+        (track,) = tracker.update([region(25 * at, velocity=(625, 0))], at * STEP, STEP)
+        assert track.id == 1
+
+
+def test_a_short_gap_keeps_the_id_and_a_long_one_does_not() -> None:
+    tracker = tracker_of()
+    for at in range(5):
+        tracker.update([region(5 * at, velocity=(125, 0))], at * STEP, STEP)
+    tracker.update([], 5 * STEP, STEP)
+    (track,) = tracker.update([region(50, velocity=(125, 0))], 10 * STEP, STEP)
+    assert track.id == 1
+    (track,) = tracker.update([region(50)], 30 * STEP, STEP)
+    assert track.id == 2
+
+
+def test_a_track_is_confirmed_by_time_and_not_by_frames() -> None:
+    for step in (0.01, 0.04):
+        tracker = tracker_of(persistence=0.2)
+        since = [
+            at * step
+            for at in range(1, 40)
+            if tracker.update([region(3)], at * step, step)[0].confirmed
+        ]  # fmt: skip
+        assert since[0] == pytest.approx(0.2)
+
+
+def test_flicker_is_never_confirmed() -> None:
+    tracker = tracker_of(persistence=0.2)
+    rng = np.random.default_rng(0)
+    for at in range(100):
+        spot = region(int(rng.integers(0, 2000)), int(rng.integers(0, 2000)))
+        assert not any(track.confirmed for track in tracker.update([spot], at * STEP, STEP))
+
+
+def test_a_tracker_goes_on_from_its_state() -> None:
+    first, second = tracker_of(), tracker_of()
+    for at in range(6):
+        first.update([region(5 * at, velocity=(125, 0))], at * STEP, STEP)
+    second.restore(json.loads(json.dumps(first.state())))
+    regions = [region(30, velocity=(125, 0)), region(90)]
+    assert first.update(regions, 6 * STEP, STEP) == second.update(regions, 6 * STEP, STEP)
+
+
+def test_an_event_lasts_from_the_first_sight_to_the_last_and_knows_its_peak() -> None:
+    events = EventRecorder(merge_seconds=0.2)
+    told = []
+    for at, area in enumerate([0, 0.01, 0.03, 0.02, 0, 0, 0, 0, 0, 0, 0]):
+        told += [events.update(at * 0.1, area, (7,) if area else (), at * 0.1 - 0.05)]
+    began = [began for _, began in told if began]
+    ended = [ended for ended, _ in told if ended]
+    assert len(began) == len(ended) == 1
+    assert began[0].begin_seconds == pytest.approx(0.05)
+    assert ended[0].last_seconds == pytest.approx(0.3)
+    assert (ended[0].peak_seconds, ended[0].peak_area) == (pytest.approx(0.2), 0.03)
+    assert ended[0].object_ids == (7,)
+
+
+def test_pauses_up_to_the_merge_window_belong_to_the_event() -> None:
+    for pause, count in ((0.9, 1), (1.3, 2)):
+        events = EventRecorder(merge_seconds=1.0)
+        began = [events.update(seconds, 0.01, (), seconds)[1] for seconds in (0.0, 0.1, 0.1 + pause)]
+        assert sum(event is not None for event in began) == count
+
+
+def test_an_event_goes_on_after_its_last_motion_if_asked_to() -> None:
+    events = EventRecorder(merge_seconds=0.0, after_seconds=2.0)
+    events.update(1.0, 0.1, (1,), 1.0)
+    assert events.update(2.9, 0.0, (), 2.9) == (None, None)
+    ended, _ = events.update(3.1, 0.0, (), 3.1)
+    assert ended is not None and ended.last_seconds == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(("doubts", "uncertain"), [((1, 1, 0), True), ((1, 0, 0), False), ((0, 1, 0, 1), False)])
+def test_an_event_is_uncertain_if_most_of_its_frames_are(doubts: tuple[int, ...], uncertain: bool) -> None:
+    events = EventRecorder(merge_seconds=0.5)
+    for at, doubt in enumerate(doubts):
+        events.update(at * 0.1, 0.1, (1,), at * 0.1, uncertain=bool(doubt))
+    for at in range(9):  # frames in which nothing moves say nothing about it
+        ended, _ = events.update(0.1 * len(doubts) + at * 0.1, 0.0, (), 0.0, uncertain=not uncertain)
+        if ended is not None:
+            assert ended.uncertain == uncertain
+    assert events.open_event is None
+
+
+def test_a_recorder_goes_on_from_its_state() -> None:
+    first, second = EventRecorder(0.5), EventRecorder(0.5)
+    first.update(0.0, 0.2, (1, 2), 0.0, uncertain=True)
+    second.restore(json.loads(json.dumps(first.state())))
+    assert second.open_event == first.open_event
+    assert first.update(1.0, 0.1, (3,), 0.9) == second.update(1.0, 0.1, (3,), 0.9)
+
+
+def test_zones_are_polygons_in_shares_of_the_frame() -> None:
+    watch = [[(0.5, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 1.0)]]
+    ignore = [[(0.0, 0.5), (1.0, 0.5), (1.0, 1.0), (0.0, 1.0)]]
+    allowed = zone_mask(watch, ignore, 100, 60)
+    expected = np.zeros((60, 100), bool)
+    expected[:30, 50:] = True
+    # a polygon's outline belongs to it: half a cell to either side
+    assert (allowed != expected).mean() < 0.03
+    assert zone_mask([], [], 4, 3).all()
+
+
+@pytest.mark.parametrize("zone", [[(0, 0), (1, 1)], [(0, 0), (1, 0), (1, 1.5)]])
+def test_a_zone_that_is_none_is_refused(zone: list) -> None:
+    with pytest.raises(ValueError, match="at least 3 corners"):
+        zone_mask([zone], [], 10, 10)
+
+
+@pytest.mark.parametrize(
+    ("step_seconds", "persistence", "frames"), [(0.04, 0.2, 5), (0.1, 0.2, 4), (1.0, 0.2, 1), (0.1, 0.0, 1)]
+)
+def test_where_frames_are_few_a_region_proves_itself_in_four(
+    step_seconds: float, persistence: float, frames: int
+) -> None:
+    tracker = tracker_of(persistence, hold=5.0)
+    confirmed = [tracker.update([region(50)], at * step_seconds, step_seconds)[0].confirmed for at in range(1, 8)]
+    assert confirmed.index(True) + 1 == frames
