@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -125,3 +126,16 @@ class Config(_Section):
             if location[:length] in self._origins:
                 return self._origins[location[:length]]
         return str(self._file)
+
+    def with_options(self, stage: str, options: dict[str, Any], origin: str) -> Config:
+        """A copy with options laid over those of a stage; errors about them name `origin`."""
+        section = self.stages[stage]
+        section = section.model_copy(update={"options": {**section.options, **options}})
+        copy = self.model_copy(update={"stages": {**self.stages, stage: section}})
+        copy._origins = {**self._origins, **{("stages", stage, "options", key): origin for key in options}}
+        return copy
+
+    def with_stages(self, names: Iterable[str]) -> Config:
+        """A copy with these of its stages alone."""
+        wanted = set(names)
+        return self.model_copy(update={"stages": {name: s for name, s in self.stages.items() if name in wanted}})

@@ -130,6 +130,10 @@ class StageTask:
         last = self._publish_all_but_last(self._outputs(taken.message))
         self._finish(taken.message, taken.position, last, time.monotonic_ns() - started + shared_ns)
 
+    def lose(self) -> None:
+        """The source is no longer this worker's: stop waiting for room in the stream. From any thread."""
+        self.publisher.lose()
+
     def close(self) -> None:
         """Release the stage object. Whatever was not acknowledged comes again to the next owner."""
         try:

@@ -66,6 +66,12 @@ class Worker:
         """Finish what was begun and end. Under a supervisor sources also end their streams."""
         self._stop.set()
 
+    def abandon(self) -> None:
+        """End without finishing what was begun: whoever waits for room in a stream stops waiting. From any thread."""
+        self._stop.set()
+        for task in list(self._tasks.values()):
+            task.lose()
+
     def run(self) -> None:
         """Work until every source has ended or `stop` was called. Raises what a stage raised."""
         try:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import typer
 
 from raftline.cli.batch import batch
+from raftline.cli.configs import configs
 from raftline.cli.doctor import doctor
 from raftline.cli.evaluate import evaluate
 from raftline.cli.flow import flow
-from raftline.cli.inspect import stages, validate
 from raftline.cli.run import run
+from raftline.cli.stages import stages
 from raftline.cli.train import train
+from raftline.cli.validate import validate
 from raftline.cli.worker import worker
 
 app = typer.Typer(
     name="raftline",
     help="Video in; stabilized video, motion masks, motion events and optical flow out.",
-    epilog="Start with: raftline run configs/demo.yaml. When something does not work: raftline doctor",
+    epilog="Start with: raftline run demo. When something does not work: raftline doctor",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -24,6 +26,7 @@ app = typer.Typer(
 )
 for command in (run, batch, worker, validate, stages, flow, train, evaluate, doctor):
     app.command()(command)
+app.add_typer(configs, name="configs")
 
 
 def main() -> None:

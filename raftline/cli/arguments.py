@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.config import Config, load_config
+from pipeline.errors import ConfigError
 from raftline.cli.failures import show_tracebacks
+from raftline.shipped import shipped_configurations
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
 
 ConfigFile = Annotated[
     Path,
-    typer.Argument(metavar="CONFIG", help="The pipeline's YAML file, such as configs/demo.yaml.", show_default=False),
+    typer.Argument(
+        metavar="CONFIG",
+        help="A YAML file, or the name of a configuration that comes with raftline: `raftline configs` lists them.",
+        show_default=False,
+    ),
 ]
 Inputs = Annotated[
     list[str] | None,
@@ -73,4 +82,23 @@ def read_config(
     redis: str | None = None,
 ) -> Config:
     """The configuration with the command line laid over it. Raises `ConfigError`."""
-    return load_config(config, overrides=overrides or (), inputs=inputs or (), output=output, redis_url=redis)
+    from pipeline.config import load_config
+
+    return load_config(
+        config_file(config), overrides=overrides or (), inputs=inputs or (), output=output, redis_url=redis
+    )
+
+
+def config_file(given: Path) -> Path:
+    """The file that a path, or the name of a shipped configuration, stands for. Raises `ConfigError`."""
+    shipped = shipped_configurations()
+    if given.exists() or str(given) not in shipped:
+        known = [str(name) for name in shipped if "/" not in name]
+        if given.exists() or given.suffix:
+            return given
+        near = difflib.get_close_matches(str(given), known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(
+            f"{given}: neither a file nor a configuration that comes with raftline ({', '.join(known)}){hint}"
+        )
+    return shipped[str(given)]

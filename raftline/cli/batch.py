@@ -11,9 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.config import make_plan
-from pipeline.runtime.summary import write_summary
-from raftline.cli.arguments import ConfigFile, Debug, Overrides, Redis, read_config
+from raftline.cli.arguments import ConfigFile, Debug, Overrides, Redis, config_file, read_config
 from raftline.cli.batch_child import FileRun, Interruption
 from raftline.cli.batch_files import BatchFile, already_finished, expand, name_files
 from raftline.cli.failures import INTERRUPTED, USER_MISTAKE, reported, say_error
@@ -46,14 +44,17 @@ def batch(
     each file stands NAME.summary.json; summary.json holds them all.
 
     \b
-    raftline batch configs/batch.yaml recordings/ -o out --jobs 4
+    raftline batch batch recordings/ -o out --jobs 4
     """
+    from pipeline.config import make_plan
+    from pipeline.runtime.summary import write_summary
+
     begin, started = time.monotonic(), datetime.now(timezone.utc)
     files = name_files(expand(inputs), output)
     # Of two files, so that outputs without {source} in their name, which would overwrite each other, are refused.
     plan = make_plan(read_config(config, [file.path for file in files[:2]], output, overrides, redis))
     make_output_directory(plan)
-    request = {"config": str(config), "overrides": overrides or [], "output": str(output), "redis": redis}
+    request = {"config": str(config_file(config)), "overrides": overrides or [], "output": str(output), "redis": redis}
     todo = [file for file in files if not already_finished(file, plan, output)]
     skipped = len(files) - len(todo)
     print(f"{len(files)} files, {skipped} finished before, {len(todo)} to do, {jobs} at a time", flush=True)

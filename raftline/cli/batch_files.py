@@ -8,11 +8,13 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipeline.config import Plan, source_name
 from pipeline.errors import InputError
 from pipeline.redaction import redact
+
+if TYPE_CHECKING:
+    from pipeline.config import Plan
 
 VIDEO_SUFFIXES = frozenset(
     (".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg")
@@ -73,6 +75,8 @@ def expand(inputs: list[str]) -> list[str]:
 
 def name_files(paths: list[str], output: Path) -> list[BatchFile]:
     """A name for every file that no other has; what an earlier batch called a file in `output` stays its name."""
+    from pipeline.config import source_name
+
     earlier: dict[str, str] = {}
     for summary in sorted(output.glob(f"*{SUMMARY_SUFFIX}")):
         for name, source in _read(summary).get("sources", {}).items():

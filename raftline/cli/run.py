@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.config import Plan, make_plan
 from pipeline.errors import OutputError
 from raftline.cli.arguments import ConfigFile, Debug, Inputs, Output, Overrides, Redis, read_config
 from raftline.cli.failures import INTERRUPTED, USER_MISTAKE, reported, say_error
 from raftline.cli.progress import progress_of
 from raftline.cli.results import show_results
+
+if TYPE_CHECKING:
+    from pipeline.config import Plan
 
 
 @reported
@@ -33,11 +35,13 @@ def run(
     Ctrl-C drains: what was read is finished and every file is whole. A second Ctrl-C stops at once.
 
     \b
-    raftline run configs/demo.yaml
-    raftline run configs/stabilize.yaml -i holiday.mp4 -o out
-    raftline run configs/cameras.yaml -i 'rtsp://user:${CAM_PASSWORD}@192.168.1.20/stream'
-    raftline run configs/flow.yaml -i clip.mp4 --set stages.flow.options.estimator=dis
+    raftline run demo
+    raftline run stabilize -i holiday.mp4 -o out
+    raftline run cameras -i 'rtsp://user:${CAM_PASSWORD}@192.168.1.20/stream'
+    raftline run flow -i clip.mp4 --set stages.flow.options.estimator=dis
+    raftline run my/pipeline.yaml
     """
+    from pipeline.config import make_plan
     from pipeline.runtime.supervisor import Supervisor
 
     plan = make_plan(read_config(config, inputs, output, overrides, redis))

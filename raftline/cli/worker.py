@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from pipeline.config import make_plan
-from pipeline.config.explain import nearest
 from pipeline.errors import ConfigError
 from raftline.cli.arguments import ConfigFile, Debug, Inputs, Output, Overrides, Redis, read_config
 from raftline.cli.failures import reported
@@ -29,8 +27,10 @@ def worker(
     pipeline's sources, or on SIGTERM, which hands its sources to the others.
 
     \b
-    raftline worker configs/cameras.yaml --stage flow --redis 'rediss://me:${REDIS_PASSWORD}@redis.lan:6380/0'
+    raftline worker cameras --stage flow --redis 'rediss://me:${REDIS_PASSWORD}@redis.lan:6380/0'
     """
+    from pipeline.config import make_plan
+    from pipeline.config.explain import nearest
     from pipeline.runtime.reaper import Reaper, RunDirectory
     from pipeline.runtime.worker import work, worker_name
 

@@ -1,0 +1,149 @@
+"""A plan run inside this process: threads in place of workers, the in-process transport in place of Redis.
+
+What `raftline.video` stands on. The stages, their order and their results are those of a run by the supervisor; nothing
+is started again after an error: it is raised to the caller.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.codec import decode
+from pipeline.config.plan import Plan
+from pipeline.messages import EndOfStream, Message
+from pipeline.payload.inline import InlinePayload
+from pipeline.runtime.summary import remove_unfinished, summarize_source
+from pipeline.runtime.worker import Worker
+from pipeline.transport.base import Commit, Lease
+from pipeline.transport.memory import MemoryTransport
+
+_MEMORY_MB = 1024
+"""For frames that wait between stages; as for a private server of Redis, half of it goes to pixels."""
+_LEASE_SECONDS = 1e9
+"""The caller keeps its place for as long as the run lives: there is nobody to take it over."""
+_READ_AT_ONCE = 4
+_POLL_SECONDS = 0.1
+
+
+class InProcessRun:
+    """Use it as a context manager: on the way out every thread has ended and unfinished outputs are removed.
+
+    Args:
+        plan: sources and stages; its Redis and payload are not used.
+        taps: stages whose messages the caller wants from `messages`, each with the costly fields to fill
+            (see `pipeline.stage.Stage.needs`).
+        on_status: called from `messages` and `wait`, in the caller's thread, about ten times a second, with the
+            summary of each source so far.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        taps: Mapping[str, frozenset[str]] | None = None,
+        on_status: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        self._taps = dict(taps or {})
+        self._plan = _tapped(plan, self._taps)
+        self._on_status = on_status
+        self._transport = MemoryTransport()
+        self._failures: list[BaseException] = []
+        self._workers = [
+            Worker(self._plan, stage, self._transport, f"thread-{stage}", Path(), supervised=False)
+            for stage in self._plan.stages
+        ]
+        self._threads = [
+            threading.Thread(target=self._work, args=(worker,), name=f"stage {stage}", daemon=True)
+            for worker, stage in zip(self._workers, self._plan.stages, strict=True)
+        ]
+
+    def __enter__(self) -> InProcessRun:
+        for source in self._plan.sources:
+            for stage in self._plan.stages.values():
+                self._transport.declare(source, stage.name, stage.readers)
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            worker.abandon()
+        for thread in self._threads:
+            thread.join()
+        remove_unfinished(self._plan, self._transport)
+
+    def messages(self) -> Iterator[tuple[str, Message]]:
+        """(stage, message) of every tapped stage, each stage's in order, its EndOfStream included.
+
+        A stage waits while the caller does not ask for more. Of a live source only the newest messages come.
+
+        Raises:
+            BaseException: whatever a stage raised.
+        """
+        leases = {key: self._lease(*key) for source in self._plan.sources for key in self._keys(source)}
+        payload = InlinePayload()
+        while leases:
+            self._check()
+            for number, (source, stage) in enumerate(list(leases)):
+                reader = _reader(stage)
+                # Only one stream is waited for; the others are looked into.
+                block_seconds = _POLL_SECONDS if number == 0 else 0.0
+                for _, entry in self._transport.read(reader, [(source, stage)], _READ_AT_ONCE, block_seconds):
+                    message = decode(entry.fields, payload)
+                    yield stage, message
+                    token = leases[source, stage].token
+                    self._transport.commit(Commit(source, reader, token, upstream=stage, acknowledge=[entry.id]))
+                    if isinstance(message, EndOfStream):
+                        del leases[source, stage]
+        self.wait()
+
+    def wait(self) -> dict[str, Any]:
+        """Wait until every stage has ended; the summary of each source. Raises what a stage raised."""
+        while any(thread.is_alive() for thread in self._threads):
+            self._check()
+            for thread in self._threads:
+                thread.join(_POLL_SECONDS / len(self._threads))
+        self._check()
+        return self.summary()
+
+    def summary(self) -> dict[str, Any]:
+        """What was done so far, by source, as in ``summary.json``."""
+        return {source: summarize_source(self._plan, self._transport, source) for source in self._plan.sources}
+
+    def _check(self) -> None:
+        if self._failures:
+            raise self._failures[0]
+        if self._on_status is not None:
+            self._on_status(self.summary())
+
+    def _work(self, worker: Worker) -> None:
+        try:
+            worker.run()
+        except BaseException as error:
+            self._failures.append(error)
+
+    def _keys(self, source: str) -> list[tuple[str, str]]:
+        return [(source, stage) for stage in self._taps]
+
+    def _lease(self, source: str, stage: str) -> Lease:
+        reader = _reader(stage)
+        lease = self._transport.acquire(source, reader, reader, _LEASE_SECONDS)
+        assert lease is not None, "one caller reads a run"
+        return lease
+
+
+def _reader(stage: str) -> str:
+    """Name of the consumer group by which the caller reads a stage."""
+    return f"python.{stage}"
+
+
+def _tapped(plan: Plan, taps: Mapping[str, frozenset[str]]) -> Plan:
+    stages = dict(plan.stages)
+    for name, needs in taps.items():
+        stage = stages[name]
+        stages[name] = replace(stage, readers=(*stage.readers, _reader(name)), needs=stage.needs | needs)
+    # Within a process an entry with its pixels in it is a reference: nothing is serialized but a copy is made once.
+    return replace(plan, payload="inline", redis_memory_mb=_MEMORY_MB, stages=stages)

@@ -1,0 +1,80 @@
+"""Frames that a Python program hands over, in its own process."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from pipeline import stage
+from pipeline.errors import InputError
+from pipeline.messages import Frame, Gap
+
+_TIME_BASE = 90_000
+"""Ticks a second, as of RTP and MPEG-TS: common frame rates are whole numbers of them."""
+_HANDED_OVER: dict[int, Iterable[np.ndarray]] = {}
+_NUMBERS = itertools.count(1)
+
+
+def hand_over(frames: Iterable[np.ndarray]) -> int:
+    """Keep frames for a `PythonFrames` source of this process; the number is its option `frames`."""
+    number = next(_NUMBERS)
+    _HANDED_OVER[number] = frames
+    return number
+
+
+def take_back(number: int) -> None:
+    """Forget what was handed over."""
+    _HANDED_OVER.pop(number, None)
+
+
+class PythonFrames(stage.Source):
+    """Reads frames that a program handed over: uint8 (H, W, 3) RGB arrays of one size, 1 / `fps` apart."""
+
+    class Options(stage.Options):
+        frames: int = Field(description="number that `hand_over` gave")
+        fps: float = Field(30.0, gt=0, le=1000, description="frames per second")
+
+    def read(self, start_index: int) -> Iterator[Frame | Gap]:
+        frames = _HANDED_OVER.get(self.options.frames)
+        if frames is None:
+            raise InputError("frames: none were handed over in this process; use raftline.video to do so")
+        if start_index and not isinstance(frames, Sequence):
+            raise InputError("frames: a generator cannot be read from its middle; hand over a list")
+        first: tuple[int, ...] | None = None
+        for index, given in enumerate(frames):
+            image = checked_image(given, f"frame {index}")
+            first = first or image.shape
+            if image.shape != first:
+                raise InputError(f"frame {index}: found {image.shape}, but frame 0 has {first}; expected one size")
+            if index >= start_index:
+                yield self._frame(image, index)
+
+    def frame_count(self) -> int | None:
+        frames = _HANDED_OVER.get(self.options.frames)
+        return len(frames) if isinstance(frames, Sequence) else None
+
+    def _frame(self, image: np.ndarray, index: int) -> Frame:
+        height, width = image.shape[:2]
+        pts = round(index * _TIME_BASE / self.options.fps)
+        header = self.context.header(pts, Fraction(1, _TIME_BASE))
+        return Frame(header, index, width, height, "rgb24", (image,), "rgb", "pc")
+
+
+def checked_image(image: Any, name: str) -> np.ndarray:
+    """`image` as an array, if it is uint8 (H, W, 3). Raises `InputError`, which says what was found."""
+    array = np.asarray(image)
+    if array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size:
+        return array
+    hint = ""
+    if array.ndim == 2:
+        hint = "; repeat a grey image: numpy.repeat(image[..., None], 3, axis=2)"
+    elif array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[2] != 3:
+        hint = "; put the channels last: image.transpose(1, 2, 0)"
+    elif array.dtype != np.uint8 and array.ndim == 3:
+        hint = "; scale to 0-255 and convert: image.astype(numpy.uint8)"
+    raise InputError(f"{name}: found {array.dtype} {array.shape}; expected uint8 (height, width, 3), RGB{hint}")
