@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import pkgutil
 import sys
 import traceback
 from collections.abc import Iterable
@@ -61,7 +62,7 @@ def _entry_point(name: str) -> str:
 
 def _import(module_name: str, use: str) -> ModuleType:
     try:
-        return importlib.import_module(module_name)
+        return _import_from_all(module_name)
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if module_name == missing or module_name.startswith(missing + "."):
@@ -74,6 +75,18 @@ def _import(module_name: str, use: str) -> ModuleType:
         raise
     except BaseException as error:  # a plug-in may also call sys.exit
         raise PluginError(_import_failure(module_name, use, error)) from error
+
+
+def _import_from_all(module_name: str) -> ModuleType:
+    """Also from a folder on the search path that has the name of a package which lies elsewhere, such as `stages`."""
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        package = sys.modules.get(module_name.partition(".")[0])
+        if error.name != module_name or package is None:
+            raise
+        package.__path__ = pkgutil.extend_path(list(package.__path__), package.__name__)
+        return importlib.import_module(module_name)
 
 
 def _import_failure(module_name: str, use: str, error: BaseException) -> str:

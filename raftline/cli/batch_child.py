@@ -7,7 +7,6 @@ how it ended. When standard input ends, its parent is gone, and it stops at once
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,8 +17,9 @@ from typing import Any
 
 from raftline.cli.batch_files import FINGERPRINT, BatchFile
 from raftline.cli.failures import in_words
+from raftline.own_packages import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
+_PROGRAM = "import sys; sys.path[0] = sys.argv.pop(1); from raftline.cli.batch_child import main; main()"
 
 
 class Interruption:
@@ -73,12 +73,10 @@ class FileRun:
     def run(self, interruption: Interruption) -> str | None:
         """Work on the file until it is done; the error in words, or None."""
         child = subprocess.Popen(
-            [sys.executable, "-m", "raftline.cli.batch_child"],
+            [sys.executable, "-c", _PROGRAM, str(ROOT)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            cwd=None,
-            env=_environment(),
             start_new_session=True,  # Ctrl-C comes through `interruption`
         )
         interruption.add(child)
@@ -95,11 +93,6 @@ class FileRun:
         told = json.loads(answer.splitlines()[-1])
         self.said = told["said"]
         return told["error"]
-
-
-def _environment() -> dict[str, str]:
-    path = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
 
 
 def main() -> None:
@@ -151,7 +144,3 @@ def _stop_with_parent(abort: Any) -> None:
         abort()
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-if __name__ == "__main__":
-    main()
