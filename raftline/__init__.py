@@ -6,8 +6,9 @@
     session = raftline.FlowSession()                   # of a stream of frames
     model = raftline.load_raft()                       # the network
 
-Whole videos are in `raftline.video`. Images are RGB, uint8, (H, W, 3); flow is (u, v) in px, x right, y down, at the pixels
-of the earlier image. Importing this package loads nothing heavy; torch comes with the first of these names that is used.
+Whole videos are in `raftline.video`. Images are RGB, uint8, (H, W, 3); flow is (u, v) in px, x right, y down, at the
+pixels of the earlier image. Importing this package loads nothing heavy; torch comes with the first of these names that
+is used.
 """
 
 from __future__ import annotations
