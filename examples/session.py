@@ -15,6 +15,5 @@ while True:
         break
     result = session(np.ascontiguousarray(frame[:, :, ::-1]))  # OpenCV gives BGR
     if result is not None:
-        print(
-            f"motion {np.linalg.norm(result.flow_px, axis=2).mean():.2f} px, {result.start}, {result.iterations} updates"
-        )
+        motion_px = np.linalg.norm(result.flow_px, axis=2).mean()
+        print(f"motion {motion_px:.2f} px, start {result.start}, {result.iterations} updates")

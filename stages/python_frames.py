@@ -20,6 +20,16 @@ _HANDED_OVER: dict[int, Iterable[np.ndarray]] = {}
 _NUMBERS = itertools.count(1)
 
 
+class _Exhausted:
+    """What is left of a generator once it is read."""
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        raise InputError(
+            "frames: a generator can be read only once, and this needs to read it twice; hand over a list of frames, "
+            "or choose what reads once (for stabilization smoothing='look_ahead')"
+        )
+
+
 def hand_over(frames: Iterable[np.ndarray]) -> int:
     """Keep frames for a `PythonFrames` source of this process; the number is its option `frames`."""
     number = next(_NUMBERS)
@@ -43,8 +53,9 @@ class PythonFrames(stage.Source):
         frames = _HANDED_OVER.get(self.options.frames)
         if frames is None:
             raise InputError("frames: none were handed over in this process; use raftline.video to do so")
-        if start_index and not isinstance(frames, Sequence):
-            raise InputError("frames: a generator cannot be read from its middle; hand over a list")
+        if iter(frames) is frames:
+            # Left behind for whoever comes again, such as a stage that reads its input twice.
+            _HANDED_OVER[self.options.frames] = _Exhausted()
         first: tuple[int, ...] | None = None
         for index, given in enumerate(frames):
             image = checked_image(given, f"frame {index}")

@@ -16,7 +16,13 @@ from pipeline.runtime.worker import worker_name
 
 _LONGEST_DELAY_SECONDS = 10.0
 _ROOT = Path(__file__).resolve().parents[2]
-_PROGRAM = "import sys; sys.path[0] = sys.argv.pop(1); from pipeline.runtime.worker import main; sys.exit(main())"
+_PROGRAM = """
+import sys
+root = sys.argv.pop(1)
+sys.path[:1] = [] if root in sys.path else [root]
+from pipeline.runtime.worker import main
+sys.exit(main())
+"""
 """Not ``-m``, which looks into the current directory first: a folder `pipeline` there would be taken for ours."""
 
 

@@ -19,7 +19,13 @@ from raftline.cli.batch_files import FINGERPRINT, BatchFile
 from raftline.cli.failures import in_words
 from raftline.own_packages import ROOT
 
-_PROGRAM = "import sys; sys.path[0] = sys.argv.pop(1); from raftline.cli.batch_child import main; main()"
+_PROGRAM = """
+import sys
+root = sys.argv.pop(1)
+sys.path[:1] = [] if root in sys.path else [root]
+from raftline.cli.batch_child import main
+main()
+"""
 
 
 class Interruption:
