@@ -19,7 +19,7 @@ ConfigFile = Annotated[
     Path,
     typer.Argument(
         metavar="CONFIG",
-        help="A YAML file, or the name of a configuration that comes with raftline: `raftline configs` lists them.",
+        help="A YAML file, or the name of a shipped configuration; `raftline configs` lists them.",
         show_default=False,
     ),
 ]
@@ -29,24 +29,23 @@ Inputs = Annotated[
         "-i",
         "--input",
         metavar="INPUT",
-        help="A video file, a folder of images, an rtsp:// URL or /dev/video0, instead of the file's `sources`. "
-        "May be given several times. A secret can come from the environment: 'rtsp://user:${CAM_PASSWORD}@host/path'.",
+        help="A video file, a folder of images, an rtsp:// URL or /dev/video0. Replaces the `sources` of the "
+        "configuration. Repeat it for several. Take a password from the environment: "
+        "'rtsp://user:${CAM_PASSWORD}@host/path'.",
         show_default=False,
     ),
 ]
 Output = Annotated[
     Path | None,
-    typer.Option(
-        "-o", "--output", metavar="DIR", help="Where results go, instead of the file's `output`.", show_default=False
-    ),
+    typer.Option("-o", "--output", metavar="DIR", help="Directory for results. Replaces `output`.", show_default=False),
 ]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="KEY.PATH=VALUE",
-        help="Lay one value over the file's, in YAML: --set stages.flow.options.iterations=8. "
-        "May be given several times.",
+        help="Override one value of the configuration, written as YAML: --set stages.flow.options.iterations=8. "
+        "Repeat it for several.",
         show_default=False,
     ),
 ]
@@ -55,15 +54,15 @@ Redis = Annotated[
     typer.Option(
         "--redis",
         metavar="URL",
-        help="redis://, rediss:// or unix:// URL of a server, instead of the file's `redis.url` or a private server. "
-        "A password can come from the environment: 'redis://:${REDIS_PASSWORD}@host:6379/0'.",
+        help="redis://, rediss:// or unix:// URL of a server. Replaces `redis.url`; without either a private server is "
+        "started. Take a password from the environment: 'redis://:${REDIS_PASSWORD}@host:6379/0'.",
         show_default=False,
     ),
 ]
 Debug = Annotated[
     bool,
     typer.Option(
-        "--debug", help="On an error, show where in the code it happened.", callback=show_tracebacks, is_eager=True
+        "--debug", help="Show the traceback of an error, and log more.", callback=show_tracebacks, is_eager=True
     ),
 ]
 Weights = Annotated[
@@ -81,7 +80,7 @@ def read_config(
     overrides: list[str] | None = None,
     redis: str | None = None,
 ) -> Config:
-    """The configuration with the command line laid over it. Raises `ConfigError`."""
+    """The configuration with the overrides of the command line. Raises `ConfigError`."""
     from pipeline.config import load_config
 
     return load_config(

@@ -26,22 +26,22 @@ def batch(
         list[str],
         typer.Argument(
             metavar="INPUT...",
-            help="Video files, folders (searched for videos) or patterns like 'clips/*.mp4'.",
+            help="Video files, folders to search for videos, or patterns such as 'clips/*.mp4'.",
             show_default=False,
         ),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Where results go.", show_default=False)
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Directory for results.", show_default=False)
     ],
-    jobs: Annotated[int, typer.Option(min=1, max=64, help="Files that are worked on at the same time.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Files to process at the same time.")] = 1,
     overrides: Overrides = None,
     redis: Redis = None,
     debug: Debug = False,
 ) -> None:
-    """Run a pipeline over many files. Files that were finished before, and have not changed since, are skipped.
+    """Run a pipeline over many files, and skip those that are finished and have not changed since.
 
-    One bad file does not stop the others: it is named at the end, and the exit code is 2. Beside the results of
-    each file stands NAME.summary.json; summary.json holds them all.
+    A file that fails does not stop the others: it is named at the end, and the exit code is 2. Each file gets a
+    NAME.summary.json; summary.json has them all.
 
     \b
     raftline batch batch recordings/ -o out --jobs 4

@@ -36,7 +36,7 @@ class Finding(NamedTuple):
 
 @reported
 def doctor(debug: Debug = False) -> None:
-    """Say what is there, what is missing, and what that costs. The exit code is 2 if the pipeline cannot run."""
+    """Check this machine: what it has, what is missing, and what that costs. Exits with 2 if no pipeline can run."""
     table = Table("what", "", title="raftline on this machine", title_justify="left")
     for title in ("found", "cost and remedy"):
         table.add_column(title, overflow="fold")

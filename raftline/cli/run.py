@@ -30,9 +30,9 @@ def run(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Run a pipeline until its files end or you stop it; results and summary.json go to the output directory.
+    """Run a pipeline until its files end or you stop it. Results and summary.json go to the output directory.
 
-    Ctrl-C drains: what was read is finished and every file is whole. A second Ctrl-C stops at once.
+    Ctrl-C finishes the frames that were read and completes every output file. A second Ctrl-C stops at once.
 
     \b
     raftline run demo

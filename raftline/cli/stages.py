@@ -25,7 +25,7 @@ def stages(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """List the stages that are installed, or show one: what it reads and writes, its options, units and defaults.
+    """List the installed stages, or describe one: what it reads and writes, and its options, units and defaults.
 
     \b
     raftline stages

@@ -25,7 +25,7 @@ def validate(
     redis: Redis = None,
     debug: Debug = False,
 ) -> None:
-    """Check a configuration without running it: keys, options, wiring, and that every stage can be imported.
+    """Check a configuration without running it: keys, options, wiring, and whether every stage can be imported.
 
     \b
     raftline validate cameras --set stages.flow.options.iterations=8

@@ -14,17 +14,18 @@ from raftline.cli.failures import reported
 @reported
 def worker(
     config: ConfigFile,
-    stage: Annotated[str, typer.Option(metavar="NAME", help="The stage to work on, by its name in the file.")],
+    stage: Annotated[str, typer.Option(metavar="NAME", help="Name of the stage to work on, as in the configuration.")],
     redis: Redis = None,
     inputs: Inputs = None,
     output: Output = None,
     overrides: Overrides = None,
     debug: Debug = False,
 ) -> None:
-    """Work on one stage of a pipeline that runs elsewhere, sharing its sources with the other workers of the stage.
+    """Work on one stage of a pipeline that runs on another host.
 
-    The file must say `payload: inline` (pixels travel through Redis) and be the same on every host. Ends with the
-    pipeline's sources, or on SIGTERM, which hands its sources to the others.
+    Workers of a stage share its sources. The configuration must be the same on every host and say `payload: inline`,
+    so that frames travel through Redis. The worker ends with the sources of the pipeline, or on SIGTERM, which
+    hands its sources to the other workers.
 
     \b
     raftline worker cameras --stage flow --redis 'rediss://me:${REDIS_PASSWORD}@redis.lan:6380/0'
