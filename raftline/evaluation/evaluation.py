@@ -197,7 +197,7 @@ class _RaftEstimate:
         if self._last_frame is not None and self._last_frame.image is image:
             return self._last_frame
         padded = to_network_input(image, padding, self._update_loop.device)
-        return _ReadFrame(image, self._update_loop.model.encode(padded), luma_of(padded, padding.window(padded)))
+        return _ReadFrame(image, self._update_loop.model.encode(padded), luma_of(padded, padding.crop(padded)))
 
 
 class _ReadFrame(NamedTuple):

@@ -106,7 +106,7 @@ class FlowSession:
     def _pair(self, step: "_Step", encoded: EncodedFrame) -> "_Pair | None":
         """Move on to a frame; None where it is the first of a run."""
         last_frame, self._last_frame = self._last_frame, encoded
-        luma = luma_of(step.image, step.padding.window(step.image)) if self._options.variational_refinement else None
+        luma = luma_of(step.image, step.padding.crop(step.image)) if self._options.variational_refinement else None
         last_luma, self._last_luma = self._last_luma, luma
         if step.change == "first" or last_frame is None:
             self._last_flow = None
@@ -143,7 +143,7 @@ class FlowSession:
         padding, full_resolution = pair.step.padding, pair.step.request.full_resolution
         flow_px = None
         if full_resolution or pair.lumas is not None:
-            fine_px = self._update_loop.model.upsample(refined, padding.window(pair.step.image))
+            fine_px = self._update_loop.model.upsample(refined, padding.crop(pair.step.image))
             if pair.lumas is not None:
                 fine_px = refine_in_pictures(*pair.lumas, fine_px)
                 grid_px = F.avg_pool2d(padding.pad(fine_px), CELL_PX)

@@ -10,7 +10,7 @@ Middlebury's, Sintel's, KITTI's and FlyingChairs' pairs in sight.
 
 from torch import Tensor
 
-from raftline.kernels.crop import Window
+from raftline.kernels.crop import Crop
 from raftline.kernels.variational_refinement import VariationalRules, variational_refinement
 
 RULES = VariationalRules(
@@ -27,9 +27,9 @@ _LUMA = (0.299, 0.587, 0.114)
 """Of red, green and blue: ITU-R BT.601."""
 
 
-def luma_of(image: Tensor, window: Window | None = None) -> Tensor:
-    """(B, 3, H, W) RGB in [-1, 1] -> (B, 1, H, W) float32 grey levels 0 to 255, or those of the window."""
-    red, green, blue = (image if window is None else window.crop(image)).float().split(1, dim=1)
+def luma_of(image: Tensor, crop: Crop | None = None) -> Tensor:
+    """(B, 3, H, W) RGB in [-1, 1] -> (B, 1, H, W) float32 grey levels 0 to 255, or those of the crop."""
+    red, green, blue = (image if crop is None else crop.of(image)).float().split(1, dim=1)
     return (_LUMA[0] * red).add_(green, alpha=_LUMA[1]).add_(blue, alpha=_LUMA[2]).add_(1).mul_(127.5)
 
 

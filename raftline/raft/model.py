@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from raftline.kernels.crop import Window
+from raftline.kernels.crop import Crop
 from raftline.raft.correlation import LEVELS, Correlation, correlate
 from raftline.raft.encoders import BottleneckBlock, Encoder, InstanceNorm, ResidualBlock
 from raftline.raft.precision import FLOAT32, Precision
@@ -227,11 +227,11 @@ class Raft(nn.Module):
         hidden, delta = self.update_block(state.hidden, terms.gates, correlation, flow)
         return UpdateState(hidden, coords + delta.float())
 
-    def upsample(self, refined: CoarseFlow, window: Window | None = None) -> Tensor:
-        """-> (B, 2, H, W) float32 in px, or the window of it; channels-last in memory."""
+    def upsample(self, refined: CoarseFlow, crop: Crop | None = None) -> Tensor:
+        """-> (B, 2, H, W) float32 in px, or the crop of it; channels-last in memory."""
         if self.mask_predictor is None:
-            return upsample_bilinear(refined.flow, window)
-        return upsample_convex(refined.flow, self.upsampling_weights(refined), window)
+            return upsample_bilinear(refined.flow, crop)
+        return upsample_convex(refined.flow, self.upsampling_weights(refined), crop)
 
     def upsampling_weights(self, refined: CoarseFlow) -> Tensor:
         """-> (B, 576, H/8, W/8), before the softmax. Not of a network whose upsampling is bilinear."""

@@ -6,7 +6,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor
 
-from raftline.kernels.crop import Window
+from raftline.kernels.crop import Crop
 
 PaddingMode = Literal["centred", "kitti"]
 
@@ -45,14 +45,14 @@ class Padding:
             return image
         return F.pad(image, (self.left, self.right, self.top, self.bottom), mode="replicate")
 
-    def window(self, padded: Tensor) -> Window:
+    def crop(self, padded: Tensor) -> Crop:
         """Where the image lies in (B, C, H + top + bottom, W + left + right)."""
         height, width = padded.shape[-2:]
-        return Window(self.top, self.left, height - self.top - self.bottom, width - self.left - self.right)
+        return Crop(self.top, self.left, height - self.top - self.bottom, width - self.left - self.right)
 
     def unpad(self, image: Tensor) -> Tensor:
         """The inverse of `pad`, a view."""
-        return self.window(image).crop(image)
+        return self.crop(image).of(image)
 
 
 def _padded(size: int) -> int:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from raftline.kernels.bilinear_upsample import bilinear_upsample
 from raftline.kernels.cell import CELL_PX
 from raftline.kernels.convex_upsample import MASK_CHANNELS, convex_upsample
-from raftline.kernels.crop import Window
+from raftline.kernels.crop import Crop
 from raftline.raft.encoders import ConvNormReLU
 
 Upsampling = Literal["bilinear", "convex", "guided"]
@@ -63,23 +63,23 @@ class GuidedMaskPredictor(nn.Module):
         return self.conv(self.convrelu(seen))
 
 
-def upsample_convex(flow: Tensor, mask: Tensor, window: Window | None = None) -> Tensor:
+def upsample_convex(flow: Tensor, mask: Tensor, crop: Crop | None = None) -> Tensor:
     """Full-resolution flow as a convex combination of 3x3 coarse neighbours (appendix B of the paper).
 
     Args:
         flow: (B, 2, H, W) float32, in cells of the grid.
         mask: (B, 576, H, W), before the softmax; channel = neighbour * 64 + y * 8 + x.
-        window: the part of the (8H, 8W) pixels that is wanted; None for all.
+        crop: the part of the (8H, 8W) pixels that is wanted; None for all.
 
     Returns:
-        (B, 2, 8H, 8W) float32 in pixels, or the window of it; channels-last in memory.
+        (B, 2, 8H, 8W) float32 in pixels, or the crop of it; channels-last in memory.
     """
-    return convex_upsample(flow, mask, window)
+    return convex_upsample(flow, mask, crop)
 
 
-def upsample_bilinear(flow: Tensor, window: Window | None = None) -> Tensor:
+def upsample_bilinear(flow: Tensor, crop: Crop | None = None) -> Tensor:
     """As `upsample_convex`, without a mask: interpolated, corners aligned as in the authors' `upflow8`."""
-    return bilinear_upsample(flow, window)
+    return bilinear_upsample(flow, crop)
 
 
 def _steps(flow: Tensor) -> Tensor:

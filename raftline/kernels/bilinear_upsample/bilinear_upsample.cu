@@ -6,7 +6,7 @@
 //
 // Arguments, all contiguous
 //   flow   (images, height, width, 2) float, (x, y) in cells.
-//   fine   (images, fine_height, fine_width, 2) in pixels: the window of the upsampled picture that begins at row
+//   fine   (images, fine_height, fine_width, 2) in pixels: the crop of the upsampled picture that begins at row
 //          `top` and column `left`. It is all that is written.
 //
 // Launch: one thread per pixel; blocks of any size, grid (ceil(pixels / block)). Neighbours read the same cells, which

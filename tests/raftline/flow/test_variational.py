@@ -7,7 +7,7 @@ import torch
 
 from raftline.evaluation.evaluation import evaluate
 from raftline.flow.variational import luma_of, refine_in_pictures
-from raftline.kernels.crop import Window
+from raftline.kernels.crop import Crop
 from tests.data import data_path
 
 DIS_PX = {"Grove2": 0.319, "RubberWhale": 0.224, "Urban2": 0.645, "Venus": 0.384}
@@ -19,7 +19,7 @@ def test_luma_is_in_grey_levels() -> None:
     torch.testing.assert_close(luma_of(image)[0, 0, 0], torch.tensor([0.0, 255.0, 127.5]))
     red = torch.stack([torch.ones(2, 3), -torch.ones(2, 3), -torch.ones(2, 3)])[None]
     assert luma_of(red)[0, 0, 0, 0].item() == pytest.approx(0.299 * 255)
-    assert luma_of(image, Window(0, 1, 2, 2)).shape == (1, 1, 2, 2)
+    assert luma_of(image, Crop(0, 1, 2, 2)).shape == (1, 1, 2, 2)
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
