@@ -26,9 +26,10 @@ from torch import Tensor
 
 from benchmarks.flow.clips import KnownPair, Picture, consecutive_frames, known_pairs
 from benchmarks.machine import machine, spread
-from raftline.flow.estimators import open_raft
-from raftline.flow.update_loop import UpdateLoop, UpdateOptions
-from raftline.flow.variational import luma_of, refine_in_pictures
+from raftline.flow.network import open_raft
+from raftline.flow.options import FlowOptions
+from raftline.flow.update_loop import UpdateLoop
+from raftline.flow.variational import luma_of, refine_on_images
 from raftline.raft.padding import Padding
 from raftline.raft.preprocess import to_network_input
 
@@ -50,7 +51,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(arguments.threads)
-    update_loop = open_raft(arguments.weights, arguments.device)
+    update_loop = open_raft(FlowOptions(weights=arguments.weights, device=arguments.device))
     sides: dict[str, Side] = {
         "ours": lambda image1, image2, flow_px: _ours(update_loop.device, image1, image2, flow_px),
         "OpenCV": lambda image1, image2, flow_px: _opencv(image1, image2, flow_px, {}),
@@ -77,15 +78,15 @@ def _network(update_loop: UpdateLoop, image1: Picture, image2: Picture) -> Flow:
     earlier, later = (
         update_loop.model.encode(to_network_input(image, padding, update_loop.device)) for image in (image1, image2)
     )
-    refined = update_loop(earlier, later, None, UpdateOptions(ITERATIONS, region_matching=True))
-    return padding.unpad(update_loop.model.upsample(refined))[0].permute(1, 2, 0).cpu().numpy()
+    coarse = update_loop(earlier, later, None, FlowOptions(iterations=ITERATIONS, warm_start="never"))
+    return padding.unpad(update_loop.model.upsample(coarse))[0].permute(1, 2, 0).cpu().numpy()
 
 
 @torch.inference_mode()
 def _ours(device: torch.device, image1: Picture, image2: Picture, flow_px: Flow) -> Flow:
     luma1, luma2 = (_luma(image, device) for image in (image1, image2))
     flow = torch.from_numpy(flow_px).to(device).permute(2, 0, 1)[None]
-    return refine_in_pictures(luma1, luma2, flow)[0].permute(1, 2, 0).cpu().numpy()
+    return refine_on_images(luma1, luma2, flow)[0].permute(1, 2, 0).cpu().numpy()
 
 
 def _luma(image: Picture, device: torch.device) -> Tensor:

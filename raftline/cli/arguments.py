@@ -57,12 +57,6 @@ Debug = Annotated[
         "--debug", help="On an error, show where in the code it happened.", callback=show_tracebacks, is_eager=True
     ),
 ]
-Weights = Annotated[
-    str,
-    typer.Option(
-        help="`default`, a name such as torchvision/raft_large (downloaded once), or a .safetensors or .pth file."
-    ),
-]
 
 
 def read_config(

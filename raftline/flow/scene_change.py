@@ -29,13 +29,13 @@ class ChangeDetector:
     add up until it counts.
 
     Args:
-        duplicate_threshold: grey levels, see `block_difference`; None finds no duplicates.
-        scene_cut_threshold: 0 to 1, see `dissimilarity`; None finds no cuts.
+        duplicates: grey levels, see `block_difference`; None finds no duplicates.
+        scene_cut: 0 to 1, see `dissimilarity`; None finds no cuts.
     """
 
-    def __init__(self, duplicate_threshold: float | None, scene_cut_threshold: float | None) -> None:
-        self._duplicate_threshold = duplicate_threshold
-        self._scene_cut_threshold = scene_cut_threshold
+    def __init__(self, duplicates: float | None, scene_cut: float | None) -> None:
+        self._duplicates = duplicates
+        self._scene_cut = scene_cut
         self._luma: npt.NDArray[np.uint8] | None = None
         self._thumbnail: npt.NDArray[np.float32] | None = None
 
@@ -46,11 +46,11 @@ class ChangeDetector:
         if last_luma is None or last_thumbnail is None or last_luma.shape != luma.shape:
             self._keep(luma, _thumbnail(luma))
             return "first"
-        if self._duplicate_threshold is not None and block_difference(last_luma, luma) <= self._duplicate_threshold:
+        if self._duplicates is not None and block_difference(last_luma, luma) <= self._duplicates:
             return "duplicate"
         thumbnail = _thumbnail(luma)
         self._keep(luma, thumbnail)
-        threshold = self._scene_cut_threshold
+        threshold = self._scene_cut
         if threshold is not None and dissimilarity(last_thumbnail, thumbnail) > threshold:
             return "scene_cut"
         return "continuous"

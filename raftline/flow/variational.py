@@ -33,7 +33,7 @@ def luma_of(image: Tensor, crop: Crop | None = None) -> Tensor:
     return (_LUMA[0] * red).add_(green, alpha=_LUMA[1]).add_(blue, alpha=_LUMA[2]).add_(1).mul_(127.5)
 
 
-def refine_in_pictures(luma1: Tensor, luma2: Tensor, flow_px: Tensor) -> Tensor:
+def refine_on_images(luma1: Tensor, luma2: Tensor, flow_px: Tensor) -> Tensor:
     """Flow nearer to the pictures than `flow_px`, whose error is a few px at most where it is to be mended.
 
     Args:

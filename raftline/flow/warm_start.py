@@ -39,11 +39,11 @@ _CARRIED_PENALTY = 0.002
 """Added to the cost of the carried flow: of equals the guess that remembers nothing wins."""
 
 
-COLD_TRAINED_DOUBT = 0.008
+COLD_TRAINED_BIAS = 0.008
 """For weights that were trained from zero alone."""
 
 
-class ChosenStart(NamedTuple):
+class AdaptiveStart(NamedTuple):
     """Where the iterations begin."""
 
     flow: Tensor
@@ -58,8 +58,8 @@ def choose_start(
     features2: Tensor,
     iterations: int,
     last_flow: Tensor | None = None,
-    doubt: float = COLD_TRAINED_DOUBT,
-) -> ChosenStart:
+    cold_bias: float = COLD_TRAINED_BIAS,
+) -> AdaptiveStart:
     """A start for the iterations from the earlier to the later frame of B pairs.
 
     Args:
@@ -68,8 +68,8 @@ def choose_start(
             from where the network learnt to start and finds the way by itself.
         last_flow: (B, 2, H, W) in cells, the flow from the frame before the earlier one to it; NaN where there is
             none. None: nothing is carried.
-        doubt: times the square of the iterations, less 1, is added to the cost of every guess but zero. Less is right
-            for weights that were trained from warm starts too.
+        cold_bias: preference for zero: this, times the square of the iterations less 1, is added to the cost of every
+            other guess. Less is right for weights that were trained from warm starts too.
 
     Raises:
         ValueError: shapes that do not fit, or no iterations.
@@ -83,9 +83,9 @@ def choose_start(
     bases = still if last_flow is None else torch.cat([still, forward_splat(last_flow).flow[:, None]], dim=1)
     guesses = torch.cat([still, bases + _expand(_align(features1, features2, bases), height, width)], dim=1)
     judged = _Alignment(features1, features2, 1, _JUDGE_POINTS)
-    weights = judged.spread(_preference(judged.cost(guesses), doubt * (iterations**2 - 1)), height, width)
+    weights = judged.spread(_preference(judged.cost(guesses), cold_bias * (iterations**2 - 1)), height, width)
     flow = (weights[:, :, None] * guesses).sum(dim=1)
-    return ChosenStart(torch.where(torch.isfinite(flow), flow, 0.0), weights[:, 2:].sum(dim=1).mean(dim=(1, 2)))
+    return AdaptiveStart(torch.where(torch.isfinite(flow), flow, 0.0), weights[:, 2:].sum(dim=1).mean(dim=(1, 2)))
 
 
 def _check(features1: Tensor, features2: Tensor, iterations: int, last_flow: Tensor | None) -> None:
@@ -101,11 +101,11 @@ def _check(features1: Tensor, features2: Tensor, iterations: int, last_flow: Ten
         raise ValueError(f"last_flow: expected shape {expected}, found {tuple(last_flow.shape)}")
 
 
-def _preference(cost: Tensor, doubt: float) -> Tensor:
+def _preference(cost: Tensor, cold_bias: float) -> Tensor:
     """(B, K, h, w) cost of each guess -> its weight there; they sum to 1. Neighbours and the whole frame are heard."""
     near = F.avg_pool2d(F.pad(cost, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
     heard = near + _FRAME_WEIGHT * cost.mean(dim=(2, 3), keepdim=True)
-    heard[:, 1:] += doubt
+    heard[:, 1:] += cold_bias
     heard[:, 2:] += _CARRIED_PENALTY
     return torch.softmax(-heard / _SOFTNESS, dim=1)
 

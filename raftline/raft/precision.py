@@ -5,12 +5,11 @@ so do the sums inside norms, convolutions and dot products.
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 
-PrecisionName = Literal["float32", "float16", "bfloat16"]
-PrecisionChoice = Literal["auto", "float32", "float16", "bfloat16"]
+from raftline.raft.choices import PrecisionChoice, PrecisionName
 
 
 @dataclass(frozen=True)

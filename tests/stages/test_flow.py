@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 from fractions import Fraction
 
@@ -7,9 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.config.explain import allowed, schema_of
 from pipeline.errors import ConfigError, WeightsError
 from pipeline.messages import EndOfStream, Flow, Frame, Gap
 from pipeline.testing import TestContext, run_stage
+from raftline.flow.options import FlowOptions
 from raftline.flow.session import estimate_together
 from stages.flow import OpticalFlow
 from stages.shared.color import from_rgb
@@ -88,6 +91,21 @@ def test_raft_goes_on_from_the_last_flow_where_told_to():
     assert [flow.start for flow in run(frames, {**RAFT, "warm_start": "always"})] == ["first", "cold", "warm"]
     assert [flow.start for flow in run(frames, RAFT)] == ["first", "cold", "cold"]
     assert [flow.iterations for flow in run(frames, RAFT)] == [0, 6, 6]
+
+
+def test_a_warm_start_of_an_earlier_version_is_read_with_a_warning():
+    with pytest.warns(FutureWarning, match="warm_start: 'chosen' is now called 'adaptive'"):
+        options = OpticalFlow.Options.model_validate({"warm_start": "chosen"})
+    assert options.model_dump()["warm_start"] == "adaptive"
+
+
+def test_every_option_of_flow_is_one_of_the_stage():
+    fields = OpticalFlow.Options.model_fields
+    assert fields.keys() == {field.name for field in dataclasses.fields(FlowOptions)} | {"max_side_px"}
+    assert all(field.description for field in fields.values())
+    assert OpticalFlow.Options().model_dump(exclude={"max_side_px"}) == dataclasses.asdict(FlowOptions())
+    assert "at most 1000" in allowed(schema_of(OpticalFlow.Options)["properties"]["iterations"])
+    assert str(fields["scene_cut"].description).endswith("; null: never")
 
 
 def test_the_same_frame_again_has_zero_flow():

@@ -112,7 +112,7 @@ def test_the_more_iterations_follow_the_more_a_guess_must_promise() -> None:
     arguments = seen(scene, 0, 0), seen(scene, 0.4, 0)
     few, many = (choose_start(*arguments, iterations).flow.norm(dim=1).mean() for iterations in (1, 24))
     assert few > 0.25 and many < 0.05
-    assert choose_start(*arguments, 24, doubt=0.0).flow.norm(dim=1).mean() == few
+    assert choose_start(*arguments, 24, cold_bias=0.0).flow.norm(dim=1).mean() == few
 
 
 def test_a_flow_that_is_not_finite_is_as_good_as_none() -> None:
@@ -205,7 +205,7 @@ def run(model: Raft, earlier: EncodedFrame, correlation: object, iterations: int
 
 @torch.inference_mode()
 def test_a_shaky_clip_ends_nearer_than_from_zero_and_than_from_the_last_flow() -> None:
-    model = load_raft(data_path("weights", "raft-small.pth"))
+    model = load_raft(data_path("weights", "raft-small.pth"), "cpu")
     images = read_clip("shaky", "meshflow-8.m4v", first=200, count=4, step=3)
     frames = [model.encode(image) for image in images]
     cold, warm, chosen = (distance_px(model, frames, kind) for kind in ("cold", "warm", "chosen"))
@@ -215,7 +215,7 @@ def test_a_shaky_clip_ends_nearer_than_from_zero_and_than_from_the_last_flow() -
 
 @torch.inference_mode()
 def test_a_fixed_camera_s_flow_does_not_drift() -> None:
-    model = load_raft("default")
+    model = load_raft("default", "cpu")
     images = read_clip("static", "traffic_camera.mp4", first=340, count=2, step=1)
     earlier, later = (model.encode(image) for image in images)
     correlation = correlate(earlier.features, later.features, model.dimensions.radius)

@@ -10,13 +10,15 @@ import pytest
 import safetensors.torch
 import torch
 
+from raftline.flow.options import FlowOptions
 from raftline.flow.session import FlowSession, FrameRequest, estimate_together
-from raftline.flow.update_loop import UpdateLoop, UpdateOptions
+from raftline.flow.update_loop import UpdateLoop
 from raftline.raft.model import CoarseFlow, Raft
 from raftline.raft.padding import Padding
 from raftline.raft.preprocess import to_network_input
 from raftline.raft.upsample import GuidedMaskPredictor, upsample_bilinear
-from raftline.raft.weights.loading import WeightsMismatch, load_raft
+from raftline.raft.weights.errors import WeightsMismatch
+from raftline.raft.weights.loading import load_raft
 from raftline.synthetic.batch import network_input
 from raftline.synthetic.clips import SyntheticClips, SyntheticOptions
 from raftline.synthetic.scene import SceneOptions
@@ -31,7 +33,7 @@ def guided_model() -> Raft:
     return Raft("small", "guided").eval().requires_grad_(False)
 
 
-def refined_to(model: Raft, flow: torch.Tensor) -> CoarseFlow:
+def coarse_to(model: Raft, flow: torch.Tensor) -> CoarseFlow:
     frame = model.encode(to_network_input(waves(*SIZE), Padding.for_size(*SIZE), "cpu"))
     return CoarseFlow(flow, frame.hidden, frame.guide, 1)
 
@@ -46,7 +48,7 @@ def test_before_it_has_learnt_it_interpolates_between_the_centres_of_cells() -> 
     model = guided_model()
     model.mask_predictor.conv.weight.zero_()  # type: ignore[union-attr]
     slope = torch.arange(GRID[1], dtype=torch.float32).expand(1, 2, *GRID) / 8
-    fine = model.upsample(refined_to(model, slope))
+    fine = model.upsample(coarse_to(model, slope))
     x = torch.arange(SIZE[1])
     expected = 8 * ((x - 3.5) / 8) / 8
     # Shares of 0 have no logit; what they get instead cancels in the middle of a slope.
@@ -85,8 +87,8 @@ def test_both_ways_each_flow_is_upsampled_by_the_picture_it_begins_in() -> None:
         model.encode(to_network_input(picture, Padding.for_size(*SIZE), "cpu"))
         for picture in (texture(*SIZE, seed=1), texture(*SIZE, seed=2))
     )
-    refined = UpdateLoop(model)(earlier, later, None, UpdateOptions(2, both_ways=True))
-    assert torch.equal(refined.guide, torch.cat([earlier.guide, later.guide]))
+    coarse = UpdateLoop(model)(earlier, later, None, FlowOptions(iterations=2), both_ways=True)
+    assert torch.equal(coarse.guide, torch.cat([earlier.guide, later.guide]))
 
 
 def test_streams_taken_together_have_the_flow_that_each_has_alone() -> None:
@@ -110,17 +112,17 @@ def test_streams_taken_together_have_the_flow_that_each_has_alone() -> None:
 def test_a_file_says_by_its_tensors_how_its_network_upsamples(tmp_path: Path) -> None:
     model = guided_model()
     safetensors.torch.save_file(model.state_dict(), tmp_path / "guided.safetensors")
-    loaded = load_raft(tmp_path / "guided.safetensors")
+    loaded = load_raft(tmp_path / "guided.safetensors", "cpu")
     assert loaded.upsampling == "guided" and isinstance(loaded.mask_predictor, GuidedMaskPredictor)
     half = {name: tensor for name, tensor in model.state_dict().items() if name != "mask_predictor.conv.bias"}
     safetensors.torch.save_file(half, tmp_path / "half.safetensors")
     with pytest.raises(WeightsMismatch, match=r"1 missing: mask_predictor\.conv\.bias"):
-        load_raft(tmp_path / "half.safetensors")
+        load_raft(tmp_path / "half.safetensors", "cpu")
 
 
 def test_the_shipped_weights_keep_edges_that_interpolation_blurs() -> None:
     """Within 4 px of where the true flow jumps by more than 2 px; what is lost altogether counts as 3 px."""
-    model = load_raft()
+    model = load_raft(device="cpu")
     clips = SyntheticClips(SyntheticOptions(192, 256, tile_px=128, scenes=SceneOptions(static=0.0)), seed=20)
     missed_px = []
     for number in range(6):
@@ -132,8 +134,8 @@ def test_the_shipped_weights_keep_edges_that_interpolation_blurs() -> None:
         near &= clip.visible[0, 0].numpy()
         with torch.inference_mode():
             images = network_input(clip.frames[:, :2])
-            refined = model.refine(model.encode(images[:, 0]), model.encode(images[:, 1]), 12)
-            for fine in (model.upsample(refined), upsample_bilinear(refined.flow)):
+            coarse = model.refine(model.encode(images[:, 0]), model.encode(images[:, 1]), 12)
+            for fine in (model.upsample(coarse), upsample_bilinear(coarse.flow)):
                 missed = np.linalg.norm(fine[0].permute(1, 2, 0).numpy() - truth_px, axis=2)
                 missed_px.append(np.minimum(missed[near], 3).sum())
     assert sum(missed_px[::2]) < 0.9 * sum(missed_px[1::2])
