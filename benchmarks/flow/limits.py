@@ -88,7 +88,7 @@ def operations(architecture: Any, height: int, width: int, iterations: int) -> d
 
 @torch.inference_mode()
 def part_milliseconds(model: Raft, height: int, width: int, repeats: int) -> dict[str, float]:
-    """Medians of each part by itself, on random pictures; `lookup` and `update` are one iteration's."""
+    """Medians of each part by itself, on random images; `lookup` and `update` are one iteration's."""
     device = next(model.parameters()).device
     images = [torch.rand(1, 3, height, width, device=device) * 2 - 1 for _ in range(2)]
     images = [image.contiguous(memory_format=torch.channels_last) for image in images]

@@ -31,7 +31,7 @@ def round_trip_confidence(forward_px: Tensor, backward_px: Tensor) -> Tensor:
     )
     target = cells + forward_px.float() / 8
     limit = torch.tensor([width - 1, height - 1], device=forward_px.device).view(1, 2, 1, 1)
-    # Half a cell beyond the outermost centres is still in the picture.
+    # Half a cell beyond the outermost centres is still in the image.
     inside = ((target >= -0.5) & (target <= limit + 0.5)).all(dim=1)
     place = (2 * target / limit.clamp(min=1) - 1).nan_to_num(0.0, 0.0, 0.0).permute(0, 2, 3, 1)
     returned = F.grid_sample(backward_px.float(), place, padding_mode="border", align_corners=True)

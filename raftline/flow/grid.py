@@ -20,7 +20,7 @@ def working_size(height: int, width: int, max_side_px: int | None) -> tuple[int,
 def frame_grid(
     grid_px: np.ndarray, origin_px: tuple[int, int], worked: tuple[int, int], frame: tuple[int, int]
 ) -> np.ndarray:
-    """The flow at the cell centres of the frame: `frame_cells`, in px of the frame instead of the picture."""
+    """The flow at the cell centres of the frame: `frame_cells`, in px of the frame instead of the image."""
     cells = frame_cells(grid_px, origin_px, worked, frame)
     return cells if worked == frame else cells * _enlargement(worked, frame)
 
@@ -28,12 +28,12 @@ def frame_grid(
 def frame_cells(
     values: np.ndarray, origin_px: tuple[int, int], worked: tuple[int, int], frame: tuple[int, int]
 ) -> np.ndarray:
-    """Values of a picture's cells at the cell centres (8 j + 3.5, 8 i + 3.5) of the frame, by bilinear interpolation.
+    """Values of an image's cells at the cell centres (8 j + 3.5, 8 i + 3.5) of the frame, by bilinear interpolation.
 
     Args:
-        values: float32 (H', W') or (H', W', C) of the picture that was worked on; cells of 8x8 px.
-        origin_px: (x, y) of the first cell's corner in that picture: not above 0 where it was padded.
-        worked: (height, width) of that picture.
+        values: float32 (H', W') or (H', W', C) of the image that was worked on; cells of 8x8 px.
+        origin_px: (x, y) of the first cell's corner in that image: not above 0 where it was padded.
+        worked: (height, width) of that image.
         frame: (height, width) of the frame.
 
     Returns:
@@ -50,7 +50,7 @@ def frame_cells(
 
 
 def frame_flow(flow_px: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
-    """float32 (h, w, 2) in px of the picture that was worked on -> (H, W, 2) in px of the frame."""
+    """float32 (h, w, 2) in px of the image that was worked on -> (H, W, 2) in px of the frame."""
     worked = flow_px.shape[:2]
     if worked == frame:
         return flow_px

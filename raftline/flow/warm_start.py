@@ -1,12 +1,15 @@
-"""Where the iterations of a pair begin: for each cell the best of three guesses, judged by the pair's own features.
+"""Where the updates of a pair start: for each cell the best of three guesses, judged by the features of the pair.
 
-The first guess is zero. The second remembers nothing either: the camera's motion, one affine map for the whole
-picture, found by aligning the two frames' features (Lucas and Kanade's iteration, inverse as in Baker and Matthews,
-IJCV 2004, on features instead of grey values). The third is the last flow carried forward, itself corrected by such a
-map, so that a camera that shakes does not spoil it. A guess is taken where it explains the features best; so what
-the network once made up is forgotten as soon as the pictures contradict it.
+The first guess is zero. The second needs no memory: the camera's motion, one affine map for the whole frame, found by
+aligning the features of the two frames (the iteration of Lucas and Kanade, inverse as in Baker and Matthews, IJCV
+2004, on features instead of grey levels). The third is the last flow carried forward, itself corrected by such a map,
+so that a shaking camera does not spoil it. The guess that explains the features best is taken. So flow that was wrong
+in the last pair is dropped as soon as the frames contradict it.
 
-Nothing here looks at a value on the host: it can be recorded in a CUDA graph.
+No value is read on the host: it can be recorded in a CUDA graph.
+
+Constants without another reason were chosen by hand on the clips of `python -m benchmarks.bench_warm_start`, which
+shows their effect; `python -m benchmarks.bench_flow --only warm_start` shows the time.
 """
 
 import math
@@ -19,37 +22,44 @@ from torch import Tensor
 from raftline.kernels.forward_splat import forward_splat
 
 _LEAST_SIDE = 3
-"""Of a coarse level, cells; a smaller one says nothing."""
+"""Of a coarse level, cells: with fewer there is nothing to align."""
 _COARSE_STEPS = 2
-"""By a shift alone, over 8 and then 4 cells: finds shifts of up to 64 px."""
+"""Gauss-Newton steps of a shift alone, over 8 and then 4 cells: enough for shifts of up to 64 px."""
 _FINE_STEPS = 4
+"""Gauss-Newton steps of the affine map."""
 _ALIGN_POINTS = 400
+"""Points that a map is fitted to, at most: six unknowns need few. Time is proportional."""
 _JUDGE_POINTS = 1700
+"""Points at which guesses are compared, at most: every 5th cell each way at 1080p, every 2nd at 640x360. Time is
+proportional."""
 _HALF_COST = 0.3
-"""A squared difference of this share of the features' variance costs half of the most; unrelated features differ by
-twice the variance."""
+"""Squared difference, as a share of the features' variance, that costs half of the maximum. Unrelated features differ
+by twice the variance."""
 _DAMPING = 0.01
+"""Levenberg-Marquardt damping, relative to the diagonal of the normal equations."""
 _STIFF = 1e3
-"""Damping that leaves of a map its shift."""
+"""Damping of the linear part of a map that leaves a shift alone."""
+_FLOOR_SHARE, _FLOOR = 1e-4, 1e-9
+"""Further damping, as a share of the mean of the diagonal, and absolute: keeps a map without evidence invertible."""
+_LEAST_VARIANCE = 1e-12
+"""Keeps the division by the variance of flat features finite."""
 _FRAME_WEIGHT = 2.0
-"""How much the mean cost over the frame counts beside that of a cell's neighbourhood."""
+"""Weight of the mean cost over the frame against that of a cell's neighbourhood."""
 _SOFTNESS = 0.0075
-"""Difference in cost, by which the better of two guesses gets e times the other's weight."""
+"""Difference in cost at which the better of two guesses gets e times the weight of the other."""
 _CARRIED_PENALTY = 0.002
-"""Added to the cost of the carried flow: of equals the guess that remembers nothing wins."""
-
-
+"""Added to the cost of the carried flow: of equal guesses the one without memory wins."""
 COLD_TRAINED_BIAS = 0.008
-"""For weights that were trained from zero alone."""
+"""The bias for weights that were only trained with starts at zero; less is right for others."""
 
 
 class AdaptiveStart(NamedTuple):
-    """Where the iterations begin."""
+    """Where the updates start."""
 
     flow: Tensor
     """(B, 2, H, W) float32 in cells, finite."""
     carried: Tensor
-    """(B,) the share of the cells, 0 to 1, that begin at the flow carried forward."""
+    """(B,) share of the cells, 0 to 1, that start at the flow carried forward."""
 
 
 @torch.no_grad()
@@ -60,12 +70,12 @@ def choose_start(
     last_flow: Tensor | None = None,
     cold_bias: float = COLD_TRAINED_BIAS,
 ) -> AdaptiveStart:
-    """A start for the iterations from the earlier to the later frame of B pairs.
+    """Choose where the updates from the earlier to the later frame of B pairs start.
 
     Args:
         features1, features2: (B, C, H, W) of the earlier and the later frame, floating point.
-        iterations: how many will follow. The more they are, the more a guess must promise to be better than zero,
-            from where the network learnt to start and finds the way by itself.
+        iterations: updates that will follow. The more follow, the better a guess must be to win over zero, where the
+            network learnt to start.
         last_flow: (B, 2, H, W) in cells, the flow from the frame before the earlier one to it; NaN where there is
             none. None: nothing is carried.
         cold_bias: preference for zero: this, times the square of the iterations less 1, is added to the cost of every
@@ -102,7 +112,8 @@ def _check(features1: Tensor, features2: Tensor, iterations: int, last_flow: Ten
 
 
 def _preference(cost: Tensor, cold_bias: float) -> Tensor:
-    """(B, K, h, w) cost of each guess -> its weight there; they sum to 1. Neighbours and the whole frame are heard."""
+    """(B, K, h, w) cost of each guess -> its weight there; they sum to 1. Includes the neighbours and the whole
+    frame."""
     near = F.avg_pool2d(F.pad(cost, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
     heard = near + _FRAME_WEIGHT * cost.mean(dim=(2, 3), keepdim=True)
     heard[:, 1:] += cold_bias
@@ -173,7 +184,7 @@ class _Alignment:
         self._first = torch.arange(len(later), device=later.device)[:, None, None, None, None] * (height * width)
         self._here = self._earlier[:, self._index(self._points)]
         varying = self._here - self._here.mean(dim=1, keepdim=True)
-        self._variance = varying.square().mean(dim=(1, 2))[:, None, None].clamp(min=1e-12)
+        self._variance = varying.square().mean(dim=(1, 2))[:, None, None].clamp(min=_LEAST_VARIANCE)
 
     def cost(self, flow: Tensor) -> Tensor:
         """(B, K, 2, H, W) in cells of the full grid -> (B, K, h, w), 0 to 1, at the points."""
@@ -270,7 +281,7 @@ def _solve(normal: Tensor, pull: Tensor, ridge: Tensor) -> Tensor:
 
 def _damped(block: Tensor, ridge: Tensor) -> Tensor:
     weights = block.diagonal(dim1=-2, dim2=-1)
-    return ridge * weights + 1e-4 * weights.mean(dim=-1, keepdim=True) + 1e-9
+    return ridge * weights + _FLOOR_SHARE * weights.mean(dim=-1, keepdim=True) + _FLOOR
 
 
 def _inverse(matrix: Tensor) -> Tensor:

@@ -18,9 +18,11 @@ from raftline.kernels.lookup_on_demand import lookup_on_demand, room_for_windows
 from raftline.raft.choices import CorrelationChoice, CorrelationMode
 
 LEVELS = 4
+"""The paper's pyramid (arXiv 2003.12039, section 3.2)."""
 
 _SHARE_OF_FREE_MEMORY = 0.5
-"""What the volume may take of the memory that is free on a GPU: the encoders of the next frames need some too."""
+"""Share of a GPU's free memory that the volume may take: the encoders of the next frames need some too. Chosen by
+hand."""
 
 
 class Correlation(Protocol):

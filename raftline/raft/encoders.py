@@ -13,7 +13,7 @@ Norm = Callable[[int], nn.Module]
 
 
 class InstanceNorm(nn.Module):
-    """Zero mean and unit variance per picture and channel, nothing learnt.
+    """Zero mean and unit variance per image and channel, nothing learnt.
 
     As a group norm with one channel a group: unlike torch's instance norm it keeps channels-last memory, and takes a
     quarter of the time on a CPU.

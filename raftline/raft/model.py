@@ -32,7 +32,7 @@ class EncodedFrame(NamedTuple):
     context: Tensor
     """(B, context, H/8, W/8): after ReLU."""
     guide: Tensor
-    """(B, guide, H/8, W/8): of the picture, for upsampling; no channels where that does not look at it."""
+    """(B, guide, H/8, W/8): of the image, for upsampling; no channels where that does not look at it."""
 
 
 class PairTerms(NamedTuple):
@@ -124,7 +124,7 @@ class Raft(nn.Module):
     """The network. `Raft("small")` has 990,162 parameters, `Raft("large")` 5,257,536.
 
     Args:
-        upsampling: how flow comes to full resolution; None: as in the paper. "guided" looks at the picture too, which
+        upsampling: how flow comes to full resolution; None: as in the paper. "guided" looks at the image too, which
             adds 450,848 parameters to small.
     """
 
@@ -163,8 +163,8 @@ class Raft(nn.Module):
             (B, 2, H, W) in px: where each pixel of image1 went; x right, y down.
         """
         earlier, later = self.encode(image1), self.encode(image2)
-        refined = self.refine(earlier, later, iterations, flow_init)
-        return self.upsample(refined)
+        coarse = self.refine(earlier, later, iterations, flow_init)
+        return self.upsample(coarse)
 
     def to_precision(self, precision: Precision) -> "Raft":
         """Convert the weights, for inference. Back to float32 is possible, but what was rounded off is lost."""
@@ -194,8 +194,8 @@ class Raft(nn.Module):
         self, earlier: EncodedFrame, later: EncodedFrame, iterations: int, flow_init: Tensor | None = None
     ) -> CoarseFlow:
         """The flow after the last of `iterations`, which are 1 or more."""
-        *_, refined = self.iterate(earlier, later, iterations, flow_init)
-        return refined
+        *_, coarse = self.iterate(earlier, later, iterations, flow_init)
+        return coarse
 
     def iterate(
         self, earlier: EncodedFrame, later: EncodedFrame, iterations: int, flow_init: Tensor | None = None
@@ -227,18 +227,18 @@ class Raft(nn.Module):
         hidden, delta = self.update_block(state.hidden, terms.gates, correlation, flow)
         return UpdateState(hidden, coords + delta.float())
 
-    def upsample(self, refined: CoarseFlow, crop: Crop | None = None) -> Tensor:
+    def upsample(self, coarse: CoarseFlow, crop: Crop | None = None) -> Tensor:
         """-> (B, 2, H, W) float32 in px, or the crop of it; channels-last in memory."""
         if self.mask_predictor is None:
-            return upsample_bilinear(refined.flow, crop)
-        return upsample_convex(refined.flow, self.upsampling_weights(refined), crop)
+            return upsample_bilinear(coarse.flow, crop)
+        return upsample_convex(coarse.flow, self.upsampling_weights(coarse), crop)
 
-    def upsampling_weights(self, refined: CoarseFlow) -> Tensor:
+    def upsampling_weights(self, coarse: CoarseFlow) -> Tensor:
         """-> (B, 576, H/8, W/8), before the softmax. Not of a network whose upsampling is bilinear."""
         assert self.mask_predictor is not None
         if isinstance(self.mask_predictor, GuidedMaskPredictor):
-            return self.mask_predictor(refined.hidden, refined.guide, refined.flow)
-        return self.mask_predictor(refined.hidden)
+            return self.mask_predictor(coarse.hidden, coarse.guide, coarse.flow)
+        return self.mask_predictor(coarse.hidden)
 
 
 def grid_coordinates(like: Tensor) -> Tensor:

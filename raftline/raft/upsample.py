@@ -1,5 +1,5 @@
 """From the 1/8 grid to full resolution: bilinear (the paper's small), or a convex combination of neighbouring cells
-whose weights are read from the hidden state (the paper's large), or from the picture too (this project's small)."""
+whose weights are read from the hidden state (the paper's large), or from the image too (this project's small)."""
 
 from typing import Literal
 
@@ -15,7 +15,9 @@ from raftline.raft.encoders import ConvNormReLU
 
 Upsampling = Literal["bilinear", "convex", "guided"]
 _STEPS = 2 * 8
+"""Channels: both components of the flow's difference to 8 neighbours."""
 _LEAST_SHARE = 0.01
+"""Stands for a share of 0, which has no logit, where training begins. Chosen by hand: small beside 1/9."""
 
 
 class MaskPredictor(nn.Module):
@@ -32,7 +34,7 @@ class MaskPredictor(nn.Module):
 
 
 class GuidedMaskPredictor(nn.Module):
-    """Hidden state, picture and flow -> weights as `MaskPredictor`'s.
+    """Hidden state, image and flow -> weights as `MaskPredictor`'s.
 
     A hidden state of the 1/8 grid says little about where within a cell an edge runs; the cell's own pixels show it,
     and how the flow differs from the neighbours' says whether it matters.
@@ -53,8 +55,8 @@ class GuidedMaskPredictor(nn.Module):
             self.conv.bias.copy_(_bilinear_logits())  # type: ignore[union-attr]
 
     def guide(self, image: Tensor, context: Tensor) -> Tensor:
-        """(B, 3, 8H, 8W) in [-1, 1], (B, context, H, W) -> (B, patches + context, H, W): what is read of the picture,
-        once a frame."""
+        """What is read of a frame, once: (B, 3, 8H, 8W) in [-1, 1], (B, context, H, W) -> (B, patches + context, H,
+        W)."""
         return torch.cat([F.relu(self.patches(image)), context], dim=1)
 
     def forward(self, hidden: Tensor, guide: Tensor, flow: Tensor) -> Tensor:

@@ -204,7 +204,7 @@ def test_confidence_comes_where_a_reader_needs_it(options, side):
     confidence = np.asarray(flow.confidence)
     assert (confidence.shape, confidence.dtype) == ((18, 21), np.float32)
     assert confidence.min() >= 0 and confidence.max() <= 1
-    assert np.median(confidence[2:-3, 2:-3]) > 0.8  # a whole picture that moves: nothing inside is covered
+    assert np.median(confidence[2:-3, 2:-3]) > 0.8  # a whole image that moves: nothing inside is covered
     assert (np.asarray(duplicate.confidence) == 1).all()
     assert run(frames[:2], options)[1].confidence is None
 
@@ -253,5 +253,5 @@ def test_a_frame_that_was_not_begun_with_others_is_processed_alone(monkeypatch):
     one.open(), other.open()
     OpticalFlow.prepare_batch([(one, moving(0)), (other, moving(0))])
     flows = [flow for index in range(3) for flow in one.process(moving(index)) if isinstance(flow, Flow)]
-    # The frame that was begun was another object: this one is looked at anew, and is the same picture.
+    # The frame that was begun was another object: this one is looked at anew, and is the same image.
     assert [flow.start for flow in flows] == ["first", "cold", "cold"]

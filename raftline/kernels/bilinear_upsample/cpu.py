@@ -1,4 +1,4 @@
-"""Bilinear upsampling on the CPU, straight into the layout of a picture, in machine code made by numba at first use."""
+"""Bilinear upsampling on the CPU, straight into the layout of an image, in machine code made by numba at first use."""
 
 import numpy as np
 import torch

@@ -9,6 +9,7 @@ from raftline.kernels.cuda_kernel import NUMBER, CudaKernel
 
 KERNEL = CudaKernel("bilinear_upsample/bilinear_upsample.cu", "bilinear_upsample")
 _THREADS = 256
+"""Of a block: a multiple of the warp's 32. Chosen by hand."""
 
 
 def bilinear_upsample_cuda(flow: Tensor, crop: Crop, dtype: torch.dtype) -> Tensor:

@@ -1,7 +1,7 @@
-"""Full-resolution flow by interpolation: checks at the door, then the kernel.
+"""Bilinear upsampling of flow by 8: check the arguments, then run the implementation for the device.
 
-Its meaning is `raftline.kernels.bilinear_upsample.reference.bilinear_upsample`; the kernels are `cuda.py` with
-`bilinear_upsample.cu`, and `cpu.py`. Gradients come from the reference.
+`reference.py` defines the result; the kernels are `cuda.py` with `bilinear_upsample.cu`, and `cpu.py`. Gradients come
+from the reference.
 """
 
 import torch
@@ -15,7 +15,7 @@ from raftline.kernels.crop import Crop, checked_crop
 
 
 def bilinear_upsample(flow: Tensor, crop: Crop | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Interpolate between cells, the corners of the grid on the corners of the picture.
+    """Interpolate between cells, with the corners of the grid on the corners of the image (the authors' `upflow8`).
 
     Args:
         flow: (B, 2, H, W) float32, in cells.
@@ -23,7 +23,7 @@ def bilinear_upsample(flow: Tensor, crop: Crop | None = None, dtype: torch.dtype
         dtype: of the result, float32 or float16.
 
     Returns:
-        (B, 2, crop.height, crop.width) in pixels, channels-last in memory: (H, W, 2) of one image is one stretch.
+        (B, 2, crop.height, crop.width) in pixels, channels-last in memory: (H, W, 2) of one image is contiguous.
 
     Raises:
         ValueError: wrong dtype, shape or crop, with what was found and what is expected.

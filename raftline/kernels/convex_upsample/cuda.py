@@ -9,6 +9,7 @@ from raftline.kernels.cuda_kernel import NUMBER, CudaKernel
 
 KERNEL = CudaKernel("convex_upsample/convex_upsample.cu", "convex_upsample")
 _THREADS = 256
+"""Of a block: a multiple of the warp's 32. Chosen by hand."""
 _CELLS_PER_BLOCK = _THREADS // 32
 
 

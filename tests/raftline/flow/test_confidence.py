@@ -78,7 +78,7 @@ def test_what_is_not_a_number_is_not_trusted() -> None:
     assert (confidence(uniform(0, 0, 1, 1), uniform(0, 0, 1, 1)) == 1).all()
 
 
-def test_on_real_pictures_what_is_not_trusted_is_what_is_wrong() -> None:
+def test_on_real_images_what_is_not_trusted_is_what_is_wrong() -> None:
     image1, image2 = (read_image(data_path("flow", "chairs", "data", f"00001_img{n}.ppm")) for n in (1, 2))
     truth_px = read_truth(data_path("flow", "chairs", "data", "00001_flow.flo"))
     session = FlowSession(options=FlowOptions(iterations=8, device="cpu"))

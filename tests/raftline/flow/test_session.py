@@ -150,7 +150,7 @@ def test_every_pair_looks_for_lost_regions_unless_told_not_to(
     assert len(looked) == expected
 
 
-def test_the_flow_is_brought_nearer_to_the_pictures_unless_told_not_to(update_loop: UpdateLoop) -> None:
+def test_the_flow_is_brought_nearer_to_the_images_unless_told_not_to(update_loop: UpdateLoop) -> None:
     frames = clip("meshflow-3.m4v", 3)
     sessions = [
         FlowSession(update_loop, FlowOptions(iterations=4, variational_refinement=asked)) for asked in (True, False)

@@ -1,4 +1,4 @@
-"""The network's flow brought nearer to the pictures: on known flow it is nearer to the truth, everywhere."""
+"""The network's flow brought nearer to the images: on known flow it is nearer to the truth, everywhere."""
 
 from __future__ import annotations
 

@@ -50,11 +50,11 @@ def uniform(x: float, y: float) -> Tensor:
 
 
 def off(flow: Tensor, truth: Tensor) -> float:
-    """Mean distance in cells, away from the rim, whose cells may have left the picture."""
+    """Mean distance in cells, away from the rim, whose cells may have left the image."""
     return float((flow - truth)[..., 6:-6, 6:-6].norm(dim=1).mean())
 
 
-def test_a_still_picture_starts_from_zero_whatever_was_made_up_before() -> None:
+def test_a_still_image_starts_from_zero_whatever_was_made_up_before() -> None:
     view = seen(features(), 0, 0)
     start = choose_start(view, view, 1, uniform(0.25, 0.1))
     assert off(start.flow, uniform(0, 0)) < 0.02
@@ -86,7 +86,7 @@ def test_a_shake_against_the_last_motion_does_not_mislead() -> None:
 
 def test_what_moves_by_itself_starts_from_the_flow_carried_forward_also_under_shake() -> None:
     # The lower half of the scene moves by 5 cells a frame against the camera's motion, which differs from frame to
-    # frame; a map of the whole picture knows nothing of it.
+    # frame; a map of the whole image knows nothing of it.
     far, near = features(1), features(2)
     lower = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
     lower[HEIGHT // 2 + 6 :] = True
@@ -222,7 +222,7 @@ def test_a_fixed_camera_s_flow_does_not_drift() -> None:
     cold = run(model, earlier, correlation, 2, None)
     last: Tensor | None = None
     for _ in range(8):
-        # The same two pictures again: whatever the flow gains from round to round is the start's doing.
+        # The same two images again: whatever the flow gains from round to round is the start's doing.
         last = run(model, earlier, correlation, 2, choose_start(earlier.features, later.features, 2, last).flow)
     assert last is not None
     assert float(8 * (last - cold).norm(dim=1).mean()) < 0.5

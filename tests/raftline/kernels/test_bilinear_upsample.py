@@ -26,7 +26,7 @@ def test_the_cpu_kernel_is_its_plain_twin(size: tuple[int, int, int]) -> None:
     torch.testing.assert_close(bilinear_upsample(flow), expected, atol=TOLERANCE_PX, rtol=0)
 
 
-def test_the_corners_of_the_grid_lie_on_the_corners_of_the_picture() -> None:
+def test_the_corners_of_the_grid_lie_on_the_corners_of_the_image() -> None:
     flow, _ = flow_and_mask(1, 5, 7)
     corners = bilinear_upsample(flow)[..., :: 8 * 5 - 1, :: 8 * 7 - 1]
     # As the tolerance above.

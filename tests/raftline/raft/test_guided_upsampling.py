@@ -1,4 +1,4 @@
-"""Upsampling that looks at the picture: its size, its beginning, its border, and that it keeps edges."""
+"""Upsampling that looks at the image: its size, its beginning, its border, and that it keeps edges."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def test_every_parameter_gets_a_gradient() -> None:
     assert not [name for name, parameter in model.named_parameters() if parameter.grad is None]
 
 
-def test_the_picture_decides_where_the_hidden_state_and_the_flow_are_the_same() -> None:
+def test_the_image_decides_where_the_hidden_state_and_the_flow_are_the_same() -> None:
     model = guided_model()
     flow = torch.randn(1, 2, *GRID, generator=torch.Generator().manual_seed(0))
     one, other = (
-        model.encode(to_network_input(picture, Padding.for_size(*SIZE), "cpu"))
-        for picture in (texture(*SIZE, seed=1), texture(*SIZE, seed=2))
+        model.encode(to_network_input(image, Padding.for_size(*SIZE), "cpu"))
+        for image in (texture(*SIZE, seed=1), texture(*SIZE, seed=2))
     )
     upsampled = [model.upsample(CoarseFlow(flow, one.hidden, frame.guide, 1)) for frame in (one, other)]
     assert (upsampled[0] - upsampled[1]).abs().max() > 1e-4
@@ -81,11 +81,11 @@ def test_frames_of_networks_that_do_not_look_have_a_guide_without_channels() -> 
     assert guided_model().encode(image).guide.shape == (1, 128, *GRID)
 
 
-def test_both_ways_each_flow_is_upsampled_by_the_picture_it_begins_in() -> None:
+def test_both_ways_each_flow_is_upsampled_by_the_image_it_begins_in() -> None:
     model = guided_model()
     earlier, later = (
-        model.encode(to_network_input(picture, Padding.for_size(*SIZE), "cpu"))
-        for picture in (texture(*SIZE, seed=1), texture(*SIZE, seed=2))
+        model.encode(to_network_input(image, Padding.for_size(*SIZE), "cpu"))
+        for image in (texture(*SIZE, seed=1), texture(*SIZE, seed=2))
     )
     coarse = UpdateLoop(model)(earlier, later, None, FlowOptions(iterations=2), both_ways=True)
     assert torch.equal(coarse.guide, torch.cat([earlier.guide, later.guide]))
@@ -93,15 +93,15 @@ def test_both_ways_each_flow_is_upsampled_by_the_picture_it_begins_in() -> None:
 
 def test_streams_taken_together_have_the_flow_that_each_has_alone() -> None:
     update_loop = UpdateLoop(guided_model())
-    pictures = [[texture(*SIZE, seed=number), texture(*SIZE, seed=number + 1)] for number in (1, 5)]
+    images = [[texture(*SIZE, seed=number), texture(*SIZE, seed=number + 1)] for number in (1, 5)]
     alone = []
-    for earlier, later in pictures:
+    for earlier, later in images:
         session = FlowSession(update_loop)
         session(earlier)
         alone.append(session(later))
-    sessions = [FlowSession(update_loop) for _ in pictures]
+    sessions = [FlowSession(update_loop) for _ in images]
     for place in range(2):
-        requests = [FrameRequest(one, run[place]) for one, run in zip(sessions, pictures, strict=True)]
+        requests = [FrameRequest(one, run[place]) for one, run in zip(sessions, images, strict=True)]
         together = estimate_together(requests)
     for one, other in zip(alone, together, strict=True):
         assert one is not None and other is not None and one.flow_px is not None and other.flow_px is not None

@@ -11,7 +11,7 @@ from raftline.raft.preprocess import to_network_input
 from raftline.raft.upsample import upsample_bilinear, upsample_convex
 from tests.raftline.raft.recipes import numbered_weights, waves
 
-# Flow of torchvision's networks on the same weights and pictures, at [:, 8::40, 10::50]. Recipe: torchvision 0.28.0's
+# Flow of torchvision's networks on the same weights and images, at [:, 8::40, 10::50]. Recipe: torchvision 0.28.0's
 # models/optical_flow/raft.py, raft_large() and raft_small() in eval mode, load_state_dict(numbered_weights(...)),
 # images waves(136, 160) and waves(136, 160, shift_px=3) scaled to [-1, 1], num_flow_updates=3, the last flow.
 STORED: dict[Architecture, list[list[list[float]]]] = {
