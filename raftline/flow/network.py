@@ -1,8 +1,10 @@
 """The network that options ask for."""
 
+import torch
+
 from raftline.flow.options import FlowOptions
 from raftline.flow.update_loop import UpdateLoop
-from raftline.raft.devices import choose_device, keep_freed_memory, set_cpu_threads
+from raftline.raft.devices import choose_device, keep_freed_memory
 from raftline.raft.model import Raft
 from raftline.raft.precision import choose_precision
 from raftline.raft.weights.loading import load_raft
@@ -27,7 +29,7 @@ def open_raft(options: FlowOptions | None = None) -> UpdateLoop:
 def prepare(model: Raft, options: FlowOptions) -> UpdateLoop:
     """The update loop of a loaded model, with this process set up for its device."""
     if options.threads is not None:
-        set_cpu_threads(options.threads)
+        torch.set_num_threads(options.threads)
     if next(model.parameters()).device.type == "cpu":
         keep_freed_memory()
     return UpdateLoop(model)

@@ -1,5 +1,8 @@
-"""From the 1/8 grid to full resolution: bilinear (the paper's small), or a convex combination of neighbouring cells
-whose weights are read from the hidden state (the paper's large), or from the image too (this project's small)."""
+"""Upsampling from the 1/8 grid to full resolution.
+
+Bilinear (the paper's small), or a convex combination of neighbouring cells whose weights are predicted from the hidden
+state (the paper's large), or from the image as well ("guided", the small network that is shipped).
+"""
 
 from typing import Literal
 
@@ -34,15 +37,15 @@ class MaskPredictor(nn.Module):
 
 
 class GuidedMaskPredictor(nn.Module):
-    """Hidden state, image and flow -> weights as `MaskPredictor`'s.
+    """Hidden state, image and flow -> weights like those of `MaskPredictor`.
 
-    A hidden state of the 1/8 grid says little about where within a cell an edge runs; the cell's own pixels show it,
-    and how the flow differs from the neighbours' says whether it matters.
+    A hidden state of the 1/8 grid says little about where an edge runs within a cell. The pixels of the cell show it,
+    and the difference in flow to the neighbours says whether it matters.
 
     Args:
         hidden, context: channels of the hidden state and of the context.
-        patches: channels that a cell's pixels are told by.
-        width: of the layer between.
+        patches: channels that describe the pixels of a cell.
+        width: channels of the layer between.
     """
 
     def __init__(self, hidden: int, context: int, patches: int, width: int) -> None:
@@ -66,7 +69,7 @@ class GuidedMaskPredictor(nn.Module):
 
 
 def upsample_convex(flow: Tensor, mask: Tensor, crop: Crop | None = None) -> Tensor:
-    """Full-resolution flow as a convex combination of 3x3 coarse neighbours (appendix B of the paper).
+    """Upsample flow as a convex combination of 3x3 coarse neighbours (appendix B of the paper).
 
     Args:
         flow: (B, 2, H, W) float32, in cells of the grid.
@@ -80,13 +83,13 @@ def upsample_convex(flow: Tensor, mask: Tensor, crop: Crop | None = None) -> Ten
 
 
 def upsample_bilinear(flow: Tensor, crop: Crop | None = None) -> Tensor:
-    """As `upsample_convex`, without a mask: interpolated, corners aligned as in the authors' `upflow8`."""
+    """Upsample flow by interpolation, corners aligned as in the authors' `upflow8`; otherwise as `upsample_convex`."""
     return bilinear_upsample(flow, crop)
 
 
 def _steps(flow: Tensor) -> Tensor:
-    """(B, 2, H, W) in cells -> (B, _STEPS, H, W): by how many px each of the 8 neighbours differs; long steps in
-    logarithm. Beyond the border the flow is taken to go on as it is."""
+    """(B, 2, H, W) in cells -> (B, _STEPS, H, W): difference in px to each of the 8 neighbours, long ones
+    compressed to their logarithm. Beyond the border the flow is repeated."""
     batch, _, height, width = flow.shape
     flow_px = CELL_PX * flow.detach()
     neighbours = F.unfold(F.pad(flow_px, (1, 1, 1, 1), mode="replicate"), 3).view(batch, 2, 9, height, width)
@@ -95,7 +98,7 @@ def _steps(flow: Tensor) -> Tensor:
 
 
 def _bilinear_logits() -> Tensor:
-    """(576,): interpolation between the cells' centres, nearly: where training begins. A share of 0 has no logit."""
+    """(576,) logits of nearly bilinear interpolation between the centres of cells: where training begins."""
     offset = (torch.arange(CELL_PX) - (CELL_PX - 1) / 2) / CELL_PX
     shares = torch.stack([(-offset).clamp(min=0), 1 - offset.abs(), offset.clamp(min=0)])
     both = torch.einsum("iy,jx->ijyx", shares, shares)

@@ -135,7 +135,7 @@ def test_errors_are_averaged_over_pixels_and_outliers_counted(tmp_path: Path, mo
     write_flow(folder / "training" / "flow" / "slide" / "frame_0001.flo", truth)
     estimate = np.zeros((128, 160, 2), np.float32)
     estimate[64:, :40, 1] = 4.0  # 4 px wrong where nothing moves: an outlier
-    monkeypatch.setattr("raftline.evaluation.evaluation.estimate_dis_px", lambda image1, image2: estimate)
+    monkeypatch.setattr("raftline.evaluation.evaluation.estimate_dis_px", lambda *_: estimate)
     found = evaluate("dis", [f"sintel:{folder}"])
     first, second = found.pair_scores
     assert (first.epe_px, first.pixels, first.outliers) == (1.0, 64 * 160, 64 * 40)

@@ -1,4 +1,4 @@
-"""The network's flow brought nearer to the images: on known flow it is nearer to the truth, everywhere."""
+"""Variational refinement of the network's flow: on known flow the error falls, everywhere."""
 
 from __future__ import annotations
 
