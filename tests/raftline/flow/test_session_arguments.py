@@ -1,4 +1,4 @@
-"""What a session is opened with and called with: models, devices, weights, frames; and what is said when it is wrong."""
+"""Opening and calling a session: models, devices, weights and frames, and what is said when they are wrong."""
 
 from __future__ import annotations
 
