@@ -4,7 +4,8 @@
 """
 
 import dataclasses
-import warnings
+import functools
+import logging
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin
 
@@ -143,16 +144,18 @@ class FlowOptions:
 
 
 def current_value(of: "dataclasses.Field[Any]", value: Any) -> Any:
-    """A value under its name of today; warns once where it came under an earlier name."""
+    """The value under its name of today. Warns, once per process, about an earlier name."""
     renamed = of.metadata["renamed"]
     if not isinstance(value, str) or value not in renamed:
         return value
-    warnings.warn(
-        f"{of.name}: {value!r} is now called {renamed[value]!r}; change it, the old name will be removed",
-        FutureWarning,
-        stacklevel=2,
-    )
+    warn_once(f"{of.name}: {value!r} is called {renamed[value]!r} now; the earlier name will be removed")
     return renamed[value]
+
+
+@functools.cache
+def warn_once(message: str) -> None:
+    """Log a warning, the first time that it is given."""
+    logging.getLogger(__name__).warning(message)
 
 
 def _check(of: "dataclasses.Field[Any]", value: Any) -> None:
