@@ -1,11 +1,10 @@
-"""Flow of a stream, frame after frame: each is encoded once and matched with the one before it.
+"""Flow of a stream, frame after frame: each frame is encoded once and matched with the previous one.
 
-Several streams of one size can be taken a step further in one pass of the network (`estimate_together`).
+Several streams of one size can share a pass of the network (`estimate_together`).
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from raftline.flow.batches import batch, grouped, item_of, join
 from raftline.flow.confidence import round_trip_confidence
 from raftline.flow.network import open_raft, prepare
 from raftline.flow.options import FlowOptions
@@ -25,8 +25,6 @@ from raftline.kernels.choice import kernel_choice
 from raftline.raft.model import CoarseFlow, EncodedFrame, Raft
 from raftline.raft.padding import Padding
 from raftline.raft.preprocess import check_rgb, to_network_input
-
-T = TypeVar("T")
 
 
 class FlowSession:
@@ -59,7 +57,7 @@ class FlowSession:
         self._last_frame: EncodedFrame | None = None
         self._last_flow: Tensor | None = None
         self._last_luma: Tensor | None = None
-        self._held: str = self._options.correlation
+        self._correlation_mode: str = self._options.correlation
 
     def __call__(
         self, frame_rgb: npt.NDArray[np.uint8], *, full_resolution: bool = True, confidence: bool = False
@@ -83,14 +81,17 @@ class FlowSession:
         return estimate_together([FrameRequest(self, frame_rgb, full_resolution, confidence)])[0]
 
     def reset(self) -> None:
-        """End the run: after a gap the next frame is a first one."""
+        """End the run, as after a gap: the next frame is the first of a new one."""
         self._changes.reset()
         self._last_frame = self._last_flow = self._last_luma = None
 
     @property
     def batching_pays(self) -> bool:
-        """Whether `estimate_together` is faster than one call after the other: on a GPU, which one stream of common
-        size does not fill. On a CPU a batch takes as long as its frames, and the first would wait for the last."""
+        """Whether `estimate_together` is faster than one call after the other.
+
+        So on a GPU, which one stream of common size does not fill. On a CPU a batch takes as long as its frames one by
+        one, and the first would wait for the last.
+        """
         return self._update_loop.device.type == "cuda"
 
     @property
@@ -103,14 +104,14 @@ class FlowSession:
             device=_device_name(device),
             precision=self._update_loop.model.precision.name,
             lookup=choice.name,
-            correlation=self._held,
+            correlation=self._correlation_mode,
             update_loop="recorded" if self._update_loop.recorded else "eager",
             cpu_threads=torch.get_num_threads(),
             fallbacks=() if choice.fallback is None else (choice.fallback,),
         )
 
-    def _look(self, request: "FrameRequest") -> "FlowResult | _Step":
-        """What a frame needs no network for; otherwise what the network is to do."""
+    def _prepare(self, request: "FrameRequest") -> "FlowResult | _Step":
+        """The result of a frame that needs no network, or what the network has to do."""
         check_rgb(request.frame_rgb)
         height, width = request.frame_rgb.shape[:2]
         padding = Padding.for_size(height, width)
@@ -121,7 +122,7 @@ class FlowSession:
         return _Step(request, self, self._update_loop, image, padding, change)
 
     def _pair(self, step: "_Step", encoded: EncodedFrame) -> "_Pair | None":
-        """Move on to a frame; None where it is the first of a run."""
+        """Move on to a frame. None: it is the first of a run."""
         last_frame, self._last_frame = self._last_frame, encoded
         crop = step.padding.crop(step.image)
         luma = luma_of(step.image, crop) if self._options.variational_refinement else None
@@ -135,7 +136,7 @@ class FlowSession:
         elif self._options.warm_start != "never" and self._last_flow is not None:
             start = "warm"
         options = self._options_for(start)
-        self._held = self._update_loop.correlation_mode(encoded.features, options, step.request.confidence)
+        self._correlation_mode = self._update_loop.correlation_mode(encoded.features, options, step.request.confidence)
         lumas = None if last_luma is None or luma is None else (last_luma, luma)
         return _Pair(step, last_frame, encoded, self._last_flow if start == "warm" else None, start, options, lumas)
 
@@ -166,7 +167,7 @@ class FlowSession:
 
 @dataclass(frozen=True)
 class FrameRequest:
-    """The next frame of a session, and what is wanted of it: the arguments of `FlowSession.__call__`."""
+    """The next frame of a session, and what is wanted: the arguments of `FlowSession.__call__`."""
 
     session: FlowSession
     frame_rgb: npt.NDArray[np.uint8]
@@ -176,6 +177,8 @@ class FrameRequest:
 
 @dataclass(frozen=True)
 class _Step:
+    """A frame that the network has to encode."""
+
     request: FrameRequest
     session: FlowSession
     update_loop: UpdateLoop
@@ -186,6 +189,8 @@ class _Step:
 
 @dataclass(frozen=True)
 class _Pair:
+    """Two encoded frames whose flow the network has to estimate."""
+
     step: _Step
     earlier: EncodedFrame
     later: EncodedFrame
@@ -206,40 +211,41 @@ class _Pair:
 def estimate_together(requests: Sequence[FrameRequest]) -> list[FlowResult | None]:
     """Take several sessions one frame further, in as few passes of the network as their sizes and options allow.
 
+    Args:
+        requests: one for each session.
+
     Returns:
-        What each session's call would have returned, up to the arithmetic's order within a batch.
+        What the call of each session would have returned, up to the order of sums within a batch.
 
     Raises:
         ValueError: a frame of another dtype or shape than `FlowSession.__call__` takes; a session named twice.
     """
     if len({id(request.session) for request in requests}) < len(requests):
         raise ValueError("requests: a session can take one frame at a time, but one is named twice")
-    looked = [request.session._look(request) for request in requests]
-    results = {number: result for number, result in enumerate(looked) if isinstance(result, FlowResult)}
-    steps = {number: step for number, step in enumerate(looked) if isinstance(step, _Step)}
+    prepared = [request.session._prepare(request) for request in requests]
+    results = {number: result for number, result in enumerate(prepared) if isinstance(result, FlowResult)}
+    steps = {number: step for number, step in enumerate(prepared) if isinstance(step, _Step)}
     pairs: dict[int, _Pair] = {}
-    for numbers in _alike(steps, lambda step: (id(step.update_loop), step.image.shape)):
-        encoded = steps[numbers[0]].update_loop.model.encode(_batch([steps[number].image for number in numbers]))
+    for numbers in grouped(steps, lambda step: (id(step.update_loop), step.image.shape)):
+        encoded = steps[numbers[0]].update_loop.model.encode(batch([steps[number].image for number in numbers]))
         for place, number in enumerate(numbers):
             step = steps[number]
-            pair = step.session._pair(step, _item(encoded, place))
+            pair = step.session._pair(step, item_of(encoded, place))
             if pair is not None:
                 pairs[number] = pair
-    for numbers in _alike(pairs, _Pair.key):
+    for numbers in grouped(pairs, _Pair.key):
         results |= dict(zip(numbers, _estimate([pairs[number] for number in numbers]), strict=True))
     return [results.get(number) for number in range(len(requests))]
 
 
 def _estimate(pairs: list[_Pair]) -> Iterator[FlowResult]:
-    """The results of pairs that agree in network, size, options and kind of start."""
+    """The results of pairs with the same key."""
     count, first = len(pairs), pairs[0]
     flows = [pair.last_flow for pair in pairs if pair.last_flow is not None]
-    earlier = _join([pair.earlier for pair in pairs])
-    later = _join([pair.later for pair in pairs])
+    earlier = join([pair.earlier for pair in pairs])
+    later = join([pair.later for pair in pairs])
     both_ways = first.step.request.confidence
-    coarse = first.step.update_loop(
-        earlier, later, _batch(flows) if flows else None, first.options, both_ways=both_ways
-    )
+    coarse = first.step.update_loop(earlier, later, batch(flows) if flows else None, first.options, both_ways=both_ways)
     for place, pair in enumerate(pairs):
         flow, hidden, guide = (part[place : place + 1] for part in (coarse.flow, coarse.hidden, coarse.guide))
         own = CoarseFlow(flow, hidden, guide, coarse.iterations)
@@ -259,26 +265,6 @@ def _update_loop(model: Raft | UpdateLoop | None, options: FlowOptions) -> Updat
     if isinstance(model, UpdateLoop):
         return model
     raise TypeError(f"model: expected what load_raft returns, an UpdateLoop or None, found {type(model).__name__}")
-
-
-def _alike(items: Mapping[int, T], key: Callable[[T], Hashable]) -> list[list[int]]:
-    """The numbers of the items, those with the same key together."""
-    groups: dict[Hashable, list[int]] = {}
-    for number, item in items.items():
-        groups.setdefault(key(item), []).append(number)
-    return list(groups.values())
-
-
-def _batch(tensors: list[Tensor]) -> Tensor:
-    return tensors[0] if len(tensors) == 1 else torch.cat(tensors)
-
-
-def _join(frames: list[EncodedFrame]) -> EncodedFrame:
-    return EncodedFrame(*(_batch(list(parts)) for parts in zip(*frames, strict=True)))
-
-
-def _item(frames: EncodedFrame, place: int) -> EncodedFrame:
-    return EncodedFrame(*(part[place : place + 1] for part in frames))
 
 
 def _to_array(flow: Tensor) -> npt.NDArray[np.float32]:
