@@ -81,8 +81,8 @@ def _cases(height: int, width: int, device: torch.device) -> dict[str, tuple[int
         "bilinear_upsample": (
             (8 + 64 * 8) * cells,
             {
-                "ours": lambda: _picture(bilinear_upsample(flow)),
-                "plain torch": lambda: _picture(bilinear_reference.bilinear_upsample(flow)),
+                "ours": lambda: _image(bilinear_upsample(flow)),
+                "plain torch": lambda: _image(bilinear_reference.bilinear_upsample(flow)),
             },
         ),
     }
@@ -91,14 +91,14 @@ def _cases(height: int, width: int, device: torch.device) -> dict[str, tuple[int
         cases[f"convex_upsample, {name} mask"] = (
             (8 + 64 * 8 + 576 * one.element_size()) * cells,
             {
-                "ours": lambda last=last: _picture(convex_upsample(flow, last)),
-                "plain torch": lambda one=one: _picture(convex_reference.convex_upsample(flow, one)),
+                "ours": lambda last=last: _image(convex_upsample(flow, last)),
+                "plain torch": lambda one=one: _image(convex_reference.convex_upsample(flow, one)),
             },
         )
     return cases
 
 
-def _picture(flow: Tensor) -> Tensor:
+def _image(flow: Tensor) -> Tensor:
     return flow[0].permute(1, 2, 0).contiguous()
 
 

@@ -27,7 +27,7 @@ from benchmarks.flow.clips import authors_weights
 from benchmarks.flow.peers import PairFlow, authors_flow, torchvision_flow
 from benchmarks.flow.targets import print_report, targets
 from benchmarks.machine import machine
-from raftline.flow.options import SessionOptions
+from raftline.flow.options import FlowOptions
 from raftline.flow.update_loop import UpdateLoop
 from raftline.raft.model import Architecture, Raft
 
@@ -61,11 +61,11 @@ class Bench:
         self._arguments = arguments
         self._device = torch.device(arguments.device)
         self._gpu = self._device.type == "cuda"
-        self._options = SessionOptions(
-            ITERATIONS,
-            "never",
-            duplicate_threshold=None,
-            scene_cut_threshold=None,
+        self._options = FlowOptions(
+            iterations=ITERATIONS,
+            warm_start="never",
+            duplicates=None,
+            scene_cut=None,
             region_matching=False,
             variational_refinement=False,
         )

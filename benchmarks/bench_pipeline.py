@@ -107,15 +107,15 @@ def _bare_decode(path: Path) -> float:
 
 
 def _bare_flow(path: Path) -> float:
-    from raftline.flow.estimators import open_raft, open_session
-    from raftline.flow.options import SessionOptions
+    from raftline.flow.options import FlowOptions
+    from raftline.flow.session import FlowSession
 
-    session = open_session("raft", open_raft("default", "cpu"), SessionOptions(12, "never"))
+    session = FlowSession(options=FlowOptions(warm_start="never", device="cpu"))
     begin, count = 0.0, 0
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = "AUTO"
         for frame in container.decode(video=0):
-            session(frame.to_ndarray(format="rgb24"), False)
+            session(frame.to_ndarray(format="rgb24"), full_resolution=False)
             begin = begin or time.perf_counter()
             count += 1
     return (count - 1) / (time.perf_counter() - begin)

@@ -24,11 +24,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from benchmarks.flow.clips import KnownPair, Picture, consecutive_frames, known_pairs
+from benchmarks.flow.clips import Image, KnownPair, consecutive_frames, known_pairs
 from benchmarks.machine import machine, spread
-from raftline.flow.estimators import open_raft
-from raftline.flow.update_loop import UpdateLoop, UpdateOptions
-from raftline.flow.variational import luma_of, refine_in_pictures
+from raftline.flow.network import open_raft
+from raftline.flow.options import FlowOptions
+from raftline.flow.update_loop import UpdateLoop
+from raftline.flow.variational import luma_of, refine_on_images
 from raftline.raft.padding import Padding
 from raftline.raft.preprocess import to_network_input
 
@@ -37,7 +38,7 @@ SIZES = {"640x360": (640, 360), "1280x720": (1280, 720)}
 THOROUGH = {"Alpha": 10.0, "FixedPointIterations": 10, "SorIterations": 10}
 """The best of eight settings on Middlebury."""
 Flow = np.ndarray
-Side = Callable[[Picture, Picture, Flow], Flow]
+Side = Callable[[Image, Image, Flow], Flow]
 
 
 def main() -> None:
@@ -50,7 +51,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(arguments.threads)
-    update_loop = open_raft(arguments.weights, arguments.device)
+    update_loop = open_raft(FlowOptions(weights=arguments.weights, device=arguments.device))
     sides: dict[str, Side] = {
         "ours": lambda image1, image2, flow_px: _ours(update_loop.device, image1, image2, flow_px),
         "OpenCV": lambda image1, image2, flow_px: _opencv(image1, image2, flow_px, {}),
@@ -71,28 +72,28 @@ def main() -> None:
 
 
 @torch.inference_mode()
-def _network(update_loop: UpdateLoop, image1: Picture, image2: Picture) -> Flow:
+def _network(update_loop: UpdateLoop, image1: Image, image2: Image) -> Flow:
     """(H, W, 2) px."""
     padding = Padding.for_size(*image1.shape[:2])
     earlier, later = (
         update_loop.model.encode(to_network_input(image, padding, update_loop.device)) for image in (image1, image2)
     )
-    refined = update_loop(earlier, later, None, UpdateOptions(ITERATIONS, region_matching=True))
-    return padding.unpad(update_loop.model.upsample(refined))[0].permute(1, 2, 0).cpu().numpy()
+    coarse = update_loop(earlier, later, None, FlowOptions(iterations=ITERATIONS, warm_start="never"))
+    return padding.unpad(update_loop.model.upsample(coarse))[0].permute(1, 2, 0).cpu().numpy()
 
 
 @torch.inference_mode()
-def _ours(device: torch.device, image1: Picture, image2: Picture, flow_px: Flow) -> Flow:
+def _ours(device: torch.device, image1: Image, image2: Image, flow_px: Flow) -> Flow:
     luma1, luma2 = (_luma(image, device) for image in (image1, image2))
     flow = torch.from_numpy(flow_px).to(device).permute(2, 0, 1)[None]
-    return refine_in_pictures(luma1, luma2, flow)[0].permute(1, 2, 0).cpu().numpy()
+    return refine_on_images(luma1, luma2, flow)[0].permute(1, 2, 0).cpu().numpy()
 
 
-def _luma(image: Picture, device: torch.device) -> Tensor:
+def _luma(image: Image, device: torch.device) -> Tensor:
     return luma_of(to_network_input(image, Padding(0, 0, 0, 0), device))
 
 
-def _opencv(image1: Picture, image2: Picture, flow_px: Flow, settings: dict[str, float]) -> Flow:
+def _opencv(image1: Image, image2: Image, flow_px: Flow, settings: dict[str, float]) -> Flow:
     refinement = cv2.VariationalRefinement.create()
     for name, value in settings.items():
         getattr(refinement, f"set{name}")(value)
@@ -107,7 +108,7 @@ def _errors(update_loop: UpdateLoop, pair: KnownPair, sides: dict[str, Side]) ->
 
 
 def _times(update_loop: UpdateLoop, width: int, height: int, sides: dict[str, Side], repeats: int) -> dict[str, Any]:
-    """From two uint8 pictures and flow in the host's memory to refined flow there."""
+    """From two uint8 images and flow in the host's memory to refined flow there."""
     (image1, image2), _ = consecutive_frames(width, height, 2)
     flow_px = _network(update_loop, image1, image2)
     taken: dict[str, list[float]] = {name: [] for name in sides}

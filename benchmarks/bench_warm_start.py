@@ -1,4 +1,4 @@
-"""Where the iterations should begin: zero (cold), the last flow carried forward (warm), or what is chosen.
+"""Where the updates should start: zero (cold), the last flow (warm), or adaptive: the best of both and the camera.
 
     python -m benchmarks.bench_warm_start [--weights PATH] [--frames 20] [--clips pan shake] \\
         [--json benchmarks/results/warm_start_cpu.json] [--plot benchmarks/results/warm_start_cpu.png]
@@ -7,7 +7,7 @@ A stream is run with each start at each number of iterations, and carries its ow
 in px to the flow of 24 iterations from zero, on the 1/8 grid, and the end-point error where the exact flow is known.
 The former favours starts from zero: flows that are as good but reached another way count as wrong. After a cut the
 flow means nothing and is not counted, but it is carried.
-How long a choice takes is measured by `bench_flow --only warm_start`.
+How long an adaptive start takes is measured by `bench_flow --only warm_start`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from raftline.raft.weights.loading import load_raft
 
 ITERATIONS = (1, 2, 4, 6, 12)
 REFERENCE_ITERATIONS = 24
-STARTS = ("cold", "warm", "chosen")
+STARTS = ("cold", "warm", "adaptive")
 SLACK_PX = 0.02
 """How much worse than the better of cold and warm still counts as never costing."""
 
@@ -117,14 +117,14 @@ class Stream:
         errors = []
         for number, (earlier, later) in enumerate(self._pairs):
             flow_init = None
-            if start == "chosen":
+            if start == "adaptive":
                 flow_init = choose_start(earlier.features, later.features, iterations, last).flow
             elif last is not None:
                 flow_init = forward_splat(last).flow
-            refined = self._refine(earlier, later, flow_init, (iterations,))[iterations]
-            last = refined.flow
+            coarse = self._refine(earlier, later, flow_init, (iterations,))[iterations]
+            last = coarse.flow
             if self._counts(number):
-                errors.append(self._error(number, refined))
+                errors.append(self._error(number, coarse))
         return errors
 
     def _refine(
@@ -144,12 +144,12 @@ class Stream:
         """Whether the frames of a pair have anything in common."""
         return self._clip.truth is None or self._clip.truth[number + 1] is not None
 
-    def _error(self, number: int, refined: CoarseFlow) -> float:
+    def _error(self, number: int, coarse: CoarseFlow) -> float:
         truth = None if self._clip.truth is None else self._clip.truth[number + 1]
         if truth is None:
             reference = self._cold[number][REFERENCE_ITERATIONS].flow
-            return CELL_PX * float((refined.flow - reference).norm(dim=1).mean())
-        flow_px = self._padding.unpad(self._model.upsample(refined))
+            return CELL_PX * float((coarse.flow - reference).norm(dim=1).mean())
+        flow_px = self._padding.unpad(self._model.upsample(coarse))
         exact = torch.from_numpy(truth).permute(2, 0, 1)[None].to(flow_px.device)
         return float((flow_px - exact).norm(dim=1).mean())
 
@@ -160,15 +160,15 @@ def _wait(device: torch.device) -> None:
 
 
 def _show(report: dict[str, Any]) -> None:
-    table = Table(title=f"px, cold / warm / chosen, {report['weights']}, {report['frames']} frames a clip")
+    table = Table(title=f"px, cold / warm / adaptive, {report['weights']}, {report['frames']} frames a clip")
     for heading in ("clip", "px a frame", "measure", *(f"{number} iterations" for number in ITERATIONS)):
         table.add_column(heading)
     for name, clip in report["clips"].items():
         cells = []
         for number in map(str, ITERATIONS):
-            cold, warm, chosen = (clip[start][number] for start in STARTS)
-            missed = " !" if chosen > min(cold, warm) + SLACK_PX else ""
-            cells.append(f"{cold:.3f} / {warm:.3f} / {chosen:.3f}{missed}")
+            cold, warm, adaptive = (clip[start][number] for start in STARTS)
+            missed = " !" if adaptive > min(cold, warm) + SLACK_PX else ""
+            cells.append(f"{cold:.3f} / {warm:.3f} / {adaptive:.3f}{missed}")
         table.add_row(name, f"{clip['mean_px']:.1f}", clip["measure"], *cells)
     console = Console(width=150)
     console.print(table)

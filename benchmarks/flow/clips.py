@@ -12,7 +12,7 @@ import numpy.typing as npt
 from benchmarks.data import data_folder, needed_data
 from raftline.evaluation.datasets import open_dataset, read_image, read_truth
 
-Picture = npt.NDArray[np.uint8]
+Image = npt.NDArray[np.uint8]
 CLIP = "video/shaky/cockatoo.mp4"
 DATASETS = ("middlebury", "sintel", "chairs", "kitti")
 
@@ -24,11 +24,11 @@ def authors_weights() -> str | None:
     return str(path) if path is not None and path.is_file() else None
 
 
-def consecutive_frames(width: int, height: int, count: int) -> tuple[list[Picture], str]:
+def consecutive_frames(width: int, height: int, count: int) -> tuple[list[Image], str]:
     """RGB frames, scaled to cover width x height and cropped; and what they are.
 
     Without the data folder they are windows of one random texture, seen from a moving camera: as much work, another
-    picture.
+    image.
     """
     folder = data_folder()
     if folder is None or not (folder / CLIP).is_file():
@@ -46,7 +46,7 @@ def consecutive_frames(width: int, height: int, count: int) -> tuple[list[Pictur
     return frames, f"{CLIP}, the first {count} frames, scaled and cropped"
 
 
-def _covering(frame: Picture, width: int, height: int) -> Picture:
+def _covering(frame: Image, width: int, height: int) -> Image:
     scale = max(width / frame.shape[1], height / frame.shape[0])
     size = (max(width, round(frame.shape[1] * scale)), max(height, round(frame.shape[0] * scale)))
     scaled = cv2.resize(frame, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
@@ -56,11 +56,11 @@ def _covering(frame: Picture, width: int, height: int) -> Picture:
 
 @dataclass(frozen=True)
 class KnownPair:
-    """Two pictures and how every pixel of the first moved."""
+    """Two images and how every pixel of the first moved."""
 
     name: str
-    image1: Picture
-    image2: Picture
+    image1: Image
+    image2: Image
     truth_px: npt.NDArray[np.float32]
     """(H, W, 2); NaN where it is not known."""
 

@@ -78,8 +78,8 @@ def operations(architecture: Any, height: int, width: int, iterations: int) -> d
         update = _count(lambda: model.update_block(encoded.hidden, gates, corr, flow))
         counted["update"] = iterations * update
         if model.mask_predictor is not None:
-            refined = CoarseFlow(flow, encoded.hidden, encoded.guide, 1)
-            counted["upsample"] = _count(lambda: model.upsampling_weights(refined))
+            coarse = CoarseFlow(flow, encoded.hidden, encoded.guide, 1)
+            counted["upsample"] = _count(lambda: model.upsampling_weights(coarse))
     windows = cells * LEVELS * (2 * dims.radius + 2) ** 2
     counted["lookup_on_demand"] = iterations * windows * 2 * dims.features / 1e9
     counted["all_pairs"] = 2 * dims.features * cells**2 * (1 + 1 / 4 + 1 / 16 + 1 / 64) / 1e9
@@ -88,7 +88,7 @@ def operations(architecture: Any, height: int, width: int, iterations: int) -> d
 
 @torch.inference_mode()
 def part_milliseconds(model: Raft, height: int, width: int, repeats: int) -> dict[str, float]:
-    """Medians of each part by itself, on random pictures; `lookup` and `update` are one iteration's."""
+    """Medians of each part by itself, on random images; `lookup` and `update` are one iteration's."""
     device = next(model.parameters()).device
     images = [torch.rand(1, 3, height, width, device=device) * 2 - 1 for _ in range(2)]
     images = [image.contiguous(memory_format=torch.channels_last) for image in images]
@@ -97,16 +97,16 @@ def part_milliseconds(model: Raft, height: int, width: int, repeats: int) -> dic
     terms, state = model.begin(earlier, correlation)
     # Flow as it is met in video: a few cells, different at each.
     wandered = UpdateState(state.hidden, state.coords + 2 * torch.randn_like(state.coords))
-    refined = CoarseFlow(wandered.coords - terms.origin, wandered.hidden, earlier.guide, 1)
+    coarse = CoarseFlow(wandered.coords - terms.origin, wandered.hidden, earlier.guide, 1)
     dtype = model.precision.update
     looked_up = correlation.lookup(wandered.coords).to(dtype)
-    flow = refined.flow.to(dtype)
+    flow = coarse.flow.to(dtype)
     parts: dict[str, Callable[[], object]] = {
         "encoders": lambda: model.encode(images[0]),
         "correlation": lambda: model.begin(earlier, model.correlate(earlier, later)),
         "lookup": lambda: correlation.lookup(wandered.coords),
         "update": lambda: model.update_block(wandered.hidden, terms.gates, looked_up, flow),
-        "upsample": lambda: model.upsample(refined),
+        "upsample": lambda: model.upsample(coarse),
     }
     return {name: round(1e3 * statistics.median(seconds_of(run, device, repeats)), 3) for name, run in parts.items()}
 

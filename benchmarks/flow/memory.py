@@ -13,13 +13,14 @@ from typing import Any
 
 import torch
 
-from raftline.flow.estimators import open_raft
-from raftline.flow.options import SessionOptions
+from raftline.flow.network import open_raft, prepare
+from raftline.flow.options import FlowOptions
 from raftline.flow.session import FlowSession
 from raftline.flow.update_loop import UpdateLoop
-from raftline.raft.devices import choose_device, keep_freed_memory
+from raftline.raft.choices import PrecisionChoice
+from raftline.raft.devices import choose_device
 from raftline.raft.model import Raft
-from raftline.raft.precision import PrecisionChoice, choose_precision
+from raftline.raft.precision import choose_precision
 
 LARGE_BY_FORMULA = "large, random"
 
@@ -27,14 +28,13 @@ LARGE_BY_FORMULA = "large, random"
 def open_network(weights: str, device: str, precision: PrecisionChoice = "auto") -> UpdateLoop:
     """The shipped weights ("default"), or RAFT-large with random numbers, of which only speed and memory mean
     something."""
+    options = FlowOptions(weights=weights, device=device, precision=precision)
     if weights != LARGE_BY_FORMULA:
-        return open_raft(weights, device, precision=precision)
+        return open_raft(options)
     chosen = choose_device(device)
-    if chosen.type == "cpu":
-        keep_freed_memory()
     torch.manual_seed(0)
     model = Raft("large").eval().requires_grad_(False).to(chosen, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return UpdateLoop(model.to_precision(choose_precision(chosen, precision)))
+    return prepare(model.to_precision(choose_precision(chosen, precision)), options)
 
 
 def peak_in_a_process_of_its_own(
@@ -54,7 +54,7 @@ def _measure(architecture: str, size: str, correlation: Any, device: str, iterat
     width, height = (int(side) for side in size.split("x"))
     frames, _ = consecutive_frames(width, height, 3)
     update_loop = open_network("default" if architecture == "small" else LARGE_BY_FORMULA, device)
-    options = SessionOptions(iterations, correlation=correlation, duplicate_threshold=None, scene_cut_threshold=None)
+    options = FlowOptions(iterations=iterations, correlation=correlation, duplicates=None, scene_cut=None)
     session = FlowSession(update_loop, options)
     for frame in frames:
         session(frame)

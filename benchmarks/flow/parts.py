@@ -15,7 +15,7 @@ from benchmarks.flow.clips import consecutive_frames, known_pairs
 from benchmarks.flow.limits import seconds_of
 from benchmarks.flow.peers import PairFlow, lookup_by_grid_sample
 from benchmarks.machine import spread
-from raftline.flow.options import SessionOptions
+from raftline.flow.options import FlowOptions
 from raftline.flow.session import FlowSession
 from raftline.flow.update_loop import UpdateLoop
 from raftline.flow.warm_start import choose_start
@@ -27,7 +27,7 @@ from raftline.raft.preprocess import to_network_input
 
 
 def speed(
-    streams: dict[str, tuple[UpdateLoop, SessionOptions]],
+    streams: dict[str, tuple[UpdateLoop, FlowOptions]],
     pairs: dict[str, PairFlow],
     size: tuple[int, int],
     frames: int,
@@ -36,16 +36,16 @@ def speed(
 
     The first frame of a stream and the first pair of each way are not counted.
     """
-    pictures, clip = consecutive_frames(*size, frames + 2)
+    frames_rgb, clip = consecutive_frames(*size, frames + 2)
     sessions = {name: FlowSession(update_loop, options) for name, (update_loop, options) in streams.items()}
     for session in sessions.values():
-        session(pictures[0])
+        session(frames_rgb[0])
     ways: dict[str, Callable[[Any, Any], object]] = {
         **{name: lambda _, later, session=session: session(later) for name, session in sessions.items()},
         **pairs,
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for earlier, later in itertools.pairwise(pictures):
+    for earlier, later in itertools.pairwise(frames_rgb):
         for name, way in ways.items():
             begin = time.perf_counter()
             way(earlier, later)
@@ -75,8 +75,8 @@ def end_point_errors(model: Raft, reference: PairFlow | None, iterations: int) -
         padding = Padding.for_size(*pair.image1.shape[:2])
         encoded = [model.encode(to_network_input(i, padding, device)) for i in (pair.image1, pair.image2)]
         flows = (
-            padding.unpad(model.upsample(refined))[0].permute(1, 2, 0).float().cpu().numpy()
-            for refined in model.iterate(encoded[0], encoded[1], iterations)
+            padding.unpad(model.upsample(coarse))[0].permute(1, 2, 0).float().cpu().numpy()
+            for coarse in model.iterate(encoded[0], encoded[1], iterations)
         )
         curve[pair.name] = [round(pair.epe_px(flow), 4) for flow in flows]
         if reference is not None:
@@ -88,11 +88,11 @@ def end_point_errors(model: Raft, reference: PairFlow | None, iterations: int) -
 def confidences(update_loop: UpdateLoop, iterations: int) -> dict[str, dict[str, float]]:
     """Of each pair of the ground truth: EPE where confidence is 0.5 or more, below it, and how much is below."""
     found = {}
-    options = SessionOptions(iterations, "never", duplicate_threshold=None, scene_cut_threshold=None)
+    options = FlowOptions(iterations=iterations, warm_start="never", duplicates=None, scene_cut=None)
     for pair in known_pairs():
         session = FlowSession(update_loop, options)
         session(pair.image1)
-        result = session(pair.image2, True, True)
+        result = session(pair.image2, confidence=True)
         assert result is not None and result.flow_px is not None and result.confidence is not None
         height, width = pair.truth_px.shape[:2]
         fine = np.kron(result.confidence, np.ones((8, 8)))[result.padding.top :, result.padding.left :]
@@ -158,7 +158,7 @@ def _wandering_coordinates(height: int, width: int, device: torch.device) -> lis
 @torch.inference_mode()
 def warm_start(device: torch.device, size: tuple[int, int], repeats: int) -> dict[str, Any]:
     """A warm start by itself: the last flow carried forward, by us and through SciPy on the host as the authors'
-    `forward_interpolate`; and the whole choice of where each cell begins."""
+    `forward_interpolate`; and the whole adaptive start."""
     from scipy.interpolate import griddata
 
     height, width = size[1] // 8, size[0] // 8
@@ -177,7 +177,7 @@ def warm_start(device: torch.device, size: tuple[int, int], repeats: int) -> dic
     one, two = (wide[..., k : k + height, k : k + width].contiguous(memory_format=torch.channels_last) for k in (0, 3))
     taken = {
         "carried": seconds_of(lambda: forward_splat(on_device), device, repeats),
-        "chosen": seconds_of(lambda: choose_start(one, two, 4, on_device), device, repeats),
+        "adaptive": seconds_of(lambda: choose_start(one, two, 4, on_device), device, repeats),
         "carried by scipy": seconds_of(through_scipy, device, max(3, repeats // 4)),
     }
     return {"size": f"{size[0]}x{size[1]}", **{name: spread([1e3 * s for s in v], 3) for name, v in taken.items()}}

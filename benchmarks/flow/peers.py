@@ -1,6 +1,6 @@
-"""Other implementations of RAFT, with our weights, behind one call: two uint8 RGB pictures -> flow in px.
+"""Other implementations of RAFT, with our weights, behind one call: two uint8 RGB images -> flow in px.
 
-They upsample as the paper's networks do, also where ours looks at the picture.
+They upsample as the paper's networks do, also where ours looks at the image.
 """
 
 from __future__ import annotations

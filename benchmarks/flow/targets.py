@@ -71,7 +71,7 @@ def targets(report: dict[str, Any]) -> Iterator[Target]:
         "auto against float32, 12 iterations, the scene that differs most", "px", _largest_change(report), 0.02, False
     )
     few = report.get("accuracy", {}).get("auto", {}).get("fewest_iterations_within_0.02_px", 12)
-    warm = report.get("warm_start", {}).get("chosen", {}).get("median")
+    warm = report.get("warm_start", {}).get("adaptive", {}).get("median")
     if not gpu:
         yield Target(
             "RAFT-small 640x480, 12 iterations, times torchvision's", "x", faster("small", "ours, 12"), 2.5, True

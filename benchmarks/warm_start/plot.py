@@ -11,7 +11,7 @@ import numpy as np
 PANEL = (400, 300)
 _MARGIN = (52, 16, 44, 38)
 """Left, right, above, below, px."""
-_COLORS = {"cold": (210, 110, 30), "warm": (40, 150, 40), "chosen": (30, 30, 210)}
+_COLORS = {"cold": (210, 110, 30), "warm": (40, 150, 40), "adaptive": (30, 30, 210)}
 _INK = (60, 60, 60)
 
 

@@ -65,12 +65,6 @@ Debug = Annotated[
         "--debug", help="Show the traceback of an error, and log more.", callback=show_tracebacks, is_eager=True
     ),
 ]
-Weights = Annotated[
-    str,
-    typer.Option(
-        help="`default`, a name such as torchvision/raft_large (downloaded once), or a .safetensors or .pth file."
-    ),
-]
 
 
 def read_config(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +14,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.errors import OutputError, UserError
-from raftline.cli.arguments import Debug, Weights
+from raftline.cli.arguments import Debug
+from raftline.cli.dataclass_options import option_like, with_options
 from raftline.cli.failures import reported
 from raftline.cli.results import console
+from raftline.evaluation.protocol import PROTOCOL
+from raftline.flow.options import FlowOptions
 
 if TYPE_CHECKING:
     from raftline.evaluation.evaluation import Evaluation, PairScore
@@ -46,7 +50,8 @@ Compare = Annotated[
     ),
 ]
 Iterations = Annotated[
-    int | None, typer.Option(min=1, help="Updates of the network; by default 20, and 24 on KITTI.", show_default=False)
+    int | None,
+    option_like(FlowOptions.__dataclass_fields__["iterations"], None, "the data set's: 20, or 24 on KITTI"),
 ]
 Curve = Annotated[
     str | None,
@@ -56,48 +61,27 @@ Curve = Annotated[
         show_default=False,
     ),
 ]
-ChosenStart = Annotated[
-    bool,
-    typer.Option("--chosen-start", help="Warm starts are the best of the last flow, zero and the camera's motion."),
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the results to FILE too.", show_default=False)
 ]
-ColdIterations = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        metavar="N",
-        help="With a warm start, at least so many where a scene begins, as `cold_iterations` of the flow stage.",
-        show_default=False,
-    ),
-]
-RegionMatching = Annotated[
-    bool,
-    typer.Option("--region-matching", help="Look again for regions after the first iteration, as the flow stage does."),
-]
-VariationalRefinement = Annotated[
-    bool,
-    typer.Option("--variational-refinement", help="Bring the flow nearer to the pictures, as the flow stage does."),
-]
+ChosenStart = Annotated[bool, typer.Option("--chosen-start", hidden=True)]
+NOT_OFFERED = ("estimator", "iterations", "duplicates", "scene_cut")
+"""`weights` says which estimator, `iterations` may be the data set's, and pairs of a data set are all estimated."""
 
 
 @reported
+@with_options(PROTOCOL, without=NOT_OFFERED)
 def evaluate(
     dataset: DataSets,
-    weights: Weights = "default",
+    options: FlowOptions,
     compare: Compare = None,
     iterations: Iterations = None,
     curve: Curve = None,
-    warm_start: Annotated[bool, typer.Option("--warm-start", help="Start from the last flow of the scene.")] = False,
+    json_file: JsonFile = None,
     chosen_start: ChosenStart = False,
-    cold_iterations: ColdIterations = None,
-    region_matching: RegionMatching = False,
-    variational_refinement: VariationalRefinement = False,
-    device: Annotated[str, typer.Option(help="auto (CUDA if there, else CPU), cpu, cuda or cuda:N.")] = "auto",
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write the results to FILE too.", show_default=False)
-    ] = None,
     debug: Debug = False,
 ) -> None:
-    """Measure weights: end-point error in px and shares of wrong pixels.
+    """Measure weights, or OpenCV's DIS (--weights dis): end-point error in px and shares of wrong pixels.
 
     Fl-all: wrong by more than 3 px and 5 %. s0-10, s10-40, s40+: end-point error where the true flow is so long.
     Seen, hidden: where the next frame still shows it, and where not. p99: 99th percentile of the error.
@@ -108,30 +92,19 @@ def evaluate(
     raftline evaluate --dataset sintel:data/sintel --curve 2,4,6,8,12,20 --json curve.json
     """
     from raftline.evaluation.evaluation import evaluate as measure
-    from raftline.raft.devices import choose_device
 
-    several = [weights, *(compare or ())]
+    if chosen_start:
+        raise UserError("--chosen-start: it is called --warm-start adaptive now")
+    several = [options.weights, *(compare or ())]
     counts = _counts(curve) if curve is not None else [iterations]
-    starts = (False, True) if curve is not None else (warm_start or chosen_start,)
+    ways = [options] if curve is None else _cold_and_warm(options)
     try:
-        chosen = str(choose_device(device))
         results = [
-            measure(
-                name,
-                dataset,
-                count,
-                warm,
-                chosen_start=chosen_start,
-                cold_iterations=cold_iterations,
-                region_matching=region_matching,
-                variational_refinement=variational_refinement,
-                device=chosen,
-                progress=_progress,
-            )
+            measure(name, dataset, way, iterations=count, progress=_progress)
             for name in several
             for count in counts
-            for warm in starts
-            if not (name == "dis" and (count, warm) != (counts[0], starts[0]))
+            for way in ways
+            if not (name == "dis" and (count, way) != (counts[0], ways[0]))
         ]
     except ValueError as error:  # of the data sets and weights: their messages name the file
         raise UserError(str(error)) from error
@@ -141,6 +114,11 @@ def evaluate(
         _show(results[0]) if len(results) == 1 else _show_together(results)
     if json_file is not None:
         _write(json_file, results)
+
+
+def _cold_and_warm(options: FlowOptions) -> list[FlowOptions]:
+    warm = options if options.warm_start != "never" else replace(options, warm_start="always")
+    return [replace(options, warm_start="never"), warm]
 
 
 def _counts(curve: str) -> list[int | None]:
@@ -190,7 +168,7 @@ def _show_curve(results: list[Evaluation]) -> None:
     table.add_column("start")
     for title in ("iterations", *(f"{row.dataset} {row.scene}" for row in results[0].results)):
         table.add_column(escape(title), justify="right", overflow="fold")
-    ways = sorted(results, key=lambda result: result.warm_start)
+    ways = sorted(results, key=lambda result: result.options.warm_start != "never")
     for name in dict.fromkeys(result.weights for result in results):
         for result in (way for way in ways if way.weights == name):
             network = name != "dis"
@@ -211,10 +189,11 @@ def _heading(result: Evaluation) -> str:
 
 
 def _start(result: Evaluation) -> str:
-    start = "" if not result.warm_start else " chosen" if result.chosen_start else " warm"
-    if result.region_matching:
+    options = result.options
+    start = {"never": "", "always": " warm", "adaptive": " adaptive"}[options.warm_start]
+    if options.region_matching:
         start += " regions"
-    return f"{start} variational" if result.variational_refinement else start
+    return f"{start} variational" if options.variational_refinement else start
 
 
 def _number(value: float | None) -> str:

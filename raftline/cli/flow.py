@@ -1,42 +1,40 @@
-"""``flow``: optical flow between two pictures."""
+"""``flow``: optical flow between two images."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from pipeline.errors import InputError, OutputError, UserError
-from raftline.cli.arguments import Debug, Weights
+from raftline.cli.arguments import Debug
+from raftline.cli.dataclass_options import with_options
 from raftline.cli.failures import reported
+from raftline.flow.options import FlowOptions
 
-Image = Annotated[Path, typer.Argument(help="A picture: PNG, JPEG, BMP, WebP ...", show_default=False)]
 SUFFIXES = (".flo", ".npz", ".png")
+OF_A_STREAM = ("cold_iterations", "warm_start", "duplicates", "scene_cut")
+"""Options without effect on a single pair."""
+
+Image = Annotated[Path, typer.Argument(help="An image: PNG, JPEG, BMP, WebP ...", show_default=False)]
+Output = Annotated[
+    Path,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="OUT.flo (Middlebury's format) or OUT.npz (array flow_px): exact values. OUT.png: color, to look at.",
+        show_default=False,
+    ),
+]
 
 
 @reported
-def flow(
-    image1: Image,
-    image2: Image,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="OUT",
-            help="OUT.flo (Middlebury's format) or OUT.npz (array flow_px): exact values. "
-            "OUT.png: in color, to look at.",
-            show_default=False,
-        ),
-    ],
-    weights: Weights = "default",
-    iterations: Annotated[int, typer.Option(min=1, max=1000, help="Updates of the network.")] = 12,
-    estimator: Annotated[Literal["raft", "dis"], typer.Option(help="RAFT, or OpenCV's DIS.")] = "raft",
-    device: Annotated[str, typer.Option(help="auto (CUDA if there, else CPU), cpu, cuda or cuda:N.")] = "auto",
-    debug: Debug = False,
-) -> None:
+@with_options(FlowOptions(duplicates=None, scene_cut=None), without=OF_A_STREAM)
+def flow(image1: Image, image2: Image, output: Output, options: FlowOptions, debug: Debug = False) -> None:
     """Estimate where each pixel of IMAGE1 went in IMAGE2: (u, v) in px, x right, y down.
 
     \b
@@ -50,7 +48,7 @@ def flow(
     first, second = _read(image1), _read(image2)
     if first.shape != second.shape:
         raise InputError(f"{image1} is {_size(first)} px, {image2} is {_size(second)} px; they must be of one size")
-    session = _open(estimator, weights, device, iterations)
+    session = _open(options)
     begin = time.monotonic()
     session(first)
     result = session(second)
@@ -67,16 +65,11 @@ def flow(
         print(f"note: {fallback}")
 
 
-def _open(estimator: str, weights: str, device: str, iterations: int) -> Any:
-    from raftline.flow.estimators import open_raft, open_session
-    from raftline.flow.options import SessionOptions
+def _open(options: FlowOptions) -> Any:
+    from raftline.flow.estimators import open_session
 
-    options = SessionOptions(
-        iterations=iterations, cold_iterations=iterations, duplicate_threshold=None, scene_cut_threshold=None
-    )
     try:
-        update_loop = open_raft(weights, device) if estimator == "raft" else None
-        return open_session(estimator, update_loop, raft_options=options)
+        return open_session(replace(options, cold_iterations=options.iterations))
     except ValueError as error:
         raise UserError(str(error)) from error
 
@@ -101,9 +94,9 @@ def _write(path: Path, flow_px: Any) -> None:
         if path.suffix.lower() != ".png":
             write_flow(path, flow_px)
             return
-        picture = cv2.imencode(".png", flow_color(flow_px)[:, :, ::-1])[1]
+        encoded = cv2.imencode(".png", flow_color(flow_px)[:, :, ::-1])[1]
         part = path.with_name(path.name + ".part")
-        part.write_bytes(picture.tobytes())
+        part.write_bytes(encoded.tobytes())
         part.replace(path)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error

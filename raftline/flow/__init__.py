@@ -1,1 +1,1 @@
-"""Flow of a stream of frames: sessions, starts, refinement, DIS, files and color."""
+"""Flow of a stream of frames: sessions, warm starts, region matching, variational refinement, DIS, files and color."""

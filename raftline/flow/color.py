@@ -15,8 +15,11 @@ _SEGMENTS = (
     (6, (255, 0, 255)),
 )
 _ANGLES = 1024
+"""Directions of the palette: finer than the 55 steps of the wheel by far."""
 _SPEEDS = 256
+"""Speeds of the palette, up to the maximum: as many as 8-bit colors can show."""
 _BEYOND_MAX = 0.75
+"""Brightness of speeds beyond the maximum: colorcode.cpp's "out of range"."""
 
 
 def _palette() -> npt.NDArray[np.uint8]:

@@ -9,7 +9,8 @@ from torch import Tensor
 T = TypeVar("T")
 
 _WARM_UP_RUNS = 3
-"""Before it is recorded, work is run: kernels are compiled and libraries choose their algorithms then."""
+"""Runs before a recording, in which kernels are compiled and libraries choose their algorithms; PyTorch's
+documentation of CUDA graphs warms up with 3, too."""
 
 
 Capture = Callable[[Callable[..., T], Sequence[Tensor]], Callable[..., T]]

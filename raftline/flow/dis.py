@@ -1,7 +1,6 @@
 """OpenCV's Dense Inverse Search (Kroeger et al., ECCV 2016): a second estimator, for many streams on few cores."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,53 +8,40 @@ import numpy.typing as npt
 import torch
 
 from raftline.flow.confidence import round_trip_confidence
-from raftline.flow.options import check_change_thresholds
+from raftline.flow.options import DisPreset, FlowOptions
 from raftline.flow.result import FlowResult, SessionStatus, zero_result
 from raftline.flow.scene_change import ChangeDetector
 from raftline.kernels.cell import CELL_PX
 from raftline.raft.padding import Padding
 from raftline.raft.preprocess import check_rgb
 
-DisPreset = Literal["ultrafast", "fast", "medium"]
-
 # OpenCV takes None for "allocate the result", which its type stubs do not say.
 _NEW_ARRAY: Any = None
 
-_PRESETS: dict[str, int] = {
+_PRESETS: dict[DisPreset, int] = {
     "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
     "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
     "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
 }
 
 
-@dataclass(frozen=True)
-class DisOptions:
-    """How a stream is estimated with DIS. Raises ValueError for a value out of its range, naming it."""
-
-    preset: DisPreset = "medium"
-    """OpenCV's presets, from fastest to best."""
-    duplicate_threshold: float | None = 0.5
-    """As SessionOptions.duplicate_threshold."""
-    scene_cut_threshold: float | None = 0.4
-    """As SessionOptions.scene_cut_threshold."""
-
-    def __post_init__(self) -> None:
-        if self.preset not in _PRESETS:
-            raise ValueError(f"preset: expected one of {', '.join(_PRESETS)}, found {self.preset!r}")
-        check_change_thresholds(self.duplicate_threshold, self.scene_cut_threshold)
-
-
 class DisSession:
-    """DIS over one stream, with the interface of `raftline.flow.session.FlowSession`. Every start is cold."""
+    """DIS over one stream, with the interface of `raftline.flow.session.FlowSession`. Every start is cold.
 
-    def __init__(self, options: DisOptions | None = None) -> None:
-        self._options = options or DisOptions()
-        self._dis = cv2.DISOpticalFlow.create(_PRESETS[self._options.preset])
-        self._changes = ChangeDetector(self._options.duplicate_threshold, self._options.scene_cut_threshold)
+    Args:
+        options: their dis_preset, duplicates, scene_cut and threads are read.
+    """
+
+    def __init__(self, options: FlowOptions | None = None) -> None:
+        self._options = options or FlowOptions(estimator="dis")
+        if self._options.threads is not None:
+            cv2.setNumThreads(self._options.threads)
+        self._dis = cv2.DISOpticalFlow.create(_PRESETS[self._options.dis_preset])
+        self._changes = ChangeDetector(self._options.duplicates, self._options.scene_cut)
         self._last_luma: npt.NDArray[np.uint8] | None = None
 
     def __call__(
-        self, frame_rgb: npt.NDArray[np.uint8], full_resolution: bool = True, confidence: bool = False
+        self, frame_rgb: npt.NDArray[np.uint8], *, full_resolution: bool = True, confidence: bool = False
     ) -> FlowResult | None:
         """Flow from the previous frame to this one, or None for the first frame of a run; as FlowSession's."""
         check_rgb(frame_rgb)
@@ -87,7 +73,7 @@ class DisSession:
     def status(self) -> SessionStatus:
         """What this session runs on."""
         return SessionStatus(
-            estimator=f"dis-{self._options.preset}",
+            estimator=f"dis-{self._options.dis_preset}",
             device="cpu",
             precision="float32",
             lookup="none",
@@ -98,10 +84,12 @@ class DisSession:
         )
 
 
-def estimate_dis_px(image1: npt.NDArray[np.uint8], image2: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """DIS (medium) on one pair of (H, W, 3) uint8 RGB pictures -> (H, W, 2) px."""
+def estimate_dis_px(
+    image1: npt.NDArray[np.uint8], image2: npt.NDArray[np.uint8], preset: DisPreset = "medium"
+) -> npt.NDArray[np.float32]:
+    """DIS on one pair of (H, W, 3) uint8 RGB images -> (H, W, 2) px."""
     padding = Padding.for_size(*image1.shape[:2])
-    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    dis = cv2.DISOpticalFlow.create(_PRESETS[preset])
     flow = dis.calc(_padded_luma(image1, padding), _padded_luma(image2, padding), _NEW_ARRAY)
     return _cropped(_finite(flow), padding)
 

@@ -1,4 +1,4 @@
-"""Flow from the resolution at which it was computed to the resolution of the frame."""
+"""Flow from the working resolution, at which it was estimated, to the resolution of the frame."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from raftline.kernels.cell import CELL_PX
 
 
 def working_size(height: int, width: int, max_side_px: int | None) -> tuple[int, int]:
-    """The (height, width) to compute at, so that the longer side is at most `max_side_px`."""
+    """Compute the (height, width) to work at, with the longer side at most `max_side_px`."""
     longer = max(height, width)
     if max_side_px is None or longer <= max_side_px:
         return height, width
@@ -20,7 +20,7 @@ def working_size(height: int, width: int, max_side_px: int | None) -> tuple[int,
 def frame_grid(
     grid_px: np.ndarray, origin_px: tuple[int, int], worked: tuple[int, int], frame: tuple[int, int]
 ) -> np.ndarray:
-    """The flow at the cell centres of the frame: `frame_cells`, in px of the frame instead of the picture."""
+    """Resample flow to the cell centres of the frame, like `frame_cells`, and scale it to px of the frame."""
     cells = frame_cells(grid_px, origin_px, worked, frame)
     return cells if worked == frame else cells * _enlargement(worked, frame)
 
@@ -28,12 +28,12 @@ def frame_grid(
 def frame_cells(
     values: np.ndarray, origin_px: tuple[int, int], worked: tuple[int, int], frame: tuple[int, int]
 ) -> np.ndarray:
-    """Values of a picture's cells at the cell centres (8 j + 3.5, 8 i + 3.5) of the frame, by bilinear interpolation.
+    """Resample values to the cell centres (8 j + 3.5, 8 i + 3.5) of the frame, by bilinear interpolation.
 
     Args:
-        values: float32 (H', W') or (H', W', C) of the picture that was worked on; cells of 8x8 px.
-        origin_px: (x, y) of the first cell's corner in that picture: not above 0 where it was padded.
-        worked: (height, width) of that picture.
+        values: float32 (H', W') or (H', W', C) at the working resolution; cells of 8x8 px.
+        origin_px: (x, y) of the corner of the first cell at the working resolution: 0, or negative where it was padded.
+        worked: (height, width) of the working resolution.
         frame: (height, width) of the frame.
 
     Returns:
@@ -50,7 +50,7 @@ def frame_cells(
 
 
 def frame_flow(flow_px: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
-    """float32 (h, w, 2) in px of the picture that was worked on -> (H, W, 2) in px of the frame."""
+    """Resample float32 (h, w, 2) in px of the working resolution to (H, W, 2) in px of the frame."""
     worked = flow_px.shape[:2]
     if worked == frame:
         return flow_px

@@ -1,63 +1,185 @@
-"""What can be set for the flow of a stream."""
+"""What can be set for optical flow. Each option's name, default, range and description are written here, once.
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+`FlowSession`, the estimators, the evaluation, the flow stage and the command line all read `FlowOptions`.
+"""
 
-from raftline.raft.correlation import CorrelationChoice
+import dataclasses
+import functools
+import logging
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args, get_origin
 
-WarmStart = Literal["never", "chosen", "always"]
+from raftline.raft.choices import CorrelationChoice, PrecisionChoice
+
+Estimator = Literal["raft", "dis"]
+WarmStart = Literal["never", "adaptive", "always"]
+DisPreset = Literal["ultrafast", "fast", "medium"]
 
 
-@dataclass(frozen=True)
-class SessionOptions:
-    """How a stream is estimated.
+def described(
+    description: str,
+    *,
+    ge: float | None = None,
+    le: float | None = None,
+    none: str = "",
+    renamed: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """Metadata of a dataclass field that is an option.
+
+    Args:
+        description: for `raftline stages flow` and `--help`; names the unit.
+        ge, le: least and greatest value allowed.
+        none: what None means, where it is allowed.
+        renamed: values of earlier versions that are still read, and what they are called now.
+    """
+    bounds = {name: bound for name, bound in (("ge", ge), ("le", le)) if bound is not None}
+    return {"description": description, "bounds": bounds, "none": none, "renamed": renamed or {}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowOptions:
+    """How optical flow is estimated.
 
     Raises:
-        ValueError: a value out of its range, naming it.
+        ValueError: a value out of its range; the message names the option, what was found and what is allowed.
     """
 
-    iterations: int = 12
-    """Updates per frame, at most."""
-    warm_start: WarmStart = "chosen"
-    """Where the iterations begin. never: at zero. always: at the last flow carried forward. chosen: each cell at zero,
-    at the camera's motion or at the last flow carried forward, whichever the two frames fit best
-    (`raftline.flow.warm_start`)."""
-    early_stop_px: float | None = None
-    """Stop when the mean update is shorter than this; None runs all iterations."""
-    correlation: CorrelationChoice = "auto"
-    """How it is held: auto (by device and free memory), all-pairs or on-demand."""
-    duplicate_threshold: float | None = 0.5
-    """Grey levels: a frame is the last one again if no block of 16x16 px differs by more on average. None: never."""
-    scene_cut_threshold: float | None = 0.4
-    """Share of the picture, 0 to 1, that is not found in the last frame, above which it is a cut. None: never."""
-    cold_iterations: int = 12
-    """Updates where there is no last flow to go on from, if that are more: the first pair of a stream or after a cut.
-    With `warm_start` never all pairs are alike, and take `iterations`."""
-    region_matching: bool = True
-    """After the first update look for regions where their flow does not lead, up to 64 px away: small things that move
-    far are not left behind (`raftline.flow.region_matching`)."""
-    variational_refinement: bool = True
-    """Bring the flow nearer to the pictures, pixel by pixel (`raftline.flow.variational`); the grid is then its mean
-    over each cell. Without it the grid is the network's, and full resolution costs nothing where it is not asked
-    for."""
+    estimator: Estimator = field(
+        default="raft",
+        metadata=described("RAFT (raft), or OpenCV's Dense Inverse Search (dis), for many cameras on few CPU cores"),
+    )
+    weights: str = field(
+        default="default",
+        metadata=described(
+            "RAFT only: default (shipped), a published name such as torchvision/raft_large (downloaded once), or the "
+            "path of a .safetensors or .pth file"
+        ),
+    )
+    iterations: int = field(default=12, metadata=described("RAFT only: updates per frame, at most", ge=1, le=1000))
+    cold_iterations: int = field(
+        default=12,
+        metadata=described(
+            "RAFT only: updates for a cold start, if larger than iterations: the first pair of a stream, and the first "
+            "after a gap or a scene cut. Not used with warm_start never",
+            ge=1,
+            le=1000,
+        ),
+    )
+    warm_start: WarmStart = field(
+        default="adaptive",
+        metadata=described(
+            "RAFT only: where the updates start. never: zero flow; always: the last flow, carried forward; adaptive: "
+            "for each cell zero, the camera's motion or the last flow, whichever matches the two frames best",
+            renamed={"chosen": "adaptive"},
+        ),
+    )
+    region_matching: bool = field(
+        default=True,
+        metadata=described(
+            "RAFT only: after the first update, search up to 64 px away for regions that the flow has lost, such as "
+            "small fast objects"
+        ),
+    )
+    variational_refinement: bool = field(
+        default=True,
+        metadata=described(
+            "RAFT only: refine the upsampled flow on the pixels of both frames. The 8 px grid is then the mean of that "
+            "flow over each cell"
+        ),
+    )
+    early_stop_px: float | None = field(
+        default=None,
+        metadata=described(
+            "RAFT only: stop when the mean update is shorter than this, px", ge=0, none="run all updates"
+        ),
+    )
+    correlation: CorrelationChoice = field(
+        default="auto",
+        metadata=described(
+            "RAFT only: how correlation is held. all-pairs: fast on a GPU, memory grows with the square of the pixels; "
+            "on-demand: memory grows with the pixels; auto: on-demand on a CPU, and on a GPU where all-pairs would "
+            "take more than half of the free memory"
+        ),
+    )
+    dis_preset: DisPreset = field(
+        default="medium", metadata=described("DIS only: OpenCV's preset, from fastest to most accurate")
+    )
+    duplicates: float | None = field(
+        default=0.5,
+        metadata=described(
+            "largest mean difference of any 16x16 px block, grey levels, up to which a frame counts as the last one "
+            "again and has zero flow",
+            ge=0,
+            none="never",
+        ),
+    )
+    scene_cut: float | None = field(
+        default=0.4,
+        metadata=described(
+            "share of a frame, not found in the last frame, above which it is a scene cut and has no flow",
+            ge=0,
+            le=1,
+            none="never",
+        ),
+    )
+    device: str = field(
+        default="auto", metadata=described("RAFT only: auto (CUDA if available, else CPU), cpu, cuda or cuda:N")
+    )
+    precision: PrecisionChoice = field(
+        default="auto",
+        metadata=described(
+            "RAFT only: arithmetic. auto: 16 bits where the device multiplies them faster, which moves the end-point "
+            "error by less than 0.01 px; else float32"
+        ),
+    )
+    threads: int | None = field(
+        default=None, metadata=described("CPU threads per operation", ge=1, none="the library's choice")
+    )
 
     def __post_init__(self) -> None:
-        if self.iterations < 1:
-            raise ValueError(f"iterations: expected at least 1, found {self.iterations}")
-        if self.cold_iterations < 1:
-            raise ValueError(f"cold_iterations: expected at least 1, found {self.cold_iterations}")
-        if self.early_stop_px is not None and self.early_stop_px < 0:
-            raise ValueError(f"early_stop_px: expected 0 px or more, found {self.early_stop_px}")
-        if self.warm_start not in get_args(WarmStart):
-            raise ValueError(f"warm_start: expected never, chosen or always, found {self.warm_start!r}")
-        if self.correlation not in get_args(CorrelationChoice):
-            raise ValueError(f"correlation: expected auto, all-pairs or on-demand, found {self.correlation!r}")
-        check_change_thresholds(self.duplicate_threshold, self.scene_cut_threshold)
+        for each in dataclasses.fields(self):
+            value = current_value(each, getattr(self, each.name))
+            _check(each, value)
+            object.__setattr__(self, each.name, value)
 
 
-def check_change_thresholds(duplicate_threshold: float | None, scene_cut_threshold: float | None) -> None:
-    """Raises ValueError for a threshold out of its range, naming it."""
-    if duplicate_threshold is not None and duplicate_threshold < 0:
-        raise ValueError(f"duplicate_threshold: expected 0 grey levels or more, found {duplicate_threshold}")
-    if scene_cut_threshold is not None and not 0 <= scene_cut_threshold <= 1:
-        raise ValueError(f"scene_cut_threshold: expected 0 to 1, found {scene_cut_threshold}")
+def current_value(of: "dataclasses.Field[Any]", value: Any) -> Any:
+    """The value under its name of today. Warns, once per process, about an earlier name."""
+    renamed = of.metadata["renamed"]
+    if not isinstance(value, str) or value not in renamed:
+        return value
+    warn_once(f"{of.name}: {value!r} is called {renamed[value]!r} now; the earlier name will be removed")
+    return renamed[value]
+
+
+@functools.cache
+def warn_once(message: str) -> None:
+    """Log a warning, the first time that it is given."""
+    logging.getLogger(__name__).warning(message)
+
+
+def _check(of: "dataclasses.Field[Any]", value: Any) -> None:
+    """Raises ValueError unless the value is of the field's type and within its bounds."""
+    choices = get_args(of.type) if get_origin(of.type) is Literal else ()
+    if choices:
+        allowed, fits = f"{', '.join(choices[:-1])} or {choices[-1]}", isinstance(value, str) and value in choices
+    else:
+        types: tuple[Any, ...] = get_args(of.type) or (of.type,)
+        allowed = " or ".join("None" if each is type(None) else each.__name__ for each in types) + _range(of)
+        fits = isinstance(value, (*types, int) if float in types else types)
+        fits = fits and isinstance(value, bool) == (bool in types) and (value is None or _is_within(of, value))
+    if not fits:
+        raise ValueError(f"{of.name}: expected {allowed}, found {value!r}")
+
+
+def _is_within(of: "dataclasses.Field[Any]", value: Any) -> bool:
+    bounds = of.metadata["bounds"]
+    # Written so that NaN, for which every comparison is false, is outside.
+    return ("ge" not in bounds or value >= bounds["ge"]) and ("le" not in bounds or value <= bounds["le"])
+
+
+def _range(of: "dataclasses.Field[Any]") -> str:
+    low, high = (of.metadata["bounds"].get(name) for name in ("ge", "le"))
+    if low is None:
+        return ""
+    return f", at least {low}" if high is None else f", {low} to {high}"

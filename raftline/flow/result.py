@@ -1,4 +1,4 @@
-"""What a session gives for a frame, whichever estimator is behind it."""
+"""The result of a session for a frame, and the session's status; the same for every estimator."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -22,15 +22,16 @@ class FlowResult:
     flow_px: npt.NDArray[np.float32] | None
     """(H, W, 2) in px: where each pixel of the previous frame went. None where it was not asked for."""
     start: Start
-    """cold: from zero. warm: from the last flow. duplicate: this frame is the last one again, the flow is zero and
-    nothing was run. scene_cut: from zero, and the two frames have little in common: do not trust the flow."""
+    """cold: there was no last flow to start from. warm: there was. duplicate: this frame is the last one
+    again; its flow is zero, and nothing was run. scene_cut: a cold start between frames that have little in common:
+    do not trust the flow."""
     iterations: int
     """Updates that were run; 0 for a duplicate and for estimators that have none."""
     padding: Padding
-    """What the frame was padded by before it was divided into cells."""
+    """Pixels that the frame was padded by before it was divided into cells."""
     confidence: npt.NDArray[np.float32] | None = None
-    """(H', W') in [0, 1]: how far the grid's flow can be trusted (`raftline.flow.confidence`); below 0.5 the cell is
-    occluded. None where it was not asked for, and from estimators that have none."""
+    """(H', W') in [0, 1]: confidence of the grid's flow (`raftline.flow.confidence`); below 0.5 the cell is occluded.
+    None where it was not asked for."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class SessionStatus:
     device: str
     """"cpu", or "cuda:0 (NAME)"."""
     precision: str
-    """Type of the arithmetic, such as "float32", or those of its parts."""
+    """Arithmetic, such as "float32", or that of each part."""
     lookup: str
     """Which implementation samples the correlation: "numba", "cupy", "reference", or "none"."""
     correlation: str
@@ -52,13 +53,13 @@ class SessionStatus:
     """"recorded": the iterations are replayed from a CUDA graph. "eager": each operation as it comes. "none"."""
     cpu_threads: int
     fallbacks: tuple[str, ...]
-    """Each slower or lesser way that had to be taken, and why; empty where none was."""
+    """Each fallback that had to be used, and why; empty where there was none."""
 
 
 def zero_result(
     padding: Padding, height: int, width: int, full_resolution: bool, confidence: bool = False
 ) -> FlowResult:
-    """The result for a duplicate of a height x width frame."""
+    """Make the result for a duplicate of a height x width frame."""
     rows = (height + padding.top + padding.bottom) // CELL_PX
     columns = (width + padding.left + padding.right) // CELL_PX
     grid_px = np.zeros((rows, columns, 2), np.float32)

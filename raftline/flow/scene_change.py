@@ -8,18 +8,24 @@ import numpy.typing as npt
 
 Change = Literal["first", "duplicate", "continuous", "scene_cut"]
 
+# Where no source is given, a constant was chosen by hand; the cuts and clips that it was tried on are in
+# tests/raftline/flow/test_scene_change.py, see `dissimilarity`.
 _BLOCK_PX = 16
-
-# Thumbnails are compared block by block, each block within a search range of 9 % of the width.
+"""Side of the blocks that duplicates are compared in: the size of a codec's macroblock."""
 _THUMBNAIL = (128, 96)
+"""Width and height, px: detail and noise are averaged away."""
 _THUMBNAIL_BLOCK = 16
+"""Side of a block of the thumbnail, px: 48 blocks."""
 _SEARCH = 12
+"""How far a block is searched for, px of the thumbnail: 9 % of the width."""
 _LEAST_MATCH = 0.7
-# Grey levels. Below these there is nothing to match (noise), and a cut would do nobody harm.
+"""Normalised correlation above which a block counts as found."""
 _FLAT_STD = 2.0
-# A block whose spread is less than so many times the noise cannot be told from its own noise.
+"""Standard deviation, grey levels, below which a block is flat: it has nothing to match."""
 _NOISE_STDS = 2.0
+"""A block that varies by less than this many times the noise cannot be told from noise."""
 _LEAST_CUT_DIFFERENCE = 6.0
+"""Mean difference of thumbnails, grey levels, up to which there is no cut: flow across such a cut would do no harm."""
 
 
 class ChangeDetector:
@@ -29,13 +35,13 @@ class ChangeDetector:
     add up until it counts.
 
     Args:
-        duplicate_threshold: grey levels, see `block_difference`; None finds no duplicates.
-        scene_cut_threshold: 0 to 1, see `dissimilarity`; None finds no cuts.
+        duplicates: grey levels, see `block_difference`; None finds no duplicates.
+        scene_cut: 0 to 1, see `dissimilarity`; None finds no cuts.
     """
 
-    def __init__(self, duplicate_threshold: float | None, scene_cut_threshold: float | None) -> None:
-        self._duplicate_threshold = duplicate_threshold
-        self._scene_cut_threshold = scene_cut_threshold
+    def __init__(self, duplicates: float | None, scene_cut: float | None) -> None:
+        self._duplicates = duplicates
+        self._scene_cut = scene_cut
         self._luma: npt.NDArray[np.uint8] | None = None
         self._thumbnail: npt.NDArray[np.float32] | None = None
 
@@ -46,11 +52,11 @@ class ChangeDetector:
         if last_luma is None or last_thumbnail is None or last_luma.shape != luma.shape:
             self._keep(luma, _thumbnail(luma))
             return "first"
-        if self._duplicate_threshold is not None and block_difference(last_luma, luma) <= self._duplicate_threshold:
+        if self._duplicates is not None and block_difference(last_luma, luma) <= self._duplicates:
             return "duplicate"
         thumbnail = _thumbnail(luma)
         self._keep(luma, thumbnail)
-        threshold = self._scene_cut_threshold
+        threshold = self._scene_cut
         if threshold is not None and dissimilarity(last_thumbnail, thumbnail) > threshold:
             return "scene_cut"
         return "continuous"
@@ -66,7 +72,7 @@ class ChangeDetector:
 def block_difference(luma1: npt.NDArray[np.uint8], luma2: npt.NDArray[np.uint8]) -> float:
     """The largest mean absolute difference, in grey levels, over blocks of 16x16 px.
 
-    The largest and not the mean over the picture: one small thing that moves must count.
+    The largest and not the mean over the image: one small thing that moves must count.
     """
     height, width = luma1.shape
     rows, columns = max(1, round(height / _BLOCK_PX)), max(1, round(width / _BLOCK_PX))
@@ -78,7 +84,7 @@ def dissimilarity(thumbnail1: npt.NDArray[np.float32], thumbnail2: npt.NDArray[n
     """The share of blocks, 0 to 1, of the later thumbnail that are found nowhere near in the earlier one.
 
     Matching is by normalised correlation, so that neither a pan nor a jump of the exposure counts as a cut. On 14
-    clips with 11 cuts, five of them in one half of the picture only, cuts score 0.44 to 0.96 and all else at most
+    clips with 11 cuts, five of them in one half of the image only, cuts score 0.44 to 0.96 and all else at most
     0.31.
     """
     if float(np.abs(thumbnail1 - thumbnail2).mean()) < _LEAST_CUT_DIFFERENCE:
@@ -110,8 +116,12 @@ def _is_lost(
 
 
 def _noise_std(thumbnail: npt.NDArray[np.float32]) -> float:
-    """Told from second differences in both directions, which smooth pictures do not have (Immerkaer 1996); their
-    median, so that edges do not count."""
+    """Estimate the noise from second differences in both directions, which smooth images do not have (Immerkaer, CVIU
+    1996).
+
+    The median and not the mean, so that edges do not count: 0.6745 is the median of the absolute value of a standard
+    normal variable, 6 the norm of the kernel.
+    """
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     return float(np.median(np.abs(cv2.filter2D(thumbnail, -1, kernel)))) / (0.6745 * 6)
 

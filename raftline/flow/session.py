@@ -1,11 +1,10 @@
-"""Flow of a stream, frame after frame: each is encoded once and matched with the one before it.
+"""Flow of a stream, frame after frame: each frame is encoded once and matched with the previous one.
 
-Several streams of one size can be taken a step further in one pass of the network (`estimate_together`).
+Several streams of one size can share a pass of the network (`estimate_together`).
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,67 +12,86 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from raftline.flow.batches import batch, grouped, item_of, join
 from raftline.flow.confidence import round_trip_confidence
-from raftline.flow.options import SessionOptions
+from raftline.flow.network import open_raft, prepare
+from raftline.flow.options import FlowOptions
 from raftline.flow.result import FlowResult, SessionStatus, Start, zero_result
 from raftline.flow.scene_change import Change, ChangeDetector
-from raftline.flow.update_loop import UpdateLoop, UpdateOptions
-from raftline.flow.variational import luma_of, refine_in_pictures
+from raftline.flow.update_loop import UpdateLoop
+from raftline.flow.variational import luma_of, refine_on_images
 from raftline.kernels.cell import CELL_PX
 from raftline.kernels.choice import kernel_choice
-from raftline.raft.model import CoarseFlow, EncodedFrame
+from raftline.raft.model import CoarseFlow, EncodedFrame, Raft
 from raftline.raft.padding import Padding
 from raftline.raft.preprocess import check_rgb, to_network_input
 
-T = TypeVar("T")
-
 
 class FlowSession:
-    """RAFT over one stream. Holds the last frame's features and the last flow; the network is shared.
+    """RAFT over one stream. Holds the last frame's features and the last flow; the network can be shared.
+
+    ::
+
+        session = FlowSession()
+        for frame in frames:  # (H, W, 3) uint8 RGB
+            result = session(frame)  # None for the first frame
 
     With `warm_start` never, and `region_matching`, `variational_refinement` and `early_stop_px` off, the flow of each
     pair is that of the model called on the pair.
 
     Args:
-        update_loop: the network on the device to run on (`raftline.flow.estimators.open_raft`).
-        options: see SessionOptions.
+        model: from `load_raft`, which runs as it was loaded; or an UpdateLoop, which sessions share to run in one pass
+            (`estimate_together`). None loads what the options' weights, device and precision say.
+        options: see FlowOptions.
+
+    Raises:
+        ValueError: the options name another estimator; weights (WeightsError), a device or a precision that is not
+            available.
+        TypeError: a model of another type.
     """
 
-    def __init__(self, update_loop: UpdateLoop, options: SessionOptions | None = None) -> None:
-        self._update_loop = update_loop
-        self._options = options or SessionOptions()
-        self._changes = ChangeDetector(self._options.duplicate_threshold, self._options.scene_cut_threshold)
+    def __init__(self, model: Raft | UpdateLoop | None = None, options: FlowOptions | None = None) -> None:
+        self._options = options or FlowOptions()
+        self._update_loop = _update_loop(model, self._options)
+        self._changes = ChangeDetector(self._options.duplicates, self._options.scene_cut)
         self._last_frame: EncodedFrame | None = None
         self._last_flow: Tensor | None = None
         self._last_luma: Tensor | None = None
-        self._held: str = self._options.correlation
+        self._correlation_mode: str = self._options.correlation
 
     def __call__(
-        self, frame_rgb: npt.NDArray[np.uint8], full_resolution: bool = True, confidence: bool = False
+        self, frame_rgb: npt.NDArray[np.uint8], *, full_resolution: bool = True, confidence: bool = False
     ) -> FlowResult | None:
-        """Flow from the previous frame to this one, or None for the first frame of a run.
+        """Estimate the flow from the previous frame to this one.
 
         A run begins with the session, after `reset()`, and with a frame of another size than the last.
 
         Args:
-            frame_rgb: (H, W, 3) uint8, any size from 1x1. It is not kept.
+            frame_rgb: (H, W, 3) uint8 RGB, any size from 1x1. It is not kept.
             full_resolution: whether `flow_px` is wanted; the grid alone is cheaper.
-            confidence: whether `confidence` is wanted; it takes the flow back as well, twice the iterations.
+            confidence: whether `confidence` is wanted; it also estimates the flow back, twice the iterations.
+
+        Returns:
+            The flow, or None for the first frame of a run.
 
         Raises:
+            TypeError: not a NumPy array.
             ValueError: another dtype or shape.
         """
         return estimate_together([FrameRequest(self, frame_rgb, full_resolution, confidence)])[0]
 
     def reset(self) -> None:
-        """End the run: after a gap the next frame is a first one."""
+        """End the run, as after a gap: the next frame is the first of a new one."""
         self._changes.reset()
         self._last_frame = self._last_flow = self._last_luma = None
 
     @property
     def batching_pays(self) -> bool:
-        """Whether `estimate_together` is faster than one call after the other: on a GPU, which one stream of common
-        size does not fill. On a CPU a batch takes as long as its frames, and the first would wait for the last."""
+        """Whether `estimate_together` is faster than one call after the other.
+
+        So on a GPU, which one stream of common size does not fill. On a CPU a batch takes as long as its frames one by
+        one, and the first would wait for the last.
+        """
         return self._update_loop.device.type == "cuda"
 
     @property
@@ -86,14 +104,14 @@ class FlowSession:
             device=_device_name(device),
             precision=self._update_loop.model.precision.name,
             lookup=choice.name,
-            correlation=self._held,
+            correlation=self._correlation_mode,
             update_loop="recorded" if self._update_loop.recorded else "eager",
             cpu_threads=torch.get_num_threads(),
             fallbacks=() if choice.fallback is None else (choice.fallback,),
         )
 
-    def _look(self, request: "FrameRequest") -> "FlowResult | _Step":
-        """What a frame needs no network for; otherwise what the network is to do."""
+    def _prepare(self, request: "FrameRequest") -> "FlowResult | _Step":
+        """The result of a frame that needs no network, or what the network has to do."""
         check_rgb(request.frame_rgb)
         height, width = request.frame_rgb.shape[:2]
         padding = Padding.for_size(height, width)
@@ -104,9 +122,10 @@ class FlowSession:
         return _Step(request, self, self._update_loop, image, padding, change)
 
     def _pair(self, step: "_Step", encoded: EncodedFrame) -> "_Pair | None":
-        """Move on to a frame; None where it is the first of a run."""
+        """Move on to a frame. None: it is the first of a run."""
         last_frame, self._last_frame = self._last_frame, encoded
-        luma = luma_of(step.image, step.padding.window(step.image)) if self._options.variational_refinement else None
+        crop = step.padding.crop(step.image)
+        luma = luma_of(step.image, crop) if self._options.variational_refinement else None
         last_luma, self._last_luma = self._last_luma, luma
         if step.change == "first" or last_frame is None:
             self._last_flow = None
@@ -116,44 +135,39 @@ class FlowSession:
             start = "scene_cut"
         elif self._options.warm_start != "never" and self._last_flow is not None:
             start = "warm"
-        options = UpdateOptions(
-            self._iterations(start),
-            self._options.early_stop_px,
-            self._options.correlation,
-            "never" if start == "scene_cut" else self._options.warm_start,
-            step.request.confidence,
-            self._options.region_matching,
-        )
-        self._held = self._update_loop.correlation_mode(encoded.features, options)
+        options = self._options_for(start)
+        self._correlation_mode = self._update_loop.correlation_mode(encoded.features, options, step.request.confidence)
         lumas = None if last_luma is None or luma is None else (last_luma, luma)
         return _Pair(step, last_frame, encoded, self._last_flow if start == "warm" else None, start, options, lumas)
 
-    def _iterations(self, start: Start) -> int:
-        """Of a pair; what a stream begins with is carried on, so it is worth more of them."""
-        wanted = self._options
-        if start == "cold" and wanted.warm_start != "never":
-            return max(wanted.iterations, wanted.cold_iterations)
-        return wanted.iterations
+    def _options_for(self, start: Start) -> FlowOptions:
+        """Of a pair. The stream goes on from the flow of a cold start, which is worth more iterations."""
+        options = self._options
+        if start == "scene_cut":
+            return replace(options, warm_start="never")
+        if start == "cold" and options.warm_start != "never":
+            return replace(options, iterations=max(options.iterations, options.cold_iterations))
+        return options
 
-    def _finish(self, pair: "_Pair", refined: CoarseFlow, back: Tensor | None) -> FlowResult:
+    def _finish(self, pair: "_Pair", coarse: CoarseFlow, back: Tensor | None) -> FlowResult:
         """The result of a pair, from a batch of one; `back` is the flow from the later frame, in cells."""
-        self._last_flow = None if pair.start == "scene_cut" else refined.flow
-        grid_px = CELL_PX * refined.flow
+        self._last_flow = None if pair.start == "scene_cut" else coarse.flow
+        grid_px = CELL_PX * coarse.flow
         trusted = None if back is None else round_trip_confidence(grid_px, CELL_PX * back)[0].cpu().numpy()
         padding, full_resolution = pair.step.padding, pair.step.request.full_resolution
         flow_px = None
         if full_resolution or pair.lumas is not None:
-            fine_px = self._update_loop.model.upsample(refined, padding.window(pair.step.image))
+            fine_px = self._update_loop.model.upsample(coarse, padding.crop(pair.step.image))
             if pair.lumas is not None:
-                fine_px = refine_in_pictures(*pair.lumas, fine_px)
+                fine_px = refine_on_images(*pair.lumas, fine_px)
                 grid_px = F.avg_pool2d(padding.pad(fine_px), CELL_PX)
             flow_px = _to_array(fine_px) if full_resolution else None
-        return FlowResult(_to_array(grid_px), flow_px, pair.start, refined.iterations, padding, trusted)
+        return FlowResult(_to_array(grid_px), flow_px, pair.start, coarse.iterations, padding, trusted)
 
 
 @dataclass(frozen=True)
 class FrameRequest:
-    """The next frame of a session, and what is wanted of it: the arguments of `FlowSession.__call__`."""
+    """The next frame of a session, and what is wanted: the arguments of `FlowSession.__call__`."""
 
     session: FlowSession
     frame_rgb: npt.NDArray[np.uint8]
@@ -163,6 +177,8 @@ class FrameRequest:
 
 @dataclass(frozen=True)
 class _Step:
+    """A frame that the network has to encode."""
+
     request: FrameRequest
     session: FlowSession
     update_loop: UpdateLoop
@@ -173,78 +189,82 @@ class _Step:
 
 @dataclass(frozen=True)
 class _Pair:
+    """Two encoded frames whose flow the network has to estimate."""
+
     step: _Step
     earlier: EncodedFrame
     later: EncodedFrame
     last_flow: Tensor | None
     start: Start
-    options: UpdateOptions
+    options: FlowOptions
     lumas: tuple[Tensor, Tensor] | None
-    """Of the two pictures, where the flow is to be brought nearer to them."""
+    """Of the two frames, where the flow is refined on them."""
+
+    def key(self) -> Hashable:
+        """What pairs must agree in to share a pass."""
+        step = self.step
+        kind = (self.options, step.request.confidence, self.last_flow is None)
+        return id(step.update_loop), step.image.shape, *kind
 
 
 @torch.inference_mode()
 def estimate_together(requests: Sequence[FrameRequest]) -> list[FlowResult | None]:
     """Take several sessions one frame further, in as few passes of the network as their sizes and options allow.
 
+    Args:
+        requests: one for each session.
+
     Returns:
-        What each session's call would have returned, up to the arithmetic's order within a batch.
+        What the call of each session would have returned, up to the order of sums within a batch.
 
     Raises:
         ValueError: a frame of another dtype or shape than `FlowSession.__call__` takes; a session named twice.
     """
     if len({id(request.session) for request in requests}) < len(requests):
         raise ValueError("requests: a session can take one frame at a time, but one is named twice")
-    looked = [request.session._look(request) for request in requests]
-    results = {number: result for number, result in enumerate(looked) if isinstance(result, FlowResult)}
-    steps = {number: step for number, step in enumerate(looked) if isinstance(step, _Step)}
+    prepared = [request.session._prepare(request) for request in requests]
+    results = {number: result for number, result in enumerate(prepared) if isinstance(result, FlowResult)}
+    steps = {number: step for number, step in enumerate(prepared) if isinstance(step, _Step)}
     pairs: dict[int, _Pair] = {}
-    for numbers in _alike(steps, lambda step: (id(step.update_loop), step.image.shape)):
-        encoded = steps[numbers[0]].update_loop.model.encode(_batch([steps[number].image for number in numbers]))
+    for numbers in grouped(steps, lambda step: (id(step.update_loop), step.image.shape)):
+        encoded = steps[numbers[0]].update_loop.model.encode(batch([steps[number].image for number in numbers]))
         for place, number in enumerate(numbers):
             step = steps[number]
-            pair = step.session._pair(step, _item(encoded, place))
+            pair = step.session._pair(step, item_of(encoded, place))
             if pair is not None:
                 pairs[number] = pair
-    for numbers in _alike(
-        pairs, lambda pair: (id(pair.step.update_loop), pair.step.image.shape, pair.options, pair.last_flow is None)
-    ):
-        results |= dict(zip(numbers, _refine([pairs[number] for number in numbers]), strict=True))
+    for numbers in grouped(pairs, _Pair.key):
+        results |= dict(zip(numbers, _estimate([pairs[number] for number in numbers]), strict=True))
     return [results.get(number) for number in range(len(requests))]
 
 
-def _refine(pairs: list[_Pair]) -> Iterator[FlowResult]:
-    """The results of pairs that agree in network, size, options and kind of start."""
+def _estimate(pairs: list[_Pair]) -> Iterator[FlowResult]:
+    """The results of pairs with the same key."""
     count, first = len(pairs), pairs[0]
     flows = [pair.last_flow for pair in pairs if pair.last_flow is not None]
-    earlier = _join([pair.earlier for pair in pairs])
-    later = _join([pair.later for pair in pairs])
-    refined = first.step.update_loop(earlier, later, _batch(flows) if flows else None, first.options)
+    earlier = join([pair.earlier for pair in pairs])
+    later = join([pair.later for pair in pairs])
+    both_ways = first.step.request.confidence
+    coarse = first.step.update_loop(earlier, later, batch(flows) if flows else None, first.options, both_ways=both_ways)
     for place, pair in enumerate(pairs):
-        flow, hidden, guide = (part[place : place + 1] for part in (refined.flow, refined.hidden, refined.guide))
-        own = CoarseFlow(flow, hidden, guide, refined.iterations)
-        back = refined.flow[count + place : count + place + 1] if first.options.both_ways else None
+        flow, hidden, guide = (part[place : place + 1] for part in (coarse.flow, coarse.hidden, coarse.guide))
+        own = CoarseFlow(flow, hidden, guide, coarse.iterations)
+        back = coarse.flow[count + place : count + place + 1] if both_ways else None
         yield pair.step.session._finish(pair, own, back)
 
 
-def _alike(items: Mapping[int, T], key: Callable[[T], Hashable]) -> list[list[int]]:
-    """The numbers of the items, those with the same key together."""
-    groups: dict[Hashable, list[int]] = {}
-    for number, item in items.items():
-        groups.setdefault(key(item), []).append(number)
-    return list(groups.values())
-
-
-def _batch(tensors: list[Tensor]) -> Tensor:
-    return tensors[0] if len(tensors) == 1 else torch.cat(tensors)
-
-
-def _join(frames: list[EncodedFrame]) -> EncodedFrame:
-    return EncodedFrame(*(_batch(list(parts)) for parts in zip(*frames, strict=True)))
-
-
-def _item(frames: EncodedFrame, place: int) -> EncodedFrame:
-    return EncodedFrame(*(part[place : place + 1] for part in frames))
+def _update_loop(model: Raft | UpdateLoop | None, options: FlowOptions) -> UpdateLoop:
+    if options.estimator != "raft":
+        raise ValueError(
+            f"estimator: FlowSession runs raft, found {options.estimator!r}. Use raftline.flow.estimators.open_session"
+        )
+    if model is None:
+        return open_raft(options)
+    if isinstance(model, Raft):
+        return prepare(model, options)
+    if isinstance(model, UpdateLoop):
+        return model
+    raise TypeError(f"model: expected what load_raft returns, an UpdateLoop or None, found {type(model).__name__}")
 
 
 def _to_array(flow: Tensor) -> npt.NDArray[np.float32]:

@@ -1,16 +1,17 @@
-"""The network's flow, brought nearer to the pictures.
+"""Refinement of the network's flow on the pixels of both frames.
 
-The network finds what went where, on a grid of 8 px, from features that see far around; where exactly, to a tenth of a
-pixel and at the edge of a thing, the pictures themselves know better. So the flow, once upsampled, goes downhill on a
-variational energy of the two pictures: near enough to the truth that nothing coarser than the pixels is needed.
+The network finds what went where, on a grid of 8 px, from features with a large field of view. The pixels say where
+exactly: to a tenth of a pixel, and at the edges of objects. So the upsampled flow descends a variational energy of the
+two frames. It starts close enough to the truth that no coarser scale than the pixels is needed.
 
-The figures were chosen among some sixty settings on synthetic clips, on still ones with noise and compression, and with
-Middlebury's, Sintel's, KITTI's and FlyingChairs' pairs in sight.
+The constants were tuned, among some sixty settings, on synthetic clips, on still clips with noise and compression,
+and on the pairs of Middlebury, Sintel, KITTI and FlyingChairs. `python -m benchmarks.bench_variational_refinement`
+shows the effect.
 """
 
 from torch import Tensor
 
-from raftline.kernels.crop import Window
+from raftline.kernels.crop import Crop
 from raftline.kernels.variational_refinement import VariationalRules, variational_refinement
 
 RULES = VariationalRules(
@@ -24,20 +25,21 @@ RULES = VariationalRules(
     relaxation=1.8,
 )
 _LUMA = (0.299, 0.587, 0.114)
-"""Of red, green and blue: ITU-R BT.601."""
+"""Weights of red, green and blue in luma: ITU-R BT.601."""
 
 
-def luma_of(image: Tensor, window: Window | None = None) -> Tensor:
-    """(B, 3, H, W) RGB in [-1, 1] -> (B, 1, H, W) float32 grey levels 0 to 255, or those of the window."""
-    red, green, blue = (image if window is None else window.crop(image)).float().split(1, dim=1)
+def luma_of(image: Tensor, crop: Crop | None = None) -> Tensor:
+    """Convert (B, 3, H, W) RGB in [-1, 1] to (B, 1, H, W) float32 grey levels 0 to 255, of the crop where one is
+    given."""
+    red, green, blue = (image if crop is None else crop.of(image)).float().split(1, dim=1)
     return (_LUMA[0] * red).add_(green, alpha=_LUMA[1]).add_(blue, alpha=_LUMA[2]).add_(1).mul_(127.5)
 
 
-def refine_in_pictures(luma1: Tensor, luma2: Tensor, flow_px: Tensor) -> Tensor:
-    """Flow nearer to the pictures than `flow_px`, whose error is a few px at most where it is to be mended.
+def refine_on_images(luma1: Tensor, luma2: Tensor, flow_px: Tensor) -> Tensor:
+    """Refine flow on the images, where it is wrong by no more than a few px.
 
     Args:
-        luma1, luma2: (B, 1, H, W) of the earlier and the later picture (`luma_of`).
+        luma1, luma2: (B, 1, H, W) of the earlier and the later frame (`luma_of`).
         flow_px: (B, 2, H, W) float32.
 
     Returns:

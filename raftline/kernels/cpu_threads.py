@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 _LEAST_SHARE = 256
+"""Pixels per thread, at least: for less a thread is not worth its start. Chosen by hand."""
 
 
 def in_threads(run: Callable[[int, int], None], count: int) -> None:
@@ -25,6 +26,6 @@ def in_threads(run: Callable[[int, int], None], count: int) -> None:
         future.result()
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=4)  # a process has one number of threads, few change it
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="kernels")

@@ -1,4 +1,4 @@
-"""The part of an upsampled picture that is wanted: what lies outside, such as padding, is never written."""
+"""The part of an upsampled image that is computed: what lies outside, such as padding, is never written."""
 
 from typing import NamedTuple
 
@@ -8,21 +8,33 @@ from torch import Tensor
 from raftline.kernels.cell import CELL_PX
 
 
-class Window(NamedTuple):
-    """In pixels of the upsampled picture."""
+class Crop(NamedTuple):
+    """A rectangle in pixels of the upsampled image."""
 
     top: int
     left: int
     height: int
     width: int
 
-    def crop(self, image: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, height, width), a view."""
+    def of(self, image: Tensor) -> Tensor:
+        """Crop (B, C, H, W) to (B, C, height, width), a view."""
         return image[..., self.top : self.top + self.height, self.left : self.left + self.width]
 
 
-def checked_window(flow: Tensor, window: Window | None, dtype: torch.dtype) -> Window:
-    """`window`, or all of what (B, 2, H, W) cells become; raises ValueError for what cannot be upsampled into it."""
+def checked_crop(flow: Tensor, crop: Crop | None, dtype: torch.dtype) -> Crop:
+    """Check the arguments that both upsampling kernels share.
+
+    Args:
+        flow: (B, 2, H, W) float32, in cells.
+        crop: the part of the (8H, 8W) pixels to compute; None for all.
+        dtype: of the result, float32 or float16.
+
+    Returns:
+        `crop`, or the whole upsampled image.
+
+    Raises:
+        ValueError: wrong dtype, shape or crop, with what was found and what is expected.
+    """
     if flow.ndim != 4 or flow.shape[1] != 2 or 0 in flow.shape:
         raise ValueError(f"flow: expected shape (B, 2, H, W), none of them 0; found {tuple(flow.shape)}")
     if flow.dtype is not torch.float32:
@@ -30,13 +42,13 @@ def checked_window(flow: Tensor, window: Window | None, dtype: torch.dtype) -> W
     if dtype not in (torch.float32, torch.float16):
         raise ValueError(f"dtype: expected float32 or float16, found {dtype}")
     height, width = CELL_PX * flow.shape[2], CELL_PX * flow.shape[3]
-    if window is None:
-        return Window(0, 0, height, width)
+    if crop is None:
+        return Crop(0, 0, height, width)
     if (
-        min(window.top, window.left) < 0
-        or min(window.height, window.width) < 1
-        or window.top + window.height > height
-        or window.left + window.width > width
+        min(crop.top, crop.left) < 0
+        or min(crop.height, crop.width) < 1
+        or crop.top + crop.height > height
+        or crop.left + crop.width > width
     ):
-        raise ValueError(f"window: expected a part of {height} rows and {width} columns, found {window}")
-    return window
+        raise ValueError(f"crop: expected a part of {height} rows and {width} columns, found {crop}")
+    return crop

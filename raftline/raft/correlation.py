@@ -6,7 +6,7 @@ products are computed: all at once, or where the iterations look.
 """
 
 import math
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -15,14 +15,14 @@ from torch import Tensor
 from raftline.kernels.lookup import lookup
 from raftline.kernels.lookup.gradient import SharedLevels
 from raftline.kernels.lookup_on_demand import lookup_on_demand, room_for_windows, supports
+from raftline.raft.choices import CorrelationChoice, CorrelationMode
 
 LEVELS = 4
-
-CorrelationMode = Literal["all-pairs", "on-demand"]
-CorrelationChoice = Literal["auto", "all-pairs", "on-demand"]
+"""The paper's pyramid (arXiv 2003.12039, section 3.2)."""
 
 _SHARE_OF_FREE_MEMORY = 0.5
-"""What the volume may take of the memory that is free on a GPU: the encoders of the next frames need some too."""
+"""Share of a GPU's free memory that the volume may take: the encoders of the next frames need some too. Chosen by
+hand."""
 
 
 class Correlation(Protocol):

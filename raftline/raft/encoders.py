@@ -13,9 +13,9 @@ Norm = Callable[[int], nn.Module]
 
 
 class InstanceNorm(nn.Module):
-    """Zero mean and unit variance per picture and channel, nothing learnt.
+    """Zero mean and unit variance per image and channel, without parameters.
 
-    As a group norm with one channel a group: unlike torch's instance norm it keeps channels-last memory, and takes a
+    A group norm with one channel per group: unlike torch's instance norm it keeps channels-last memory, and takes a
     quarter of the time on a CPU.
     """
 

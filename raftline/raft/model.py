@@ -1,8 +1,8 @@
 """RAFT, small and large (Teed and Deng, arXiv 2003.12039).
 
-A frame is encoded on its own (`encode`), a pair of encoded frames is refined into a flow (`refine`), and the flow
-is brought to full resolution (`upsample`). `forward` does the three for a pair of images; a stream calls them
-one by one and encodes each frame once.
+Each frame is encoded on its own (`encode`), the flow of a pair of encoded frames is updated iteratively (`refine`),
+and the flow is upsampled to full resolution (`upsample`). `forward` does all three for a pair of images; a stream
+calls them one by one and encodes each frame once.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from raftline.kernels.crop import Window
+from raftline.kernels.crop import Crop
 from raftline.raft.correlation import LEVELS, Correlation, correlate
 from raftline.raft.encoders import BottleneckBlock, Encoder, InstanceNorm, ResidualBlock
 from raftline.raft.precision import FLOAT32, Precision
@@ -32,7 +32,7 @@ class EncodedFrame(NamedTuple):
     context: Tensor
     """(B, context, H/8, W/8): after ReLU."""
     guide: Tensor
-    """(B, guide, H/8, W/8): of the picture, for upsampling; no channels where that does not look at it."""
+    """(B, guide, H/8, W/8): features of the image for guided upsampling; no channels for other upsampling."""
 
 
 class PairTerms(NamedTuple):
@@ -54,21 +54,21 @@ class UpdateState(NamedTuple):
 
 
 class CoarseFlow(NamedTuple):
-    """The outcome of the iterations."""
+    """Flow on the 1/8 grid: the outcome of the updates."""
 
     flow: Tensor
     """(B, 2, H/8, W/8) in cells of the 1/8 grid: multiply by 8 for pixels."""
     hidden: Tensor
     """(B, hidden, H/8, W/8): the GRU's last state, from which the upsampling weights are read."""
     guide: Tensor
-    """The earlier frame's."""
+    """Of the earlier frame, as in EncodedFrame."""
     iterations: int
-    """How many were run; fewer than asked for where an early stop was allowed."""
+    """Updates that were run; fewer than asked for after an early stop."""
 
 
 @dataclass(frozen=True)
 class RaftDimensions:
-    """What differs between small and large. Table 4 of the paper's appendix; the authors' core/raft.py."""
+    """What differs between small and large: table 4 of the paper's appendix, and the authors' core/raft.py."""
 
     block: type[ResidualBlock] | type[BottleneckBlock]
     widths: tuple[int, int, int, int]
@@ -124,8 +124,12 @@ class Raft(nn.Module):
     """The network. `Raft("small")` has 990,162 parameters, `Raft("large")` 5,257,536.
 
     Args:
-        upsampling: how flow comes to full resolution; None: as in the paper. "guided" looks at the picture too, which
-            adds 450,848 parameters to small.
+        architecture: "small" or "large".
+        upsampling: how flow is upsampled to full resolution; None: as in the paper. "guided" also looks at the image,
+            and adds 450,848 parameters to small.
+
+    Raises:
+        ValueError: another architecture.
     """
 
     def __init__(self, architecture: Architecture, upsampling: Upsampling | None = None) -> None:
@@ -152,19 +156,19 @@ class Raft(nn.Module):
             self.mask_predictor = GuidedMaskPredictor(dims.hidden, dims.context, patches=64, width=160)
 
     def forward(self, image1: Tensor, image2: Tensor, iterations: int = 12, flow_init: Tensor | None = None) -> Tensor:
-        """Flow from image1 to image2.
+        """Estimate the flow from image1 to image2.
 
         Args:
             image1, image2: (B, 3, H, W) RGB in [-1, 1]; H and W multiples of 8, at least 128.
-            iterations: how often the flow is updated.
+            iterations: updates of the flow.
             flow_init: (B, 2, H/8, W/8) in cells, or None for zero.
 
         Returns:
             (B, 2, H, W) in px: where each pixel of image1 went; x right, y down.
         """
         earlier, later = self.encode(image1), self.encode(image2)
-        refined = self.refine(earlier, later, iterations, flow_init)
-        return self.upsample(refined)
+        coarse = self.refine(earlier, later, iterations, flow_init)
+        return self.upsample(coarse)
 
     def to_precision(self, precision: Precision) -> "Raft":
         """Convert the weights, for inference. Back to float32 is possible, but what was rounded off is lost."""
@@ -177,13 +181,13 @@ class Raft(nn.Module):
         return self
 
     def encode(self, image: Tensor) -> EncodedFrame:
-        """(B, 3, H, W) RGB in [-1, 1] -> the frame as the network knows it."""
+        """Encode (B, 3, H, W) RGB in [-1, 1]; H and W are multiples of 8."""
         image = image.to(self.precision.encoders)
         features = self.feature_encoder(image).to(self.precision.correlation)
         return self.frame(image, features, self.context_encoder(image).to(self.precision.update))
 
     def frame(self, image: Tensor, features: Tensor, encoded: Tensor) -> EncodedFrame:
-        """What the two encoders give of an image, as the iterations and upsampling take it."""
+        """Combine the outputs of both encoders into what the updates and the upsampling need."""
         hidden, context = encoded.split([self.dimensions.hidden, self.dimensions.context], dim=1)
         context, guide = torch.relu(context), context[:, :0]
         if isinstance(self.mask_predictor, GuidedMaskPredictor):
@@ -193,15 +197,17 @@ class Raft(nn.Module):
     def refine(
         self, earlier: EncodedFrame, later: EncodedFrame, iterations: int, flow_init: Tensor | None = None
     ) -> CoarseFlow:
-        """The flow after the last of `iterations`, which are 1 or more."""
-        *_, refined = self.iterate(earlier, later, iterations, flow_init)
-        return refined
+        """Return the flow after the last of `iterations` updates, 1 or more."""
+        *_, coarse = self.iterate(earlier, later, iterations, flow_init)
+        return coarse
 
     def iterate(
         self, earlier: EncodedFrame, later: EncodedFrame, iterations: int, flow_init: Tensor | None = None
     ) -> Iterator[CoarseFlow]:
-        """The flow after each iteration. Gradients do not flow from one iteration's flow into the next, as in the
-        paper; they do through the hidden state."""
+        """Yield the flow after each update.
+
+        As in the paper, gradients pass from one update to the next through the hidden state, not through the flow.
+        """
         terms, state = self.begin(earlier, self.correlate(earlier, later), flow_init)
         for done in range(1, iterations + 1):
             state = self.step(terms, state)
@@ -210,39 +216,39 @@ class Raft(nn.Module):
     def begin(
         self, earlier: EncodedFrame, correlation: Correlation, flow_init: Tensor | None = None
     ) -> tuple[PairTerms, UpdateState]:
-        """Everything that `step` needs of a pair, and the state before the first iteration."""
+        """Compute what `step` needs of a pair, and the state before the first update."""
         origin = grid_coordinates(earlier.hidden)
         terms = PairTerms(correlation, self.update_block.recurrent_block.prepare(earlier.context), origin)
         return terms, UpdateState(earlier.hidden, origin if flow_init is None else origin + flow_init)
 
     def correlate(self, earlier: EncodedFrame, later: EncodedFrame) -> Correlation:
-        """What the iterations look up, held as `raftline.raft.correlation.choose_correlation` says."""
+        """Correlate two encoded frames; `raftline.raft.correlation.choose_correlation` says how the result is held."""
         return correlate(earlier.features, later.features, self.dimensions.radius)
 
     def step(self, terms: PairTerms, state: UpdateState) -> UpdateState:
-        """One iteration: a function of tensors alone, without a look at their values."""
+        """Run one update. No value is read on the host, so that it can be recorded."""
         coords = state.coords.detach()
         dtype = self.precision.update
         correlation, flow = terms.correlation.lookup(coords).to(dtype), (coords - terms.origin).to(dtype)
         hidden, delta = self.update_block(state.hidden, terms.gates, correlation, flow)
         return UpdateState(hidden, coords + delta.float())
 
-    def upsample(self, refined: CoarseFlow, window: Window | None = None) -> Tensor:
-        """-> (B, 2, H, W) float32 in px, or the window of it; channels-last in memory."""
+    def upsample(self, coarse: CoarseFlow, crop: Crop | None = None) -> Tensor:
+        """Upsample to (B, 2, H, W) float32 in px, or the crop of it; channels-last in memory."""
         if self.mask_predictor is None:
-            return upsample_bilinear(refined.flow, window)
-        return upsample_convex(refined.flow, self.upsampling_weights(refined), window)
+            return upsample_bilinear(coarse.flow, crop)
+        return upsample_convex(coarse.flow, self.upsampling_weights(coarse), crop)
 
-    def upsampling_weights(self, refined: CoarseFlow) -> Tensor:
-        """-> (B, 576, H/8, W/8), before the softmax. Not of a network whose upsampling is bilinear."""
+    def upsampling_weights(self, coarse: CoarseFlow) -> Tensor:
+        """Predict (B, 576, H/8, W/8) weights, before the softmax. Not for bilinear upsampling."""
         assert self.mask_predictor is not None
         if isinstance(self.mask_predictor, GuidedMaskPredictor):
-            return self.mask_predictor(refined.hidden, refined.guide, refined.flow)
-        return self.mask_predictor(refined.hidden)
+            return self.mask_predictor(coarse.hidden, coarse.guide, coarse.flow)
+        return self.mask_predictor(coarse.hidden)
 
 
 def grid_coordinates(like: Tensor) -> Tensor:
-    """(B, 2, H, W) float32: each cell's own (x, y)."""
+    """Make (B, 2, H, W) float32: the (x, y) of each cell itself."""
     batch, _, height, width = like.shape
     y = torch.arange(height, device=like.device, dtype=torch.float32)
     x = torch.arange(width, device=like.device, dtype=torch.float32)

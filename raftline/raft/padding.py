@@ -1,4 +1,4 @@
-"""Padding to a size the network takes, and back."""
+"""Padding to a size that the network accepts, and back."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,18 +6,18 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor
 
-from raftline.kernels.crop import Window
+from raftline.kernels.crop import Crop
 
 PaddingMode = Literal["centred", "kitti"]
 
-# The coarsest of the four levels is 1/64 of the image. At 128 px it is 2 cells wide, the least at which the
-# published implementations are defined too (at 1 cell their coordinates are divided by zero).
 MINIMUM_SIZE_PX = 128
+"""The coarsest of the four levels is 1/64 of the image. At 128 px it is 2 cells wide, the least at which the published
+implementations are defined, too: at 1 cell they divide coordinates by zero."""
 
 
 @dataclass(frozen=True)
 class Padding:
-    """How many pixels an image gets on each side."""
+    """Pixels that an image is padded by on each side."""
 
     left: int
     right: int
@@ -26,7 +26,7 @@ class Padding:
 
     @classmethod
     def for_size(cls, height: int, width: int, mode: PaddingMode = "centred") -> "Padding":
-        """Padding to the next multiple of 8, and to at least 128 px.
+        """Pad to the next multiple of 8, and to at least 128 px.
 
         "centred" puts half on each side; "kitti" centres horizontally and puts all of the vertical padding at
         the bottom (both as the authors' `InputPadder`, core/utils/utils.py).
@@ -40,19 +40,19 @@ class Padding:
         return cls(left, extra_x - left, top, extra_y - top)
 
     def pad(self, image: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H + top + bottom, W + left + right), the border repeated."""
+        """Pad (B, C, H, W) to (B, C, H + top + bottom, W + left + right) by repeating the border."""
         if not any((self.left, self.right, self.top, self.bottom)):
             return image
         return F.pad(image, (self.left, self.right, self.top, self.bottom), mode="replicate")
 
-    def window(self, padded: Tensor) -> Window:
-        """Where the image lies in (B, C, H + top + bottom, W + left + right)."""
+    def crop(self, padded: Tensor) -> Crop:
+        """The crop of (B, C, H + top + bottom, W + left + right) that holds the image."""
         height, width = padded.shape[-2:]
-        return Window(self.top, self.left, height - self.top - self.bottom, width - self.left - self.right)
+        return Crop(self.top, self.left, height - self.top - self.bottom, width - self.left - self.right)
 
     def unpad(self, image: Tensor) -> Tensor:
-        """The inverse of `pad`, a view."""
-        return self.window(image).crop(image)
+        """Undo `pad`; a view."""
+        return self.crop(image).of(image)
 
 
 def _padded(size: int) -> int:

@@ -1,16 +1,15 @@
-"""Which arithmetic the network runs in: float32, or 16 bits where the machine is faster at it and the flow is the same.
+"""The arithmetic of the network: float32, or 16 bits where the device is faster at it and the flow stays the same.
 
 Weights are converted once (`Raft.to_precision`), not at each use. Coordinates and flow stay float32 throughout, and
 so do the sums inside norms, convolutions and dot products.
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 
-PrecisionName = Literal["float32", "float16", "bfloat16"]
-PrecisionChoice = Literal["auto", "float32", "float16", "bfloat16"]
+from raftline.raft.choices import PrecisionChoice, PrecisionName
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Precision:
 
     @property
     def name(self) -> str:
-        """The one type there is, or those of each part."""
+        """The type, or those of each part where they differ."""
         names = [str(dtype).removeprefix("torch.") for dtype in (self.encoders, self.correlation, self.update)]
         if len(set(names)) == 1:
             return names[0]
@@ -37,9 +36,9 @@ FLOAT32 = Precision()
 
 
 def choose_precision(device: torch.device, asked: PrecisionChoice = "auto") -> Precision:
-    """The precision for a device.
+    """Choose the precision for a device.
 
-    "auto" takes 16 bits where the device multiplies matrices of them in hardware, else float32. Measured with two
+    "auto" is 16 bits where the device multiplies such matrices in hardware, else float32. Measured with two
     weights of RAFT-small at 12 and 20 iterations, on Middlebury, Sintel, FlyingChairs and KITTI, bfloat16 moves the
     end-point error by at most 0.006 px and float16 by 0.001, whether the correlation is of 16 bits or not.
 

@@ -1,4 +1,4 @@
-"""From a decoded picture to what the network reads."""
+"""From a decoded frame to what the network reads."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,15 +9,37 @@ from raftline.raft.padding import Padding
 
 
 def check_rgb(frame_rgb: npt.NDArray[np.uint8]) -> None:
-    """Raises ValueError unless the frame is (H, W, 3) uint8."""
-    if frame_rgb.ndim != 3 or frame_rgb.shape[2] != 3 or 0 in frame_rgb.shape or frame_rgb.dtype != np.uint8:
-        raise ValueError(
-            f"frame_rgb: expected uint8 of shape (height, width, 3), found {frame_rgb.dtype} of {frame_rgb.shape}"
-        )
+    """Check that a frame is (H, W, 3) uint8; the message of an error says how to make it so.
+
+    Raises:
+        TypeError: not a NumPy array.
+        ValueError: another dtype or shape.
+    """
+    expected = "expected uint8 RGB of shape (height, width, 3)"
+    if not isinstance(frame_rgb, np.ndarray):
+        raise TypeError(f"frame_rgb: {expected}, a NumPy array; found {type(frame_rgb).__name__}")
+    shape, dtype = frame_rgb.shape, frame_rgb.dtype
+    if len(shape) != 3 or shape[2] != 3 or 0 in shape or dtype != np.uint8:
+        raise ValueError(f"frame_rgb: {expected}, found {dtype} of {shape}{_remedy(shape, dtype)}")
+
+
+def _remedy(shape: tuple[int, ...], dtype: "np.dtype[np.generic]") -> str:
+    steps = []
+    if len(shape) == 2 or (len(shape) == 3 and shape[2] == 1):
+        steps.append("grey: repeat it in three channels, np.dstack([frame] * 3)")
+    elif len(shape) == 3 and shape[2] == 4:
+        steps.append("four channels: leave out the last, frame[:, :, :3]")
+    elif len(shape) == 3 and shape[0] == 3:
+        steps.append("channels first: frame.transpose(1, 2, 0)")
+    elif len(shape) == 4:
+        steps.append("a batch: give one frame at a time")
+    if dtype.kind == "f":
+        steps.append("floating point: from the range 0 to 1, (255 * frame).round().astype(np.uint8)")
+    return "".join(f". It is {step}" if number == 0 else f"; {step}" for number, step in enumerate(steps))
 
 
 def to_network_input(frame_rgb: npt.NDArray[np.uint8], padding: Padding, device: torch.device | str) -> Tensor:
-    """(H, W, 3) uint8 RGB -> (1, 3, H', W') float32 in [-1, 1], padded, channels last, on `device`."""
+    """Convert (H, W, 3) uint8 RGB to (1, 3, H', W') float32 in [-1, 1], padded, channels last, on `device`."""
     check_rgb(frame_rgb)
     pixels = torch.from_numpy(np.ascontiguousarray(frame_rgb)).to(device)
     image = pixels.permute(2, 0, 1)[None].float().mul_(2 / 255).sub_(1)

@@ -1,5 +1,8 @@
-"""From the 1/8 grid to full resolution: bilinear (the paper's small), or a convex combination of neighbouring cells
-whose weights are read from the hidden state (the paper's large), or from the picture too (this project's small)."""
+"""Upsampling from the 1/8 grid to full resolution.
+
+Bilinear (the paper's small), or a convex combination of neighbouring cells whose weights are predicted from the hidden
+state (the paper's large), or from the image as well ("guided", the small network that is shipped).
+"""
 
 from typing import Literal
 
@@ -10,12 +13,14 @@ from torch import Tensor, nn
 from raftline.kernels.bilinear_upsample import bilinear_upsample
 from raftline.kernels.cell import CELL_PX
 from raftline.kernels.convex_upsample import MASK_CHANNELS, convex_upsample
-from raftline.kernels.crop import Window
+from raftline.kernels.crop import Crop
 from raftline.raft.encoders import ConvNormReLU
 
 Upsampling = Literal["bilinear", "convex", "guided"]
 _STEPS = 2 * 8
+"""Channels: both components of the flow's difference to 8 neighbours."""
 _LEAST_SHARE = 0.01
+"""Stands for a share of 0, which has no logit, where training begins. Chosen by hand: small beside 1/9."""
 
 
 class MaskPredictor(nn.Module):
@@ -32,15 +37,15 @@ class MaskPredictor(nn.Module):
 
 
 class GuidedMaskPredictor(nn.Module):
-    """Hidden state, picture and flow -> weights as `MaskPredictor`'s.
+    """Hidden state, image and flow -> weights like those of `MaskPredictor`.
 
-    A hidden state of the 1/8 grid says little about where within a cell an edge runs; the cell's own pixels show it,
-    and how the flow differs from the neighbours' says whether it matters.
+    A hidden state of the 1/8 grid says little about where an edge runs within a cell. The pixels of the cell show it,
+    and the difference in flow to the neighbours says whether it matters.
 
     Args:
         hidden, context: channels of the hidden state and of the context.
-        patches: channels that a cell's pixels are told by.
-        width: of the layer between.
+        patches: channels that describe the pixels of a cell.
+        width: channels of the layer between.
     """
 
     def __init__(self, hidden: int, context: int, patches: int, width: int) -> None:
@@ -53,8 +58,8 @@ class GuidedMaskPredictor(nn.Module):
             self.conv.bias.copy_(_bilinear_logits())  # type: ignore[union-attr]
 
     def guide(self, image: Tensor, context: Tensor) -> Tensor:
-        """(B, 3, 8H, 8W) in [-1, 1], (B, context, H, W) -> (B, patches + context, H, W): what is read of the picture,
-        once a frame."""
+        """What is read of a frame, once: (B, 3, 8H, 8W) in [-1, 1], (B, context, H, W) -> (B, patches + context, H,
+        W)."""
         return torch.cat([F.relu(self.patches(image)), context], dim=1)
 
     def forward(self, hidden: Tensor, guide: Tensor, flow: Tensor) -> Tensor:
@@ -63,28 +68,28 @@ class GuidedMaskPredictor(nn.Module):
         return self.conv(self.convrelu(seen))
 
 
-def upsample_convex(flow: Tensor, mask: Tensor, window: Window | None = None) -> Tensor:
-    """Full-resolution flow as a convex combination of 3x3 coarse neighbours (appendix B of the paper).
+def upsample_convex(flow: Tensor, mask: Tensor, crop: Crop | None = None) -> Tensor:
+    """Upsample flow as a convex combination of 3x3 coarse neighbours (appendix B of the paper).
 
     Args:
         flow: (B, 2, H, W) float32, in cells of the grid.
         mask: (B, 576, H, W), before the softmax; channel = neighbour * 64 + y * 8 + x.
-        window: the part of the (8H, 8W) pixels that is wanted; None for all.
+        crop: the part of the (8H, 8W) pixels that is wanted; None for all.
 
     Returns:
-        (B, 2, 8H, 8W) float32 in pixels, or the window of it; channels-last in memory.
+        (B, 2, 8H, 8W) float32 in pixels, or the crop of it; channels-last in memory.
     """
-    return convex_upsample(flow, mask, window)
+    return convex_upsample(flow, mask, crop)
 
 
-def upsample_bilinear(flow: Tensor, window: Window | None = None) -> Tensor:
-    """As `upsample_convex`, without a mask: interpolated, corners aligned as in the authors' `upflow8`."""
-    return bilinear_upsample(flow, window)
+def upsample_bilinear(flow: Tensor, crop: Crop | None = None) -> Tensor:
+    """Upsample flow by interpolation, corners aligned as in the authors' `upflow8`; otherwise as `upsample_convex`."""
+    return bilinear_upsample(flow, crop)
 
 
 def _steps(flow: Tensor) -> Tensor:
-    """(B, 2, H, W) in cells -> (B, _STEPS, H, W): by how many px each of the 8 neighbours differs; long steps in
-    logarithm. Beyond the border the flow is taken to go on as it is."""
+    """(B, 2, H, W) in cells -> (B, _STEPS, H, W): difference in px to each of the 8 neighbours, long ones
+    compressed to their logarithm. Beyond the border the flow is repeated."""
     batch, _, height, width = flow.shape
     flow_px = CELL_PX * flow.detach()
     neighbours = F.unfold(F.pad(flow_px, (1, 1, 1, 1), mode="replicate"), 3).view(batch, 2, 9, height, width)
@@ -93,7 +98,7 @@ def _steps(flow: Tensor) -> Tensor:
 
 
 def _bilinear_logits() -> Tensor:
-    """(576,): interpolation between the cells' centres, nearly: where training begins. A share of 0 has no logit."""
+    """(576,) logits of nearly bilinear interpolation between the centres of cells: where training begins."""
     offset = (torch.arange(CELL_PX) - (CELL_PX - 1) / 2) / CELL_PX
     shares = torch.stack([(-offset).clamp(min=0), 1 - offset.abs(), offset.clamp(min=0)])
     both = torch.einsum("iy,jx->ijyx", shares, shares)

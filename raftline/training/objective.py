@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raftline.flow.variational import luma_of, refine_in_pictures
+from raftline.flow.variational import luma_of, refine_on_images
 from raftline.flow.warm_start import choose_start
 from raftline.kernels.forward_splat import forward_splat
 from raftline.raft.model import CoarseFlow, EncodedFrame, Raft
@@ -133,7 +133,7 @@ class Objective:
         choosing = random.random(batch) < options.chosen
         if choosing.any():
             features = frames[1].features, frames[2].features
-            chosen = choose_start(*features, options.iterations, flow, doubt=0.0).flow
+            chosen = choose_start(*features, options.iterations, flow, cold_bias=0.0).flow
             start = torch.where(_floats(choosing, flow) > 0, chosen, start)
         deviation = random.uniform(0, options.noise_px, batch) * (random.random(batch) < 0.5) / 8
         start = start + _floats(deviation, flow) * _smooth_noise(flow, random)
@@ -155,7 +155,7 @@ class Objective:
             flow_px = self._teacher.upsample(refined)
             if self._options.distillation.refined:
                 earlier, later = (luma_of(network_input(clips.frames[:, n])) for n in (number, number + 1))
-                flow_px = refine_in_pictures(earlier, later, flow_px)
+                flow_px = refine_on_images(earlier, later, flow_px)
             flows[:, number] = torch.where(unknown[:, number, None, None, None], flow_px, flows[:, number])
         return clips._replace(flows=flows, valid=clips.valid | unknown[..., None, None])
 

@@ -70,7 +70,7 @@ class WarmStartOptions:
     """Of the clips; the others start from zero twice."""
     chosen: float = 0.5
     """Of these, how many start from the best of zero, the camera's motion and the carried flow, as sessions do with
-    `warm_start: chosen`; the others from the carried flow, wherever it is wrong."""
+    `warm_start: adaptive`; the others from the carried flow, wherever it is wrong."""
     iterations: int = 6
     """Updates of the second pair."""
     repeats: int = 2

@@ -226,7 +226,7 @@ def _initial(options: TrainOptions) -> Raft:
 
 def _begun(initial: str, options: TrainOptions) -> Raft:
     """The network of `initial`; with another upsampling than that one's where `options` say so."""
-    loaded = load_raft(initial)
+    loaded = load_raft(initial, "cpu")
     if loaded.architecture != options.architecture:
         raise ValueError(
             f"initial: {initial} is RAFT-{loaded.architecture}, but architecture is {options.architecture}"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 from fractions import Fraction
 
@@ -7,9 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.config.explain import allowed, schema_of
 from pipeline.errors import ConfigError, WeightsError
 from pipeline.messages import EndOfStream, Flow, Frame, Gap
 from pipeline.testing import TestContext, run_stage
+from raftline.flow.options import FlowOptions, warn_once
 from raftline.flow.session import estimate_together
 from stages.flow import OpticalFlow
 from stages.shared.color import from_rgb
@@ -88,6 +91,22 @@ def test_raft_goes_on_from_the_last_flow_where_told_to():
     assert [flow.start for flow in run(frames, {**RAFT, "warm_start": "always"})] == ["first", "cold", "warm"]
     assert [flow.start for flow in run(frames, RAFT)] == ["first", "cold", "cold"]
     assert [flow.iterations for flow in run(frames, RAFT)] == [0, 6, 6]
+
+
+def test_a_warm_start_of_an_earlier_version_is_read_with_a_warning(caplog):
+    warn_once.cache_clear()
+    options = OpticalFlow.Options.model_validate({"warm_start": "chosen"})
+    assert options.model_dump()["warm_start"] == "adaptive"
+    assert "warm_start: 'chosen' is called 'adaptive' now" in caplog.text
+
+
+def test_every_option_of_flow_is_one_of_the_stage():
+    fields = OpticalFlow.Options.model_fields
+    assert fields.keys() == {field.name for field in dataclasses.fields(FlowOptions)} | {"max_side_px"}
+    assert all(field.description for field in fields.values())
+    assert OpticalFlow.Options().model_dump(exclude={"max_side_px"}) == dataclasses.asdict(FlowOptions())
+    assert "at most 1000" in allowed(schema_of(OpticalFlow.Options)["properties"]["iterations"])
+    assert str(fields["scene_cut"].description).endswith("; null: never")
 
 
 def test_the_same_frame_again_has_zero_flow():
@@ -186,7 +205,7 @@ def test_confidence_comes_where_a_reader_needs_it(options, side):
     confidence = np.asarray(flow.confidence)
     assert (confidence.shape, confidence.dtype) == ((18, 21), np.float32)
     assert confidence.min() >= 0 and confidence.max() <= 1
-    assert np.median(confidence[2:-3, 2:-3]) > 0.8  # a whole picture that moves: nothing inside is covered
+    assert np.median(confidence[2:-3, 2:-3]) > 0.8  # a whole image that moves: nothing inside is covered
     assert (np.asarray(duplicate.confidence) == 1).all()
     assert run(frames[:2], options)[1].confidence is None
 
@@ -235,5 +254,5 @@ def test_a_frame_that_was_not_begun_with_others_is_processed_alone(monkeypatch):
     one.open(), other.open()
     OpticalFlow.prepare_batch([(one, moving(0)), (other, moving(0))])
     flows = [flow for index in range(3) for flow in one.process(moving(index)) if isinstance(flow, Flow)]
-    # The frame that was begun was another object: this one is looked at anew, and is the same picture.
+    # The frame that was begun was another object: this one is looked at anew, and is the same image.
     assert [flow.start for flow in flows] == ["first", "cold", "cold"]

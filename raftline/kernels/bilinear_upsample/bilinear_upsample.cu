@@ -1,12 +1,12 @@
-// bilinear_upsample: full-resolution flow by interpolation, the corners of the grid on the corners of the picture,
-// straight into the picture's layout. Its meaning in plain torch: raftline/kernels/bilinear_upsample/reference.py.
+// bilinear_upsample: full-resolution flow by interpolation, the corners of the grid on the corners of the image,
+// straight into the image's layout. Its meaning in plain torch: raftline/kernels/bilinear_upsample/reference.py.
 //
 // The type of the result, as in number.cuh:
 // -DFINE=32|16
 //
 // Arguments, all contiguous
 //   flow   (images, height, width, 2) float, (x, y) in cells.
-//   fine   (images, fine_height, fine_width, 2) in pixels: the window of the upsampled picture that begins at row
+//   fine   (images, fine_height, fine_width, 2) in pixels: the crop of the upsampled image that begins at row
 //          `top` and column `left`. It is all that is written.
 //
 // Launch: one thread per pixel; blocks of any size, grid (ceil(pixels / block)). Neighbours read the same cells, which

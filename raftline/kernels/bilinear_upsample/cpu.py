@@ -1,4 +1,4 @@
-"""Bilinear upsampling on the CPU, straight into the layout of a picture, in machine code made by numba at first use."""
+"""Bilinear upsampling on the CPU, straight into the layout of an image, in machine code made by numba at first use."""
 
 import numpy as np
 import torch
@@ -6,17 +6,17 @@ from torch import Tensor
 
 from raftline.kernels.compiled import compiled
 from raftline.kernels.cpu_threads import in_threads
-from raftline.kernels.crop import Window
+from raftline.kernels.crop import Crop
 
 
-def bilinear_upsample_cpu(flow: Tensor, window: Window, dtype: torch.dtype) -> Tensor:
+def bilinear_upsample_cpu(flow: Tensor, crop: Crop, dtype: torch.dtype) -> Tensor:
     """As `raftline.kernels.bilinear_upsample.bilinear_upsample`, arguments already checked."""
     batch = flow.shape[0]
     coarse = flow.detach().permute(0, 2, 3, 1).contiguous().numpy()
     # By numpy, which asks for huge pages where torch does not: first writes to small ones are slow.
-    out = np.empty((batch, window.height, window.width, 2), np.float32)
-    rows = batch * window.height
-    in_threads(lambda begin, end: _upsample_rows(coarse, out, window.top, window.left, begin, end), rows)
+    out = np.empty((batch, crop.height, crop.width, 2), np.float32)
+    rows = batch * crop.height
+    in_threads(lambda begin, end: _upsample_rows(coarse, out, crop.top, crop.left, begin, end), rows)
     return torch.from_numpy(out).permute(0, 3, 1, 2).to(dtype)
 
 

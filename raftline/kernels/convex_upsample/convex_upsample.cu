@@ -8,7 +8,7 @@
 // Arguments, all contiguous
 //   flow   (images, height, width, 2) float, (x, y) in cells; zero outside.
 //   mask   (images, height, width, 9, 8, 8): before the softmax over the 9 neighbours. At a multiple of 8 bytes.
-//   fine   (images, fine_height, fine_width, 2) in pixels: the window of the upsampled picture that begins at row
+//   fine   (images, fine_height, fine_width, 2) in pixels: the crop of the upsampled image that begins at row
 //          `top` and column `left`. It is all that is written.
 //
 // Launch: one warp per cell, so blocks of a multiple of 32 threads; grid (ceil(cells * 32 / block)). A lane has two

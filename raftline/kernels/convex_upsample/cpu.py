@@ -6,10 +6,10 @@ from torch import Tensor
 
 from raftline.kernels.compiled import compiled
 from raftline.kernels.cpu_threads import in_threads
-from raftline.kernels.crop import Window
+from raftline.kernels.crop import Crop
 
 
-def convex_upsample_cpu(flow: Tensor, mask: Tensor, window: Window, dtype: torch.dtype) -> Tensor:
+def convex_upsample_cpu(flow: Tensor, mask: Tensor, crop: Crop, dtype: torch.dtype) -> Tensor:
     """As `raftline.kernels.convex_upsample.convex_upsample`, arguments already checked."""
     batch, _, height, width = flow.shape
     cells = batch * height * width
@@ -18,10 +18,8 @@ def convex_upsample_cpu(flow: Tensor, mask: Tensor, window: Window, dtype: torch
     bits, shift = (torch.uint16, 16) if mask.dtype is torch.bfloat16 else (torch.uint32, 0)
     words = weights.permute(0, 2, 3, 1).contiguous().view(cells, -1).view(bits).numpy()
     # By numpy, which asks for huge pages where torch does not: first writes to small ones are slow.
-    out = np.empty((batch, window.height, window.width, 2), np.float32)
-    in_threads(
-        lambda begin, end: _upsample_cells(coarse, words, shift, out, window.top, window.left, begin, end), cells
-    )
+    out = np.empty((batch, crop.height, crop.width, 2), np.float32)
+    in_threads(lambda begin, end: _upsample_cells(coarse, words, shift, out, crop.top, crop.left, begin, end), cells)
     return torch.from_numpy(out).permute(0, 3, 1, 2).to(dtype)
 
 

@@ -10,7 +10,9 @@ from raftline.kernels.forward_splat.reference import Carried
 LAND = CudaKernel("forward_splat/forward_splat.cu", "forward_splat_land")
 CARRY = CudaKernel("forward_splat/forward_splat.cu", "forward_splat_carry")
 _LAND_THREADS = 256
+"""Of a block: a multiple of the warp's 32. Chosen by hand."""
 _CARRY_THREADS = 1024
+"""The most that a block may have: one block walks over a whole channel."""
 
 
 def forward_splat_cuda(flow: Tensor, error: Tensor | None, values: Tensor | None) -> Carried:

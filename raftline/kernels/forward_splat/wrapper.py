@@ -1,7 +1,6 @@
-"""Carry the last flow forward, the start of the next pair's iterations: checks at the door, then the kernel.
+"""Flow carried forward along itself, for a warm start: check the arguments, then run the implementation for the device.
 
-Its meaning is `raftline.kernels.forward_splat.reference.forward_splat`; the kernels are `cuda.py` with
-`forward_splat.cu`, and `cpu.py`.
+`reference.py` defines the result; the kernels are `cuda.py` with `forward_splat.cu`, and `cpu.py`. No gradients.
 """
 
 import torch
@@ -17,16 +16,16 @@ _KERNELS = {"cupy": forward_splat_cuda, "numba": forward_splat_cpu, "reference":
 
 
 def forward_splat(flow: Tensor, error: Tensor | None = None, values: Tensor | None = None) -> Carried:
-    """Where each cell goes, its flow and its values go with it. No gradients.
+    """Move the flow and the values of each cell to where the cell goes, and fill the holes.
 
     Args:
         flow: (B, 2, H, W) floating point, (x, y) in cells.
-        error: (B, 1, H, W) floating point: of several cells that meet, the one with the least stays. None: the one
-            that moves most.
+        error: (B, 1, H, W) floating point: of several cells that meet, the one with the least error wins. None: the
+            one that moves most wins.
         values: (B, V, H, W) floating point, further channels to carry along.
 
     Returns:
-        `Carried(flow, values, landed)`: flow and values without holes, and the mask of the cells that were none.
+        `Carried(flow, values, landed)`: flow and values without holes, and the mask of cells that were not holes.
 
     Raises:
         ValueError: wrong device, dtype or shape, with what was found and what is expected.

@@ -8,7 +8,9 @@ from raftline.kernels.cuda_kernel import NUMBER, CudaKernel
 
 KERNEL = CudaKernel("lookup/lookup.cu", "lookup")
 THREADS = 256
+"""Of a block: a multiple of the warp's 32. Chosen by hand."""
 LEVEL_SLOTS = 4
+"""Levels that the kernel has parameters for; further ones are null."""
 
 
 def lookup_cuda(levels: list[Tensor], coords: Tensor, radius: int, out_dtype: torch.dtype) -> Tensor:

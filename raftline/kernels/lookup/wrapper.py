@@ -1,8 +1,7 @@
-"""The correlation lookup: checks at the door, then the implementation for the device.
+"""The correlation lookup (RAFT, section 3.2): check the arguments, then run the implementation for the device.
 
-Its meaning is `raftline.kernels.lookup.reference.lookup`; the kernels are `cuda.py` with `lookup.cu`, and
-`cpu.py`. Gradients of the levels come from `lookup_gradient.py`; where gradients of the coordinates are wanted,
-which RAFT detaches, the reference serves.
+`reference.py` defines the result; the kernels are `cuda.py` with `lookup.cu`, and `cpu.py`. Gradients of the levels
+come from `gradient.py`. Where gradients of the coordinates are wanted, which RAFT detaches, the reference runs.
 """
 
 import torch
@@ -15,14 +14,16 @@ from raftline.kernels.lookup.cuda import lookup_cuda
 from raftline.kernels.lookup.gradient import has_backward, lookup_with_gradient
 
 MAX_LEVELS = 4
+"""The paper's pyramid; the kernel has as many slots."""
 MAX_RADIUS = 4
+"""RAFT-large's; RAFT-small's is 3."""
 MAX_WINDOWS = 2**31 - 256
-"""Pixels times levels, which the kernels count in 32 bits."""
+"""Pixels times levels, at most: the kernels count them in 32 bits, rounded up to a block of 256."""
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def lookup(levels: list[Tensor], coords: Tensor, radius: int, out_dtype: torch.dtype | None = None) -> Tensor:
-    """Windows of every level around every pixel's coordinates, bilinear, zero outside.
+    """Read a window of every level around the coordinates of every pixel: bilinear, zero outside.
 
     Args:
         levels: 1 to 4 tensors (B, H, W, h_l, w_l), contiguous, float32, float16 or bfloat16, all of one dtype.
@@ -63,7 +64,7 @@ _KERNELS = {
     ("cupy", torch.bfloat16): lookup_cuda,
     ("numba", torch.float32): _on_cpu,
 }
-"""Where there is none for a choice and the levels' dtype, the reference serves."""
+"""By `kernel_choice` and the levels' dtype; where there is none, the reference runs."""
 
 
 def _check(levels: list[Tensor], coords: Tensor, radius: int, out_dtype: torch.dtype) -> None:

@@ -11,11 +11,13 @@ from raftline.kernels.lookup.cuda import level_sizes, padded, pixel_strides
 
 KERNEL = CudaKernel("lookup_on_demand/lookup_on_demand.cu", "lookup_on_demand")
 TILE = 8
+"""Side, in pixels, of what a block serves; as in the kernel, whose header derives it."""
 THREADS = 128
+"""Of a block, as in the kernel."""
 STEP_BYTES = 128
-"""What the kernel takes of a row of channels at a time: their number is a multiple of it."""
+"""Bytes of a row of channels that the kernel reads at a time: the row must be a multiple of it."""
 MAX_VECTORS = 2**31 - 1
-"""Of 16 bytes, in one tensor of features, which the kernel counts in 32 bits."""
+"""Vectors of 16 bytes in one tensor of features, at most: the kernel counts them in 32 bits."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,8 @@
-"""The correlation lookup without a volume: the dot products of a window are computed where they are looked up.
+"""The correlation lookup without a volume: the dot products of a window are computed when they are looked up.
 
-Memory is linear in the pixels. On a CPU it is no slower than reading the windows from a volume, since features lie
-in cache and windows of a volume do not, and the volume need not be made. Its meaning is
-`raftline.kernels.lookup_on_demand.reference.lookup_on_demand`; the kernels are `cuda.py` with
-`lookup_on_demand.cu`, and `cpu.py`.
+Memory is linear in the pixels. On a CPU it is no slower than reading the windows from a volume: features fit the
+caches and windows of a volume do not, and no volume has to be computed. `reference.py` defines the result; the
+kernels are `cuda.py` with `lookup_on_demand.cu`, and `cpu.py`. No gradients.
 """
 
 from typing import Any
@@ -41,7 +40,7 @@ def supports(device: torch.device) -> bool:
 
 
 def room_for_windows(features1: Tensor, levels: int, radius: int) -> Kept | None:
-    """What `lookup_on_demand` keeps from one lookup to the next of the same pair; None where there is no kernel."""
+    """Room for what `lookup_on_demand` keeps between lookups of the same pair; None where there is no kernel."""
     batch, _, height, width = features1.shape
     name = kernel_choice(features1.device).name
     if name == "cupy":
@@ -57,9 +56,9 @@ def lookup_on_demand(
     out_dtype: torch.dtype | None = None,
     kept: Kept | None = None,
 ) -> Tensor:
-    """Windows of correlation around every pixel's coordinates, bilinear, zero outside. Without gradients.
+    """Compute a window of correlation around the coordinates of every pixel: bilinear, zero outside.
 
-    Features that lie channels-last in memory are read where they lie; others are copied by every call.
+    Features in channels-last memory are read in place; others are copied at every call.
 
     Args:
         features1: (B, C, H, W) of the earlier frame, already divided by sqrt(C). float32, on CUDA float16 and bfloat16

@@ -1,6 +1,8 @@
-"""The displacement that the cells around each cell speak for, against the flow they have: checks, then the kernel.
+"""Evidence for another displacement than the flow says: check the arguments, then run the implementation for the
+device.
 
-Its meaning is `reference.py`, which is a few large products and runs on CUDA as it is; the kernel is `cpu.py`.
+`reference.py` defines the result; it is a few large products and runs on CUDA as it is. The kernel is `cpu.py`. No
+gradients.
 """
 
 import torch
@@ -16,13 +18,16 @@ from raftline.kernels.region_evidence.reference import EvidenceRules, RegionEvid
 def region_evidence(
     features1: Tensor, features2: Tensor, flow: Tensor, explained: Tensor, rules: EvidenceRules
 ) -> RegionEvidence:
-    """Compare every cell with the later frame at every displacement in reach. No gradients.
+    """Compare every cell with the later frame at every displacement in reach.
 
     Args:
         features1, features2: (B, C, H, W) float32 of the earlier and the later frame, of length 1 over C.
         flow: (B, 2, H, W) float32 in cells.
-        explained: (B, 1, H, W) float32, the cosine similarity of each cell with where its flow leads.
-        rules: what counts.
+        explained: (B, 1, H, W) float32, cosine similarity of each cell with the place its flow leads to.
+        rules: what counts as evidence.
+
+    Returns:
+        The displacement with the most evidence around each cell, its evidence, and that of the best other one.
 
     Raises:
         ValueError: wrong device, dtype or shape, with what was found and what is expected.

@@ -1,7 +1,6 @@
-"""How alike two frames' features are along a flow: checks at the door, then the kernel.
+"""Similarity of two frames' features along a flow: check the arguments, then run the implementation for the device.
 
-Its meaning is `raftline.kernels.similarity_at.reference.similarity_at`, which runs on CUDA as it is; the kernel is
-`cpu.py`.
+`reference.py` defines the result and runs on CUDA as it is; the kernel is `cpu.py`. No gradients.
 """
 
 import torch
@@ -14,7 +13,7 @@ from raftline.kernels.similarity_at.cpu import similarity_at_cpu
 
 
 def similarity_at(features1: Tensor, features2: Tensor, flow: Tensor) -> Tensor:
-    """Cosine similarity of each cell with the place its flow leads to, bilinear; 0 outside. No gradients.
+    """Compute the cosine similarity of each cell with the place its flow leads to: bilinear, 0 outside.
 
     Args:
         features1, features2: (B, C, H, W) float32 of the earlier and the later frame, of length 1 over C.

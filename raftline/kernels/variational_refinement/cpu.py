@@ -21,7 +21,7 @@ from raftline.kernels.windows_cpu import Array
 
 _LIBERTIES = {"reassoc", "contract", "nsz", "arcp"}
 _LINEARISED_BEYOND = 2
-"""Rows of the pictures that a row's motion tensor reads on either side."""
+"""Rows of the images that a row's motion tensor reads on either side."""
 
 
 def variational_refinement_cpu(luma1: Tensor, luma2: Tensor, flow_px: Tensor, rules: VariationalRules) -> Tensor:
@@ -61,9 +61,9 @@ def _linearise_band(
     """Rows begin to end of `tensor` (h, 6, w), written."""
     height, _, width = tensor.shape
     first, last = max(begin - _LINEARISED_BEYOND, 0), min(end + _LINEARISED_BEYOND, height)
-    pictures = np.empty((last - first + 2 * _LINEARISED_BEYOND, 3, width + 4), np.float32)
-    _warp(luma1, luma2, flow, first, last, pictures)
-    _linearise(pictures, first, np.float32(rules.gradient_floor**2), tensor, begin, end)
+    images = np.empty((last - first + 2 * _LINEARISED_BEYOND, 3, width + 4), np.float32)
+    _warp(luma1, luma2, flow, first, last, images)
+    _linearise(images, first, np.float32(rules.gradient_floor**2), tensor, begin, end)
 
 
 def _relax_band(
@@ -85,10 +85,10 @@ def _relax_band(
 
 
 @compiled(fastmath=_LIBERTIES)
-def _warp(luma1, luma2, flow, first, last, pictures):  # type: ignore[no-untyped-def]
-    """Mean and difference of the earlier and the warped later picture, and whether the flow leads inside.
+def _warp(luma1, luma2, flow, first, last, images):  # type: ignore[no-untyped-def]
+    """Mean and difference of the earlier and the warped later image, and whether the flow leads inside.
 
-    luma1, luma2 (h, w), flow (h+2, 2, w+2); pictures (last-first+4, 3, w+4), written: float32.
+    luma1, luma2 (h, w), flow (h+2, 2, w+2); images (last-first+4, 3, w+4), written: float32.
     """
     height, width = luma1.shape
     one = np.float32(1)
@@ -115,21 +115,21 @@ def _warp(luma1, luma2, flow, first, last, pictures):  # type: ignore[no-untyped
             under = luma2[below, j] * (one - share_x) + luma2[below, after] * share_x
             there = above * (one - share_y) + under * share_y
             here = luma1[y, x]
-            pictures[row + 2, 0, x + 2] = half * (here + there) if inside else here
-            pictures[row + 2, 1, x + 2] = there - here if inside else zero
-            pictures[row + 2, 2, x + 2] = one if inside else zero
+            images[row + 2, 0, x + 2] = half * (here + there) if inside else here
+            images[row + 2, 1, x + 2] = there - here if inside else zero
+            images[row + 2, 2, x + 2] = one if inside else zero
         for plane in range(2):
             for beside in range(2):
-                pictures[row + 2, plane, beside] = pictures[row + 2, plane, 2]
-                pictures[row + 2, plane, width + 2 + beside] = pictures[row + 2, plane, width + 1]
+                images[row + 2, plane, beside] = images[row + 2, plane, 2]
+                images[row + 2, plane, width + 2 + beside] = images[row + 2, plane, width + 1]
     for beyond in range(2):
-        pictures[beyond] = pictures[2]
-        pictures[rows + 2 + beyond] = pictures[rows + 1]
+        images[beyond] = images[2]
+        images[rows + 2 + beyond] = images[rows + 1]
 
 
 @compiled(fastmath=_LIBERTIES)
-def _linearise(pictures, first, floor, tensor, begin, end):  # type: ignore[no-untyped-def]
-    """The motion tensor of gradient constancy, rows begin to end. pictures (rows+4, 3, w+4), from row `first` on;
+def _linearise(images, first, floor, tensor, begin, end):  # type: ignore[no-untyped-def]
+    """The motion tensor of gradient constancy, rows begin to end. images (rows+4, 3, w+4), from row `first` on;
     tensor (h, 6, w), written: float32."""
     width = tensor.shape[2]
     half = np.float32(0.5)
@@ -139,15 +139,15 @@ def _linearise(pictures, first, floor, tensor, begin, end):  # type: ignore[no-u
         y = row - first + 2
         for column in range(width):
             x = column + 2
-            here = two * pictures[y, 0, x]
-            xx = quarter * (pictures[y, 0, x + 2] - here + pictures[y, 0, x - 2])
-            yy = quarter * (pictures[y + 2, 0, x] - here + pictures[y - 2, 0, x])
-            below = pictures[y + 1, 0, x + 1] - pictures[y + 1, 0, x - 1]
-            xy = quarter * (below - pictures[y - 1, 0, x + 1] + pictures[y - 1, 0, x - 1])
-            by_x = half * (pictures[y, 1, x + 1] - pictures[y, 1, x - 1])
-            by_y = half * (pictures[y + 1, 1, x] - pictures[y - 1, 1, x])
-            weight_x = pictures[y, 2, x] / (xx * xx + xy * xy + floor)
-            weight_y = pictures[y, 2, x] / (xy * xy + yy * yy + floor)
+            here = two * images[y, 0, x]
+            xx = quarter * (images[y, 0, x + 2] - here + images[y, 0, x - 2])
+            yy = quarter * (images[y + 2, 0, x] - here + images[y - 2, 0, x])
+            below = images[y + 1, 0, x + 1] - images[y + 1, 0, x - 1]
+            xy = quarter * (below - images[y - 1, 0, x + 1] + images[y - 1, 0, x - 1])
+            by_x = half * (images[y, 1, x + 1] - images[y, 1, x - 1])
+            by_y = half * (images[y + 1, 1, x] - images[y - 1, 1, x])
+            weight_x = images[y, 2, x] / (xx * xx + xy * xy + floor)
+            weight_y = images[y, 2, x] / (xy * xy + yy * yy + floor)
             tensor[row, 0, column] = weight_x * xx * xx + weight_y * xy * xy
             tensor[row, 1, column] = weight_x * xx * xy + weight_y * xy * yy
             tensor[row, 2, column] = weight_x * xy * xy + weight_y * yy * yy
@@ -192,7 +192,7 @@ def _assemble(flow, change, weak, tensor, floor, pulls, system):  # type: ignore
     one = np.float32(1)
     two = np.float32(2)
     zero = np.float32(0)
-    alone = np.float32(1e-9)  # a picture of one pixel has no equation
+    alone = np.float32(1e-9)  # an image of one pixel has no equation
     trust = np.empty(width, np.float32)
     for y in range(1, height + 1):
         last = zero if y == height else one

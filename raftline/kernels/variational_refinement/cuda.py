@@ -11,11 +11,16 @@ LINEARISE = CudaKernel("variational_refinement/variational_refinement.cu", "vari
 ASSEMBLE = CudaKernel("variational_refinement/variational_refinement.cu", "variational_refinement_assemble")
 SWEEP = CudaKernel("variational_refinement/variational_refinement.cu", "variational_refinement_sweep")
 _THREADS = 256
+"""Of a block: a multiple of the warp's 32. Chosen by hand."""
 _TILE_PX = (16, 32)
+"""Height and width of what a block linearises or assembles: the kernel's TILE_Y and TILE_X."""
 _SWEEP_THREADS = 512
+"""The kernel's SWEEP_THREADS: each has 4 x 2 pixels of the square."""
 _SQUARE_PX = 64
+"""The kernel's SIDE."""
 SWEEPS_PER_LAUNCH = 5
-"""More would throw away most of a square: what a square keeps is 4 px smaller each way for each."""
+"""Each sweep makes the part of a square that is kept 4 px smaller each way: of 64 px, 5 leave 44. More would throw away
+more than half of the work."""
 
 
 def variational_refinement_cuda(luma1: Tensor, luma2: Tensor, flow_px: Tensor, rules: VariationalRules) -> Tensor:

@@ -1,13 +1,13 @@
-// Pictures that lie one after the other, row by row, and the tiles of them that blocks work on.
+// Images that lie one after the other, row by row, and the tiles of them that blocks work on.
 
-struct Picture {
+struct Image {
     int height, width;
     long long first;   // of its pixels, all images lying one after the other
     long long pixels;  // of all images
 };
 
 struct Tile {
-    Picture picture;
+    Image image;
     int top, left;
 };
 
@@ -16,19 +16,19 @@ static __device__ __forceinline__ Tile tile_of(int images, int height, int width
     const int down = (height + tile_height - 1) / tile_height;
     const int number = blockIdx.x;
     const long long size = (long long)height * width;
-    const Picture picture = {height, width, number / across / down * size, images * size};
-    return {picture, number / across % down * tile_height, number % across * tile_width};
+    const Image image = {height, width, number / across / down * size, images * size};
+    return {image, number / across % down * tile_height, number % across * tile_width};
 }
 
-static __device__ __forceinline__ bool inside(const Picture& picture, int y, int x) {
-    return y >= 0 && y < picture.height && x >= 0 && x < picture.width;
+static __device__ __forceinline__ bool inside(const Image& image, int y, int x) {
+    return y >= 0 && y < image.height && x >= 0 && x < image.width;
 }
 
-static __device__ __forceinline__ long long place(const Picture& picture, int y, int x) {
-    return picture.first + (long long)y * picture.width + x;
+static __device__ __forceinline__ long long place(const Image& image, int y, int x) {
+    return image.first + (long long)y * image.width + x;
 }
 
 // Of the pixel, or where it is outside of the nearest one.
-static __device__ __forceinline__ long long nearest(const Picture& picture, int y, int x) {
-    return place(picture, min(max(y, 0), picture.height - 1), min(max(x, 0), picture.width - 1));
+static __device__ __forceinline__ long long nearest(const Image& image, int y, int x) {
+    return place(image, min(max(y, 0), image.height - 1), min(max(x, 0), image.width - 1));
 }

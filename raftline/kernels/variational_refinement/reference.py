@@ -15,13 +15,13 @@ class VariationalRules:
     smoothness: float
     """Weight of a step of the flow between neighbours against a residual, both in px."""
     gradient_floor: float
-    """Grey levels per px^2: where the second derivatives are smaller, as noise's are, the picture says little."""
+    """Grey levels per px^2: where the second derivatives are smaller, as noise's are, the image says little."""
     residual_floor_px: float
     """Shorter residuals are squared, longer ones count by their length."""
     step_floor_px: float
     """The same for steps of the flow between neighbours."""
     warps: int
-    """How often the later picture is warped by the flow so far, and the energy made anew."""
+    """How often the later image is warped by the flow so far, and the energy made anew."""
     reweightings: int
     """How often, for each, the lengths are taken from the flow so far."""
     sweeps: int
@@ -56,7 +56,7 @@ def variational_refinement_reference(luma1: Tensor, luma2: Tensor, flow_px: Tens
 
 
 def _linearised(luma1: Tensor, luma2: Tensor, flow_px: Tensor, rules: VariationalRules) -> _MotionTensor:
-    """How the gradients differ once the later picture is warped, and how that changes with the flow."""
+    """How the gradients differ once the later image is warped, and how that changes with the flow."""
     warped, seen = _warped(luma1, luma2, flow_px)
     mean, difference = 0.5 * (luma1 + warped), warped - luma1
     mean, difference = (F.pad(part, (2, 2, 2, 2), mode="replicate") for part in (mean, difference))
@@ -76,7 +76,7 @@ def _linearised(luma1: Tensor, luma2: Tensor, flow_px: Tensor, rules: Variationa
 
 
 def _warped(luma1: Tensor, luma2: Tensor, flow_px: Tensor) -> tuple[Tensor, Tensor]:
-    """The later picture where the flow leads, bilinear, and 1.0; where that is outside the earlier one, and 0.0."""
+    """The later image where the flow leads, bilinear, and 1.0; where that is outside the earlier one, and 0.0."""
     _, _, height, width = flow_px.shape
     x = torch.arange(width, device=flow_px.device, dtype=torch.float32) + flow_px[:, 0]
     y = torch.arange(height, device=flow_px.device, dtype=torch.float32)[:, None] + flow_px[:, 1]
@@ -102,7 +102,7 @@ def _relaxed(tensor: _MotionTensor, flow_px: Tensor, change: Tensor, red: Tensor
     residual = tensor.uu * u * u + 2 * tensor.uv * u * v + tensor.vv * v * v + 2 * (tensor.u0 * u + tensor.v0 * v)
     trust = ((residual + tensor.constant).clamp(min=0) + rules.residual_floor_px**2).rsqrt()
     total = right + left + down + up
-    # Each pixel's two equations are solved together; a picture of one pixel has none.
+    # Each pixel's two equations are solved together; an image of one pixel has none.
     held = total + 1e-9
     uu, uv, vv = held + trust * tensor.uu, trust * tensor.uv, held + trust * tensor.vv
     determinant = uu * vv - uv * uv

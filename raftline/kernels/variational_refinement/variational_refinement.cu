@@ -1,7 +1,7 @@
-// variational_refinement: flow brought nearer to the pictures. Its meaning in plain torch:
+// variational_refinement: flow brought nearer to the images. Its meaning in plain torch:
 // raftline/kernels/variational_refinement/reference.py.
 //
-// Launches, for each warp of the later picture:
+// Launches, for each warp of the later image:
 //
 // variational_refinement_linearise  how the gradients differ, and how that changes with the flow.
 // then for each reweighting
@@ -37,17 +37,17 @@
 
 static __device__ __forceinline__ float2 sum(float2 a, float2 b) { return {a.x + b.x, a.y + b.y}; }
 
-// The later picture where it is wanted, bilinear; only where that is inside.
+// The later image where it is wanted, bilinear; only where that is inside.
 static __device__ __forceinline__ float interpolated(
-    const float* __restrict__ luma, const Picture& picture, float y, float x)
+    const float* __restrict__ luma, const Image& image, float y, float x)
 {
     const int row = (int)y;
     const int column = (int)x;
     const float share_y = y - (float)row;
     const float share_x = x - (float)column;
-    const float* above = luma + place(picture, row, 0);
-    const float* below = luma + nearest(picture, row + 1, 0);
-    const int after = min(column + 1, picture.width - 1);
+    const float* above = luma + place(image, row, 0);
+    const float* below = luma + nearest(image, row + 1, 0);
+    const int after = min(column + 1, image.width - 1);
     return (above[column] * (1.0f - share_x) + above[after] * share_x) * (1.0f - share_y) +
            (below[column] * (1.0f - share_x) + below[after] * share_x) * share_y;
 }
@@ -58,19 +58,19 @@ extern "C" __global__ void __launch_bounds__(256) variational_refinement_lineari
 {
     __shared__ float mean[TILE_Y + 4][TILE_X + 4], difference[TILE_Y + 4][TILE_X + 4], seen[TILE_Y + 4][TILE_X + 4];
     const Tile tile = tile_of(images, height, width, TILE_Y, TILE_X);
-    const Picture picture = tile.picture;
+    const Image image = tile.image;
     for (int n = threadIdx.x; n < (TILE_Y + 4) * (TILE_X + 4); n += blockDim.x) {
         const int i = n / (TILE_X + 4);
         const int j = n % (TILE_X + 4);
         const int y = min(max(tile.top + i - 2, 0), height - 1);
         const int x = min(max(tile.left + j - 2, 0), width - 1);
-        const long long at = place(picture, y, x);
+        const long long at = place(image, y, x);
         const float to_x = (float)x + flow[at].x;
         const float to_y = (float)y + flow[at].y;
         const float here = luma1[at];
         // Every comparison with NaN is false, so that NaN is outside too.
         const bool there = to_x >= 0.0f && to_x <= (float)(width - 1) && to_y >= 0.0f && to_y <= (float)(height - 1);
-        const float warped = there ? interpolated(luma2, picture, to_y, to_x) : here;
+        const float warped = there ? interpolated(luma2, image, to_y, to_x) : here;
         mean[i][j] = 0.5f * (here + warped);
         difference[i][j] = warped - here;
         seen[i][j] = there ? 1.0f : 0.0f;
@@ -79,7 +79,7 @@ extern "C" __global__ void __launch_bounds__(256) variational_refinement_lineari
     for (int n = threadIdx.x; n < TILE_Y * TILE_X; n += blockDim.x) {
         const int y = tile.top + n / TILE_X;
         const int x = tile.left + n % TILE_X;
-        if (!inside(picture, y, x)) continue;
+        if (!inside(image, y, x)) continue;
         const int i = n / TILE_X + 2;
         const int j = n % TILE_X + 2;
         const float here = 2.0f * mean[i][j];
@@ -91,13 +91,13 @@ extern "C" __global__ void __launch_bounds__(256) variational_refinement_lineari
         const float by_y = 0.5f * (difference[i + 1][j] - difference[i - 1][j]);
         const float weight_x = seen[i][j] / (xx * xx + xy * xy + gradient_floor_squared);
         const float weight_y = seen[i][j] / (xy * xy + yy * yy + gradient_floor_squared);
-        float* at = tensor + place(picture, y, x);
+        float* at = tensor + place(image, y, x);
         at[0] = weight_x * xx * xx + weight_y * xy * xy;
-        at[picture.pixels] = weight_x * xx * xy + weight_y * xy * yy;
-        at[2 * picture.pixels] = weight_x * xy * xy + weight_y * yy * yy;
-        at[3 * picture.pixels] = weight_x * xx * by_x + weight_y * xy * by_y;
-        at[4 * picture.pixels] = weight_x * xy * by_x + weight_y * yy * by_y;
-        at[5 * picture.pixels] = weight_x * by_x * by_x + weight_y * by_y * by_y;
+        at[image.pixels] = weight_x * xx * xy + weight_y * xy * yy;
+        at[2 * image.pixels] = weight_x * xy * xy + weight_y * yy * yy;
+        at[3 * image.pixels] = weight_x * xx * by_x + weight_y * xy * by_y;
+        at[4 * image.pixels] = weight_x * xy * by_x + weight_y * yy * by_y;
+        at[5 * image.pixels] = weight_x * by_x * by_x + weight_y * by_y * by_y;
     }
 }
 
@@ -112,19 +112,19 @@ static __device__ __forceinline__ void add_pull(
 }
 
 static __device__ __forceinline__ Hold hold_of(
-    const float2* __restrict__ flow, const Picture& picture, int y, int x, const float* weak, int pitch)
+    const float2* __restrict__ flow, const Image& image, int y, int x, const float* weak, int pitch)
 {
     Hold hold;
-    hold.right = x + 1 < picture.width ? weak[0] + weak[1] : 0.0f;
+    hold.right = x + 1 < image.width ? weak[0] + weak[1] : 0.0f;
     hold.left = x > 0 ? weak[0] + weak[-1] : 0.0f;
-    hold.down = y + 1 < picture.height ? weak[0] + weak[pitch] : 0.0f;
+    hold.down = y + 1 < image.height ? weak[0] + weak[pitch] : 0.0f;
     hold.up = y > 0 ? weak[0] + weak[-pitch] : 0.0f;
-    const float2 here = flow[place(picture, y, x)];
+    const float2 here = flow[place(image, y, x)];
     hold.pull = {0.0f, 0.0f};
-    add_pull(hold.pull, hold.right, flow[nearest(picture, y, x + 1)], here);
-    add_pull(hold.pull, hold.left, flow[nearest(picture, y, x - 1)], here);
-    add_pull(hold.pull, hold.down, flow[nearest(picture, y + 1, x)], here);
-    add_pull(hold.pull, hold.up, flow[nearest(picture, y - 1, x)], here);
+    add_pull(hold.pull, hold.right, flow[nearest(image, y, x + 1)], here);
+    add_pull(hold.pull, hold.left, flow[nearest(image, y, x - 1)], here);
+    add_pull(hold.pull, hold.down, flow[nearest(image, y + 1, x)], here);
+    add_pull(hold.pull, hold.up, flow[nearest(image, y - 1, x)], here);
     return hold;
 }
 
@@ -139,7 +139,7 @@ static __device__ __forceinline__ void write_equations(
     const float residual =
         uu * u * u + 2.0f * uv * u * v + vv * v * v + 2.0f * (u0 * u + v0 * v) + tensor[5 * pixels];
     const float trust = 1.0f / sqrtf(fmaxf(residual, 0.0f) + residual_floor_squared);
-    const float total = hold.right + hold.left + hold.down + hold.up + 1e-9f;  // a picture of one pixel has none
+    const float total = hold.right + hold.left + hold.down + hold.up + 1e-9f;  // an image of one pixel has none
     const float own_u = total + trust * uu, both = trust * uv, own_v = total + trust * vv;
     const float inverse = 1.0f / (own_u * own_v - both * both);
     system[0] = hold.pull.x - trust * u0;
@@ -159,11 +159,11 @@ extern "C" __global__ void __launch_bounds__(256) variational_refinement_assembl
     __shared__ float2 moved[TILE_Y + 4][TILE_X + 4];
     __shared__ float weak[TILE_Y + 2][TILE_X + 2];
     const Tile tile = tile_of(images, height, width, TILE_Y, TILE_X);
-    const Picture picture = tile.picture;
+    const Image image = tile.image;
     for (int n = threadIdx.x; n < (TILE_Y + 4) * (TILE_X + 4); n += blockDim.x) {
         const int i = n / (TILE_X + 4);
         const int j = n % (TILE_X + 4);
-        const long long at = nearest(picture, tile.top + i - 2, tile.left + j - 2);
+        const long long at = nearest(image, tile.top + i - 2, tile.left + j - 2);
         moved[i][j] = change ? sum(flow[at], change[at]) : flow[at];
     }
     __syncthreads();
@@ -181,30 +181,30 @@ extern "C" __global__ void __launch_bounds__(256) variational_refinement_assembl
     for (int n = threadIdx.x; n < TILE_Y * TILE_X; n += blockDim.x) {
         const int y = tile.top + n / TILE_X;
         const int x = tile.left + n % TILE_X;
-        if (!inside(picture, y, x)) continue;
-        const Hold hold = hold_of(flow, picture, y, x, &weak[n / TILE_X + 1][n % TILE_X + 1], TILE_X + 2);
-        const long long at = place(picture, y, x);
+        if (!inside(image, y, x)) continue;
+        const Hold hold = hold_of(flow, image, y, x, &weak[n / TILE_X + 1][n % TILE_X + 1], TILE_X + 2);
+        const long long at = place(image, y, x);
         const float2 before = change ? change[at] : float2{0.0f, 0.0f};
-        write_equations(tensor + at, system + at, picture.pixels, before, hold, residual_floor_squared);
+        write_equations(tensor + at, system + at, image.pixels, before, hold, residual_floor_squared);
     }
 }
 
 struct Pixel { float2 change; float known_u, known_v, uu, uv, vv; };
 
 static __device__ __forceinline__ Pixel pixel_of(
-    const float* __restrict__ system, const float2* __restrict__ change, const Picture& picture, int y, int x)
+    const float* __restrict__ system, const float2* __restrict__ change, const Image& image, int y, int x)
 {
-    if (!inside(picture, y, x)) return {};
-    const long long at = place(picture, y, x), pixels = picture.pixels;
+    if (!inside(image, y, x)) return {};
+    const long long at = place(image, y, x), pixels = image.pixels;
     const float* own = system + at;
     const float2 before = change ? change[at] : float2{0.0f, 0.0f};
     return {before, own[0], own[pixels], own[2 * pixels], own[3 * pixels], own[4 * pixels]};
 }
 
 static __device__ __forceinline__ float held(
-    const float* __restrict__ system, const Picture& picture, int plane, int y, int x)
+    const float* __restrict__ system, const Image& image, int plane, int y, int x)
 {
-    return inside(picture, y, x) ? system[plane * picture.pixels + place(picture, y, x)] : 0.0f;
+    return inside(image, y, x) ? system[plane * image.pixels + place(image, y, x)] : 0.0f;
 }
 
 // What a thread has, from (y, x) on.
@@ -215,20 +215,20 @@ struct Patch {
 };
 
 static __device__ __forceinline__ Patch patch_of(
-    const float* __restrict__ system, const float2* __restrict__ change, const Picture& picture, int y, int x)
+    const float* __restrict__ system, const float2* __restrict__ change, const Image& image, int y, int x)
 {
     Patch patch;
 #pragma unroll
     for (int r = 0; r < ROWS; ++r) {
 #pragma unroll
-        for (int s = 0; s < 2; ++s) patch.pixels[r][s] = pixel_of(system, change, picture, y + r, x + s);
+        for (int s = 0; s < 2; ++s) patch.pixels[r][s] = pixel_of(system, change, image, y + r, x + s);
 #pragma unroll
-        for (int s = 0; s < 3; ++s) patch.across[r][s] = held(system, picture, 5, y + r, x + s - 1);
+        for (int s = 0; s < 3; ++s) patch.across[r][s] = held(system, image, 5, y + r, x + s - 1);
     }
 #pragma unroll
     for (int r = 0; r <= ROWS; ++r) {
 #pragma unroll
-        for (int s = 0; s < 2; ++s) patch.down[r][s] = held(system, picture, 6, y + r - 1, x + s);
+        for (int s = 0; s < 2; ++s) patch.down[r][s] = held(system, image, 6, y + r - 1, x + s);
     }
     return patch;
 }
@@ -244,15 +244,15 @@ extern "C" __global__ void __launch_bounds__(SWEEP_THREADS) variational_refineme
 {
     __shared__ float2 shown[2][SIDE][SIDE / 2];  // by color: a row of a square has a pixel of each for every lane
     const int beyond = 2 * sweeps;
-    const int kept = SIDE - 2 * beyond;  // even, as is `beyond`: the colors are those of the picture
+    const int kept = SIDE - 2 * beyond;  // even, as is `beyond`: the colors are those of the image
     const Tile tile = tile_of(images, height, width, kept, kept);
-    const Picture picture = tile.picture;
+    const Image image = tile.image;
     const int lane = threadIdx.x % (SIDE / 2);
     const int row = threadIdx.x / (SIDE / 2) * ROWS;
     const int x = tile.left - beyond + 2 * lane;
     const int y = tile.top - beyond + row;
 
-    Patch patch = patch_of(system, change, picture, y, x);
+    Patch patch = patch_of(system, change, image, y, x);
     auto& pixels = patch.pixels;
 #pragma unroll
     for (int r = 0; r < ROWS; ++r) {
@@ -285,8 +285,8 @@ extern "C" __global__ void __launch_bounds__(SWEEP_THREADS) variational_refineme
 #pragma unroll
         for (int s = 0; s < 2; ++s) {
             const bool own = min(row + r, 2 * lane + s) >= beyond && max(row + r, 2 * lane + s) < SIDE - beyond;
-            if (!own || !inside(picture, y + r, x + s)) continue;
-            const long long at = place(picture, y + r, x + s);
+            if (!own || !inside(image, y + r, x + s)) continue;
+            const long long at = place(image, y + r, x + s);
             after[at] = base ? sum(pixels[r][s].change, base[at]) : pixels[r][s].change;
         }
     }

@@ -1,9 +1,9 @@
-"""Flow brought nearer to the pictures, pixel by pixel: checks at the door, then the kernel.
+"""Variational refinement of flow: check the arguments, then run the implementation for the device.
 
-The energy is that of Brox, Bruhn, Papenberg and Weickert (ECCV 2004) with its gradient constancy alone, normalised as
-by Zimmer, Bruhn and Weickert (IJCV 2011): a shift of the light changes nothing, and a residual is a length in px. Its
-meaning is `variational_refinement_reference.py`; the kernels are `cuda.py` with
-`variational_refinement.cu`, and `cpu.py`.
+The energy is that of Brox, Bruhn, Papenberg and Weickert (ECCV 2004) with gradient constancy alone, normalised as by
+Zimmer, Bruhn and Weickert (IJCV 2011): a change of brightness changes nothing, and a residual is a length in px.
+`reference.py` defines the result; the kernels are `cuda.py` with `variational_refinement.cu`, and `cpu.py`. No
+gradients.
 """
 
 import torch
@@ -19,15 +19,15 @@ _KERNELS = {"cupy": variational_refinement_cuda, "numba": variational_refinement
 
 
 def variational_refinement(luma1: Tensor, luma2: Tensor, flow_px: Tensor, rules: VariationalRules) -> Tensor:
-    """Flow near `flow_px` that brings the gradients of two pictures together and is smooth but for edges. No gradients.
+    """Move flow so that the gradients of the two images match and neighbours move alike, except at edges.
 
     Args:
-        luma1, luma2: (B, 1, H, W) float32, grey levels 0 to 255, of the earlier and the later picture.
+        luma1, luma2: (B, 1, H, W) float32, grey levels 0 to 255, of the earlier and the later image.
         flow_px: (B, 2, H, W) float32.
-        rules: what is weighed.
+        rules: weights and iterations of the energy.
 
     Returns:
-        (B, 2, H, W) float32, channels-last in memory. What leaves the later picture follows its neighbours.
+        (B, 2, H, W) float32, channels-last in memory. Pixels that leave the image follow their neighbours.
 
     Raises:
         ValueError: wrong device, dtype or shape, with what was found and what is expected.

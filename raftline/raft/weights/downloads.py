@@ -2,13 +2,19 @@
 
 import hashlib
 import os
-import shutil
-import tempfile
-import urllib.request
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 
+import torch
+
+from raftline.raft.weights.errors import WeightsUnavailable
+
 _BASE_URL = "https://download.pytorch.org/models/"
-_TIMEOUT_SECONDS = 30
+_TIMEOUT_SECONDS = 30.0
+"""For a server that sends nothing; chosen by hand."""
 
 # The digits at the end of each file name are the first eight of its SHA-256 (torch.hub's convention).
 # Names and files: torchvision 0.28, torchvision/models/optical_flow/raft.py; the plain name is its DEFAULT.
@@ -33,54 +39,42 @@ def cache_folder() -> Path:
 
 
 def download(name: str) -> Path:
-    """The file of a name in DOWNLOADS, from the cache or else from its official address.
+    """Fetch the file of a name in DOWNLOADS, from the cache or else from its official address.
 
     The hash is checked each time, of a cached file too. The file appears under its name only when it is whole.
 
     Raises:
         WeightsUnavailable: no network, no such file there, or a wrong hash.
     """
-    from raftline.raft.weights.loading import WeightsUnavailable
-
     file_name = DOWNLOADS[name]
     path = cache_folder() / file_name
-    if path.is_file() and _hash_fits(path):
+    expected = file_name.rsplit("-", 1)[1].removesuffix(".pth")
+    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest().startswith(expected):
         return path
     url = _BASE_URL + file_name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = _fetch(url, path)
-    except OSError as error:  # urllib's URLError and HTTPError are OSErrors
+        with _socket_timeout(_TIMEOUT_SECONDS):
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=expected, progress=False)
+    except (OSError, HTTPException) as error:  # urllib's URLError and HTTPError are OSErrors
         raise WeightsUnavailable(
             f"weights {name}: could not be downloaded from {url} ({error}). Check the network, or put the file at "
             f"{path} by hand, or use weights: default, which needs no network"
         ) from error
-    if not _hash_fits(part, file_name):
-        part.unlink()
+    except RuntimeError as error:  # torch.hub's word for a wrong hash
         raise WeightsUnavailable(
-            f"weights {name}: what {url} sent does not have the expected SHA-256 ({_expected_prefix(file_name)}...). "
+            f"weights {name}: what {url} sent does not have the expected SHA-256 ({expected}...). "
             f"Try again; if it stays so, put the file at {path} by hand"
-        )
-    os.replace(part, path)
+        ) from error
     return path
 
 
-def _fetch(url: str, path: Path) -> Path:
-    """Download beside `path`, under a name of its own, which it returns; nothing is left of a broken download."""
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=".part")
+@contextmanager
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    """torch.hub sets no time limit, but takes the default of new sockets."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
     try:
-        with open(handle, "wb") as file, urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
-            shutil.copyfileobj(response, file)
-    except BaseException:
-        os.unlink(part)
-        raise
-    return Path(part)
-
-
-def _expected_prefix(file_name: str) -> str:
-    return file_name.rsplit("-", 1)[1].removesuffix(".pth")
-
-
-def _hash_fits(path: Path, file_name: str | None = None) -> bool:
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return digest.startswith(_expected_prefix(file_name or path.name))
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

@@ -2,12 +2,6 @@
 
 Three kinds of keys are known: this project's and torchvision's (the same names), and the authors' (with or without
 `module.` in front). Files are `.safetensors`, or `.pth`/`.pt` read as tensors only: nothing is ever unpickled.
-
-    WeightsError(ValueError)
-    ├── WeightsNotFound       no such file, no such name
-    ├── WeightsUnreadable     truncated, not a weights file, or holding anything but tensors
-    ├── WeightsMismatch       of another network: keys or shapes differ
-    └── WeightsUnavailable    a download that failed, or whose hash is wrong
 """
 
 import pickle
@@ -21,43 +15,30 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from raftline.raft.devices import choose_device
 from raftline.raft.model import Architecture, Raft
 from raftline.raft.upsample import Upsampling
+from raftline.raft.weights.downloads import DOWNLOADS, download
+from raftline.raft.weights.errors import WeightsMismatch, WeightsNotFound, WeightsUnreadable
 from raftline.raft.weights.keys import canonical_keys
 
 DEFAULT_WEIGHTS = Path(__file__).parent / "raft_small.safetensors"
 
 
-class WeightsError(ValueError):
-    """Weights that cannot be used; the message says which, why, and what to do."""
-
-
-class WeightsNotFound(WeightsError):
-    """No such file and no such name."""
-
-
-class WeightsUnreadable(WeightsError):
-    """A file that is no weights file, is truncated, or holds anything but tensors."""
-
-
-class WeightsMismatch(WeightsError):
-    """Tensors of another network."""
-
-
-class WeightsUnavailable(WeightsError):
-    """A download that failed or does not have the expected hash."""
-
-
-def load_raft(weights: str | Path = "default", device: str | torch.device = "cpu") -> Raft:
-    """The network with these weights, in eval mode, on `device`, gradients off.
+def load_raft(weights: str | Path = "default", device: str | torch.device = "auto") -> Raft:
+    """Load RAFT for inference: in eval mode, without gradients, in float32.
 
     Args:
-        weights: "default", a name such as "torchvision/raft_large" (downloaded once, see
+        weights: "default" (shipped), a name such as "torchvision/raft_large" (downloaded once, see
             `raftline.raft.weights.downloads`), or the path of a .safetensors, .pth or .pt file.
+        device: "auto" (CUDA if available, else CPU), "cpu", "cuda" or "cuda:N".
 
     Raises:
-        WeightsError: see the tree above.
+        WeightsError: see `raftline.raft.weights.errors`.
+        ValueError: a device that is not available.
     """
+    if isinstance(device, str):
+        device = choose_device(device)
     path = resolve_weights(weights)
     tensors = canonical_keys(read_tensors(path))
     model = Raft(detect_architecture(tensors, path), detect_upsampling(tensors))
@@ -67,9 +48,12 @@ def load_raft(weights: str | Path = "default", device: str | torch.device = "cpu
 
 
 def resolve_weights(weights: str | Path) -> Path:
-    """A name or a path -> the file that holds the tensors, downloaded where the name says so."""
-    from raftline.raft.weights.downloads import DOWNLOADS, download
+    """Find the file of a name or a path, downloaded where the name says so.
 
+    Raises:
+        WeightsNotFound: no such file, no such name.
+        WeightsUnavailable: a download that failed.
+    """
     name = str(weights)
     if name == "default":
         return DEFAULT_WEIGHTS

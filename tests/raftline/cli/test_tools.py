@@ -72,7 +72,7 @@ def test_evaluate_writes_its_results_as_json(folder: Path) -> None:
     chairs = data_path("flow", "chairs")
     run(folder, "evaluate", "--weights", "dis", "--dataset", f"chairs:{chairs}", "--json", "results/out.json")
     results = json.loads((folder / "results" / "out.json").read_text())
-    assert (results["weights"], results["warm_start"]) == ("dis", False)
+    assert (results["weights"], results["warm_start"]) == ("dis", "never")
     row = results["results"][0]
     assert (row["dataset"], row["pairs"]) == ("chairs", 1)
     # The data folder's README gives 1.755; another OpenCV may round otherwise.

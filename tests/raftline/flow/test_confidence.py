@@ -12,8 +12,7 @@ from torch import Tensor
 from raftline.evaluation.datasets import read_image, read_truth
 from raftline.flow.confidence import occluded
 from raftline.flow.confidence import round_trip_confidence as confidence
-from raftline.flow.estimators import open_raft
-from raftline.flow.options import SessionOptions
+from raftline.flow.options import FlowOptions
 from raftline.flow.session import FlowSession
 from tests.data import data_path
 
@@ -79,12 +78,12 @@ def test_what_is_not_a_number_is_not_trusted() -> None:
     assert (confidence(uniform(0, 0, 1, 1), uniform(0, 0, 1, 1)) == 1).all()
 
 
-def test_on_real_pictures_what_is_not_trusted_is_what_is_wrong() -> None:
+def test_on_real_images_what_is_not_trusted_is_what_is_wrong() -> None:
     image1, image2 = (read_image(data_path("flow", "chairs", "data", f"00001_img{n}.ppm")) for n in (1, 2))
     truth_px = read_truth(data_path("flow", "chairs", "data", "00001_flow.flo"))
-    session = FlowSession(open_raft("default", "cpu"), SessionOptions(8))
+    session = FlowSession(options=FlowOptions(iterations=8, device="cpu"))
     session(image1)
-    result = session(image2, True, True)
+    result = session(image2, confidence=True)
     assert result is not None and result.flow_px is not None and result.confidence is not None
     # 384 x 512: a whole number of cells, not padded.
     trusted = np.kron(result.confidence, np.ones((8, 8))) >= 0.5

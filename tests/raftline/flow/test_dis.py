@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from raftline.flow.dis import DisOptions, DisSession
+from raftline.flow.dis import DisSession
 from raftline.flow.estimators import Session, open_session
+from raftline.flow.options import FlowOptions
 from tests.raftline.raft.recipes import waves
 
 
 def test_what_moves_right_has_flow_to_the_right() -> None:
-    session = open_session("dis")
+    session = open_session(FlowOptions(estimator="dis"))
     assert session(waves(240, 320)) is None
     result = session(waves(240, 320, 2))
     assert result is not None and result.flow_px is not None and result.start == "cold"
@@ -24,7 +25,7 @@ def test_what_moves_right_has_flow_to_the_right() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 300), (131, 57)])
 def test_any_size_from_one_pixel_is_taken(height: int, width: int) -> None:
-    session = DisSession(DisOptions(duplicate_threshold=None))
+    session = DisSession(FlowOptions(duplicates=None))
     session(waves(height, width))
     result = session(waves(height, width, 1))
     assert result is not None and result.flow_px is not None
@@ -45,16 +46,16 @@ def test_duplicates_cuts_gaps_and_sizes_are_treated_as_rafts() -> None:
 
 
 def test_the_grid_alone_is_given_where_that_is_asked_for() -> None:
-    session = DisSession(DisOptions(preset="ultrafast"))
+    session = DisSession(FlowOptions(dis_preset="ultrafast"))
     session(waves(128, 128))
     result = session(waves(128, 128, 1), full_resolution=False)
     assert result is not None and result.flow_px is None
 
 
 def test_the_status_names_the_preset() -> None:
-    assert DisSession(DisOptions(preset="fast")).status.estimator == "dis-fast"
+    assert DisSession(FlowOptions(dis_preset="fast")).status.estimator == "dis-fast"
 
 
 def test_an_unknown_preset_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="preset: expected one of ultrafast, fast, medium, found 'best'"):
-        DisOptions(preset="best")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="dis_preset: expected ultrafast, fast or medium, found 'best'"):
+        FlowOptions(dis_preset="best")  # type: ignore[arg-type]

@@ -82,7 +82,7 @@ def test_nan_in_a_flo_file_is_unknown_flow(tmp_path: Path) -> None:
     assert found[0, 1].tolist() == [1.0, 2.0]
 
 
-def test_a_picture_that_is_no_kitti_flow_is_refused(tmp_path: Path) -> None:
+def test_a_image_that_is_no_kitti_flow_is_refused(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "photo.png"), np.zeros((4, 5, 3), np.uint8))
     with pytest.raises(FlowFileError, match=r"photo.png: KITTI's format is .* found shape \(4, 5, 3\) of uint8"):
         read_flow(tmp_path / "photo.png")

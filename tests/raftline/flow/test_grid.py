@@ -12,7 +12,7 @@ def field(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def cells(rows: int, columns: int, left: int, top: int, scale: float) -> np.ndarray:
-    """The field at the cell centres of a picture that is the frame made smaller by `scale` and then padded."""
+    """The field at the cell centres of an image that is the frame made smaller by `scale` and then padded."""
     x, y = np.meshgrid(8 * np.arange(columns) + 4 - left, 8 * np.arange(rows) + 4 - top)
     return field(x / scale - 0.5, y / scale - 0.5) * np.float32(scale)
 
@@ -31,7 +31,7 @@ def test_the_grid_is_that_of_the_frame_whatever_was_padded_or_made_smaller(heigh
     np.testing.assert_allclose(grid[1:-1, 1:-1], field(x, y)[1:-1, 1:-1], atol=1e-3 if scale == 1 else 0.15)
 
 
-def test_flow_at_every_pixel_is_scaled_with_the_picture():
+def test_flow_at_every_pixel_is_scaled_with_the_image():
     flow = np.full((10, 20, 2), [1, 2], np.float32)
     full = frame_flow(flow, (30, 40))
     assert full.shape == (30, 40, 2)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from raftline.evaluation.evaluation import evaluate
+from raftline.evaluation.protocol import PROTOCOL
 from raftline.flow.region_matching import match_regions
 from tests.data import data_path
 
@@ -81,7 +84,7 @@ def test_features_of_16_bits_are_taken() -> None:
 def test_the_car_that_the_iterations_lose_is_found() -> None:
     folder = f"kitti:{data_path('flow', 'kitti')}"
     alone, with_regions = (
-        next(row for row in evaluate("default", [folder], region_matching=asked).results if row.scene == "occ")
-        for asked in (False, True)
+        next(row for row in evaluate("default", [folder], options).results if row.scene == "occ")
+        for options in (PROTOCOL, replace(PROTOCOL, region_matching=True))
     )
     assert with_regions.epe_px < AUTHORS_KITTI_PX < alone.epe_px

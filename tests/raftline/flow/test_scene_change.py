@@ -31,7 +31,7 @@ def judged(name: str, wanted: str, count: int = 260) -> list[int]:
 
 @pytest.mark.parametrize("name", ["odd/bikes.mp4", "odd/scene_cuts.mp4"])
 def test_the_cuts_of_an_edited_clip_are_found_and_no_others(name: str) -> None:
-    # Seen by eye. In scene_cuts.mp4 the film is the left half of the picture, the right half hardly changes.
+    # Seen by eye. In scene_cuts.mp4 the film is the left half of the image, the right half hardly changes.
     assert judged(name, "scene_cut") == [30, 76, 137, 187, 242]
 
 
@@ -66,7 +66,7 @@ def test_a_drift_too_slow_to_see_adds_up() -> None:
     assert "continuous" in changes
 
 
-def test_black_frames_are_duplicates_and_the_first_picture_after_them_is_a_cut() -> None:
+def test_black_frames_are_duplicates_and_the_first_image_after_them_is_a_cut() -> None:
     detector = ChangeDetector(DUPLICATE, CUT)
     black = np.zeros((96, 128, 3), np.uint8)
     assert [detector.judge(frame) for frame in (black, black, waves(96, 128))] == ["first", "duplicate", "scene_cut"]
@@ -106,7 +106,7 @@ def test_the_difference_is_that_of_the_block_that_differs_most(size: tuple[int, 
     assert block_difference(before, before) == 0.0
 
 
-def test_sums_over_a_large_bright_picture_do_not_overflow() -> None:
+def test_sums_over_a_large_bright_image_do_not_overflow() -> None:
     before, after = np.zeros((4400, 4096), np.uint8), np.full((4400, 4096), 255, np.uint8)
     assert before.size * 255 > 2**32
     assert block_difference(before, after) == 255.0

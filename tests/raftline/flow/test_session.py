@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from raftline.flow.estimators import open_raft, open_session
-from raftline.flow.options import SessionOptions
+from raftline.flow.network import open_raft
+from raftline.flow.options import FlowOptions
 from raftline.flow.region_matching import RegionMatches, match_regions
 from raftline.flow.session import FlowSession
 from raftline.flow.update_loop import UpdateLoop
-from raftline.flow.variational import luma_of, refine_in_pictures
+from raftline.flow.variational import luma_of, refine_on_images
 from raftline.raft.padding import Padding
 from raftline.raft.preprocess import to_network_input
 from tests.data import data_path
@@ -36,7 +36,7 @@ ROUGH_PX = 0.75
 
 @pytest.fixture(scope="module")
 def update_loop() -> UpdateLoop:
-    return open_raft("default", "cpu", precision="float32")
+    return open_raft(FlowOptions(device="cpu", precision="float32"))
 
 
 def clip(name: str, count: int) -> list[Frame]:
@@ -61,7 +61,7 @@ def test_a_stream_without_warm_start_and_early_stop_is_its_pairs(update_loop: Up
     frames = clip("meshflow-3.m4v", 6)
     session = FlowSession(
         update_loop,
-        SessionOptions(iterations=6, warm_start="never", region_matching=False, variational_refinement=False),
+        FlowOptions(iterations=6, warm_start="never", region_matching=False, variational_refinement=False),
     )
     assert session(frames[0]) is None
     for earlier, later in itertools.pairwise(frames):
@@ -74,7 +74,7 @@ def test_a_stream_without_warm_start_and_early_stop_is_its_pairs(update_loop: Up
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 300), (131, 57), (64, 64)])
 def test_any_size_from_one_pixel_is_taken(update_loop: UpdateLoop, height: int, width: int) -> None:
-    session = FlowSession(update_loop, SessionOptions(iterations=1, warm_start="never", duplicate_threshold=None))
+    session = FlowSession(update_loop, FlowOptions(iterations=1, warm_start="never", duplicates=None))
     assert session(waves(height, width)) is None
     result = session(waves(height, width, 1))
     assert result is not None and result.flow_px is not None
@@ -85,7 +85,7 @@ def test_any_size_from_one_pixel_is_taken(update_loop: UpdateLoop, height: int, 
 
 
 def test_flow_is_in_pixels_to_the_right_for_what_moves_right(update_loop: UpdateLoop) -> None:
-    session = FlowSession(update_loop, SessionOptions(iterations=8, warm_start="never"))
+    session = FlowSession(update_loop, FlowOptions(iterations=8, warm_start="never"))
     session(waves(136, 168))
     result = session(waves(136, 168, 2))
     assert result is not None and result.flow_px is not None
@@ -95,7 +95,7 @@ def test_flow_is_in_pixels_to_the_right_for_what_moves_right(update_loop: Update
 
 
 def test_full_resolution_is_made_only_on_request(update_loop: UpdateLoop) -> None:
-    session = FlowSession(update_loop, SessionOptions(iterations=1, warm_start="never"))
+    session = FlowSession(update_loop, FlowOptions(iterations=1, warm_start="never"))
     session(waves(128, 128))
     result = session(waves(128, 128, 1), full_resolution=False)
     assert result is not None and result.flow_px is None
@@ -104,8 +104,8 @@ def test_full_resolution_is_made_only_on_request(update_loop: UpdateLoop) -> Non
 
 def test_a_warm_start_is_used_and_marked(update_loop: UpdateLoop) -> None:
     frames = [waves(128, 128, 1.5 * number) for number in range(4)]
-    warm = FlowSession(update_loop, SessionOptions(iterations=1, warm_start="always"))
-    cold = FlowSession(update_loop, SessionOptions(iterations=1, warm_start="never"))
+    warm = FlowSession(update_loop, FlowOptions(iterations=1, warm_start="always"))
+    cold = FlowSession(update_loop, FlowOptions(iterations=1, warm_start="never"))
     results = [(warm(frame), cold(frame)) for frame in frames][1:]
     assert [w.start for w, _ in results if w] == ["cold", "warm", "warm"]
     assert [c.start for _, c in results if c] == ["cold"] * 3
@@ -117,13 +117,13 @@ def test_a_warm_start_is_used_and_marked(update_loop: UpdateLoop) -> None:
 
 @pytest.mark.parametrize(
     ("warm_start", "iterations", "cold_iterations", "expected"),
-    [("always", 1, 3, [3, 1, 1, 3]), ("chosen", 2, 1, [2, 2, 2, 2]), ("never", 1, 3, [1, 1, 1, 1])],
+    [("always", 1, 3, [3, 1, 1, 3]), ("adaptive", 2, 1, [2, 2, 2, 2]), ("never", 1, 3, [1, 1, 1, 1])],
 )
 def test_what_has_no_last_flow_gets_more_iterations(
     update_loop: UpdateLoop, warm_start: Any, iterations: int, cold_iterations: int, expected: list[int]
 ) -> None:
     """The first pair and the one after a cut; the pair across the cut shows no motion and gets none more."""
-    options = SessionOptions(iterations, warm_start, cold_iterations=cold_iterations)
+    options = FlowOptions(iterations=iterations, warm_start=warm_start, cold_iterations=cold_iterations)
     session = FlowSession(update_loop, options)
     scene, other = texture(96, 128), texture(96, 128, seed=1)
     frames = [scene, np.roll(scene, 1, 1), np.roll(scene, 2, 1), other, np.roll(other, 1, 1)]
@@ -142,16 +142,16 @@ def test_every_pair_looks_for_lost_regions_unless_told_not_to(
         return match_regions(features1, features2, flow)
 
     monkeypatch.setattr("raftline.flow.update_loop.match_regions", match)
-    session = FlowSession(update_loop, SessionOptions(iterations=2, region_matching=asked))
+    session = FlowSession(update_loop, FlowOptions(iterations=2, region_matching=asked))
     for number in range(3):
         session(waves(128, 128, 3 * number))
     assert len(looked) == expected
 
 
-def test_the_flow_is_brought_nearer_to_the_pictures_unless_told_not_to(update_loop: UpdateLoop) -> None:
+def test_the_flow_is_refined_on_the_pixels_unless_told_not_to(update_loop: UpdateLoop) -> None:
     frames = clip("meshflow-3.m4v", 3)
     sessions = [
-        FlowSession(update_loop, SessionOptions(iterations=4, variational_refinement=asked)) for asked in (True, False)
+        FlowSession(update_loop, FlowOptions(iterations=4, variational_refinement=asked)) for asked in (True, False)
     ]
     for number, (earlier, later) in enumerate(itertools.pairwise([frames[0], *frames])):
         nearer, network = (session(later) for session in sessions)
@@ -160,15 +160,15 @@ def test_the_flow_is_brought_nearer_to_the_pictures_unless_told_not_to(update_lo
         assert nearer is not None and nearer.flow_px is not None
         assert network is not None and network.flow_px is not None
         luma1, luma2 = (luma_of(to_network_input(frame, NO_PADDING, "cpu")) for frame in (earlier, later))
-        expected = refine_in_pictures(luma1, luma2, torch.from_numpy(network.flow_px).permute(2, 0, 1)[None])
+        expected = refine_on_images(luma1, luma2, torch.from_numpy(network.flow_px).permute(2, 0, 1)[None])
         assert np.abs(nearer.flow_px - expected[0].permute(1, 2, 0).numpy()).max() <= SAME_FLOW_PX
         assert np.abs(nearer.flow_px - network.flow_px).max() > 0.05
         means = nearer.flow_px.reshape(45, 8, 80, 8, 2).mean(axis=(1, 3))
         np.testing.assert_allclose(nearer.grid_px, means, atol=SAME_FLOW_PX)
 
 
-def test_a_chosen_start_is_marked_as_what_it_could_use(update_loop: UpdateLoop) -> None:
-    session = FlowSession(update_loop, SessionOptions(iterations=1, warm_start="chosen"))
+def test_an_adaptive_start_is_marked_as_what_it_could_use(update_loop: UpdateLoop) -> None:
+    session = FlowSession(update_loop, FlowOptions(iterations=1, warm_start="adaptive"))
     results = [session(waves(128, 128, 3 * number)) for number in range(3)]
     assert [result.start for result in results if result] == ["cold", "warm"]
     assert all(abs(float(np.median(result.grid_px[2:-2, 2:-2, 0])) - 3) < ROUGH_PX for result in results if result)
@@ -177,7 +177,7 @@ def test_a_chosen_start_is_marked_as_what_it_could_use(update_loop: UpdateLoop) 
 def test_a_duplicate_gives_zero_flow_without_running_the_network(
     update_loop: UpdateLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = SessionOptions(iterations=2, warm_start="never", variational_refinement=False)
+    options = FlowOptions(iterations=2, warm_start="never", variational_refinement=False)
     session = FlowSession(update_loop, options)
     session(waves(130, 150))
     before = session(waves(130, 150, 2))
@@ -196,7 +196,7 @@ def test_a_duplicate_gives_zero_flow_without_running_the_network(
 
 
 def test_a_cut_is_marked_and_starts_cold(update_loop: UpdateLoop) -> None:
-    session = FlowSession(update_loop, SessionOptions(iterations=1, warm_start="always"))
+    session = FlowSession(update_loop, FlowOptions(iterations=1, warm_start="always"))
     scene, other = texture(96, 128), texture(96, 128, seed=1)
     starts = []
     for frame in (scene, np.roll(scene, 1, 1), np.roll(scene, 2, 1), other, np.roll(other, 1, 1)):
@@ -206,7 +206,7 @@ def test_a_cut_is_marked_and_starts_cold(update_loop: UpdateLoop) -> None:
 
 
 def test_a_gap_ends_the_run(update_loop: UpdateLoop) -> None:
-    session = FlowSession(update_loop, SessionOptions(iterations=1, warm_start="always"))
+    session = FlowSession(update_loop, FlowOptions(iterations=1, warm_start="always"))
     for number in range(3):
         session(waves(128, 128, number))
     session.reset()
@@ -216,14 +216,14 @@ def test_a_gap_ends_the_run(update_loop: UpdateLoop) -> None:
 
 
 def test_a_frame_of_another_size_begins_a_run(update_loop: UpdateLoop) -> None:
-    session = FlowSession(update_loop, SessionOptions(iterations=1, warm_start="never"))
+    session = FlowSession(update_loop, FlowOptions(iterations=1, warm_start="never"))
     session(waves(128, 128))
     assert session(waves(128, 136)) is None
     assert session(waves(128, 136, 1)) is not None
 
 
 def test_sessions_share_a_model_and_nothing_else(update_loop: UpdateLoop) -> None:
-    options = SessionOptions(iterations=2, warm_start="never", variational_refinement=False)
+    options = FlowOptions(iterations=2, warm_start="never", variational_refinement=False)
     one, other = (FlowSession(update_loop, options) for _ in range(2))
     one(waves(128, 128))
     other(waves(128, 160, 9))
@@ -236,7 +236,7 @@ def test_sessions_share_a_model_and_nothing_else(update_loop: UpdateLoop) -> Non
 
 
 def test_an_early_stop_ends_the_iterations(update_loop: UpdateLoop) -> None:
-    session = FlowSession(update_loop, SessionOptions(iterations=12, early_stop_px=100.0))
+    session = FlowSession(update_loop, FlowOptions(iterations=12, early_stop_px=100.0))
     session(waves(128, 128))
     result = session(waves(128, 128, 1))
     assert result is not None and result.iterations == 1
@@ -255,10 +255,10 @@ def test_the_status_says_what_it_runs_on(update_loop: UpdateLoop) -> None:
 
 
 def test_half_the_bits_give_nearly_the_same_flow(update_loop: UpdateLoop) -> None:
-    halved = open_raft("default", "cpu", precision="bfloat16")
+    halved = open_raft(FlowOptions(device="cpu", precision="bfloat16"))
     sessions = (
-        FlowSession(update_loop, SessionOptions(8, warm_start="never")),
-        FlowSession(halved, SessionOptions(8, warm_start="never")),
+        FlowSession(update_loop, FlowOptions(iterations=8, warm_start="never")),
+        FlowSession(halved, FlowOptions(iterations=8, warm_start="never")),
     )
     for session in sessions:
         session(waves(128, 136))
@@ -267,57 +267,5 @@ def test_half_the_bits_give_nearly_the_same_flow(update_loop: UpdateLoop) -> Non
     # Eight bits of mantissa, eight iterations: a tenth of a pixel on average would be a fault, not rounding.
     assert 0 < np.abs(one.flow_px - other.flow_px).mean() < 0.1
     assert sessions[1].status.precision == "encoders bfloat16, correlation float32, update bfloat16"
-    with pytest.raises(ValueError, match="precision: expected auto, float32, float16, bfloat16; found 'half'"):
-        open_raft("default", "cpu", precision="half")  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("frame", "found"),
-    [
-        (np.zeros((5, 5), np.uint8), r"found uint8 of \(5, 5\)"),
-        (np.zeros((5, 5, 3), np.float32), r"found float32 of \(5, 5, 3\)"),
-        (np.zeros((0, 5, 3), np.uint8), r"found uint8 of \(0, 5, 3\)"),
-        (np.zeros((5, 5, 4), np.uint8), r"found uint8 of \(5, 5, 4\)"),
-    ],
-)
-@pytest.mark.parametrize("estimator", ["raft", "dis"])
-def test_a_wrong_frame_is_refused_with_what_was_found(
-    update_loop: UpdateLoop, estimator: str, frame: Frame, found: str
-) -> None:
-    with pytest.raises(ValueError, match=f"frame_rgb: expected uint8 of shape .*{found}"):
-        open_session(estimator, update_loop)(frame)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"iterations": 0}, "iterations: expected at least 1, found 0"),
-        ({"cold_iterations": 0}, "cold_iterations: expected at least 1, found 0"),
-        ({"warm_start": True}, "warm_start: expected never, chosen or always, found True"),
-        ({"correlation": "none"}, "correlation: expected auto, all-pairs or on-demand, found 'none'"),
-        ({"early_stop_px": -1.0}, "early_stop_px: expected 0 px or more, found -1.0"),
-        ({"duplicate_threshold": -0.1}, "duplicate_threshold: expected 0 grey levels or more, found -0.1"),
-        ({"scene_cut_threshold": 1.5}, "scene_cut_threshold: expected 0 to 1, found 1.5"),
-    ],
-)
-def test_an_option_out_of_range_is_refused(options: dict[str, float], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        SessionOptions(**options)  # type: ignore[arg-type]
-
-
-def test_names_that_do_not_exist_are_refused(update_loop: UpdateLoop) -> None:
-    with pytest.raises(ValueError, match="estimator: expected raft or dis, found 'lk'"):
-        open_session("lk", update_loop)
-    with pytest.raises(ValueError, match="needs its network"):
-        open_session("raft")
-    with pytest.raises(ValueError, match="device: expected auto, cpu, cuda or cuda:N, found 'gpu'"):
-        open_raft("default", "gpu")
-    with pytest.raises(ValueError, match="cpu_threads: expected at least 1, found 0"):
-        open_raft("default", "cpu", 0)
-
-
-def test_cuda_without_a_gpu_is_refused_and_not_replaced() -> None:
-    if torch.cuda.is_available():
-        pytest.skip("there is a GPU here")
-    with pytest.raises(ValueError, match=r"device 'cuda': .* Use device: auto or cpu"):
-        open_raft("default", "cuda")
+    with pytest.raises(ValueError, match="precision: expected auto, float32, float16 or bfloat16, found 'half'"):
+        FlowOptions(precision="half")  # type: ignore[arg-type]

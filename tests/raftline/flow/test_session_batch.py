@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from raftline.flow.estimators import open_raft
-from raftline.flow.options import SessionOptions
+from raftline.flow.network import open_raft
+from raftline.flow.options import FlowOptions
 from raftline.flow.result import FlowResult
 from raftline.flow.session import FlowSession, FrameRequest, estimate_together
 from raftline.flow.update_loop import UpdateLoop
@@ -15,12 +15,12 @@ from tests.raftline.raft.recipes import texture, waves
 # Sums in another order in a batch than alone, carried through the iterations; the variational refinement makes 20
 # times as much of it where two frames have nothing in common.
 SAME_FLOW_PX = 5e-3
-OPTIONS = SessionOptions(iterations=2, warm_start="always")
+OPTIONS = FlowOptions(iterations=2, warm_start="always")
 
 
 @pytest.fixture(scope="module")
 def update_loop() -> UpdateLoop:
-    return open_raft("default", "cpu", precision="float32")
+    return open_raft(FlowOptions(device="cpu", precision="float32"))
 
 
 class Calls:

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from raftline.flow.options import FlowOptions
 from raftline.flow.region_matching import RegionMatches
-from raftline.flow.update_loop import UpdateLoop, UpdateOptions
-from raftline.flow.warm_start import ChosenStart
-from raftline.raft.model import EncodedFrame, Raft
+from raftline.flow.update_loop import UpdateLoop
+from raftline.flow.warm_start import AdaptiveStart
+from raftline.raft.model import CoarseFlow, EncodedFrame, Raft
 from raftline.raft.padding import Padding
 from raftline.raft.preprocess import to_network_input
 from raftline.raft.weights.loading import load_raft
@@ -52,7 +53,7 @@ def tensors(value: Any) -> list[Tensor]:
 
 @pytest.fixture(scope="module")
 def model() -> Raft:
-    return load_raft("default")
+    return load_raft("default", "cpu")
 
 
 @torch.inference_mode()
@@ -63,19 +64,26 @@ def encoded(model: Raft, *shifts_px: float, width: int = 160) -> EncodedFrame:
 
 
 @torch.inference_mode()
-def refine(
-    update_loop: UpdateLoop, earlier: EncodedFrame, later: EncodedFrame, last: Tensor | None = None, **options: Any
-):
-    return update_loop(earlier, later, last, UpdateOptions(**{"iterations": 3, **options}))
+def run(
+    update_loop: UpdateLoop,
+    earlier: EncodedFrame,
+    later: EncodedFrame,
+    last: Tensor | None = None,
+    *,
+    both_ways: bool = False,
+    **options: Any,
+) -> CoarseFlow:
+    plain = {"iterations": 3, "warm_start": "never", "region_matching": False}
+    return update_loop(earlier, later, last, FlowOptions(**{**plain, **options}), both_ways=both_ways)
 
 
-def test_a_pair_is_refined_as_the_model_does(model: Raft) -> None:
+def test_a_pair_is_coarse_as_the_model_does(model: Raft) -> None:
     earlier, later = encoded(model, 0), encoded(model, 2)
-    refined = refine(UpdateLoop(model), earlier, later)
+    coarse = run(UpdateLoop(model), earlier, later)
     with torch.inference_mode():
         expected = model.refine(earlier, later, 3)
-    assert torch.equal(refined.flow, expected.flow) and torch.equal(refined.hidden, expected.hidden)
-    assert refined.iterations == 3
+    assert torch.equal(coarse.flow, expected.flow) and torch.equal(coarse.hidden, expected.hidden)
+    assert coarse.iterations == 3
 
 
 def test_both_ways_are_the_pair_and_the_pair_turned_round(model: Raft) -> None:
@@ -83,9 +91,9 @@ def test_both_ways_are_the_pair_and_the_pair_turned_round(model: Raft) -> None:
     with torch.inference_mode():
         expected = torch.cat([model.refine(earlier, later, 3).flow, model.refine(later, earlier, 3).flow])
     for correlation in ("on-demand", "all-pairs"):
-        refined = refine(UpdateLoop(model), earlier, later, both_ways=True, correlation=correlation)
+        coarse = run(UpdateLoop(model), earlier, later, both_ways=True, correlation=correlation)
         # Sums in another order, carried through three iterations; cells.
-        torch.testing.assert_close(refined.flow, expected, atol=1e-4, rtol=0)
+        torch.testing.assert_close(coarse.flow, expected, atol=1e-4, rtol=0)
 
 
 def test_where_the_iterations_begin_is_what_was_asked_for(model: Raft, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,8 +105,8 @@ def test_where_the_iterations_begin_is_what_was_asked_for(model: Raft, monkeypat
     same, contrary = (torch.tensor([u, 0.0]).view(1, 2, 1, 1).expand(1, 2, 16, 24).clone() for u in (6.0, -6.0))
 
     def missed_px(last: Tensor | None, warm_start: str) -> float:
-        refined = refine(UpdateLoop(model), earlier, later, last, iterations=1, warm_start=warm_start)
-        return float((8 * refined.flow[:, 0, 2:-2, 2:-8] - 48).abs().mean())
+        coarse = run(UpdateLoop(model), earlier, later, last, iterations=1, warm_start=warm_start)
+        return float((8 * coarse.flow[:, 0, 2:-2, 2:-8] - 48).abs().mean())
 
     never = missed_px(None, "never")
     assert never > 2
@@ -106,29 +114,27 @@ def test_where_the_iterations_begin_is_what_was_asked_for(model: Raft, monkeypat
     assert missed_px(same, "always") < never / 10 and missed_px(contrary, "always") > never
     chosen = []
 
-    def choose(*given: Any) -> ChosenStart:
+    def choose(*given: Any) -> AdaptiveStart:
         chosen.append(given)
-        return ChosenStart(same, torch.ones(1))
+        return AdaptiveStart(same, torch.ones(1))
 
     monkeypatch.setattr("raftline.flow.update_loop.choose_start", choose)
-    assert missed_px(contrary, "chosen") == missed_px(None, "chosen") < never / 10
+    assert missed_px(contrary, "adaptive") == missed_px(None, "adaptive") < never / 10
     assert [given[2:] for given in chosen] == [(1, contrary), (1, None)]
     assert all(given[0] is earlier.features and given[1] is later.features for given in chosen)
 
 
 def test_a_batch_is_its_pairs(model: Raft) -> None:
     earlier, later = encoded(model, 0, 5), encoded(model, 2, 4)
-    refined = refine(UpdateLoop(model), earlier, later)
+    coarse = run(UpdateLoop(model), earlier, later)
     for place in range(2):
         one = slice(place, place + 1)
-        own = refine(
-            UpdateLoop(model), EncodedFrame(*(t[one] for t in earlier)), EncodedFrame(*(t[one] for t in later))
-        )
-        torch.testing.assert_close(refined.flow[one], own.flow, atol=1e-4, rtol=0)
+        own = run(UpdateLoop(model), EncodedFrame(*(t[one] for t in earlier)), EncodedFrame(*(t[one] for t in later)))
+        torch.testing.assert_close(coarse.flow[one], own.flow, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("both_ways", [False, True])
-@pytest.mark.parametrize(("correlation", "warm_start"), [("on-demand", "always"), ("all-pairs", "chosen")])
+@pytest.mark.parametrize(("correlation", "warm_start"), [("on-demand", "always"), ("all-pairs", "adaptive")])
 def test_a_recording_gives_what_each_operation_gives(
     model: Raft, both_ways: bool, correlation: str, warm_start: str
 ) -> None:
@@ -143,7 +149,7 @@ def test_a_recording_gives_what_each_operation_gives(
             "warm_start": warm_start,
             "region_matching": True,
         }
-        results = [refine(update_loop, earlier, later, last, **options) for update_loop in (eager, recorded)]
+        results = [run(update_loop, earlier, later, last, **options) for update_loop in (eager, recorded)]
         kept.append(results)
         last = results[0].flow[:1]
     # Compared at the end: what a later replay overwrites would be seen.
@@ -156,15 +162,15 @@ def test_each_shape_is_recorded_once_and_few_are_kept(model: Raft) -> None:
     Recorder.recordings = 0
     update_loop = UpdateLoop(model, Recorder)
     for _ in range(2):
-        refine(update_loop, encoded(model, 0), encoded(model, 1))
+        run(update_loop, encoded(model, 0), encoded(model, 1))
     assert Recorder.recordings == 2  # the begin and the step
-    refine(update_loop, encoded(model, 0, width=168), encoded(model, 1, width=168))
-    refine(update_loop, encoded(model, 0), encoded(model, 1), torch.zeros(1, 2, 16, 20))
+    run(update_loop, encoded(model, 0, width=168), encoded(model, 1, width=168))
+    run(update_loop, encoded(model, 0), encoded(model, 1), torch.zeros(1, 2, 16, 20))
     assert Recorder.recordings == 6
     for number in range(8):
-        refine(update_loop, encoded(model, 0, width=176 + 8 * number), encoded(model, 1, width=176 + 8 * number))
+        run(update_loop, encoded(model, 0, width=176 + 8 * number), encoded(model, 1, width=176 + 8 * number))
     Recorder.recordings = 0
-    refine(update_loop, encoded(model, 0), encoded(model, 1))
+    run(update_loop, encoded(model, 0), encoded(model, 1))
     assert Recorder.recordings == 2  # the oldest had gone
 
 
@@ -185,16 +191,16 @@ def test_regions_are_looked_for_once_and_before_the_second_iteration(
 
     monkeypatch.setattr("raftline.flow.update_loop.match_regions", match)
     options: dict[str, Any] = {"both_ways": both_ways, "region_matching": True}
-    once = refine(UpdateLoop(model), earlier, later, iterations=1, **options)
+    once = run(UpdateLoop(model), earlier, later, iterations=1, **options)
     assert not begun_at
-    moved = refine(UpdateLoop(model, new_capture), earlier, later, iterations=2, **options)
+    moved = run(UpdateLoop(model, new_capture), earlier, later, iterations=2, **options)
     torch.testing.assert_close(begun_at[-1], once.flow, atol=0, rtol=0)
     begun_at.clear()
-    refine(UpdateLoop(model), earlier, later, iterations=4, **options)
+    run(UpdateLoop(model), earlier, later, iterations=4, **options)
     assert len(begun_at) == 1
     with torch.inference_mode():
         start = once.flow[:1] + 3
-    expected = refine(UpdateLoop(model), earlier, later, iterations=2, both_ways=both_ways)
+    expected = run(UpdateLoop(model), earlier, later, iterations=2, both_ways=both_ways)
     assert (moved.flow[:1] - expected.flow[:1]).abs().mean() > 0.1
     assert (moved.flow[:1] - start).abs().mean() < (expected.flow[:1] - start).abs().mean()
 
@@ -204,17 +210,17 @@ def test_an_early_stop_waits_for_every_pair(model: Raft, new_capture: Any) -> No
     update_loop = UpdateLoop(model, new_capture)
     still, both = (encoded(model, 0), encoded(model, 0)), (encoded(model, 0, 0), encoded(model, 0, 4))
     # The first update of what does not move, and a little: the pair that moves has longer ones.
-    limit_px = 8 * float(refine(update_loop, *still, iterations=1).flow.norm(dim=1).mean()) * 1.01
-    assert refine(update_loop, *still, early_stop_px=limit_px).iterations == 1
-    assert refine(update_loop, *both, early_stop_px=limit_px).iterations > 1
-    assert refine(update_loop, *both, early_stop_px=0.0).iterations == 3
+    limit_px = 8 * float(run(update_loop, *still, iterations=1).flow.norm(dim=1).mean()) * 1.01
+    assert run(update_loop, *still, early_stop_px=limit_px).iterations == 1
+    assert run(update_loop, *both, early_stop_px=limit_px).iterations > 1
+    assert run(update_loop, *both, early_stop_px=0.0).iterations == 3
 
 
 def test_how_the_correlation_is_held_stays_once_chosen(model: Raft, monkeypatch: pytest.MonkeyPatch) -> None:
-    update_loop, options = UpdateLoop(model), UpdateOptions(1)
+    update_loop, options = UpdateLoop(model), FlowOptions(iterations=1)
     features = torch.zeros(1, 128, 16, 16)
     assert update_loop.correlation_mode(features, options) == "on-demand"
     monkeypatch.setattr("raftline.flow.update_loop.choose_correlation", lambda *_: pytest.fail("chosen again"))
     assert update_loop.correlation_mode(features, options) == "on-demand"
     monkeypatch.undo()
-    assert update_loop.correlation_mode(features, UpdateOptions(1, correlation="all-pairs")) == "all-pairs"
+    assert update_loop.correlation_mode(features, FlowOptions(iterations=1, correlation="all-pairs")) == "all-pairs"

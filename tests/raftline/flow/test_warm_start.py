@@ -50,11 +50,11 @@ def uniform(x: float, y: float) -> Tensor:
 
 
 def off(flow: Tensor, truth: Tensor) -> float:
-    """Mean distance in cells, away from the rim, whose cells may have left the picture."""
+    """Mean distance in cells, away from the rim, whose cells may have left the image."""
     return float((flow - truth)[..., 6:-6, 6:-6].norm(dim=1).mean())
 
 
-def test_a_still_picture_starts_from_zero_whatever_was_made_up_before() -> None:
+def test_a_still_image_starts_from_zero_whatever_was_made_up_before() -> None:
     view = seen(features(), 0, 0)
     start = choose_start(view, view, 1, uniform(0.25, 0.1))
     assert off(start.flow, uniform(0, 0)) < 0.02
@@ -86,7 +86,7 @@ def test_a_shake_against_the_last_motion_does_not_mislead() -> None:
 
 def test_what_moves_by_itself_starts_from_the_flow_carried_forward_also_under_shake() -> None:
     # The lower half of the scene moves by 5 cells a frame against the camera's motion, which differs from frame to
-    # frame; a map of the whole picture knows nothing of it.
+    # frame; a map of the whole image knows nothing of it.
     far, near = features(1), features(2)
     lower = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
     lower[HEIGHT // 2 + 6 :] = True
@@ -112,7 +112,7 @@ def test_the_more_iterations_follow_the_more_a_guess_must_promise() -> None:
     arguments = seen(scene, 0, 0), seen(scene, 0.4, 0)
     few, many = (choose_start(*arguments, iterations).flow.norm(dim=1).mean() for iterations in (1, 24))
     assert few > 0.25 and many < 0.05
-    assert choose_start(*arguments, 24, doubt=0.0).flow.norm(dim=1).mean() == few
+    assert choose_start(*arguments, 24, cold_bias=0.0).flow.norm(dim=1).mean() == few
 
 
 def test_a_flow_that_is_not_finite_is_as_good_as_none() -> None:
@@ -205,7 +205,7 @@ def run(model: Raft, earlier: EncodedFrame, correlation: object, iterations: int
 
 @torch.inference_mode()
 def test_a_shaky_clip_ends_nearer_than_from_zero_and_than_from_the_last_flow() -> None:
-    model = load_raft(data_path("weights", "raft-small.pth"))
+    model = load_raft(data_path("weights", "raft-small.pth"), "cpu")
     images = read_clip("shaky", "meshflow-8.m4v", first=200, count=4, step=3)
     frames = [model.encode(image) for image in images]
     cold, warm, chosen = (distance_px(model, frames, kind) for kind in ("cold", "warm", "chosen"))
@@ -215,14 +215,14 @@ def test_a_shaky_clip_ends_nearer_than_from_zero_and_than_from_the_last_flow() -
 
 @torch.inference_mode()
 def test_a_fixed_camera_s_flow_does_not_drift() -> None:
-    model = load_raft("default")
+    model = load_raft("default", "cpu")
     images = read_clip("static", "traffic_camera.mp4", first=340, count=2, step=1)
     earlier, later = (model.encode(image) for image in images)
     correlation = correlate(earlier.features, later.features, model.dimensions.radius)
     cold = run(model, earlier, correlation, 2, None)
     last: Tensor | None = None
     for _ in range(8):
-        # The same two pictures again: whatever the flow gains from round to round is the start's doing.
+        # The same two images again: whatever the flow gains from round to round is the start's doing.
         last = run(model, earlier, correlation, 2, choose_start(earlier.features, later.features, 2, last).flow)
     assert last is not None
     assert float(8 * (last - cold).norm(dim=1).mean()) < 0.5

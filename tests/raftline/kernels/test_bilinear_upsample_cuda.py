@@ -1,4 +1,4 @@
-"""cuda/bilinear_upsample.cu without a GPU: its arithmetic is the reference's, and it writes the window alone."""
+"""cuda/bilinear_upsample.cu without a GPU: its arithmetic is the reference's, and it writes the crop alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from raftline.kernels.bilinear_upsample import reference
 from raftline.kernels.bilinear_upsample.cuda import KERNEL, bilinear_upsample_cuda
 from raftline.kernels.cuda_kernel import NUMBER
 from tests.raftline.kernels.kernel_on_cpu import KernelOnCpu, stand_in
-from tests.raftline.kernels.upsampling import SIZES, flow_and_mask, windows
+from tests.raftline.kernels.upsampling import SIZES, crops, flow_and_mask
 
 # A coordinate is off by a rounding of up to 100 cells, times a slope of up to 80 px per cell; half precision rounds
 # values up to 100 px besides.
@@ -24,10 +24,10 @@ def test_the_kernels_arithmetic_is_the_references(
     for size in SIZES:
         flow, _ = flow_and_mask(*size)
         expected = reference.bilinear_upsample(flow)
-        for window in windows(*size[1:]):
-            found = bilinear_upsample_cuda(flow, window, dtype)
+        for crop in crops(*size[1:]):
+            found = bilinear_upsample_cuda(flow, crop, dtype)
             assert found.dtype is dtype and found.permute(0, 2, 3, 1).is_contiguous()
-            torch.testing.assert_close(found.float(), window.crop(expected), atol=TOLERANCE_PX[dtype], rtol=0)
+            torch.testing.assert_close(found.float(), crop.of(expected), atol=TOLERANCE_PX[dtype], rtol=0)
 
 
 @pytest.mark.gpu
@@ -39,7 +39,7 @@ def test_the_cuda_kernel_is_its_plain_twin_on_a_second_stream(size: tuple[int, i
     flow = flow_and_mask(*size)[0].cuda()
     with torch.cuda.stream(torch.cuda.Stream()):
         expected = reference.bilinear_upsample(flow)
-        found = {window: bilinear_upsample_cuda(flow, window, dtype) for window in windows(*size[1:])}
+        found = {crop: bilinear_upsample_cuda(flow, crop, dtype) for crop in crops(*size[1:])}
     torch.cuda.synchronize()
-    for window, one in found.items():
-        torch.testing.assert_close(one.float(), window.crop(expected), atol=TOLERANCE_PX[dtype], rtol=0)
+    for crop, one in found.items():
+        torch.testing.assert_close(one.float(), crop.of(expected), atol=TOLERANCE_PX[dtype], rtol=0)

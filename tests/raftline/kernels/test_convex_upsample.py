@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from raftline.kernels.convex_upsample import convex_upsample, reference
-from raftline.kernels.crop import Window
-from tests.raftline.kernels.upsampling import SIZES, flow_and_mask, windows
+from raftline.kernels.crop import Crop
+from tests.raftline.kernels.upsampling import SIZES, crops, flow_and_mask
 
 # Both compute in float32: a few roundings of values up to 100 px.
 TOLERANCE_PX = 5e-5
@@ -19,9 +19,9 @@ TOLERANCE_PX = 5e-5
 def test_the_cpu_kernel_is_its_plain_twin(size: tuple[int, int, int]) -> None:
     flow, mask = flow_and_mask(*size)
     expected = reference.convex_upsample(flow, mask)
-    for window in windows(*size[1:]):
-        found = convex_upsample(flow, mask, window)
-        torch.testing.assert_close(found, window.crop(expected), atol=TOLERANCE_PX, rtol=0)
+    for crop in crops(*size[1:]):
+        found = convex_upsample(flow, mask, crop)
+        torch.testing.assert_close(found, crop.of(expected), atol=TOLERANCE_PX, rtol=0)
         assert found.permute(0, 2, 3, 1).is_contiguous()
     torch.testing.assert_close(convex_upsample(flow, mask), expected, atol=TOLERANCE_PX, rtol=0)
 
@@ -78,11 +78,11 @@ def test_weights_of_minus_infinity_leave_their_neighbour_out() -> None:
 
 def test_gradients_reach_the_flow_and_the_mask() -> None:
     flow, mask = (tensor.requires_grad_() for tensor in flow_and_mask(1, 3, 4))
-    window = Window(2, 3, 20, 21)
-    found = convex_upsample(flow, mask, window)
+    crop = Crop(2, 3, 20, 21)
+    found = convex_upsample(flow, mask, crop)
     found.square().sum().backward()
     assert flow.grad is not None and mask.grad is not None
-    expected = torch.autograd.grad(window.crop(reference.convex_upsample(flow, mask)).square().sum(), (flow, mask))
+    expected = torch.autograd.grad(crop.of(reference.convex_upsample(flow, mask)).square().sum(), (flow, mask))
     assert torch.equal(flow.grad, expected[0]) and torch.equal(mask.grad, expected[1])
     assert flow.grad.abs().sum() > 0 and mask.grad.abs().sum() > 0
 
@@ -101,9 +101,9 @@ FLOW, MASK = torch.zeros(1, 2, 3, 4), torch.zeros(1, 576, 3, 4)
         ((FLOW, MASK.double()), "mask: expected float32, float16 or bfloat16, found torch.float64"),
         ((FLOW, MASK.to("meta")), "mask: on meta, but the flow is on cpu"),
         ((FLOW, MASK, None, torch.float64), "dtype: expected float32 or float16, found torch.float64"),
-        ((FLOW, MASK, Window(1, 0, 24, 32)), r"window: expected a part of 24 rows and 32 columns, found .*top=1"),
-        ((FLOW, MASK, Window(0, -1, 8, 8)), "window: expected a part of .*left=-1"),
-        ((FLOW, MASK, Window(0, 0, 0, 8)), "window: expected a part of .*height=0"),
+        ((FLOW, MASK, Crop(1, 0, 24, 32)), r"crop: expected a part of 24 rows and 32 columns, found .*top=1"),
+        ((FLOW, MASK, Crop(0, -1, 8, 8)), "crop: expected a part of .*left=-1"),
+        ((FLOW, MASK, Crop(0, 0, 0, 8)), "crop: expected a part of .*height=0"),
     ],
 )
 def test_a_wrong_argument_is_refused_with_what_was_found(arguments: tuple[Any, ...], message: str) -> None:

@@ -37,7 +37,7 @@ def textured(height: int, width: int, seed: int = 0, batch: int = 1) -> Tensor:
 
 
 def shifted(luma: Tensor, x_px: float, y_px: float) -> Tensor:
-    """What the picture is after everything moved so far; what comes in repeats the border."""
+    """What the image is after everything moved so far; what comes in repeats the border."""
     _, _, height, width = luma.shape
     x = torch.arange(width) - x_px
     y = torch.arange(height) - y_px
@@ -91,7 +91,7 @@ def test_where_there_is_nothing_to_see_the_flow_is_that_of_the_neighbours(refine
 
 
 @implementations
-def test_an_edge_of_the_motion_comes_to_lie_where_the_picture_says(refine: Refine) -> None:
+def test_an_edge_of_the_motion_comes_to_lie_where_the_image_says(refine: Refine) -> None:
     still, moving = textured(64, 96), textured(64, 96, seed=1)
     right = torch.arange(96) >= 48
     luma = torch.where(right, moving, still)
@@ -103,7 +103,7 @@ def test_an_edge_of_the_motion_comes_to_lie_where_the_picture_says(refine: Refin
 
 
 @implementations
-def test_what_leaves_the_picture_follows_its_neighbours(refine: Refine) -> None:
+def test_what_leaves_the_image_follows_its_neighbours(refine: Refine) -> None:
     luma = textured(48, 64)
     later = shifted(luma, 6.3, 0.0)
     start = constant(6.0, 0.0, luma)

@@ -1,4 +1,4 @@
-"""cuda/variational_refinement.cu without a GPU: its arithmetic is the twin's, whatever a block has of the picture."""
+"""cuda/variational_refinement.cu without a GPU: its arithmetic is the twin's, whatever a block has of the image."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ONCE = replace(RULES, warps=1, reweightings=1)
 SEVEN = replace(RULES, sweeps=7)
 
 
-def pictures_and_flow(batch: int, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+def images_and_flow(batch: int, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
     flow = 1 + 0.3 * torch.randn(batch, 2, height, width, generator=torch.Generator().manual_seed(2))
     return textured(height, width, batch=batch), textured(height, width, seed=1, batch=batch), flow
 
@@ -45,7 +45,7 @@ def test_the_kernels_arithmetic_is_the_twins_in_either_order_of_execution(
     size: tuple[int, int, int], compiled: list[KernelOnCpu], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(monkeypatch, *compiled)
-    given = pictures_and_flow(*size)
+    given = images_and_flow(*size)
     found = variational_refinement_cuda(*given, RULES)
     assert found.permute(0, 2, 3, 1).is_contiguous()
     assert_same(found, variational_refinement_reference(*given, RULES))
@@ -56,13 +56,13 @@ def test_sweeps_may_be_fewer_or_more_than_one_launch_makes(
     sweeps: int, compiled: list[KernelOnCpu], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(monkeypatch, *compiled)
-    given, rules = pictures_and_flow(1, 20, 70), replace(RULES, warps=1, sweeps=sweeps)
+    given, rules = images_and_flow(1, 20, 70), replace(RULES, warps=1, sweeps=sweeps)
     assert_same(variational_refinement_cuda(*given, rules), variational_refinement_reference(*given, rules))
 
 
 def test_where_a_square_ends_makes_no_difference(compiled: list[KernelOnCpu], monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(monkeypatch, *compiled)
-    luma1, luma2, flow = pictures_and_flow(1, 20, 100)
+    luma1, luma2, flow = images_and_flow(1, 20, 100)
     whole = variational_refinement_cuda(luma1, luma2, flow, ONCE)
     begin = 22  # even: the colors stay
     part = variational_refinement_cuda(luma1[..., begin:], luma2[..., begin:], flow[..., begin:], ONCE)
@@ -75,7 +75,7 @@ def test_without_a_step_the_flow_stays(
     nothing: str, compiled: list[KernelOnCpu], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(monkeypatch, *compiled)
-    given = pictures_and_flow(1, 5, 6)
+    given = images_and_flow(1, 5, 6)
     assert torch.equal(variational_refinement_cuda(*given, replace(RULES, **{nothing: 0})), given[2])
 
 
@@ -84,7 +84,7 @@ def test_an_undefined_flow_reads_nothing_outside_and_stays_near(
     undefined: float, compiled: list[KernelOnCpu], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(monkeypatch, *compiled)
-    luma1, luma2, flow = pictures_and_flow(1, 6, 60)
+    luma1, luma2, flow = images_and_flow(1, 6, 60)
     flow[:, 0, 3, 4] = undefined
     flow[:, 1, 1, 9] = undefined
     found = variational_refinement_cuda(luma1, luma2, flow, ONCE)
@@ -100,7 +100,7 @@ def test_the_door_leads_to_the_kernels_in_ten_launches(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(CudaKernel, "launch", launch)
     monkeypatch.setattr(door, "kernel_choice", lambda _: KernelChoice("cupy", None))
-    door.variational_refinement(*pictures_and_flow(1, 50, 100), RULES)
+    door.variational_refinement(*images_and_flow(1, 50, 100), RULES)
     assert launched == 2 * ["linearise", "assemble", "sweep", "assemble", "sweep"]
 
 
@@ -113,7 +113,7 @@ def skip_without_cuda() -> None:
 @pytest.mark.parametrize("size", [*SIZES, (2, 135, 240)])
 def test_the_cuda_kernels_are_their_plain_twin_on_a_second_stream(size: tuple[int, int, int]) -> None:
     skip_without_cuda()
-    luma1, luma2, flow = (tensor.cuda() for tensor in pictures_and_flow(*size))
+    luma1, luma2, flow = (tensor.cuda() for tensor in images_and_flow(*size))
     with torch.cuda.stream(torch.cuda.Stream()):
         found = [variational_refinement_cuda(luma1, luma2, flow, rules) for rules in (RULES, SEVEN)]
         expected = [variational_refinement_reference(luma1, luma2, flow, rules) for rules in (RULES, SEVEN)]
@@ -125,7 +125,7 @@ def test_the_cuda_kernels_are_their_plain_twin_on_a_second_stream(size: tuple[in
 @pytest.mark.gpu
 def test_the_cuda_kernels_give_the_same_each_time_also_from_a_recording() -> None:
     skip_without_cuda()
-    luma1, luma2, flow = (tensor.cuda() for tensor in pictures_and_flow(1, 135, 240))
+    luma1, luma2, flow = (tensor.cuda() for tensor in images_and_flow(1, 135, 240))
     once = variational_refinement_cuda(luma1, luma2, flow, RULES)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):

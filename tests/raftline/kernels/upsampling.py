@@ -1,11 +1,11 @@
-"""Flow, masks and windows for the tests of upsampling."""
+"""Flow, masks and crops for the tests of upsampling."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from raftline.kernels.crop import Window
+from raftline.kernels.crop import Crop
 
 SIZES = [(1, 6, 9), (2, 5, 3), (1, 1, 1), (1, 1, 7), (1, 4, 1), (3, 9, 14)]
 
@@ -20,10 +20,10 @@ def flow_and_mask(batch: int, height: int, width: int, seed: int = 0) -> tuple[T
     return flow, mask.contiguous(memory_format=torch.channels_last)
 
 
-def windows(height: int, width: int) -> list[Window]:
+def crops(height: int, width: int) -> list[Crop]:
     """All of height x width cells; without odd margins; one pixel in the corner."""
     return [
-        Window(0, 0, 8 * height, 8 * width),
-        Window(3, 1, 8 * height - 5, 8 * width - 4),
-        Window(8 * height - 1, 8 * width - 1, 1, 1),
+        Crop(0, 0, 8 * height, 8 * width),
+        Crop(3, 1, 8 * height - 5, 8 * width - 4),
+        Crop(8 * height - 1, 8 * width - 1, 1, 1),
     ]

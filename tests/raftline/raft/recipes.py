@@ -1,4 +1,4 @@
-"""Weights and pictures made by formula, the same on every machine and with every version of torch."""
+"""Weights and images made by formula, the same on every machine and with every version of torch."""
 
 from __future__ import annotations
 

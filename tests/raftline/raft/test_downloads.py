@@ -12,7 +12,7 @@ import pytest
 
 from raftline.raft.weights import downloads
 from raftline.raft.weights.downloads import DOWNLOADS, cache_folder, download
-from raftline.raft.weights.loading import WeightsUnavailable
+from raftline.raft.weights.errors import WeightsUnavailable
 
 CONTENT = b"weights" * 1000
 PREFIX = hashlib.sha256(CONTENT).hexdigest()[:8]

@@ -15,7 +15,7 @@ BFLOAT16_RELATIVE = 2.0**-8
 
 
 def normal_numbers(channels: int) -> Tensor:
-    """(2, channels, 24, 40), channels-last, every picture and channel with a mean and a spread of its own."""
+    """(2, channels, 24, 40), channels-last, every image and channel with a mean and a spread of its own."""
     generator = torch.Generator().manual_seed(0)
     numbers = torch.randn(2, channels, 24, 40, generator=generator)
     spread, mean = torch.randn(2, 2, channels, 1, 1, generator=generator)
@@ -23,7 +23,7 @@ def normal_numbers(channels: int) -> Tensor:
 
 
 @pytest.mark.parametrize("channels", [8, 24, 32])
-def test_every_picture_and_channel_gets_zero_mean_and_unit_variance(channels: int) -> None:
+def test_every_image_and_channel_gets_zero_mean_and_unit_variance(channels: int) -> None:
     x = normal_numbers(channels)
     expected = torch.nn.functional.instance_norm(x)
     torch.testing.assert_close(InstanceNorm(channels)(x), expected, atol=FLOAT32_TOLERANCE, rtol=0)

@@ -11,7 +11,7 @@ from raftline.raft.preprocess import to_network_input
 from raftline.raft.upsample import upsample_bilinear, upsample_convex
 from tests.raftline.raft.recipes import numbered_weights, waves
 
-# Flow of torchvision's networks on the same weights and pictures, at [:, 8::40, 10::50]. Recipe: torchvision 0.28.0's
+# Flow of torchvision's networks on the same weights and images, at [:, 8::40, 10::50]. Recipe: torchvision 0.28.0's
 # models/optical_flow/raft.py, raft_large() and raft_small() in eval mode, load_state_dict(numbered_weights(...)),
 # images waves(136, 160) and waves(136, 160, shift_px=3) scaled to [-1, 1], num_flow_updates=3, the last flow.
 STORED: dict[Architecture, list[list[list[float]]]] = {
@@ -98,9 +98,9 @@ def test_the_flow_of_every_iteration_is_given_to_those_who_train() -> None:
     padding = Padding.for_size(128, 128)
     earlier, later = (model.encode(to_network_input(waves(128, 128, shift), padding, "cpu")) for shift in (0, 3))
     each = list(model.iterate(earlier, later, 3))
-    assert [refined.iterations for refined in each] == [1, 2, 3]
-    for refined in each:
-        torch.testing.assert_close(refined.flow, model.refine(earlier, later, refined.iterations).flow)
+    assert [coarse.iterations for coarse in each] == [1, 2, 3]
+    for coarse in each:
+        torch.testing.assert_close(coarse.flow, model.refine(earlier, later, coarse.iterations).flow)
     each[0].flow.sum().backward(retain_graph=True)
     assert model.update_block.flow_head.conv2.weight.grad is not None
 

@@ -77,9 +77,9 @@ def test_every_part_computes_in_its_type_and_flow_stays_float32(architecture: Ar
             torch.bfloat16,
             torch.bfloat16,
         )
-        refined = model.refine(frame, frame, 1)
-        assert (refined.flow.dtype, refined.hidden.dtype) == (torch.float32, torch.bfloat16)
-        assert model.upsample(refined).dtype is torch.float32
+        coarse = model.refine(frame, frame, 1)
+        assert (coarse.flow.dtype, coarse.hidden.dtype) == (torch.float32, torch.bfloat16)
+        assert model.upsample(coarse).dtype is torch.float32
 
 
 # float16 has 11 bits, bfloat16 8; a few layers' rounding adds up.
@@ -107,7 +107,7 @@ def test_bfloat16_keeps_the_end_point_error() -> None:
     padding = Padding.for_size(*images[0].shape[:2])
     errors = []
     for precision in (FLOAT32, BFLOAT16):
-        model = load_raft("default").to_precision(precision)
+        model = load_raft("default", "cpu").to_precision(precision)
         with torch.inference_mode():
             inputs = (to_network_input(image, padding, "cpu") for image in images)
             flow_px = padding.unpad(model(*inputs, iterations=6))[0].permute(1, 2, 0).numpy()

@@ -13,14 +13,9 @@ import torch
 from torch import Tensor
 
 from raftline.raft.model import Architecture
+from raftline.raft.weights.errors import WeightsMismatch, WeightsNotFound, WeightsUnreadable
 from raftline.raft.weights.keys import canonical_keys
-from raftline.raft.weights.loading import (
-    DEFAULT_WEIGHTS,
-    WeightsMismatch,
-    WeightsNotFound,
-    WeightsUnreadable,
-    load_raft,
-)
+from raftline.raft.weights.loading import DEFAULT_WEIGHTS, load_raft
 from tests.data import data_path
 from tests.raftline.raft.recipes import numbered_weights
 
@@ -68,7 +63,7 @@ def test_torchvisions_the_authors_and_our_files_give_the_same_network(
     safetensors.torch.save_file(weights, tmp_path / "ours.safetensors")
     torch.save({"model": weights, "step": 7}, tmp_path / "checkpoint.pt")
     for name in ("torchvision.pth", "authors.pth", "ours.safetensors", "checkpoint.pt"):
-        model = load_raft(tmp_path / name)
+        model = load_raft(tmp_path / name, "cpu")
         assert model.architecture == architecture
         assert not model.training
         loaded = model.state_dict()
@@ -79,16 +74,16 @@ def test_old_torch_files_and_half_precision_are_read(tmp_path: Path) -> None:
     weights = {key: value.half() for key, value in numbered_weights("small").items()}
     path = tmp_path / "old.pth"
     torch.save(weights, path, _use_new_zipfile_serialization=False)
-    model = load_raft(path)
+    model = load_raft(path, "cpu")
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
 
 def test_the_authors_own_file_is_read() -> None:
-    assert load_raft(data_path("weights", "raft-small.pth")).architecture == "small"
+    assert load_raft(data_path("weights", "raft-small.pth"), "cpu").architecture == "small"
 
 
 def test_the_default_is_the_small_network_of_this_project() -> None:
-    assert load_raft().architecture == "small"
+    assert load_raft(device="cpu").architecture == "small"
     assert (DEFAULT_WEIGHTS.parent / "NOTICE").read_text().count("Redistribution") == 3
 
 
@@ -101,9 +96,9 @@ def test_a_missing_file_or_unknown_name_lists_what_there_is(tmp_path: Path) -> N
     with pytest.raises(
         WeightsNotFound, match=r"no such file\. .*\.safetensors or \.pth .* default, torchvision/raft_large"
     ):
-        load_raft("raft_huge")
+        load_raft("raft_huge", "cpu")
     with pytest.raises(WeightsNotFound, match="a folder"):
-        load_raft(tmp_path)
+        load_raft(tmp_path, "cpu")
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".old.pth"])
@@ -118,7 +113,7 @@ def test_a_truncated_file_is_said_to_be_damaged(suffix: str, tmp_path: Path) -> 
     for length in (len(whole) - 1000, len(whole) // 2, 100, 1):
         path.write_bytes(whole[:length])
         with pytest.raises(WeightsUnreadable, match=r"damaged|truncated"):
-            load_raft(path)
+            load_raft(path, "cpu")
 
 
 @pytest.mark.parametrize("content", [b"", b"not weights at all", bytes(range(256)) * 8])
@@ -126,7 +121,7 @@ def test_a_file_of_something_else_is_refused(content: bytes, tmp_path: Path) -> 
     path = tmp_path / "weights.pth"
     path.write_bytes(content)
     with pytest.raises(WeightsUnreadable, match=str(path)):
-        load_raft(path)
+        load_raft(path, "cpu")
 
 
 class _Payload:
@@ -144,10 +139,10 @@ def test_objects_in_a_file_are_refused_and_never_made(zipped: bool, tmp_path: Pa
     path, trace = tmp_path / "weights.pth", tmp_path / "trace"
     torch.save({**numbered_weights("small"), "x": _Payload(trace)}, path, _use_new_zipfile_serialization=zipped)
     with pytest.raises(WeightsUnreadable, match=r"more than tensors, or is damaged, and was not opened"):
-        load_raft(path)
+        load_raft(path, "cpu")
     path.write_bytes(pickle.dumps(_Payload(trace)))
     with pytest.raises(WeightsUnreadable):
-        load_raft(path)
+        load_raft(path, "cpu")
     assert not trace.exists()
 
 
@@ -162,7 +157,7 @@ def test_objects_in_a_file_are_refused_and_never_made(zipped: bool, tmp_path: Pa
 def test_anything_but_named_tensors_is_refused(content: object, message: str, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "weights.pth")
     with pytest.raises(WeightsUnreadable, match=message):
-        load_raft(tmp_path / "weights.pth")
+        load_raft(tmp_path / "weights.pth", "cpu")
 
 
 def test_another_network_is_refused_with_some_of_its_keys(tmp_path: Path) -> None:
@@ -170,7 +165,7 @@ def test_another_network_is_refused_with_some_of_its_keys(tmp_path: Path) -> Non
     with pytest.raises(
         WeightsMismatch, match=r"not RAFT's\. Expected keys such as .* found 2 tensors: layer1.0.weight"
     ):
-        load_raft(tmp_path / "resnet.pth")
+        load_raft(tmp_path / "resnet.pth", "cpu")
 
 
 def test_a_changed_raft_is_refused_with_what_differs(tmp_path: Path) -> None:
@@ -180,7 +175,7 @@ def test_a_changed_raft_is_refused_with_what_differs(tmp_path: Path) -> None:
     weights["feature_encoder.conv.bias"] = torch.zeros(64)
     torch.save(weights, tmp_path / "changed.pth")
     with pytest.raises(WeightsMismatch) as raised:
-        load_raft(tmp_path / "changed.pth")
+        load_raft(tmp_path / "changed.pth", "cpu")
     message = str(raised.value)
     assert "looked like RAFT-small" in message
     assert "1 missing: update_block.flow_head.conv1.bias" in message

@@ -36,17 +36,19 @@ def test_gradients_reach_every_module_each_from_its_own_block(architecture: Arch
 
 
 def test_a_network_that_is_its_own_teacher_has_nothing_to_learn(tmp_path: Path) -> None:
-    model = load_raft("default").requires_grad_(True)
-    losses = BlockObjective(model, small_options(tmp_path / "out"), load_raft("default"))(shifted_clips(), 0, rng())
+    model = load_raft("default", "cpu").requires_grad_(True)
+    losses = BlockObjective(model, small_options(tmp_path / "out"), load_raft("default", "cpu"))(
+        shifted_clips(), 0, rng()
+    )
     assert float(losses.loss.detach()) < 1e-6  # the same arithmetic, in batches of another size
     assert np.isnan(float(losses.epe_px))
 
 
 def test_one_wrong_block_is_no_other_blocks_error(tmp_path: Path) -> None:
-    model = load_raft("default").requires_grad_(True)
+    model = load_raft("default", "cpu").requires_grad_(True)
     with torch.no_grad():
         model.feature_encoder.get_parameter("layer1.0.convnormrelu1.0.weight").mul_(-1)
-    BlockObjective(model, small_options(tmp_path / "out"), load_raft("default"))(
+    BlockObjective(model, small_options(tmp_path / "out"), load_raft("default", "cpu"))(
         shifted_clips(), 0, rng()
     ).loss.backward()
     sizes = {

@@ -40,7 +40,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
 def test_the_moving_average_is_what_other_commands_load(tmp_path: Path) -> None:
     saved = checkpoint()
     save_checkpoint(tmp_path, saved, "small")
-    state = load_raft(tmp_path / WEIGHTS).state_dict()
+    state = load_raft(tmp_path / WEIGHTS, "cpu").state_dict()
     assert all(torch.equal(state[name], saved.average[name]) for name in state)
 
 

@@ -39,7 +39,7 @@ def test_gradients_reach_every_module(architecture: Architecture, precision: str
 
 def default_objective(tmp_path: Path, **changes: object) -> Objective:
     options = dataclasses.replace(small_options(tmp_path / "out"), **changes)  # type: ignore[arg-type]
-    model = load_raft("default").requires_grad_(True)
+    model = load_raft("default", "cpu").requires_grad_(True)
     return Objective(model, options)
 
 
@@ -90,9 +90,9 @@ def test_clips_of_one_pair_have_no_second_start(tmp_path: Path) -> None:
 def test_the_teachers_own_features_are_no_distance_away(tmp_path: Path) -> None:
     options = small_options(tmp_path / "out")
     options = dataclasses.replace(options, distillation=DistillationOptions("default", features=1.0))
-    teacher = load_raft("default")
-    alike = Objective(load_raft("default").requires_grad_(True), options, teacher)(shifted_clips(), 0, RANDOM(0))
-    alone = Objective(load_raft("default").requires_grad_(True), options)(shifted_clips(), 0, RANDOM(0))
+    teacher = load_raft("default", "cpu")
+    alike = Objective(load_raft("default", "cpu").requires_grad_(True), options, teacher)(shifted_clips(), 0, RANDOM(0))
+    alone = Objective(load_raft("default", "cpu").requires_grad_(True), options)(shifted_clips(), 0, RANDOM(0))
     # The teacher runs channels-last, the student not: another order of additions.
     assert float(alike.loss.detach()) == pytest.approx(float(alone.loss.detach()), abs=1e-3)
     torch.manual_seed(0)
@@ -107,7 +107,7 @@ def test_the_weight_of_the_features_falls_to_nothing(tmp_path: Path) -> None:
     wanted = DistillationOptions("default", features=1.0, features_steps=10)
     options = dataclasses.replace(options, distillation=wanted)
     torch.manual_seed(0)
-    objective = Objective(Raft("small"), options, load_raft("default"))
+    objective = Objective(Raft("small"), options, load_raft("default", "cpu"))
     early, middle, late = (float(objective(shifted_clips(), n, RANDOM(0)).loss.detach()) for n in (0, 5, 10))
     assert middle - late == pytest.approx((early - late) / 2, rel=1e-3)
     assert early > late
@@ -120,7 +120,7 @@ def test_the_teachers_flow_stands_in_only_where_nothing_is_known(tmp_path: Path)
     clips.flows[0] = 100.0  # a truth that nothing would guess
     clips.flows[1] = torch.nan
     clips.valid[1] = False
-    objective = Objective(load_raft("default").requires_grad_(True), options, load_raft("default"))
+    objective = Objective(load_raft("default", "cpu").requires_grad_(True), options, load_raft("default", "cpu"))
     both = objective(clips, 0, RANDOM(0))
     assert torch.isfinite(both.loss)
     only = clips._replace(**{name: getattr(clips, name)[1:] for name in ("frames", "flows", "valid")}, names=("b",))
@@ -135,7 +135,7 @@ def test_a_teacher_that_blurs_edges_does_not_teach_upsampling(tmp_path: Path) ->
         model = Raft("small", "guided").train()
         clips = shifted_clips()
         clips.valid[:] = known
-        Objective(model, options, load_raft(wanted.teacher or ""))(clips, 0, RANDOM(0)).loss.backward()
+        Objective(model, options, load_raft(wanted.teacher or "", "cpu"))(clips, 0, RANDOM(0)).loss.backward()
         assert model.mask_predictor is not None
         reached = {name for name, parameter in model.mask_predictor.named_parameters() if parameter.grad is not None}
         assert bool(reached) == known
@@ -146,9 +146,9 @@ def test_a_teacher_of_another_architecture_teaches_flow_alone(tmp_path: Path) ->
     options = small_options(tmp_path / "out", architecture="large")
     wanted = dataclasses.replace(options, distillation=DistillationOptions("default", features=1.0))
     with pytest.raises(ValueError, match=r"distillation.features: 1.0 asks for .* RAFT-small, but RAFT-large"):
-        Objective(Raft("large"), wanted, load_raft("default"))
+        Objective(Raft("large"), wanted, load_raft("default", "cpu"))
     Objective(Raft("large"), dataclasses.replace(wanted, distillation=DistillationOptions("default", 0.0)),
-              load_raft("default"))  # fmt: skip
+              load_raft("default", "cpu"))  # fmt: skip
 
 
 def test_a_teacher_that_reads_the_models_features_encodes_nothing(
@@ -158,9 +158,9 @@ def test_a_teacher_that_reads_the_models_features_encodes_nothing(
     options = dataclasses.replace(small_options(tmp_path / "out"), distillation=wanted, learn="update_block")
     clips = shifted_clips()
     clips.valid[:] = False
-    teacher = load_raft("default")
+    teacher = load_raft("default", "cpu")
     monkeypatch.setattr(teacher, "encode", lambda images: pytest.fail("the teacher encoded"))
-    losses = Objective(load_raft("default").requires_grad_(True), options, teacher)(clips, 0, RANDOM(0))
+    losses = Objective(load_raft("default", "cpu").requires_grad_(True), options, teacher)(clips, 0, RANDOM(0))
     assert 0 < float(losses.epe_px) < 3  # near its teacher, which is the same network
 
 
@@ -175,7 +175,7 @@ def test_a_teacher_of_another_architecture_cannot_read_the_models_features(tmp_p
     options = small_options(tmp_path / "out", architecture="large")
     options = dataclasses.replace(options, distillation=wanted, learn="update_block")
     with pytest.raises(ValueError, match=r"distillation.reads: model gives RAFT-small the features of the RAFT-large"):
-        Objective(Raft("large"), options, load_raft("default"))
+        Objective(Raft("large"), options, load_raft("default", "cpu"))
 
 
 def test_iterations_that_lead_in_are_taken_and_not_learnt_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,11 +210,11 @@ def test_a_teachers_flow_can_be_brought_nearer_to_the_pictures_and_teach_upsampl
         taught.append((luma1, luma2))
         return torch.full_like(flow_px, 3.0)
 
-    monkeypatch.setattr("raftline.training.objective.refine_in_pictures", nearer)
+    monkeypatch.setattr("raftline.training.objective.refine_on_images", nearer)
     options = small_options(tmp_path / "out")
     distillation = DistillationOptions("default", features=0.0, refined=True)
     options = dataclasses.replace(options, distillation=distillation)
-    model, teacher = load_raft("default").requires_grad_(True), load_raft("default")
+    model, teacher = load_raft("default", "cpu").requires_grad_(True), load_raft("default", "cpu")
     teacher.upsampling = "bilinear"
     clips = shifted_clips()
     clips.valid[:] = False

@@ -70,13 +70,13 @@ def test_what_is_not_to_learn_stays(learn: str, learnt: set[str], tmp_path: Path
 def test_another_upsampling_begins_anew_on_what_else_the_initial_weights_know(tmp_path: Path) -> None:
     initial = str(data_path("weights", "raft-small.pth"))
     trainer = Trainer(small_options(tmp_path / "out", initial=initial, upsampling="guided"), CPU)
-    known = load_raft(initial).state_dict()
+    known = load_raft(initial, "cpu").state_dict()
     found = trainer.model.state_dict()
     assert all(torch.equal(found[name], value) for name, value in known.items())
     assert {name.split(".")[0] for name in found.keys() - known.keys()} == {"mask_predictor"}
     trainer.step()
     trainer.save()
-    assert load_raft(trainer.options.output / WEIGHTS).upsampling == "guided"
+    assert load_raft(trainer.options.output / WEIGHTS, "cpu").upsampling == "guided"
     with pytest.raises(ValueError, match=r"upsampling: bilinear is not that of the network in .* Give another"):
         Trainer(small_options(tmp_path / "out", initial=initial), CPU)
 
