@@ -17,6 +17,8 @@ from pipeline.errors import PluginError
 from pipeline.stage import Options, Source, Stage
 
 ENTRY_POINT_GROUP = "raftline.stages"
+RENAMED = {"retained": "unacked_window", "begin_together": "prepare_batch"}
+"""Members of `Stage` by an earlier name: never called any more, so a plug-in that defines one would lose messages."""
 
 PluginClass = type[Source] | type[Stage]
 
@@ -125,6 +127,9 @@ def _checked(found: object, use: str) -> PluginClass:
         raise PluginError(f"{use!r} cannot be used: it does not implement {missing}")
     if not (inspect.isclass(found.Options) and issubclass(found.Options, Options)):
         raise PluginError(f"{use!r}: its Options is {found.Options!r}, expected a subclass of pipeline.stage.Options")
+    for old, new in RENAMED.items():
+        if hasattr(found, old):
+            raise PluginError(f"{use!r} defines {old!r}, which is now called {new!r}: rename it")
     if issubclass(found, Stage) and not found.reads:
         raise PluginError(f"{use!r} declares no message class in `reads`, such as reads = (Flow,)")
     return found

@@ -59,7 +59,7 @@ class StagePlan(PluginPlan):
 
     @cached_property
     def supports_batching(self) -> bool:
-        """Whether the stage can begin the messages of several sources together."""
+        """Whether the stage implements `Stage.prepare_batch`."""
         own = getattr(self.cls, "prepare_batch", Stage.prepare_batch)
         return own.__func__ is not Stage.prepare_batch.__func__
 

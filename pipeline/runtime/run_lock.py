@@ -7,7 +7,7 @@ from redis.lock import Lock
 
 from pipeline.config.plan import Plan
 from pipeline.errors import TransportError
-from pipeline.transport.redis_connection import in_our_words
+from pipeline.transport.redis_connection import translate_redis_errors
 from pipeline.transport.redis_streams import RedisStreams
 
 _TTL_SECONDS = 20.0
@@ -21,7 +21,7 @@ class RunLock:
         self._key = transport.keys.run_lock
         self._lock = Lock(transport.client, self._key, timeout=_TTL_SECONDS, thread_local=False)
 
-    @in_our_words
+    @translate_redis_errors
     def __enter__(self) -> RunLock:
         """Raises `TransportError` if another run has it."""
         if not self._lock.acquire(blocking=False):
@@ -31,7 +31,7 @@ class RunLock:
             )
         return self
 
-    @in_our_words
+    @translate_redis_errors
     def keep(self, plan: Plan) -> None:
         """Renew. Raises `TransportError` if the server lost its data under files, whose frames cannot be had again."""
         try:
@@ -44,7 +44,7 @@ class RunLock:
                 ) from None
             self._lock.acquire(blocking=False)
 
-    @in_our_words
+    @translate_redis_errors
     def __exit__(self, *_: object) -> None:
         try:
             self._lock.release()

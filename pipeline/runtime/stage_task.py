@@ -70,9 +70,10 @@ class StageTask:
             self.stage = self._open(progress.snapshot)
 
     def resume(self) -> None:
-        """Take up what the worker before left: the retained messages, then the one it died on.
+        """Process what the previous worker left pending: its unacknowledged window, then the message it died on.
 
-        An end is never put aside: without it the outputs are not whole, and the run ends with the stage's error.
+        An EndOfStream never becomes a dead letter: without it outputs are incomplete, so the run ends with the
+        stage's error instead.
         """
         entries = self._transport.pending(self._plan.name, self.source, self._upstream)
         suspect = next((entry for entry in entries if self._is_new(entry)), None)
@@ -120,15 +121,15 @@ class StageTask:
             return None
         return Taken(entry.id, message, position)
 
-    def work(self, taken: Taken, shared_ns: int = 0) -> None:
+    def work(self, taken: Taken, batch_ns: int = 0) -> None:
         """Process what was taken, publish what comes of it, acknowledge.
 
-        `shared_ns`: how long it was worked on before, together with other sources' messages.
+        `batch_ns` is this message's share of the time that `Stage.prepare_batch` took.
         """
         started = time.monotonic_ns()
         self._unacknowledged.append(taken.id)
         last = self._publish_all_but_last(self._outputs(taken.message))
-        self._finish(taken.message, taken.position, last, time.monotonic_ns() - started + shared_ns)
+        self._finish(taken.message, taken.position, last, time.monotonic_ns() - started + batch_ns)
 
     def close(self) -> None:
         """Release the stage object. Whatever was not acknowledged comes again to the next owner."""
@@ -182,8 +183,8 @@ class StageTask:
     def _finish(self, message: Message, position: Position, last: Message | None, busy_ns: int) -> None:
         now = time.monotonic_ns()
         ended = isinstance(message, EndOfStream)
-        retained = 0 if ended else self.stage.unacked_window()
-        ids = [self._unacknowledged.popleft() for _ in range(len(self._unacknowledged) - retained)]
+        window = 0 if ended else self.stage.unacked_window()
+        ids = [self._unacknowledged.popleft() for _ in range(len(self._unacknowledged) - window)]
         snapshot = None if ended else self.stage.snapshot()
         counts = self.context.take_counts()
         if not isinstance(message, Gap | EndOfStream):

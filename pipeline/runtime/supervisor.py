@@ -14,7 +14,8 @@ from typing import Any
 from pipeline.config.plan import Plan
 from pipeline.errors import RaftlineError, TransportError, TransportLost, UserError, WorkerFailed
 from pipeline.runtime.metrics import FRAMES
-from pipeline.runtime.reaper import Reaper, RunDirectory
+from pipeline.runtime.reaper import Reaper
+from pipeline.runtime.run_directory import RunDirectory
 from pipeline.runtime.run_lock import RunLock
 from pipeline.runtime.summary import remove_unfinished, summarize_source, write_summary
 from pipeline.runtime.worker_process import WorkerProcess

@@ -113,7 +113,7 @@ class Worker:
         if isinstance(task, SourceTask):
             task.start()
         elif not task.ended:
-            self._guarded([task], task.resume)
+            self._while_owned([task], task.resume)
         if task.ended:
             self._finish(source)
 
@@ -140,36 +140,36 @@ class Worker:
             self._work_batched({task: by_source[source] for source, task in tasks.items()})
         else:
             for source, task in tasks.items():
-                self._guarded([task], task.handle_all, by_source[source])
+                self._while_owned([task], task.handle_all, by_source[source])
         for source, task in tasks.items():
             if task.ended:
                 self._finish(source)
 
     def _work_batched(self, entries: Mapping[StageTask, Sequence[Entry]]) -> None:
         """One message of every source at a time, as long as there are any."""
-        queues = {task: deque(self._guarded([task], task.sift, new) or ()) for task, new in entries.items()}
+        queues = {task: deque(self._while_owned([task], task.sift, new) or ()) for task, new in entries.items()}
         try:
             while any(queues.values()):
                 fronts = [(task, queue.popleft()) for task, queue in queues.items() if queue]
-                self._work_round([(task, self._guarded([task], task.take, entry)) for task, entry in fronts])
+                self._work_round([(task, self._while_owned([task], task.take, entry)) for task, entry in fronts])
         finally:
             for task in queues:
-                self._guarded([task], task.commit)
+                self._while_owned([task], task.commit)
 
     def _work_round(self, taken: Sequence[tuple[StageTask, Taken | None]]) -> None:
         todo = [(task, each) for task, each in taken if each is not None]
-        shared = [(task, each.message) for task, each in todo if not isinstance(each.message, (Gap, EndOfStream))]
-        shared_ns = 0
-        if len(shared) > 1:
-            begin = cast(type[Stage], self._stage.cls).prepare_batch
+        batch = [(task, each.message) for task, each in todo if not isinstance(each.message, (Gap, EndOfStream))]
+        batch_ns = 0
+        if len(batch) > 1:
+            prepare = cast(type[Stage], self._stage.cls).prepare_batch
             started = time.monotonic_ns()
-            self._guarded([task for task, _ in shared], begin, [(task.stage, message) for task, message in shared])
-            shared_ns = (time.monotonic_ns() - started) // len(shared)
+            self._while_owned([task for task, _ in batch], prepare, [(task.stage, message) for task, message in batch])
+            batch_ns = (time.monotonic_ns() - started) // len(batch)
         for task, each in todo:
-            self._guarded([task], task.work, each, shared_ns)
+            self._while_owned([task], task.work, each, batch_ns)
 
-    def _guarded(self, tasks: list[StageTask], work: Callable[..., T], *arguments: Any) -> T | None:
-        """Work for tasks; None where another worker has taken their source."""
+    def _while_owned(self, tasks: list[StageTask], work: Callable[..., T], *arguments: Any) -> T | None:
+        """Run `work` while this worker owns the sources of `tasks`; None if another worker has taken one of them."""
         if any(self._tasks.get(task.source) is not task for task in tasks):
             return None
         try:

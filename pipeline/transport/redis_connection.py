@@ -88,7 +88,7 @@ def explain(error: redis.RedisError, where: str) -> Exception:
     return TransportError(f"Redis at {where} refused: {redact(text)}")
 
 
-def in_our_words(method: F) -> F:
+def translate_redis_errors(method: F) -> F:
     """Methods of an object with `where`: raise our errors instead of redis-py's."""
 
     @functools.wraps(method)

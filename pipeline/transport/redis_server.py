@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import TransportError
-from pipeline.runtime.reaper import LONGEST_SOCKET_PATH, Reaper, RunDirectory
+from pipeline.runtime.reaper import Reaper
+from pipeline.runtime.run_directory import LONGEST_SOCKET_PATH, RunDirectory
 
 OLDEST_VERSION = (6, 2)
 PROGRAMS = ("redis-server", "valkey-server")

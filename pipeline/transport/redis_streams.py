@@ -17,7 +17,7 @@ from pipeline.errors import TransportLost
 from pipeline.redaction import redact
 from pipeline.transport.base import START, Commit, Committed, Entry, Lease, Position, Progress, Transport
 from pipeline.transport.keys import GROUP_CONSUMER, Keys
-from pipeline.transport.redis_connection import connect, in_our_words
+from pipeline.transport.redis_connection import connect, translate_redis_errors
 
 _DEAD_LETTERS_KEPT = 10_000
 _RELEASE_WORKER = """
@@ -40,7 +40,7 @@ class RedisStreams(Transport):
         self._sha = hashlib.sha1(self._commit.encode()).hexdigest()
         self._release = self.client.register_script(_RELEASE_WORKER)
 
-    @in_our_words
+    @translate_redis_errors
     def declare(self, source: str, stage: str, readers: Sequence[str]) -> None:
         stream = self.keys.stream(source, stage)
         for reader in readers:
@@ -50,7 +50,7 @@ class RedisStreams(Transport):
                 if "BUSYGROUP" not in str(error):
                     raise
 
-    @in_our_words
+    @translate_redis_errors
     def read(
         self, stage: str, streams: Sequence[tuple[str, str]], count: int, block_seconds: float
     ) -> list[tuple[str, Entry]]:
@@ -59,7 +59,7 @@ class RedisStreams(Transport):
         reply = self.client.xreadgroup(stage, GROUP_CONSUMER, dict.fromkeys(by_key, ">"), count=count, block=block_ms)
         return [(by_key[key], _entry(item)) for key, items in reply or () for item in items]
 
-    @in_our_words
+    @translate_redis_errors
     def pending(self, stage: str, source: str, upstream: str) -> list[Entry]:
         reply = self.client.xreadgroup(stage, GROUP_CONSUMER, {self.keys.stream(source, upstream): "0"})
         return [_entry(item) for _, items in reply or () for item in items]
@@ -79,7 +79,7 @@ class RedisStreams(Transport):
             time.sleep(delay_seconds)
             delay_seconds = min(1.0, delay_seconds * 2)
 
-    @in_our_words
+    @translate_redis_errors
     def _commit_once(self, commits: Sequence[Commit], again: bool) -> Committed:
         calls = [self._call(commit, again) for commit in commits]
         try:
@@ -126,17 +126,17 @@ class RedisStreams(Transport):
         arguments = [commit.token, keys.held_prefix, keys.free_prefix, json.dumps(step), *_flat(publication)]
         return [len(names), *names, *arguments]
 
-    @in_our_words
+    @translate_redis_errors
     def dead_letter(self, commit: Commit, entry: Entry, error: str) -> None:
         fields: dict[Any, Any] = {"source": commit.source, "entry": entry.id, "error": error, **entry.fields}
         self.client.xadd(self.keys.dead_letters(commit.stage), fields, maxlen=_DEAD_LETTERS_KEPT, approximate=True)
         self.commit(commit)
 
-    @in_our_words
+    @translate_redis_errors
     def attempt(self, source: str, stage: str, entry_id: str) -> int:
         return int(self.client.hincrby(self.keys.attempts(source, stage), entry_id, 1))
 
-    @in_our_words
+    @translate_redis_errors
     def progress(self, source: str, stage: str) -> Progress:
         state = _text(self.client.hgetall(self.keys.state(source, stage)))
         return Progress(
@@ -146,11 +146,11 @@ class RedisStreams(Transport):
             snapshot=state.get("snapshot"),
         )
 
-    @in_our_words
+    @translate_redis_errors
     def length(self, source: str, stage: str) -> int:
         return int(self.client.xlen(self.keys.stream(source, stage)))
 
-    @in_our_words
+    @translate_redis_errors
     def starved(self, source: str, stage: str) -> bool:
         stream = self.keys.stream(source, stage)
         with self.client.pipeline() as batch:
@@ -160,7 +160,7 @@ class RedisStreams(Transport):
         last = about["last-generated-id"]
         return all(group["last-delivered-id"] == last for group in groups)
 
-    @in_our_words
+    @translate_redis_errors
     def adopt_ring(self, ring: str, slots: int) -> None:
         held = {int(slot) for slot in self.client.hkeys(self.keys.held(ring))}
         free = [slot for slot in range(slots) if slot not in held]
@@ -170,7 +170,7 @@ class RedisStreams(Transport):
                 batch.rpush(self.keys.free(ring), *free)
             batch.execute()
 
-    @in_our_words
+    @translate_redis_errors
     def take_slots(self, rings: Sequence[str], most: int, timeout_seconds: float) -> list[tuple[str, int]]:
         for ring in rings:
             slots = self.client.lpop(self.keys.free(ring), most)
@@ -180,7 +180,7 @@ class RedisStreams(Transport):
         reply = self.client.blpop(list(by_key), timeout=max(0.01, timeout_seconds))
         return [] if reply is None else [(by_key[reply[0]], int(reply[1]))]
 
-    @in_our_words
+    @translate_redis_errors
     def acquire(self, source: str, stage: str, worker: str, ttl_seconds: float) -> Lease | None:
         name = self.keys.lease(source, stage)
         if self.client.exists(name):
@@ -190,32 +190,32 @@ class RedisStreams(Transport):
         token = f"{fence}@{worker}"
         return RedisLease(lock, token, ttl_seconds, self.where) if lock.acquire(blocking=False, token=token) else None
 
-    @in_our_words
+    @translate_redis_errors
     def release_worker(self, worker: str, sources: Sequence[str], stage: str) -> None:
         for source in sources:
             self._release(keys=[self.keys.lease(source, stage)], args=[f"@{worker}"])
 
-    @in_our_words
+    @translate_redis_errors
     def counters(self, source: str, stage: str) -> dict[str, int]:
         return {
             name: int(value) for name, value in _text(self.client.hgetall(self.keys.counters(source, stage))).items()
         }
 
-    @in_our_words
+    @translate_redis_errors
     def set_status(self, source: str, stage: str, values: Mapping[str, str]) -> None:
         if values:
             self.client.hset(self.keys.status(source, stage), mapping=dict(values))
 
-    @in_our_words
+    @translate_redis_errors
     def status(self, source: str, stage: str) -> dict[str, str]:
         return _text(self.client.hgetall(self.keys.status(source, stage)))
 
-    @in_our_words
+    @translate_redis_errors
     def dead_letters(self, stage: str) -> list[tuple[str, str]]:
         entries = self.client.xrange(self.keys.dead_letters(stage))
         return [(fields[b"source"].decode(), fields[b"error"].decode()) for _, fields in entries]
 
-    @in_our_words
+    @translate_redis_errors
     def reset(self) -> None:
         found = list(self.client.scan_iter(match=_escaped(self.keys.pattern), count=1000))
         run_lock = self.keys.run_lock.encode()
@@ -236,14 +236,14 @@ class RedisLease(Lease):
         self._lock = lock
         self._ttl_seconds = ttl_seconds
 
-    @in_our_words
+    @translate_redis_errors
     def renew(self) -> bool:
         try:
             return bool(self._lock.extend(self._ttl_seconds, replace_ttl=True))
         except exceptions.LockError:
             return False
 
-    @in_our_words
+    @translate_redis_errors
     def release(self) -> None:
         try:
             self._lock.release()

@@ -31,7 +31,8 @@ def worker(
     \b
     raftline worker configs/cameras.yaml --stage flow --redis 'rediss://me:${REDIS_PASSWORD}@redis.lan:6380/0'
     """
-    from pipeline.runtime.reaper import Reaper, RunDirectory
+    from pipeline.runtime.reaper import Reaper
+    from pipeline.runtime.run_directory import RunDirectory
     from pipeline.runtime.worker import work, worker_name
 
     plan = make_plan(read_config(config, inputs, output, overrides, redis))
