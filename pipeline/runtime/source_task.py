@@ -150,20 +150,13 @@ class SourceTask:
             now = time.monotonic_ns()
             counts |= {FRAMES: 1, ELAPSED_US: (now - (self._last_step or now)) // 1000}
             self._last_step = now
-            self._snapshot = {
-                "index": item.index + 1,
-                "pts": header.pts,
-                "time_base": str(header.time_base),
-                "arrival_ns": header.arrival_ns,
-            }
+            self._snapshot = {"index": item.index + 1, **header.to_json()}
         step = Acknowledgement(processed=self._position, counts=counts, snapshot=json.dumps(self._snapshot))
         return self.publisher.prepare(replace(item, header=header), step)
 
     def _delivered(self) -> Header | None:
-        last = self._snapshot
-        if "pts" not in last:
-            return None
-        return Header(self.source, last["pts"], Fraction(last["time_base"]), last["arrival_ns"])
+        last = {name: value for name, value in self._snapshot.items() if name != "index"}
+        return Header.from_json({"source": self.source, **last}) if last else None
 
     def _end(self, reason: EndReason, error: str | None) -> None:
         header = self._stamp(Header(self.source, None, self._time_base, time.time_ns()))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from pipeline.config.plan import Plan
 from pipeline.runtime.metrics import FRAMES, stage_summary
-from pipeline.runtime.output import remove_parts, unwritable
+from pipeline.runtime.output import OutputFile, remove_parts, unwritable
 from pipeline.transport.base import Transport
 
 _PART, _OUTPUT = "part ", "output "
@@ -53,11 +52,11 @@ def remove_unfinished(plan: Plan, transport: Transport) -> None:
 
 def write_summary(path: Path, summary: dict[str, Any]) -> None:
     """Write it whole or not at all. Raises `OutputError`."""
-    part = path.with_name(path.name + ".part")
+    output = OutputFile(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(summary, indent=2) + "\n")
-        os.replace(part, path)
+        output.part.write_text(json.dumps(summary, indent=2) + "\n")
+        output.finish()
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise unwritable(path, error) from error
+    finally:
+        output.discard()
