@@ -109,7 +109,7 @@ class Config(_Section):
     )
     payload: Literal["shm", "inline"] = Field(
         default="shm",
-        description="how pixels travel: shm, shared memory on one machine; inline, in Redis entries, for several machines",
+        description="how pixels travel: shm, shared memory on one machine; inline, in Redis, for several machines",
     )
     output: Path = Field(default=Path("out"), description="directory for results; created if missing")
     redis: RedisSection = Field(default_factory=RedisSection, description="the Redis server that connects the stages")

