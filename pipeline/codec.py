@@ -101,7 +101,7 @@ def materialize(message: Message) -> None:
     """Fetch every array of a received message now.
 
     Raises:
-        StalePayloadError: If an array was overwritten meanwhile.
+        StalePayloadError: If an array was recycled meanwhile.
     """
     arrays: list[Array] = []
     _pack(message, None, arrays)

@@ -13,7 +13,7 @@
     │   │   └── GroupLost         the server lost its data (a restart without persistence)
     │   └── PluginError           a stage that cannot be imported or opened, or that broke its contract
     ├── DecodeError               a stream entry that is not a message of this format version
-    ├── StalePayloadError         pixels that were overwritten before they were read
+    ├── StalePayloadError         pixels that were recycled before they were read
     ├── LeaseLost                 another worker owns the source now; nothing was published
     └── WorkerFailed              a worker that kept dying
 
@@ -73,7 +73,7 @@ class DecodeError(RaftlineError):
 
 
 class StalePayloadError(RaftlineError):
-    """A slot was overwritten before it was read. Happens only with the policy ``live``."""
+    """A slot was recycled before it was read. Happens only with the policy ``live``."""
 
 
 class LeaseLost(RaftlineError):

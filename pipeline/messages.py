@@ -42,7 +42,7 @@ class LazyArray:
         """The values, read-only.
 
         Raises:
-            StalePayloadError: If they were overwritten meanwhile (policy ``live`` only).
+            StalePayloadError: If they were recycled meanwhile (policy ``live`` only).
         """
         if self._values is None:
             values = self._load()

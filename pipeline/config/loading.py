@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 
 from pipeline.config.explain import explain
 from pipeline.config.overrides import Keys, apply_override
-from pipeline.config.schema import Config
+from pipeline.config.schema import Config, origin_of
 from pipeline.config.yaml_file import read_configuration
 from pipeline.errors import ConfigError
 
@@ -51,9 +52,8 @@ def load_config(
     for override in overrides:
         origins[apply_override(data, override)] = "--set"
     if inputs:
-        data["sources"] = {
-            name: {"input": given} for name, given in (zip(names, inputs, strict=True) if names else _named(inputs))
-        }
+        named = zip(names, inputs, strict=True) if names else _named(inputs)
+        data["sources"] = {name: {"input": given} for name, given in named}
         origins[("sources",)] = "-i"
     if output is not None:
         data["output"] = str(output)
@@ -62,11 +62,7 @@ def load_config(
         section = data.get("redis") or {}
         data["redis"] = {**section, "url": redis_url} if isinstance(section, dict) else {"url": redis_url}
         origins[("redis", "url")] = "--redis"
-
-    def origin(keys: Keys) -> str:
-        longest = [origins[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in origins]
-        return longest[0] if longest else str(path)
-
+    origin = partial(origin_of, origins, path)
     data = _filled(data, (), origin)
     try:
         config = Config.model_validate(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -127,7 +128,12 @@ class Config(_Section):
 
     def origin(self, location: tuple[str, ...]) -> str:
         """Where the value at `location` came from: the file, or an argument of the command line."""
-        for length in range(len(location), 0, -1):
-            if location[:length] in self._origins:
-                return self._origins[location[:length]]
-        return str(self._file)
+        return origin_of(self._origins, self._file, location)
+
+
+def origin_of(origins: Mapping[tuple[str, ...], str], file: Path, location: tuple[str, ...]) -> str:
+    """The argument that set the value at `location` or a section around it; otherwise `file`."""
+    for length in range(len(location), 0, -1):
+        if location[:length] in origins:
+            return origins[location[:length]]
+    return str(file)

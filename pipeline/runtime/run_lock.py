@@ -1,4 +1,4 @@
-"""One `run` at a time under a pipeline's name."""
+"""Only one run at a time may use a pipeline's name."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pipeline.transport.redis_connection import translate_redis_errors
 from pipeline.transport.redis_streams import RedisStreams
 
 _TTL_SECONDS = 20.0
+"""How long the name stays taken after a run was killed. Chosen by hand; it is renewed twice a second."""
 
 
 class RunLock:
-    """Held for as long as the run lives; its loss says that the server lost its data."""
+    """A lock held for as long as the run lives. If it is lost, the server has lost its data."""
 
     def __init__(self, transport: RedisStreams) -> None:
         self.where = transport.where
@@ -23,17 +24,21 @@ class RunLock:
 
     @translate_redis_errors
     def __enter__(self) -> RunLock:
-        """Raises `TransportError` if another run has it."""
+        """Raises `TransportError` if another run holds it."""
         if not self._lock.acquire(blocking=False):
             raise TransportError(
                 f"another run of this pipeline is active on Redis at {self.where} (key {self._key}); "
-                f"wait for its end (a killed one frees it after {_TTL_SECONDS:.0f} s), or give yours another `name`"
+                f"wait for its end (after a kill, {_TTL_SECONDS:.0f} s), or give yours another `name`"
             )
         return self
 
     @translate_redis_errors
     def keep(self, plan: Plan) -> None:
-        """Renew. Raises `TransportError` if the server lost its data under files, whose frames cannot be had again."""
+        """Renew the lock.
+
+        Raises:
+            TransportError: If the server lost its data and a source is a file, whose frames would be missing.
+        """
         try:
             self._lock.extend(_TTL_SECONDS, replace_ttl=True)
         except exceptions.LockError:

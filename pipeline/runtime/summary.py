@@ -1,4 +1,4 @@
-"""What a run did, per source and stage: the status while it runs, and ``summary.json`` at its end."""
+"""Summarize a run per source and stage: its status while it runs, and ``summary.json`` at the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PART, _OUTPUT = "part ", "output "
 
 
 def summarize_source(plan: Plan, transport: Transport, source: str) -> dict[str, Any]:
-    """One source's part of the summary, as things stand."""
+    """The part of the summary for one source, as of now."""
     stages, outputs, ended = {}, [], True
     for stage in plan.stages:
         status = transport.status(source, stage)
@@ -42,7 +42,7 @@ def summarize_source(plan: Plan, transport: Transport, source: str) -> dict[str,
 
 
 def remove_unfinished(plan: Plan, transport: Transport) -> None:
-    """Remove the ``.part`` files of outputs that were never finished."""
+    """Remove the ``.part`` files of unfinished outputs."""
     for source in plan.sources:
         for stage in plan.stages:
             for name in transport.status(source, stage):
@@ -51,7 +51,11 @@ def remove_unfinished(plan: Plan, transport: Transport) -> None:
 
 
 def write_summary(path: Path, summary: dict[str, Any]) -> None:
-    """Write it whole or not at all. Raises `OutputError`."""
+    """Write a summary, completely or not at all.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
     output = OutputFile(path)
     try:
         output.part.write_text(json.dumps(summary, indent=2) + "\n")

