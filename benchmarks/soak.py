@@ -1,9 +1,9 @@
-"""Whether memory stays flat: many frames through the whole pipeline, every process and Redis watched.
+"""Check that memory stays flat: run many frames through the whole pipeline and watch every process and Redis.
 
     python -m benchmarks.soak [--frames 20000] [--config configs/demo.yaml] [--json FILE]
 
-Prints the private memory of each process early and late in the run, and what Redis uses. Shared pages are left
-out: they are the rings of pixels, as large as they were made.
+Prints the private memory of each process early and late in the run, and the memory that Redis uses. Shared pages are
+not counted: they are the rings of pixels, whose size is fixed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pipeline.runtime.supervisor import Status, Supervisor
 
 
 class Watch:
-    """Samples memory as the status comes in."""
+    """Samples memory whenever the supervisor reports its status."""
 
     def __init__(self, frames: int, stage: str) -> None:
         self.frames = frames
@@ -59,7 +59,7 @@ class Watch:
         self.samples.setdefault(name, []).append((done, value_mb))
 
     def table(self) -> list[dict[str, Any]]:
-        """Private MB of each process: the mean of the second tenth, of the last, and the peak."""
+        """Private memory of each process, MB: mean over 10-20 % of the run, mean over the last 10 %, and peak."""
         rows = []
         for name, samples in self.samples.items():
             early = [mb for done, mb in samples if 0.1 <= done / self.frames < 0.2]
@@ -72,10 +72,10 @@ class Watch:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=20_000)
-    parser.add_argument("--config", type=Path, default=Path("configs/demo.yaml"))
-    parser.add_argument("--stage", default="flow", help="the stage whose frames are counted")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--frames", type=int, default=20_000, help="frames to process")
+    parser.add_argument("--config", type=Path, default=Path("configs/demo.yaml"), help="pipeline to run")
+    parser.add_argument("--stage", default="flow", help="stage whose frames are counted")
+    parser.add_argument("--json", type=Path, help="also write the result to this file")
     arguments = parser.parse_args()
     size = f"{{width: 320, height: 180, fps: 30, seconds: {arguments.frames / 30}}}"
     with tempfile.TemporaryDirectory() as directory:
@@ -94,12 +94,17 @@ def main() -> None:
         "memory": watch.table(),
         "segments_left": left,
     }
-    table = Table("process", "10-20 % of the run, MB", "last 10 %, MB", "peak, MB", title=f"{arguments.frames} frames")
-    for row in result["memory"]:
-        table.add_row(row["process"], *(f"{row[key]:.1f}" for key in ("early_mb", "late_mb", "peak_mb")))
-    Console().print(table, result["frames"], f"segments left: {left or 'none'}", f"{summary['seconds']:.0f} s")
+    _show(result)
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def _show(result: dict[str, Any]) -> None:
+    table = Table("process", "10-20 % of the run, MB", "last 10 %, MB", "peak, MB")
+    for row in result["memory"]:
+        table.add_row(row["process"], *(f"{row[key]:.1f}" for key in ("early_mb", "late_mb", "peak_mb")))
+    left = ", ".join(result["segments_left"]) or "none"
+    Console().print(table, result["frames"], f"segments left: {left}", f"{result['seconds']:.0f} s")
 
 
 def _private_mb(process: psutil.Process) -> float:

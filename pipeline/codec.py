@@ -1,7 +1,7 @@
-"""Messages to stream entries and back. The format is written down in ``docs/wire_format.md``.
+"""Convert messages to stream entries and back. ``docs/wire_format.md`` describes the format.
 
-An entry is a flat map of fields: ``format``, ``type``, ``body`` (JSON) and, where pixels travel inline, ``a0``,
-``a1``, ...
+An entry is a flat map of fields: ``format``, ``type``, ``body`` (JSON) and, if pixels travel inline, ``a0``, ``a1``
+and so on.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -38,9 +37,9 @@ class Encoded:
     """A message ready to be published."""
 
     fields: dict[str, bytes]
-    """What the stream entry holds."""
+    """Fields of the stream entry."""
     slots: tuple[tuple[str, int], ...]
-    """(ring, slot) of every array that the entry refers to; the slots are kept while the entry is open."""
+    """(ring, slot) of every array that the entry refers to. Slots are kept while the entry is open."""
 
     @property
     def size_bytes(self) -> int:
@@ -48,10 +47,12 @@ class Encoded:
 
 
 def encode(message: Message, payload: Payload) -> Encoded:
-    """Encode a message; its arrays go where `payload` puts them.
+    """Encode a message and store its arrays in `payload`.
 
-    An array that already lies in a slot which `payload` lets others share is referred to, not copied.
-    Raises `TransportError` where there is no room for the arrays.
+    An array in a slot that `payload` allows to share is referred to, not copied.
+
+    Raises:
+        TransportError: If there is no room for the arrays.
     """
     arrays: list[Array] = []
     body = _pack(message, None, arrays)
@@ -75,9 +76,10 @@ def encode(message: Message, payload: Payload) -> Encoded:
 
 
 def decode(entry: Mapping[bytes, bytes], payload: Payload) -> Message:
-    """Decode a stream entry; arrays are fetched when they are first looked at.
+    """Decode a stream entry. Arrays are fetched at first use.
 
-    Raises `DecodeError` for anything that is not a message of this format version.
+    Raises:
+        DecodeError: If the entry is not a message of this format version.
     """
     try:
         found = entry[b"format"].decode()
@@ -96,7 +98,11 @@ def decode(entry: Mapping[bytes, bytes], payload: Payload) -> Message:
 
 
 def materialize(message: Message) -> None:
-    """Fetch every array of a received message now. Raises `StalePayloadError` if one was recycled."""
+    """Fetch every array of a received message now.
+
+    Raises:
+        StalePayloadError: If an array was recycled meanwhile.
+    """
     arrays: list[Array] = []
     _pack(message, None, arrays)
     for array in arrays:
@@ -108,7 +114,7 @@ def _pack(value: Any, outer: Header | None, arrays: list[Array]) -> Any:
         arrays.append(value)
         return {"array": len(arrays) - 1}
     if isinstance(value, Header):
-        return None if value == outer else _pack_header(value)
+        return None if value == outer else value.to_json()
     if is_dataclass(value):
         packed: dict[str, Any] = {"type": type(value).__name__}
         header = getattr(value, "header", None)
@@ -128,18 +134,6 @@ def _pack(value: Any, outer: Header | None, arrays: list[Array]) -> Any:
     return value
 
 
-def _pack_header(header: Header) -> dict[str, Any]:
-    return {
-        "source": header.source,
-        "pts": header.pts,
-        "time_base": f"{header.time_base.numerator}/{header.time_base.denominator}",
-        "arrival_ns": header.arrival_ns,
-        "epoch": header.epoch,
-        "sequence": header.sequence,
-        "ntp_ns": header.ntp_ns,
-    }
-
-
 def _unpack(value: Any, outer: Header | None, arrays: list[LazyArray]) -> Any:
     if isinstance(value, list):
         return tuple(_unpack(item, outer, arrays) for item in value)
@@ -150,7 +144,7 @@ def _unpack(value: Any, outer: Header | None, arrays: list[LazyArray]) -> Any:
     values = dict(value)
     cls = _TYPES[values.pop("type")]
     if "header" in values:
-        header = _unpack_header(values["header"]) if values["header"] is not None else outer
+        header = Header.from_json(values["header"]) if values["header"] is not None else outer
         if header is None:
             raise DecodeError("the outermost message has no header")
         outer = values["header"] = header
@@ -160,10 +154,6 @@ def _unpack(value: Any, outer: Header | None, arrays: list[LazyArray]) -> Any:
         elif name != "header" and not (name == "values" and cls is Data):
             values[name] = _unpack(item, outer, arrays)
     return cls(**values)
-
-
-def _unpack_header(values: dict[str, Any]) -> Header:
-    return Header(**{**values, "time_base": Fraction(values["time_base"])})
 
 
 def _place(arrays: list[Array], payload: Payload) -> list[ArrayPlace]:

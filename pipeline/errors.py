@@ -1,24 +1,24 @@
-"""Every error the machine raises on purpose.
+"""Every error that the pipeline raises on purpose.
 
 ::
 
-    RaftlineError                 exit code 1: ours
-    ├── UserError                 exit code 2: the user can mend it
+    RaftlineError                 exit code 1: a fault of raftline
+    ├── UserError                 exit code 2: the user can fix it
     │   ├── ConfigError           a key, value or wiring in the YAML or on the command line
     │   ├── InputError            a source that cannot be opened, read or decoded
     │   ├── OutputError           a file that cannot be written (disk full, no permission)
-    │   ├── WeightsError          weights that are missing, damaged or of another network
-    │   ├── TransportError        Redis unreachable, refusing or out of memory
+    │   ├── WeightsError          weights that are missing, damaged or for another network
+    │   ├── TransportError        Redis is unreachable, refuses, or is out of memory
     │   │   ├── TransportLost     the connection broke; the operation may be repeated
     │   │   └── GroupLost         the server lost its data (a restart without persistence)
-    │   └── PluginError           a stage that cannot be imported, opened or that broke its contract
-    ├── DecodeError               a stream entry that is not a message of this version
+    │   └── PluginError           a stage that cannot be imported or opened, or that broke its contract
+    ├── DecodeError               a stream entry that is not a message of this format version
     ├── StalePayloadError         pixels that were recycled before they were read
     ├── LeaseLost                 another worker owns the source now; nothing was published
     └── WorkerFailed              a worker that kept dying
 
-A `UserError` is final: a worker that meets one stops the run with its words. Any other exception counts
-against the entry that was being processed.
+A `UserError` ends the run with its message. Any other exception counts as a failed attempt at the entry that was
+being processed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class RaftlineError(Exception):
 
 
 class UserError(RaftlineError):
-    """The user can mend it; the message says how."""
+    """The user can fix it; the message says how."""
 
     exit_code = 2
 
@@ -41,7 +41,7 @@ class ConfigError(UserError):
 
 
 class InputError(UserError):
-    """A source cannot be opened, read or decoded. Ends that source, not the others."""
+    """A source cannot be opened, read or decoded. Ends this source only."""
 
 
 class OutputError(UserError):
@@ -49,19 +49,19 @@ class OutputError(UserError):
 
 
 class WeightsError(UserError):
-    """Weights are missing, damaged, or of another network."""
+    """Weights are missing, damaged, or for another network."""
 
 
 class TransportError(UserError):
-    """Redis cannot be reached, refuses, or is out of memory."""
+    """Redis is unreachable, refuses, or is out of memory."""
 
 
 class TransportLost(TransportError):
-    """The connection broke in the middle. Every operation of a transport may be repeated after it."""
+    """The connection broke during an operation. Every operation of a transport may be repeated."""
 
 
 class GroupLost(TransportError):
-    """The server no longer knows the streams: it was restarted and keeps nothing on disk."""
+    """The server lost the streams: it was restarted without persistence."""
 
 
 class PluginError(UserError):
@@ -73,11 +73,11 @@ class DecodeError(RaftlineError):
 
 
 class StalePayloadError(RaftlineError):
-    """A slot was recycled before its reader came. Only the live policy meets it."""
+    """A slot was recycled before it was read. Happens only with the policy ``live``."""
 
 
 class LeaseLost(RaftlineError):
-    """The lease on a source belongs to another worker; the commit was refused whole."""
+    """The lease on a source belongs to another worker; the whole commit was refused."""
 
 
 class WorkerFailed(RaftlineError):

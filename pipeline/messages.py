@@ -1,7 +1,7 @@
-"""What travels between stages.
+"""The messages that travel between stages.
 
-Messages are frozen. Arrays in them are read-only; take one with ``numpy.asarray(message.field)``: it may
-still lie in shared memory or in a stream entry (`LazyArray`) and is fetched, once, when it is asked for.
+Messages are frozen and their arrays read-only. Get an array with ``numpy.asarray(message.field)``: until then it may
+lie in shared memory or in a stream entry (`LazyArray`), from which it is fetched once.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ EndReason = Literal["end", "stopped", "failed"]
 
 
 class LazyArray:
-    """An array known by shape and dtype whose values are fetched at first use.
+    """An array of known shape and dtype whose values are fetched at first use.
 
-    `reference` names where the values lie, so that a stage which passes the array on costs no copy.
+    `reference` says where the values are stored, so that passing the array on to another stage takes no copy.
     """
 
     __slots__ = ("shape", "dtype", "reference", "_load", "_values")
@@ -39,7 +39,11 @@ class LazyArray:
         self._values: np.ndarray | None = None
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """The values, read-only. Raises `StalePayloadError` where they were recycled (live policy only)."""
+        """The values, read-only.
+
+        Raises:
+            StalePayloadError: If they were recycled meanwhile (policy ``live`` only).
+        """
         if self._values is None:
             values = self._load()
             values.flags.writeable = False
@@ -60,148 +64,160 @@ Array = Union[np.ndarray, LazyArray]
 
 @dataclass(frozen=True)
 class Header:
-    """Whose message it is, where it stands in the stream, and when it was."""
+    """Source, position in the stream, and time of a message."""
 
     source: str
-    """Name of the camera or file, ``[A-Za-z0-9_.-]+``."""
+    """Name of the camera or file; matches ``[A-Za-z0-9_.-]+``."""
     pts: int | None
-    """Presentation time in units of `time_base`, exactly as the container says; None for a message with no time."""
+    """Presentation time in units of `time_base`, exactly as in the container; None if the message has no time."""
     time_base: Fraction
     """Seconds per unit of `pts`."""
     arrival_ns: int
-    """Wall clock (ns since 1970) when the decoder had the frame."""
+    """Wall clock (ns since 1970) when the decoder received the frame."""
     epoch: int = 0
-    """Which continuous numbering `sequence` belongs to. Set by the worker of the source."""
+    """Numbering that `sequence` belongs to; a later epoch comes after all of an earlier one. Set by the pipeline."""
     sequence: int = 0
-    """Position in the source's stream, gaps and end included; strictly growing. Set by the worker of the source.
-    What a stage makes of a message carries that message's header, at most one message of a kind per sequence."""
+    """Position in the source's stream, gaps and the end included; strictly increasing. Set by the pipeline. A stage
+    gives each message it yields the header of the message it was made from, at most one message per sequence."""
     ntp_ns: int | None = None
-    """Sender's wall clock (ns since 1970), from cameras that send it."""
+    """The sender's wall clock (ns since 1970), if the camera sends it."""
 
     @property
     def pts_seconds(self) -> float | None:
         """Presentation time in seconds."""
         return None if self.pts is None else float(self.pts * self.time_base)
 
+    def to_json(self) -> dict[str, Any]:
+        """JSON values, as stream entries and snapshots hold them: `time_base` becomes ``"1/90000"``."""
+        return {**vars(self), "time_base": f"{self.time_base.numerator}/{self.time_base.denominator}"}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Header:
+        """The header that `to_json` described.
+
+        Raises:
+            TypeError, ValueError, KeyError: If `values` describe no header.
+        """
+        return cls(**{**values, "time_base": Fraction(values["time_base"])})
+
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture, as the decoder made it, upright."""
+    """One frame of video as decoded, upright."""
 
     header: Header
     index: int
-    """Which decoded frame of the source this is, from 0. Frames dropped on the way leave a hole."""
+    """Number of the frame in the source, from 0. Dropped frames leave a gap in the numbers."""
     width: int
-    """px"""
+    """Width, px."""
     height: int
-    """px"""
+    """Height, px."""
     format: PixelFormat
-    """``yuv420p`` (planar 4:2:0), ``rgb24`` or ``gray8``; always 8 bit."""
+    """``yuv420p`` (planar 4:2:0), ``rgb24`` or ``gray8``; always 8 bits per sample."""
     planes: tuple[Array, ...]
-    """uint8. yuv420p: (H, W), (ceil(H/2), ceil(W/2)) twice. rgb24: one (H, W, 3). gray8: one (H, W)."""
+    """uint8. yuv420p: Y (H, W), then U and V (ceil(H/2), ceil(W/2)). rgb24: one (H, W, 3). gray8: one (H, W)."""
     color_space: ColorSpace
-    """Matrix of the YUV; ``rgb`` for rgb24."""
+    """YUV matrix; ``rgb`` for rgb24."""
     color_range: ColorRange
-    """``tv``: luma 16-235; ``pc``: 0-255."""
+    """``tv``: luma from 16 to 235. ``pc``: 0 to 255."""
     duration: int | None = None
-    """In units of the time base, where the container knows it."""
+    """Duration in units of the header's time base, if the container gives it."""
 
 
 @dataclass(frozen=True)
 class Flow:
-    """Motion from the frame before to `frame`. One for every frame, the first included."""
+    """Optical flow from the previous frame to `frame`. There is one for every frame, including the first."""
 
     header: Header
     frame: Frame
     """The later frame."""
     start: FlowStart
-    """How the estimate began. ``first`` and ``scene_cut``: there is no motion, all arrays are None."""
+    """How the estimate was initialized. For ``first`` and ``scene_cut`` there is no flow: all arrays are None."""
     grid_px: Array | None
-    """float32 (ceil(H/8), ceil(W/8), 2): (u, v) in px of the full frame, x right, y down, at the cell centres
-    (8 j + 3.5, 8 i + 3.5) of the earlier frame. The content at (x, y) went to (x + u, y + v)."""
+    """float32 (ceil(H/8), ceil(W/8), 2): (u, v) in px of the full frame, x right, y down. Cell (i, j) is centered at
+    (8 j + 3.5, 8 i + 3.5) of the earlier frame. The content at (x, y) moved to (x + u, y + v)."""
     flow_px: Array | None = None
-    """float16 (H, W, 2): the same at every pixel; only where a reader asks for ``flow``."""
+    """float16 (H, W, 2): the same at every pixel. Only if a reader needs ``flow``."""
     confidence: Array | None = None
-    """float32 (ceil(H/8), ceil(W/8)) in [0, 1]; only where a reader asks for ``confidence``."""
+    """float32 (ceil(H/8), ceil(W/8)) in [0, 1]. Only if a reader needs ``confidence``."""
     previous_index: int | None = None
     """`Frame.index` of the earlier frame."""
     step_seconds: float | None = None
-    """Presentation time between the two frames. Longer than a frame's duration where frames were dropped."""
+    """Presentation time between the two frames, s. Longer than one frame's duration if frames were dropped."""
     iterations: int = 0
-    """Updates the network ran; 0 for duplicates and for estimators that have none."""
+    """Update iterations that the network ran; 0 for duplicates and for estimators without iterations."""
 
 
 @dataclass(frozen=True)
 class MotionObject:
-    """One moving thing in one frame."""
+    """One moving object in one frame."""
 
     id: int
-    """Stable while it is followed."""
+    """Stays the same while the object is tracked."""
     box: tuple[int, int, int, int]
-    """x, y, width, height in px."""
+    """x, y, width, height, px."""
     area_px: int
     velocity_px_s: tuple[float, float]
-    """Mean motion after the camera's, px/s, x right, y down."""
+    """Mean velocity relative to the camera's motion, px/s, x right, y down."""
 
 
 @dataclass(frozen=True)
 class MotionEvent:
-    """Motion from begin to end."""
+    """A period of motion."""
 
     id: int
     begin_seconds: float
-    """Presentation time of the first frame."""
+    """Presentation time of the first frame, s."""
     end_seconds: float | None
-    """Presentation time of the last frame; None while it goes on."""
+    """Presentation time of the last frame, s; None while the event continues."""
     peak_seconds: float
-    """When the moving area was largest."""
+    """Presentation time at which the moving area was largest, s."""
     peak_area: float
-    """That area, as a share of the frame, 0-1."""
+    """That area as a fraction of the frame, 0 to 1."""
     object_ids: tuple[int, ...] = ()
     path: tuple[tuple[float, float, float], ...] = ()
-    """(seconds, x, y): where its largest object was, centre of the box in px; at most 64 places at even distances."""
+    """(s, x, y): box center of its largest object, px; at most 64 points, evenly spaced in time."""
     uncertain: bool = False
-    """In most of the frames in which it moved so far the mask was uncertain: it may be scenery at another depth, or
-    the camera."""
+    """The mask was uncertain in most frames with motion so far: it may be scenery at another depth, or the camera."""
 
 
 @dataclass(frozen=True)
 class Mask:
-    """What moves in a frame, other than the camera."""
+    """What moves in a frame, apart from the camera's own motion."""
 
     header: Header
     frame: Frame
     mask: Array
-    """uint8 (H, W): 255 moves, 0 does not."""
+    """uint8 (H, W): 255 where something moves, otherwise 0."""
     objects: tuple[MotionObject, ...] = ()
     events: tuple[MotionEvent, ...] = ()
-    """Events that began (`end_seconds` None) or ended at this frame."""
+    """Events that begin (`end_seconds` is None) or end at this frame."""
     camera: tuple[float, ...] | None = None
-    """Row-major 3x3: px of the earlier frame to px of this one, as the camera moved."""
+    """Row-major 3x3 matrix of the camera's motion: maps px of the earlier frame to px of this one."""
     uncertain: bool = False
-    """The camera's motion could not be told from the objects'."""
+    """The camera's motion could not be separated from that of the objects."""
 
 
 @dataclass(frozen=True)
 class Stabilized:
-    """A frame moved to where a steady camera would have shown it."""
+    """A frame, warped to what a steady camera would have shown."""
 
     header: Header
     frame: Frame
-    """The corrected picture."""
+    """The corrected frame."""
     correction: tuple[float, ...]
-    """Row-major 3x3: px of the original to px of the corrected frame, zoom included."""
+    """Row-major 3x3 matrix: maps px of the original to px of the corrected frame, zoom included."""
     original: Frame | None = None
-    """The frame before correction; only where a reader asks for ``original``."""
+    """The frame before correction. Only if a reader needs ``original``."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """What a stage of the user's own has to say, where none of the others fits."""
+    """Anything that a custom stage yields and no other message class fits."""
 
     header: Header
     kind: str
-    """The stage's name for it."""
+    """Name that the stage chooses for this kind of data."""
     values: Mapping[str, Any] = field(default_factory=dict)
     """JSON values."""
     arrays: Mapping[str, Array] = field(default_factory=dict)
@@ -210,14 +226,14 @@ class Data:
 
 @dataclass(frozen=True)
 class Gap:
-    """Continuous motion ends here: what comes next does not follow from what came before."""
+    """A break in continuous motion: the next frame does not follow from the last one."""
 
     header: Header
     reason: GapReason
     detail: str = ""
-    """For people."""
+    """Explanation for people."""
     gap_seconds: float | None = None
-    """How long nothing was seen, where known."""
+    """Time without frames, s, if known."""
 
 
 @dataclass(frozen=True)
@@ -226,10 +242,10 @@ class EndOfStream:
 
     header: Header
     reason: EndReason = "end"
-    """``end``: the file ended. ``stopped``: the user stopped it; outputs are whole, and shorter.
-    ``failed``: the source broke; outputs are discarded."""
+    """``end``: the file ended. ``stopped``: the user stopped it; outputs are complete but shorter.
+    ``failed``: the source failed; outputs are discarded."""
     error: str | None = None
-    """Why, for ``failed``."""
+    """Reason, for ``failed``."""
 
 
 Message = Union[Frame, Flow, Mask, Stabilized, Data, Gap, EndOfStream]

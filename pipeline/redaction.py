@@ -1,6 +1,6 @@
-"""What must not be shown is taken out of a text: passwords and tokens in URLs.
+"""Hide passwords and tokens in URLs.
 
-Everything that goes to a log, a metric, a stream, a summary or a screen and may hold a URL passes here.
+Pass every text through here that may contain a URL and goes to a log, a metric, a stream, a summary or the screen.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ SECRET_WORDS = (
     "signature",
     "session",
 )
-"""A query parameter or option named by one of these, alone or joined to others by ``_``, ``-`` or ``.``, is hidden."""
+"""Values of query parameters and options with one of these words in their name are hidden. Words are separated by
+``_``, ``-``, ``.`` or a capital letter."""
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<rest>[^\s<>\"'`]+)")
 _PORT_THEN_PATH = re.compile(r"\d{1,5}(?:[/?#]|$)")
@@ -38,15 +39,15 @@ _PARAMETER = re.compile(r"(?P<lead>[?&;])(?P<name>[^=&;?#]+)=(?P<value>[^&;#]*)"
 
 
 def redact(text: object) -> str:
-    """`text` with the password and the secret query values of every URL in it replaced by ``***``.
+    """Replace the password and secret query values of every URL in `text` by ``***``.
 
-    Meant to err on the safe side: a password that holds an unescaped ``@`` or ``/`` is hidden whole.
+    Errs on the safe side: a password with an unescaped ``@`` or ``/`` is hidden completely.
     """
     return _URL.sub(_redact_url, str(text))
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether an option or query parameter of this name holds a secret."""
+    """Whether an option or query parameter with this name holds a secret."""
     words = re.split(r"[_.\-]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
     return any(word in SECRET_WORDS for word in words)
 
@@ -73,7 +74,7 @@ class _Redacting(logging.Formatter):
 
 
 def log_redacted() -> None:
-    """Log to stderr, without secrets, from the level that ``RAFTLINE_LOG`` names; WARNING by default."""
+    """Log to stderr without secrets, at the level named by ``RAFTLINE_LOG`` (WARNING by default)."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Redacting("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=os.environ.get("RAFTLINE_LOG", "WARNING"), handlers=[handler])

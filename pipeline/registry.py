@@ -1,4 +1,4 @@
-"""A name in the configuration -> a plug-in's class. The only dynamic import of the machine."""
+"""Find a plug-in's class by its name in the configuration. The pipeline's only dynamic import."""
 
 from __future__ import annotations
 
@@ -18,14 +18,20 @@ from pipeline.errors import PluginError
 from pipeline.stage import Options, Source, Stage
 
 ENTRY_POINT_GROUP = "raftline.stages"
+RENAMED = {"retained": "unacked_window", "begin_together": "prepare_batch"}
+"""Members of `Stage` by an earlier name: never called any more, so a plug-in that defines one would lose messages."""
 
 PluginClass = type[Source] | type[Stage]
 
 
 def load(use: str) -> PluginClass:
-    """The class that ``module:Class``, or a name in the entry-point group ``raftline.stages``, stands for.
+    """Import a plug-in.
 
-    Raises `PluginError` where it cannot be imported, is not there, or is not a usable `Source` or `Stage`.
+    Args:
+        use: ``module:Class``, or a name in the entry-point group ``raftline.stages``.
+
+    Raises:
+        PluginError: If the class cannot be imported, does not exist, or is not a usable `Source` or `Stage`.
     """
     module_name, colon, class_name = use.partition(":")
     if not colon:
@@ -37,13 +43,13 @@ def load(use: str) -> PluginClass:
 
 
 def names() -> dict[str, str]:
-    """Entry-point name -> ``module:Class`` for every installed plug-in, in order of name."""
+    """Map the entry-point name of every installed plug-in to ``module:Class``, sorted by name."""
     points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
     return dict(sorted((point.name, point.value) for point in points))
 
 
 def add_search_path(directories: Iterable[str | Path]) -> None:
-    """Make modules in `directories` importable. They come last, so that they hide nothing that is installed."""
+    """Make modules in `directories` importable. They come last, so that they shadow nothing that is installed."""
     for directory in directories:
         entry = str(Path(directory).resolve())
         if entry not in sys.path:
@@ -67,13 +73,13 @@ def _import(module_name: str, use: str) -> ModuleType:
         missing = error.name or ""
         if module_name == missing or module_name.startswith(missing + "."):
             raise PluginError(
-                f"cannot import {use!r}: there is no module {missing!r}. It must be installed, or lie beside the "
-                "configuration file or in the current directory"
+                f"cannot import {use!r}: there is no module {missing!r}. Install it, or put it beside the "
+                "configuration file or into the current directory"
             ) from error
         raise PluginError(_import_failure(module_name, use, error)) from error
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # a plug-in may also call sys.exit
+    except BaseException as error:  # a plug-in may even call sys.exit
         raise PluginError(_import_failure(module_name, use, error)) from error
 
 
@@ -99,7 +105,7 @@ def _import_failure(module_name: str, use: str, error: BaseException) -> str:
 
 
 def _own_line(module_name: str, error: BaseException) -> str:
-    """file:line of the plug-in's own code that led to `error`; the innermost line where it cannot be told."""
+    """``file:line`` of the plug-in's own code that raised `error`; the innermost line if that cannot be found."""
     frames = traceback.extract_tb(error.__traceback__)
     frames = [f for f in frames if not f.filename.startswith("<frozen") and f.filename != __file__]
     try:
@@ -131,13 +137,16 @@ def _attribute(module: ModuleType, class_name: str, use: str) -> object:
 def _checked(found: object, use: str) -> PluginClass:
     if not inspect.isclass(found) or not issubclass(found, (Stage, Source)):
         raise PluginError(
-            f"{use!r} is no stage: found {found!r}, expected a subclass of pipeline.stage.Stage or Source"
+            f"{use!r} is not a stage: found {found!r}, expected a subclass of pipeline.stage.Stage or Source"
         )
     if inspect.isabstract(found):
         missing = ", ".join(sorted(found.__abstractmethods__))
         raise PluginError(f"{use!r} cannot be used: it does not implement {missing}")
     if not (inspect.isclass(found.Options) and issubclass(found.Options, Options)):
         raise PluginError(f"{use!r}: its Options is {found.Options!r}, expected a subclass of pipeline.stage.Options")
+    for old, new in RENAMED.items():
+        if hasattr(found, old):
+            raise PluginError(f"{use!r} defines {old!r}, which is now called {new!r}: rename it")
     if issubclass(found, Stage) and not found.reads:
         raise PluginError(f"{use!r} declares no message class in `reads`, such as reads = (Flow,)")
     return found

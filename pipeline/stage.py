@@ -1,7 +1,8 @@
-"""What a plug-in implements, and the promise it gets.
+"""What a plug-in implements, and what it can rely on.
 
-A plug-in is a `Source` (makes frames) or a `Stage` (reads one stream, writes one stream). The machine makes one
-object per source, calls it from one thread, in order, and never for two sources at once.
+A plug-in is a `Source`, which produces frames, or a `Stage`, which reads one stream and writes one. The pipeline
+creates one object per source of video and calls it from one thread, in order. The stages of one process are never
+called for two sources at once.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ T = TypeVar("T")
 
 
 class Options(BaseModel):
-    """Base of a plug-in's options: subclass it inside the plug-in as ``class Options(Options)``.
+    """Base class of a plug-in's options: subclass it inside the plug-in as ``class Options(stage.Options)``.
 
-    Every field carries a description with its unit (``Field(0.5, description="... in seconds", ge=0)``). Unknown keys
-    are refused; `raftline stages NAME` prints them.
+    Describe every field with its unit: ``Field(0.5, ge=0, description="delay, s")``. Unknown keys are refused.
+    `raftline stages NAME` prints the fields.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
@@ -33,80 +34,105 @@ class Options(BaseModel):
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """The source that an object works for."""
+    """The source of video that a plug-in object works on."""
 
     name: str
-    """``[A-Za-z0-9_.-]+``"""
+    """Matches ``[A-Za-z0-9_.-]+``."""
     input: str = field(repr=False)
-    """What the user gave: a path, a URL, a device. May hold a password: never log it; log `display`."""
+    """Path, URL or device as the user gave it. May contain a password: log `display` instead."""
     display: str
-    """`input` without password."""
+    """`input` without its password."""
     live: bool
-    """A camera: it cannot wait and cannot be read again."""
+    """True for a camera: it cannot be paused or read a second time."""
 
 
 class Output(Protocol):
-    """A file that appears under its name only when it is complete."""
+    """A file that appears under its final name only when it is complete."""
 
     path: Path
-    """The final name."""
+    """Final name."""
     part: Path
-    """Where to write until then (``.part``). It survives a killed worker; its directory exists."""
+    """Write here until the file is complete (``.part``). It survives a killed worker; its directory exists."""
 
     def finish(self) -> None:
-        """Move `part` to `path`, replacing what was there, and list it in the summary. Raises `OutputError`."""
+        """Move `part` to `path`, replacing any older file, and list it in the run's summary.
+
+        Raises:
+            OutputError: If the file cannot be moved.
+        """
 
     def discard(self) -> None:
         """Remove `part`."""
 
 
 class Context(Protocol):
-    """What the machine gives to a plug-in."""
+    """What the pipeline provides to a plug-in, as ``self.context``."""
 
     stage: str
     """Name of the stage in the configuration."""
     source: SourceInfo
     policy: Literal["lossless", "live"]
     needs: frozenset[str]
-    """What the readers of this stage ask for: the union of their `Stage.needs`."""
+    """Optional fields that readers of this stage ask for: the union of their `Stage.needs`."""
     log: logging.Logger
 
     def header(
         self, pts: int | None, time_base: Fraction, arrival_ns: int | None = None, ntp_ns: int | None = None
     ) -> Header:
-        """A header for a frame of this source; `arrival_ns` defaults to now. For sources."""
+        """Create the header of a new frame. For sources.
+
+        Args:
+            pts: Presentation time in units of `time_base`; None if unknown.
+            time_base: Seconds per unit of `pts`.
+            arrival_ns: Wall clock when the frame arrived, ns since 1970; now by default.
+            ntp_ns: The sender's wall clock, ns since 1970, if known.
+        """
         ...
 
     def output(self, template: str) -> Output:
-        """An output file; ``{source}`` and ``{stage}`` in the template are filled in. Directories are made."""
+        """Prepare an output file in the output directory.
+
+        Args:
+            template: Relative path. ``{source}`` and ``{stage}`` are filled in, missing directories are created.
+
+        Raises:
+            OutputError: If the directory cannot be created.
+        """
         ...
 
     def reopen(self) -> Iterator[Frame | Gap]:
-        """The source's frames again from index 0. Raises `ConfigError` for a live source."""
+        """Read the source's frames again from index 0.
+
+        Raises:
+            ConfigError: If the source is live.
+        """
         ...
 
     def shared(self, key: str, make: Callable[[], T]) -> T:
-        """One object per process and key: a network that all sources of this stage use."""
+        """Return the object stored under `key`, calling `make` once per process.
+
+        Use it for what all sources of a stage share, such as a network.
+        """
         ...
 
     def count(self, name: str, by: int = 1) -> None:
-        """Count something that the summary should show, such as ``corrupt_packets``. Committed with the next
-        message."""
+        """Add to a counter in the summary, such as ``corrupt_packets``. Stored with the next acknowledgement."""
         ...
 
     def status(self, **values: str | int | float | bool) -> None:
-        """Say something about how the stage runs (device, a fallback); shown by the status and the summary."""
+        """Report how the stage runs, such as its device or a fallback. Shown in the status and the summary."""
         ...
 
 
 class Source(ABC):
-    """Makes frames: a decoder, a renderer, a screen grabber."""
+    """Produces frames: a decoder, a renderer, a screen grabber."""
 
     class Options(Options):
         pass
 
     delivered: Header | None = None
-    """Header of the last frame delivered before a restart, set before `read`; a live source's times go on from it."""
+    """Header of the last frame delivered before a restart; None at first. Set before `read`. A live source continues
+    its timestamps from here."""
 
     def __init__(self, options: Any, context: Context) -> None:
         self.options = options
@@ -114,112 +140,128 @@ class Source(ABC):
 
     @classmethod
     def is_live(cls, input: str) -> bool:
-        """Whether this input cannot wait. Decides the policy where the configuration says ``auto``."""
+        """Whether this input cannot wait for slow readers. Decides the policy if the configuration says ``auto``."""
         return False
 
     @classmethod
     def check_input(cls, input: str, display: str) -> None:
-        """Refuse an input that can be seen to be wrong without opening it, such as a file that is not there: a run
-        asks before it starts anything. `display` is the input without passwords. Raises `InputError`."""
+        """Refuse an input that is wrong on sight, such as a missing file. Called before anything starts.
+
+        Args:
+            input: Path, URL or device as the user gave it.
+            display: The same without its password, for the error message.
+
+        Raises:
+            InputError: If the input is wrong.
+        """
 
     @abstractmethod
     def read(self, start_index: int) -> Iterator[Frame | Gap]:
         """Yield frames in order, with `Frame.index` counting from 0 and headers from `Context.header`.
 
-        Frames before `start_index` were delivered before a restart: a file goes on exactly there (same pts, same
-        pixels); a live source counts on from it, after a `Gap`. May block; between two frames at most a second, unless
-        nothing
-        comes, and must then end soon after `stop()`. Raises `InputError` if the input is not usable.
+        May block. If no frame arrives for more than a second, it must still end soon after `stop()`.
+
+        Args:
+            start_index: Index of the first frame to yield; greater than 0 after a restart. A file continues with
+                exactly that frame (same pts, same pixels). A live source yields a `Gap`, then counts on from there.
+
+        Raises:
+            InputError: If the input is unusable.
         """
 
     def frame_count(self) -> int | None:
-        """About how many frames there are, for a progress bar; None if it cannot be known. Called once, after `read`
-        began."""
+        """Approximate number of frames, for a progress bar; None if unknown. Called once, after `read` began."""
         return None
 
     def stop(self) -> None:
-        """Called from another thread: let `read` end soon. What it yields until then is still used."""
+        """Make `read` end soon. Called from another thread. Frames yielded until then are still used."""
 
     def close(self) -> None:
-        """Release everything. Always called, once, also after an error."""
+        """Release all resources. Called exactly once, even after an error."""
 
 
 class Stage(ABC):
     """Reads one stream and writes one stream.
 
-    Delivery: every message once, in order (policy ``live``: newest kept, oldest dropped). After a crash the machine
-    makes a
-    new object, calls `restore` with the last snapshot, and delivers again what was not yet acknowledged, the retained
-    messages
-    first. What the stage yields for a sequence that was published already is dropped.
+    Every message is delivered once, in order; with the policy ``live``, the oldest messages are dropped if the stage
+    is late. After a crash the pipeline creates a new object, calls `restore` with the last snapshot, and delivers all
+    unacknowledged messages again, beginning with the unacknowledged window (`unacked_window`). Output for a sequence
+    that was already published is dropped.
     """
 
     class Options(Options):
         pass
 
     reads: ClassVar[tuple[type, ...]] = ()
-    """Message classes that `process` takes. Gap and EndOfStream come through methods of their own."""
+    """Message classes that `process` accepts. Gap and EndOfStream go to `gap` and `flush` instead."""
     writes: ClassVar[type | None] = None
-    """Message class that it yields; None for a sink."""
+    """Message class that the stage yields; None for a sink."""
     needs: ClassVar[frozenset[str]] = frozenset()
-    """Costly fields it wants filled: ``flow``, ``confidence``, ``original``."""
+    """Optional, costly fields that the stage reads: ``flow``, ``confidence``, ``original``."""
     passes_gaps: ClassVar[bool] = True
-    """False for a stage that yields messages from before a gap after it: it then yields the gaps itself, in order."""
+    """Set to False if the stage may yield messages from before a gap after it; it then yields the gaps itself."""
 
     def __init__(self, options: Any, context: Context) -> None:
         self.options = options
         self.context = context
 
     def open(self) -> None:
-        """Called once before the first message, in the worker. Load what is slow to load here. May raise
-        `UserError`."""
+        """Load whatever is slow to load. Called once in the worker, before the first message.
+
+        Raises:
+            UserError: If the user has to fix something.
+        """
 
     @abstractmethod
     def process(self, message: Any) -> Iterable[Message]:
-        """Take a message; yield none, one or several, each with the header of the message it was made from.
+        """Handle one message and yield any number of messages.
 
-        Sequences must grow strictly. A frame's arrays are guaranteed only while the message is being processed or
-        retained.
+        Give each the header of the message it was made from; sequences must increase strictly. A message's arrays
+        are valid only while it is being processed or lies in the unacknowledged window.
         """
 
     @classmethod
     def prepare_batch(cls, waiting: Sequence[tuple[Stage, Message]]) -> None:
-        """Called before the `process` of several sources' messages that are waiting at the same time in one worker.
+        """Compute the results of several sources in one pass, for example to fill a GPU.
 
-        For a stage that can compute them in one pass: it keeps each result in the object until `process` is called
-        with the very message, right after. Never waits for a message, and nothing is promised: after a crash, and
-        when a message comes alone, `process` is called without it.
+        Called when messages of several sources wait in one worker, before `process` is called for each of them. Keep
+        each result in its stage object until `process` asks for it. This is only an optimization: the pipeline never
+        waits to fill a batch, and a message that comes alone, or again after a crash, is processed without it.
+
+        Args:
+            waiting: The stage object of each source, with the message that it will process next.
         """
 
     def gap(self, gap: Gap) -> Iterable[Message]:
-        """Continuous motion ended. The machine passes the gap on after what this yields."""
+        """Handle a break in continuous motion. The gap is passed on after the messages that this yields."""
         return ()
 
     def flush(self, end: EndOfStream) -> Iterable[Message]:
-        """The source ended: yield what is still held. The machine passes `end` on afterwards.
+        """Yield what is still held: the source has ended. `end` is passed on afterwards.
 
-        With ``end.reason == "failed"`` outputs are to be discarded. May yield long: each message is published as it
-        comes.
+        If ``end.reason == "failed"``, discard the outputs. This may take long: each message is published as it is
+        yielded.
         """
         return ()
 
     def unacked_window(self) -> int:
-        """How many of the latest messages (gaps included) are still needed.
+        """Number of the latest messages, gaps included, that the stage still needs.
 
-        They are not acknowledged: their pixels are kept, and after a crash they come again, oldest first, before
-        anything new.
+        They stay unacknowledged: their pixels are kept, and after a crash they are delivered again, oldest first,
+        before anything new.
         """
         return 0
 
     def snapshot(self) -> Mapping[str, Any] | None:
-        """Small JSON state (< 64 kB) after the latest message, stored with it. None: nothing to keep.
+        """State after the latest message as JSON values (under 64 kB), stored with its acknowledgement; None for none.
 
-        Retained messages that it accounts for already come again after a crash: tell them by ``header.sequence``.
+        After a crash, the unacknowledged window is delivered again although the snapshot already covers it. Recognize
+        these messages by ``header.sequence``.
         """
         return None
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Called after `open` in a worker that took over, with the last snapshot."""
+        """Take over from a worker that died: called after `open`, with its last snapshot."""
 
     def close(self) -> None:
-        """Release everything. Always called, once, also after an error; may not yield."""
+        """Release all resources. Called exactly once, even after an error. Must not yield."""

@@ -1,4 +1,4 @@
-"""For tests of plug-ins, ours and yours: no Redis, no processes, no waiting."""
+"""Test your plug-ins with these: no Redis, no processes, no waiting."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from pipeline.stage import Context, Options, Source, SourceInfo, Stage
 
 T = TypeVar("T")
 CLOCK_BEGIN_NS = 1_700_000_000_000_000_000
+"""Wall clock of test headers, ns since 1970: a fixed moment in November 2023, so that tests repeat exactly."""
 
 
 class FakeClock:
-    """A clock that goes on when it is told to. Call it for seconds."""
+    """A clock that only `advance` moves. Call it to get the time in s."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
@@ -32,11 +33,15 @@ class FakeClock:
         return self.seconds
 
     def advance(self, seconds: float) -> None:
+        """Move the clock forward."""
         self.seconds += seconds
 
 
 class TestContext(Context):
-    """A `pipeline.stage.Context` that keeps what the plug-in said, for assertions."""
+    """A `pipeline.stage.Context` that records what a plug-in reports.
+
+    Assert on `counts`, `said` (what `status` was given) and `outputs` (files that were finished).
+    """
 
     __test__ = False  # pytest: not a test class
 
@@ -51,7 +56,17 @@ class TestContext(Context):
         directory: Path | None = None,
         frames: Sequence[Frame | Gap] = (),
     ) -> None:
-        """`frames` is what `reopen` gives; `directory` is where outputs go, by default a new temporary one."""
+        """Create a context.
+
+        Args:
+            stage: Name of the stage.
+            source: Name of the source.
+            input: The source's input.
+            live: Whether the source is a camera; sets the policy.
+            needs: Fields that readers of the stage ask for.
+            directory: Where outputs go; by default a temporary directory that is removed with the context.
+            frames: What `reopen` returns.
+        """
         self.stage = stage
         self.source = SourceInfo(source, input, input, live)
         self.policy: Literal["lossless", "live"] = "live" if live else "lossless"
@@ -94,7 +109,7 @@ class TestContext(Context):
 
 
 class ScriptedSource(Source):
-    """A Source that yields plain frames: ``frames`` of them, grey value = index."""
+    """A Source that yields uniform gray frames whose value is their index (modulo 256)."""
 
     class Options(Options):
         frames: int = 10
@@ -108,7 +123,7 @@ class ScriptedSource(Source):
 
 
 class ListSink(Stage):
-    """A sink that keeps every message, in a list that its class holds by source name."""
+    """A sink that collects every message in ``ListSink.received[SOURCE]``. Clear the dictionary between tests."""
 
     reads = (Message,) if isinstance(Message, type) else Message.__args__  # type: ignore[attr-defined]
     received: dict[str, list[Message]] = {}
@@ -129,14 +144,19 @@ class ListSink(Stage):
         self.received.setdefault(self.context.source.name, []).append(message)
 
 
-def make_frame(picture: np.ndarray, index: int = 0, *, fps: int = 30, header: Header | None = None) -> Frame:
-    """A Frame of uint8 (H, W) grey or (H, W, 3) RGB, with pts = index at `fps`."""
-    height, width = picture.shape[:2]
+def make_frame(image: np.ndarray, index: int = 0, *, fps: int = 30, header: Header | None = None) -> Frame:
+    """Make a Frame from an array.
+
+    Args:
+        image: uint8, (H, W) gray or (H, W, 3) RGB.
+        index: Index of the frame, and its pts in units of 1 / `fps`.
+        fps: Frames per second.
+        header: Used instead of a new one.
+    """
+    height, width = image.shape[:2]
     header = header or Header("source", index, Fraction(1, fps), CLOCK_BEGIN_NS, epoch=1, sequence=index + 1)
-    grey = picture.ndim == 2
-    return Frame(
-        header, index, width, height, "gray8" if grey else "rgb24", (picture,), "bt709" if grey else "rgb", "pc"
-    )
+    gray = image.ndim == 2
+    return Frame(header, index, width, height, "gray8" if gray else "rgb24", (image,), "bt709" if gray else "rgb", "pc")
 
 
 def run_stage(
@@ -146,10 +166,20 @@ def run_stage(
     context: TestContext | None = None,
     end: EndOfStream | None = None,
 ) -> list[Message]:
-    """Run a stage over messages as a worker would, the end of the stream included, and return what it yields.
+    """Run a stage over messages as a worker would, including the end of the stream.
 
-    Headers are numbered 1, 2, ... . `end` defaults to a normal end. Raises what the stage raises, and `AssertionError`
-    where it breaks the promise that sequences grow.
+    Args:
+        cls: The stage's class.
+        messages: What it reads. Their sequences are renumbered 1, 2, ...
+        options: Its options; the defaults otherwise.
+        context: Its context; a new `TestContext` otherwise.
+        end: How the stream ends; normally by default.
+
+    Returns:
+        All messages that the stage yields.
+
+    Raises:
+        AssertionError: If the sequences of these messages do not increase strictly.
     """
     stage = cls(cls.Options(**(options or {})), context or TestContext())
     yielded: list[Message] = []
@@ -166,5 +196,5 @@ def run_stage(
     finally:
         stage.close()
     sequences = [message.header.sequence for message in yielded]
-    assert sequences == sorted(set(sequences)), f"{cls.__name__} yielded sequences that do not grow: {sequences}"
+    assert sequences == sorted(set(sequences)), f"{cls.__name__} yielded sequences that do not increase: {sequences}"
     return yielded

@@ -34,7 +34,13 @@ def nothing_left_running() -> Iterator[None]:
     assert not left, f"processes of ours are still running: {left}"
 
 
-OURS = ("redis-server", "valkey-server", "pipeline.runtime.worker", "pipeline/runtime/reaper.py", "run_pipeline.py")
+OURS = (
+    "redis-server",
+    "valkey-server",
+    "pipeline.runtime.worker",
+    "pipeline/runtime/reaper_program.py",
+    "run_pipeline.py",
+)
 
 
 def _children(pid: int) -> list[int]:

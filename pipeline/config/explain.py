@@ -1,4 +1,4 @@
-"""Schemas in words, and pydantic's errors in ours: which key, what was found, what is allowed, what to do."""
+"""Describe schemas in words, and turn pydantic's errors into sentences: the key, what was found, what is allowed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pydantic_core import ErrorDetails
 
 from pipeline.redaction import HIDDEN, is_secret_name, redact
 
+_MOST_LEVELS = 6
+"""Enough for any configuration written by hand; only a bound on recursion."""
 TYPE_WORDS = {
     "integer": "a whole number",
     "number": "a number",
@@ -23,13 +25,13 @@ TYPE_WORDS = {
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """``; did you mean 'x'?`` for the most similar of `known`, or nothing."""
+    """``; did you mean 'x'?`` for the most similar of `known`; empty if none is similar."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def allowed(node: Mapping[str, Any]) -> str:
-    """What a JSON schema node allows, in words: ``a whole number, at least 1``."""
+    """What a JSON schema node allows, in words, such as ``a whole number, at least 1``."""
     if "anyOf" in node:
         return " or ".join(dict.fromkeys(allowed(part) for part in node["anyOf"]))
     if "enum" in node:
@@ -59,7 +61,7 @@ def _bounds(node: Mapping[str, Any]) -> str:
 
 
 def found(value: object, name: str = "") -> str:
-    """A value as an error shows it: short, its kind named, secrets hidden."""
+    """A value as errors show it: shortened, with secrets hidden."""
     if is_secret_name(name):
         return HIDDEN
     if value is None:
@@ -79,9 +81,13 @@ def explain(
     prefix: tuple[str, ...],
     origin: Callable[[tuple[str, ...]], str],
 ) -> str:
-    """Every mistake that pydantic found, one line each, with the place it was made.
+    """Describe every mistake that pydantic found, one line each.
 
-    `prefix` is the key path of the validated value; `origin` says where the value at a key path came from.
+    Args:
+        error: What pydantic raised.
+        model: The model that it validated.
+        prefix: Key path of the validated value.
+        origin: Returns where the value at a key path came from: the file, or an argument of the command line.
     """
     schema = schema_of(model)
     lines = []
@@ -109,7 +115,7 @@ def _explain_one(details: ErrorDetails, schema: dict[str, Any]) -> tuple[tuple[s
 
 
 def _said(details: ErrorDetails) -> str:
-    """The words of a validator's own ValueError."""
+    """The message of a validator's own ValueError."""
     return details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
 
 
@@ -119,9 +125,9 @@ def _expected(node: Mapping[str, Any]) -> str:
 
 
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON schema of a model with every reference filled in (a model that holds itself, six levels deep)."""
+    """The JSON schema of a model with every reference inlined; a model that contains itself, `_MOST_LEVELS` deep."""
     schema = model.model_json_schema()
-    return _inlined(schema, schema.get("$defs", {}), 6)
+    return _inlined(schema, schema.get("$defs", {}), _MOST_LEVELS)
 
 
 def _inlined(node: Any, definitions: dict[str, Any], depth: int) -> Any:
@@ -137,7 +143,7 @@ def _inlined(node: Any, definitions: dict[str, Any], depth: int) -> Any:
 
 
 def _walk(location: tuple[int | str, ...], schema: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The schema node at `location`, and the keys of the file on the way (pydantic adds tags of unions)."""
+    """The schema node at `location`, and its keys in the file: pydantic puts the tags of unions in between."""
     node, keys = schema, []
     for step in location:
         inner = _child(node, step)

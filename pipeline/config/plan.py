@@ -1,4 +1,4 @@
-"""The plan: a configuration that was checked, with its classes found and its wiring known."""
+"""The plan of a run: a checked configuration with its classes and wiring."""
 
 from __future__ import annotations
 
@@ -22,21 +22,29 @@ Policy = Literal["lossless", "live"]
 
 @dataclass(frozen=True)
 class PluginPlan:
-    """A plug-in by its name and its options as the user wrote them; class and checked options on demand."""
+    """A plug-in by name, with its options as the user wrote them. Class and checked options are made on demand."""
 
     use: str
-    """``module:Class`` or an entry point's name."""
+    """``module:Class``, or the name of an entry point."""
     given: Mapping[str, Any]
-    """The options as they stand in the configuration."""
+    """Options as written in the configuration."""
 
     @cached_property
     def cls(self) -> registry.PluginClass:
-        """Imports the plug-in. Raises `PluginError`."""
+        """The class, imported at first use.
+
+        Raises:
+            PluginError: If it cannot be imported.
+        """
         return registry.load(self.use)
 
     @cached_property
     def options(self) -> Options:
-        """The options checked and completed by the plug-in's own `Options`. Raises `ConfigError`."""
+        """The options, checked and completed by the plug-in's own `Options`.
+
+        Raises:
+            ConfigError: If they are wrong.
+        """
         try:
             return self.cls.Options.model_validate(dict(self.given))
         except ValidationError as error:
@@ -45,21 +53,21 @@ class PluginPlan:
 
 @dataclass(frozen=True)
 class StagePlan(PluginPlan):
-    """One stage: a `Stage`, or the one `Source`."""
+    """One entry of `stages`: a `Stage`, or the one `Source`."""
 
     name: str
     reads: str | None = None
-    """The stage it reads; None for the Source."""
+    """Stage that it reads; None for the Source."""
     readers: tuple[str, ...] = ()
-    """The stages that read it."""
+    """Stages that read it."""
     needs: frozenset[str] = frozenset()
     """Union of the readers' `Stage.needs`."""
     workers: int = 1
-    """Processes that share the sources."""
+    """Number of processes that share the sources."""
 
     @cached_property
     def supports_batching(self) -> bool:
-        """Whether the stage can begin the messages of several sources together."""
+        """Whether the stage implements `Stage.prepare_batch`."""
         own = getattr(self.cls, "prepare_batch", Stage.prepare_batch)
         return own.__func__ is not Stage.prepare_batch.__func__
 
@@ -72,7 +80,11 @@ class SourcePlan(PluginPlan):
     policy: Policy = "lossless"
 
     def check_input(self) -> None:
-        """Raises `InputError` for an input that is seen to be wrong without opening it, naming the source."""
+        """Refuse an input that is wrong on sight.
+
+        Raises:
+            InputError: With the name of the source.
+        """
         assert issubclass(self.cls, Source)
         try:
             self.cls.check_input(self.info.input, self.info.display)
@@ -82,24 +94,24 @@ class SourcePlan(PluginPlan):
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a supervisor or a worker has to know."""
+    """Everything that a supervisor or a worker needs to know."""
 
     name: str
     payload: Literal["shm", "inline"]
     output: Path
     redis_url: str | None
-    """None: a private server. May hold a password: never log it."""
+    """None: start a private server. May contain a password: never log it."""
     redis_memory_mb: int
     limits: Limits
     source_stage: str
     stages: dict[str, StagePlan]
-    """In topological order: a stage stands after the one it reads; the first is the Source."""
+    """In topological order: each stage comes after the one it reads; the Source is first."""
     sources: dict[str, SourcePlan]
     search_path: tuple[str, ...] = field(default=())
-    """Directories whose modules a plug-in may lie in."""
+    """Directories that are searched for the modules of plug-ins, after the installed ones."""
 
     def to_json(self) -> str:
-        """The plan as text for another process. Holds passwords: hand it on where nobody else can read it."""
+        """The plan as text for another process. Contains passwords: store it where nobody else can read it."""
         stages = {
             name: {**_plugin(s), "reads": s.reads, "readers": s.readers, "needs": sorted(s.needs), "workers": s.workers}
             for name, s in self.stages.items()
@@ -121,7 +133,7 @@ class Plan:
 
     @staticmethod
     def from_json(text: str) -> Plan:
-        """The plan that `to_json` wrote. Imports no plug-in before its class is asked for."""
+        """The plan that `to_json` wrote. Plug-ins are imported only when their class is used."""
         plain = json.loads(text)
         registry.add_search_path(plain["search_path"])
         stages = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -15,12 +15,16 @@ REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 def _check_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name) or not name.strip("."):
-        raise ValueError("a name: 1 to 100 of the characters A-Z a-z 0-9 _ . - and not dots alone")
+        raise ValueError("a name of 1 to 100 characters from A-Z a-z 0-9 _ . - that does not consist of dots alone")
     return name
 
 
 def check_redis_url(url: str) -> str:
-    """`url` itself, if it names a Redis server; else `ValueError`, which does not repeat it."""
+    """Return `url` if it names a Redis server.
+
+    Raises:
+        ValueError: If not. The message does not repeat `url`, which may contain a password.
+    """
     parts = urlsplit(url)
     if parts.scheme not in REDIS_SCHEMES:
         raise ValueError("redis://[user:password@]host:port/database, rediss://... (TLS) or unix:///path/to/socket")
@@ -44,88 +48,87 @@ class _Section(BaseModel):
 
 
 class RedisSection(_Section):
-    """Which Redis the stages talk over."""
+    """The Redis server that connects the stages."""
 
     url: RedisUrl | None = Field(
         default=None,
-        description="redis://, rediss:// or unix:// URL of a server of yours (6.2 or newer); null starts a private one",
+        description="URL of your server (6.2 or newer): redis://, rediss:// or unix://; null starts a private one",
     )
     memory_mb: int = Field(
-        default=256, ge=16, description="memory limit of the private server, MB; it refuses beyond it"
+        default=256, ge=16, description="memory limit of the private server, MB; it refuses writes beyond this"
     )
 
 
 class Limits(_Section):
-    """Bounds on what waits between stages, and on patience."""
+    """Bounds on what waits between stages, and on restarts."""
 
-    slots: int = Field(
-        default=32, ge=4, le=4096, description="frames kept in shared memory for each stream of a source"
-    )
-    entries: int = Field(default=64, ge=4, le=100_000, description="messages kept in each stream of a source")
+    slots: int = Field(default=32, ge=4, le=4096, description="frames kept in shared memory, per stream of a source")
+    entries: int = Field(default=64, ge=4, le=100_000, description="messages kept in Redis, per stream of a source")
     backlog: int = Field(
         default=2,
         ge=1,
         le=1000,
-        description="messages that a reader may lag behind a camera before the oldest are dropped",
+        description="messages a reader may lag behind a camera before the oldest are dropped",
     )
-    restarts: int = Field(default=5, ge=0, le=1000, description="times in a row that a dying worker is started again")
+    restarts: int = Field(
+        default=5,
+        ge=0,
+        le=1000,
+        description="restarts in a row of a worker that dies without any progress; one more ends the run",
+    )
 
 
 class SourceSection(_Section):
     """One camera or file."""
 
-    input: str = Field(min_length=1, description="a path, a URL or a device; relative to the current directory")
-    use: str | None = Field(default=None, description="another Source than the one under `stages`, as module:Class")
+    input: str = Field(min_length=1, description="path, URL or device; paths are relative to the current directory")
+    use: str | None = Field(default=None, description="a Source other than the one under `stages`, as module:Class")
     options: dict[str, Any] = Field(
-        default_factory=dict, description="options of the Source, over those that stand under `stages`"
+        default_factory=dict, description="options of the Source; they override those under `stages`"
     )
 
 
 class StageSection(_Section):
-    """One step of the pipeline, a process of its own."""
+    """One step of the pipeline, run in its own process."""
 
-    use: str = Field(min_length=1, description="the plug-in: module:Class, or the name it is installed under")
-    reads: Name | None = Field(
-        default=None, description="the stage whose messages it takes; absent for the Source alone"
-    )
+    use: str = Field(min_length=1, description="the plug-in: module:Class, or the name of an installed one")
+    reads: Name | None = Field(default=None, description="the stage to read messages from; omitted for the Source only")
     workers: int = Field(default=1, ge=1, le=256, description="processes that share the sources of this stage")
-    options: dict[str, Any] = Field(default_factory=dict, description="see `raftline stages NAME`")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="the plug-in's options; see `raftline stages NAME`"
+    )
 
 
 class Config(_Section):
-    """A pipeline: what comes in, what is done with it, where it goes."""
+    """A pipeline: its sources, its stages, and where results go."""
 
-    name: Name = Field(default="raftline", description="name of the pipeline; first part of its keys in Redis")
+    name: Name = Field(default="raftline", description="name of the pipeline; part of its keys in Redis")
     policy: Literal["auto", "lossless", "live"] = Field(
         default="auto",
         description="lossless: every frame, however long it takes; live: bounded delay, late frames are dropped and "
         "counted; auto: live for cameras, lossless for files",
     )
     payload: Literal["shm", "inline"] = Field(
-        default="shm", description="how pixels travel: shared memory (one machine) or inside Redis (several machines)"
+        default="shm",
+        description="how pixels travel: shm, shared memory on one machine; inline, in Redis, for several machines",
     )
-    output: Path = Field(
-        default=Path("out"), description="directory for what the stages write; made where it is not there"
-    )
-    redis: RedisSection = Field(default_factory=RedisSection, description="which Redis the stages talk over")
-    limits: Limits = Field(default_factory=Limits, description="bounds on what waits between stages")
+    output: Path = Field(default=Path("out"), description="directory for results; created if missing")
+    redis: RedisSection = Field(default_factory=RedisSection, description="the Redis server that connects the stages")
+    limits: Limits = Field(default_factory=Limits, description="bounds on what waits between stages, and on restarts")
     sources: dict[Name, SourceSection] = Field(default_factory=dict, description="cameras and files, by name")
-    stages: dict[Name, StageSection] = Field(min_length=1, description="the steps, by name")
+    stages: dict[Name, StageSection] = Field(min_length=1, description="steps of the pipeline, by name")
 
     _file: Path = PrivateAttr(Path("config"))
     _origins: dict[tuple[str, ...], str] = PrivateAttr(default_factory=dict)
 
     @property
     def file(self) -> Path:
-        """The file it was read from; named in errors."""
+        """The file it was read from, for errors."""
         return self._file
 
     def origin(self, location: tuple[str, ...]) -> str:
-        """Where the value at a key came from: the file, or an argument of the command line."""
-        for length in range(len(location), 0, -1):
-            if location[:length] in self._origins:
-                return self._origins[location[:length]]
-        return str(self._file)
+        """Where the value at `location` came from: the file, or an argument of the command line."""
+        return origin_of(self._origins, self._file, location)
 
     def with_options(self, stage: str, options: dict[str, Any], origin: str) -> Config:
         """A copy with options laid over those of a stage; errors about them name `origin`."""
@@ -139,3 +142,11 @@ class Config(_Section):
         """A copy with these of its stages alone."""
         wanted = set(names)
         return self.model_copy(update={"stages": {name: s for name, s in self.stages.items() if name in wanted}})
+
+
+def origin_of(origins: Mapping[tuple[str, ...], str], file: Path, location: tuple[str, ...]) -> str:
+    """The argument that set the value at `location` or a section around it; otherwise `file`."""
+    for length in range(len(location), 0, -1):
+        if location[:length] in origins:
+            return origins[location[:length]]
+    return str(file)

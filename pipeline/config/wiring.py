@@ -1,4 +1,4 @@
-"""From a configuration to a plan: classes imported, options checked, the graph proved to be a tree of streams."""
+"""Make a plan from a configuration: import the classes, check options, and check that the stages form a tree."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ from pipeline.stage import Source, SourceInfo, Stage
 def make_plan(config: Config, *, require_sources: bool = True) -> Plan:
     """Check everything that can be checked before a frame is read.
 
-    Raises `ConfigError` for options, wiring and sources, `PluginError` for a stage that cannot be imported.
+    Args:
+        config: The configuration.
+        require_sources: Whether a configuration without sources is an error.
+
+    Raises:
+        ConfigError: If options, wiring or sources are wrong.
+        PluginError: If a stage cannot be imported.
     """
     search_path = tuple(str(path) for path in (config.file.resolve().parent, config.file.cwd()))
     registry.add_search_path(search_path)
@@ -31,7 +37,7 @@ def make_plan(config: Config, *, require_sources: bool = True) -> Plan:
         _check_reads(config, stage, stages)
     stages = _with_readers(_in_order(config, stages))
     if require_sources and not config.sources:
-        raise ConfigError(f"{config.file}: sources: there is none; give one with -i INPUT, or write it under `sources`")
+        raise ConfigError(f"{config.file}: sources: there are none; add one with -i INPUT or under `sources`")
     sources = {name: _source(config, name, section, stages[source_stage]) for name, section in config.sources.items()}
     _check_paths(config, stages, len(sources))
     return Plan(
@@ -80,12 +86,12 @@ def _source_stage(config: Config, stages: Mapping[str, StagePlan]) -> str:
         return names[0]
     if not names:
         raise ConfigError(
-            f"{config.file}: stages: none of them is a Source, so nothing makes frames; add one, such as "
+            f"{config.file}: stages: none of them is a Source, so nothing produces frames; add one, such as "
             '`decoder: {use: "stages.decoder:Decoder"}`'
         )
     raise ConfigError(
-        f"{config.file}: stages: {' and '.join(names)} are both Sources, a pipeline has one; keep one under `stages`, "
-        "and name the other at its source: `sources: {NAME: {use: ..., input: ...}}`"
+        f"{config.file}: stages: {' and '.join(names)} are both Sources, but a pipeline has exactly one; keep one "
+        "under `stages` and name the other at its source: `sources: {NAME: {use: ..., input: ...}}`"
     )
 
 
@@ -98,7 +104,7 @@ def _check_reads(config: Config, stage: StagePlan, stages: Mapping[str, StagePla
     fitting = [name for name, other in stages.items() if name != stage.name and _fits(stage.cls, other.cls)]
     choice = f"stages that write {_types(stage.cls)}: {', '.join(fitting) or 'none here'}"
     if stage.reads is None:
-        raise _wrong(config, key_path, f"this key is missing; name the stage it reads ({choice})")
+        raise _wrong(config, key_path, f"this key is missing; name the stage to read ({choice})")
     if stage.reads not in stages:
         raise _wrong(config, key_path, f"there is no stage {stage.reads!r}{nearest(stage.reads, stages)} ({choice})")
     if stage.reads != stage.name and not _fits(stage.cls, stages[stage.reads].cls):
@@ -121,15 +127,15 @@ def _types(cls: registry.PluginClass) -> str:
 
 
 def _in_order(config: Config, stages: Mapping[str, StagePlan]) -> dict[str, StagePlan]:
-    """Each stage after the one it reads. Every stage reads one other, so a walk that does not end is a cycle."""
+    """Each stage after the one it reads. Each reads one stage, so a walk up the streams that never ends is a cycle."""
     ordered: dict[str, StagePlan] = {}
     for name in stages:
         walk: list[str] = []
         at: str | None = name
         while at is not None and at not in ordered:
             if at in walk:
-                circle = " -> ".join([*walk[walk.index(at) :], at])
-                raise _wrong(config, f"stages.{at}.reads", f"the stages read each other in a circle: {circle}")
+                cycle = " -> ".join([*walk[walk.index(at) :], at])
+                raise _wrong(config, f"stages.{at}.reads", f"the stages read each other in a cycle: {cycle}")
             walk.append(at)
             at = stages[at].reads
         ordered.update((step, stages[step]) for step in reversed(walk))
@@ -169,9 +175,9 @@ def _check_paths(config: Config, stages: Mapping[str, StagePlan], sources: int) 
         if not isinstance(path, str):
             continue
         key_path = f"stages.{name}.options.path"
-        told_apart = path.replace("{stage}", name)
-        if told_apart in seen:
-            raise _wrong(config, key_path, f"found {path!r}, which stage {seen[told_apart]} writes already")
+        filled_in = path.replace("{stage}", name)
+        if filled_in in seen:
+            raise _wrong(config, key_path, f"found {path!r}, which stage {seen[filled_in]} already writes")
         if sources > 1 and "{source}" not in path:
             raise _wrong(config, key_path, f"found {path!r} for {sources} sources; it must contain {{source}}")
-        seen[told_apart] = name
+        seen[filled_in] = name

@@ -1,1 +1,1 @@
-"""Where the arrays of messages lie: in shared memory, or inside the stream entry."""
+"""Where the arrays of messages are stored: in shared memory, or inside the stream entry."""

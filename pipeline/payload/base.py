@@ -1,4 +1,4 @@
-"""The contract of a payload: arrays go in, places come out, and back."""
+"""The contract of a payload: it stores arrays, returns their places, and fetches them again."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ class SlotPlace:
     ring: str
     slot: int
     generation: int
-    """What the slot's counter must read before and after the copy."""
+    """Value that the slot's counter must have before and after the copy."""
     offset: int
-    """Bytes from the slot's begin."""
+    """Bytes from the start of the slot."""
 
     def to_json(self) -> dict[str, Any]:
+        """JSON values for the message's ``payload`` list."""
         return {"ring": self.ring, "slot": self.slot, "generation": self.generation, "offset": self.offset}
 
     @classmethod
     def from_json(cls, spec: dict[str, Any]) -> SlotPlace:
+        """The place that `to_json` described."""
         return cls(str(spec["ring"]), int(spec["slot"]), int(spec["generation"]), int(spec["offset"]))
 
 
@@ -39,6 +41,7 @@ class InlinePlace:
     data: bytes
 
     def to_json(self) -> dict[str, Any]:
+        """JSON values for the message's ``payload`` list."""
         return {"field": self.field}
 
 
@@ -46,22 +49,28 @@ ArrayPlace = Union[SlotPlace, InlinePlace]
 
 
 class Payload(ABC):
-    """Stores the arrays of one stage's messages for one source, and fetches those of others."""
+    """Stores the arrays of one stage's messages for one source, and fetches those of other stages."""
 
     @abstractmethod
     def put(self, arrays: Sequence[np.ndarray]) -> list[ArrayPlace]:
-        """Store the arrays of one message. May block while all slots are in use (policy lossless).
+        """Store the arrays of one message. With the policy ``lossless``, may block while all slots are in use.
 
-        Raises `TransportError` where they cannot be stored: no shared memory left, or the wait was stopped.
+        Raises:
+            TransportError: If there is no shared memory left.
+            LeaseLost: If the lease was lost while waiting.
         """
 
     @abstractmethod
     def get(self, place: SlotPlace, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-        """A copy of a stored array. Raises `StalePayloadError` if the slot was recycled meanwhile."""
+        """Copy a stored array.
+
+        Raises:
+            StalePayloadError: If the slot was recycled meanwhile.
+        """
 
     def shared_place(self, array: Array) -> SlotPlace | None:
-        """The place of an array that may be referred to again without a copy; None if it has to be `put`."""
+        """The place of an array that can be referred to without a copy; None if it must be `put`."""
         return None
 
     def close(self) -> None:
-        """Unmap everything. Stored arrays stay, for other processes."""
+        """Unmap everything. Stored arrays remain for other processes."""

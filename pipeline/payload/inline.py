@@ -1,4 +1,4 @@
-"""Arrays inside the stream entry: for stages on several machines."""
+"""Arrays inside the stream entry, for stages on several machines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.payload.base import ArrayPlace, InlinePlace, Payload, SlotPlace
 
 
 class InlinePayload(Payload):
-    """Every array becomes a field of the entry: little-endian, C order."""
+    """Makes every array a field of the entry: little-endian, C order."""
 
     def put(self, arrays: Sequence[np.ndarray]) -> list[ArrayPlace]:
         return [InlinePlace(f"a{index}", _little_endian(array).tobytes()) for index, array in enumerate(arrays)]

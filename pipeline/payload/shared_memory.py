@@ -1,9 +1,9 @@
-"""Rings of slots in shared memory: pixels cross processes without crossing Redis.
+"""Rings of slots in shared memory, through which pixels pass from process to process without Redis.
 
-A ring is one file: a header (magic, slots, bytes per slot), a table of one 64-bit generation per slot, the slots. A
-writer makes a slot's generation odd, writes, and makes it even; a reader copies and checks that the generation was
-what the reference says before and after. Files lie in the run's own directory, so removing that directory is all the
-clean-up there is, and nothing depends on Python's resource tracker.
+A ring is one file: a header (magic, number of slots, bytes per slot), a table with a 64-bit generation per slot, then
+the slots. A writer makes the generation odd, writes, and makes it even again. A reader copies, and checks before and
+after that the generation is the one it was told. The files are in the run's own directory: removing that directory is
+all the cleanup needed, and Python's resource tracker is not involved.
 """
 
 from __future__ import annotations
@@ -25,11 +25,17 @@ from pipeline.payload.base import ArrayPlace, Payload, SlotPlace
 _MAGIC = b"RAFTRNG1"
 _HEADER = struct.Struct("<8sIIQ")
 _PAGE = 4096
+"""Bytes. Tables and slots begin at a memory page; part of the format."""
 _ALIGN = 64
+"""Bytes. Arrays in a slot begin at a cache line of x86-64 and ARM64."""
 _LEAST_SLOTS = 3
+"""Chosen by hand: one slot to write, one to read, and one that a reader holds in its unacknowledged window."""
+_FREE_SHARE = 0.8
+"""Share of the free shared memory that a new ring may take, so that rings which grow at the same time also fit. Chosen
+by hand."""
 
 TakeSlots = Callable[[list[str]], list[tuple[str, int]]]
-"""Blocks until one of these rings has free slots, and takes a few; none says: readers hold all and wait for more."""
+"""Blocks until one of these rings has free slots, and takes a few. Empty if readers hold all and wait for more."""
 
 
 def _align(size: int, to: int) -> int:
@@ -44,14 +50,18 @@ class Ring:
             self._map = mmap.mmap(file.fileno(), 0)
         magic, self.slots, _, self.slot_bytes = _HEADER.unpack_from(self._map)
         if magic != _MAGIC:
-            raise TransportError(f"{path} is not a ring of shared memory of this version; remove it")
+            raise TransportError(f"{path} is not a shared-memory ring of this version; remove it")
         self.name = path.name.removesuffix(".ring")
         self._generations = np.frombuffer(self._map, np.uint64, self.slots, _PAGE)
         self._data = np.frombuffer(self._map, np.uint8, offset=_PAGE + _align(self.slots * 8, _PAGE))
 
     @classmethod
     def create(cls, path: Path, slots: int, slot_bytes: int) -> Ring:
-        """Raises `TransportError` when shared memory is full."""
+        """Create a ring file.
+
+        Raises:
+            TransportError: If shared memory is full.
+        """
         size = _PAGE + _align(slots * 8, _PAGE) + slots * slot_bytes
         new = path.with_suffix(".new")
         try:
@@ -67,7 +77,7 @@ class Ring:
         return cls(path)
 
     def write(self, slot: int, arrays: Sequence[np.ndarray]) -> list[SlotPlace]:
-        """Copy arrays into a slot, one behind the other."""
+        """Copy arrays into a slot, one after the other."""
         generation = (int(self._generations[slot]) | 1) + 1
         self._generations[slot] = generation - 1
         places, offset = [], 0
@@ -80,6 +90,11 @@ class Ring:
         return places
 
     def read(self, place: SlotPlace, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+        """Copy an array out of a slot.
+
+        Raises:
+            StalePayloadError: If the slot was recycled meanwhile.
+        """
         size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         if not (0 <= place.slot < self.slots and 0 <= place.offset <= self.slot_bytes - size):
             raise StalePayloadError(f"ring {self.name} has no slot {place.slot} with {size} bytes at {place.offset}")
@@ -98,11 +113,10 @@ class Ring:
 
 
 class SharedMemoryPayload(Payload):
-    """The rings of one stage for one source, and a reader of everybody's.
+    """Writes the rings of one stage for one source, and reads those of all stages.
 
-    `take_slots` (policy lossless) hands out slots that no open entry refers to; without it (policy live) slots are used
-    in
-    turn and an old one is recycled whether it was read or not.
+    With `take_slots` (policy ``lossless``), only slots that no open entry refers to are written. Without it (policy
+    ``live``), slots are used in turn, and an old one is recycled whether it was read or not.
     """
 
     def __init__(
@@ -150,7 +164,7 @@ class SharedMemoryPayload(Payload):
         return ring.read(place, shape, dtype)
 
     def shared_place(self, array: Array) -> SlotPlace | None:
-        # Only where slots are counted can another entry keep one alive; in the live policy pixels are copied on.
+        # Another entry can keep a slot only if slots are counted. With the policy live, pixels are copied instead.
         if self._take_slots is not None and isinstance(array, LazyArray) and isinstance(array.reference, SlotPlace):
             return array.reference
         return None
@@ -179,10 +193,10 @@ class SharedMemoryPayload(Payload):
         return ring, self._turn
 
     def _extend(self, size: int) -> None:
-        """A ring more: the first, or for larger messages, or because readers hold all slots and need still more."""
+        """Add a ring: the first, one for larger messages, or one more because readers hold all slots and need more."""
         slot_bytes = _align(size, _PAGE)
         status = os.statvfs(self.directory)
-        room = int(status.f_bavail * status.f_frsize * 0.8) // slot_bytes
+        room = int(status.f_bavail * status.f_frsize * _FREE_SHARE) // slot_bytes
         slots = min(self.slots, room)
         if slots < _LEAST_SLOTS:
             raise _no_room(self.directory, _LEAST_SLOTS, slot_bytes)

@@ -1,1 +1,1 @@
-"""The running machine: supervisor, workers and their tasks, ownership, metrics."""
+"""A running pipeline: supervisor, workers and their tasks, ownership, metrics."""

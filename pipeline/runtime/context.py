@@ -1,4 +1,4 @@
-"""What a worker gives to the plug-ins it runs."""
+"""What a worker provides to its plug-ins."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ class WorkerContext:
         if self.source.live:
             raise ConfigError(
                 f"stage {self.stage!r} needs the frames of {self.source.name!r} twice, "
-                f"but {self.source.display} is live and cannot be read again; choose a mode that looks ahead instead"
+                f"but {self.source.display} is live and cannot be read again; use a mode that looks ahead instead"
             )
-        # A context of its own: what is counted while reading again was counted before.
+        # A separate context: what is counted during the second reading was counted before.
         again = WorkerContext(self.stage, self._plan, self._directory)
         source: Source = self._plan.cls(self._plan.options, again)  # type: ignore[assignment]
         try:
@@ -79,12 +79,12 @@ class WorkerContext:
         self._on_status({name: str(value) for name, value in values.items()})
 
     def take_counts(self) -> dict[str, int]:
-        """What was counted since the last call."""
+        """Counts since the last call."""
         counts, self._counts = self._counts, {}
         return counts
 
     def _named(self, path: Path) -> Path:
-        # A folder of pictures is one output, not thousands.
+        # A folder of images is one output, not thousands.
         return path if path.parent == self._directory else path.parent
 
     def _say_once(self, key: str) -> None:

@@ -1,4 +1,4 @@
-"""Files that appear under their name only when they are complete."""
+"""Files that appear under their final name only when they are complete."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class OutputFile:
 
 
 def unwritable(path: Path, error: OSError) -> OutputError:
-    """The error for a path that cannot be written, with the system's reason."""
+    """Make the error for a path that cannot be written, with the system's reason."""
     return OutputError(
-        f"cannot write {path}: {error.strerror or error}; free space or choose another directory with -o"
+        f"cannot write {path}: {error.strerror or error}; free some space or choose another directory with -o"
     )
 
 
 def remove_parts(path: Path) -> None:
-    """Remove what an unfinished output left behind: ``NAME*.part``, or every ``*.part`` in a folder of outputs."""
+    """Remove what an unfinished output left behind: ``NAME*.part``, or every ``*.part`` in a folder."""
     for part in path.glob("*.part") if path.is_dir() else path.parent.glob(f"{path.name}*.part"):
         part.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Which worker has which source: leases with fencing numbers, renewed while the worker lives."""
+"""Which worker owns which source: leases with fencing numbers, renewed while the worker lives."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pipeline.errors import TransportLost
 from pipeline.transport.base import Lease, Transport
 
 TTL_SECONDS = 15.0
-"""How long a source stays with a worker that is not heard of. A supervisor frees the leases of a worker it saw die at
-once."""
+"""How long a silent worker keeps a source. Chosen by hand: longer than any pause of a healthy worker, short enough for
+another host to take over. A supervisor releases the leases of its own dead workers at once."""
+_RENEWALS = 4
+"""Renewals per lifetime of a lease, so that a few may be late or fail."""
 
 
 class Ownership:
@@ -28,7 +30,7 @@ class Ownership:
         self._thread.start()
 
     def acquire(self, source: str) -> Lease | None:
-        """The lease on a source, or None while another worker holds it."""
+        """Acquire the lease on a source; None while another worker holds it."""
         lease = self._transport.acquire(source, self._stage, self._worker, self._ttl_seconds)
         if lease is not None:
             with self._lock:
@@ -36,7 +38,7 @@ class Ownership:
         return lease
 
     def holds(self, source: str) -> bool:
-        """False once the lease was lost. The next commit would be refused as well."""
+        """Whether the lease is still held. Once it is lost, commits are refused."""
         return source in self._leases
 
     def release(self, source: str) -> None:
@@ -47,21 +49,21 @@ class Ownership:
             self._quietly(lease.release)
 
     def close(self) -> None:
-        """Give everything back and stop renewing."""
+        """Give all sources back and stop renewing."""
         self._stopped.set()
         self._thread.join()
         for source in list(self._leases):
             self.release(source)
 
     def _keep(self) -> None:
-        while not self._stopped.wait(self._ttl_seconds / 4):
+        while not self._stopped.wait(self._ttl_seconds / _RENEWALS):
             for source, lease in list(self._leases.items()):
                 if self._quietly(lease.renew) is False:
                     with self._lock:
                         self._leases.pop(source, None)
 
     def _quietly(self, call: Callable[[], bool | None]) -> bool | None:
-        # While the connection is gone nobody else can take the lease either; the fence of the next commit decides.
+        # While the server is unreachable nobody else can take the lease; the next commit checks it.
         try:
             return call()
         except TransportLost:

@@ -1,4 +1,4 @@
-"""The status of a run for Prometheus, on loopback."""
+"""Serve the status of a run to Prometheus, on loopback by default."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _LABELS = ("pipeline", "source", "stage")
 
 
 class StatusCollector(Collector):
-    """Turns the last status of a supervisor into metrics whenever they are scraped."""
+    """Turns a supervisor's last status into metrics on every scrape."""
 
     def __init__(self) -> None:
         self.status: dict[str, Any] = {}
-        """What `pipeline.runtime.supervisor.Supervisor` gave to its `on_status` last."""
+        """What `pipeline.runtime.supervisor.Supervisor` last passed to its `on_status`."""
 
     def collect(self) -> Iterable[Metric]:
-        frames = CounterMetricFamily("raftline_frames", "messages a stage has processed", labels=_LABELS)
+        frames = CounterMetricFamily("raftline_frames", "messages that a stage has processed", labels=_LABELS)
         dropped = CounterMetricFamily("raftline_dropped", "messages dropped", labels=(*_LABELS, "reason"))
         restarts = CounterMetricFamily("raftline_restarts", "times a stage's workers were restarted", labels=_LABELS)
         letters = CounterMetricFamily("raftline_dead_letters", "messages put aside", labels=_LABELS)
         latency = GaugeMetricFamily(
-            "raftline_latency_seconds", "from decoder to stage", labels=(*_LABELS, "quantile"), unit="seconds"
+            "raftline_latency_seconds", "time from decoder to stage", labels=(*_LABELS, "quantile"), unit="seconds"
         )
         for labels, stage in self._stages():
             frames.add_metric(labels, stage["frames"])
@@ -49,15 +49,17 @@ class StatusCollector(Collector):
 
 @contextmanager
 def serve_metrics(port: int, address: str = "127.0.0.1") -> Iterator[StatusCollector]:
-    """Serve what the collector knows at ``http://ADDRESS:PORT/metrics``. Raises `ConfigError` if the port is taken."""
+    """Serve the collector's metrics at ``http://ADDRESS:PORT/metrics``.
+
+    Raises:
+        ConfigError: If the port is taken.
+    """
     collector, registry = StatusCollector(), CollectorRegistry()
     registry.register(collector)
     try:
         server, thread = start_http_server(port, address, registry)
     except OSError as error:
-        raise ConfigError(
-            f"metrics cannot be served on {address}:{port}: {error.strerror}; give another port"
-        ) from error
+        raise ConfigError(f"cannot serve metrics on {address}:{port}: {error.strerror}; choose another port") from error
     try:
         yield collector
     finally:

@@ -1,4 +1,4 @@
-"""How a worker writes: one (source, stage), in order, within bounds."""
+"""Write the stream of one (source, stage), in order and within bounds."""
 
 from __future__ import annotations
 
@@ -19,17 +19,30 @@ from pipeline.transport.base import START, Commit, Position, Publication, Transp
 from pipeline.transport.keys import ring_name
 
 LIVE_SLOTS = 8
-"""In the live policy pixels are copied at every hop, so a slot only has to outlive the newest few messages."""
+"""With the policy ``live``, pixels are copied at every hop, so slots only need to outlive the newest few messages.
+Chosen by hand."""
 _SLOTS_AT_ONCE = 4
+"""Slots taken per round trip: a frame needs one, so three trips out of four are saved. Chosen by hand;
+`python -m benchmarks.bench_pipeline --only decode` shows its effect."""
 _UNREAD_KEPT = 64
+"""Entries kept in a stream that is not kept until acknowledged; stated in docs/wire_format.md."""
 _STARVED_SECONDS = 0.5
+"""How long readers must have taken everything before a stream or ring grows for them. Chosen by hand: longer than a
+slow reader's pause between two reads, so that only one that waits for more makes it grow."""
 _INLINE_SHARE = 0.5
-"""Of the private server's memory, for entries with pixels in them; the rest is for bookkeeping and buffers."""
+"""Share of the private server's memory for entries that contain pixels. The rest is left for bookkeeping and the
+buffers of connections. Chosen by hand."""
+_LARGEST_PLAIN_BYTES = 4096
+"""Entries without pixels stay far below this: they are under 1 kB. Chosen by hand."""
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.02
+"""Between looks at a full stream, doubling; at most half a frame's time at 25 per second. Chosen by hand."""
+_TAKE_SECONDS = 0.25
+"""Longest wait for a slot before the lease is checked again."""
 
 
 @dataclass
 class Acknowledgement:
-    """What a step has finished with, besides what it publishes."""
+    """What a step acknowledges, counts and stores, besides what it publishes."""
 
     upstream: str | None = None
     ids: Sequence[str] = ()
@@ -40,7 +53,7 @@ class Acknowledgement:
 
 
 class Publisher:
-    """Encodes, waits for room, commits."""
+    """Encodes messages, waits for room, and commits."""
 
     def __init__(
         self, plan: Plan, transport: Transport, source: str, stage: str, token: str, ring_directory: Path
@@ -59,20 +72,27 @@ class Publisher:
         self.payload = self._make_payload(plan, ring_directory)
 
     def publish(self, message: Message, step: Acknowledgement, before: Sequence[Acknowledgement] = ()) -> None:
-        """Write a message and commit `step` with it, after the steps `before`, which published nothing.
+        """Publish a message together with `step`. With the policy ``lossless``, blocks while readers are behind.
 
-        Blocks while readers are behind (policy lossless). Raises `PluginError` for a message out of order, `LeaseLost`.
+        Args:
+            message: The message.
+            step: What is committed with it.
+            before: Steps that published nothing and are committed first.
+
+        Raises:
+            PluginError: If the message is out of order.
+            LeaseLost: If another worker owns the source.
         """
         self.send([*(self.step(each) for each in before), self.prepare(message, step)])
 
     def prepare(self, message: Message, step: Acknowledgement) -> Commit:
-        """Encode a message; its pixels are copied when this returns. Waits for free slots. See `publish` for errors."""
+        """Encode a message and copy its pixels, waiting for free slots. Raises the same errors as `publish`."""
         return self.step(step, self._publication(message))
 
     def send(self, commits: Sequence[Commit]) -> None:
-        """Commit what was prepared, in as few round trips as can be. Waits for room in the stream.
+        """Commit what was prepared, in as few round trips as possible, waiting for room in the stream.
 
-        `prepare` and `send` may be called from two threads.
+        `prepare` and `send` may be called from different threads.
         """
         self._wait_for_room()
         self._length = self._transport.commit_all(commits).length
@@ -87,7 +107,7 @@ class Publisher:
             raise PluginError(
                 f"stage {self._stage!r} yielded a {type(message).__name__} with sequence {position.sequence} of "
                 f"{message.header.source!r} after sequence {self._last.sequence} of {self._source!r}; sequences must "
-                "grow strictly: give each message the header of the one it was made from, and one message per sequence"
+                "increase: give each message the header of the one it was made from, one message per sequence"
             )
         self._last = position
         encoded = encode(message, self.payload)
@@ -95,7 +115,7 @@ class Publisher:
         return Publication(position, encoded, len(self._readers), min(_UNREAD_KEPT, self._limit), self._lossless)
 
     def step(self, step: Acknowledgement, publication: Publication | None = None) -> Commit:
-        """The transport's form of a step."""
+        """Make the transport's form of a step."""
         return Commit(
             self._source,
             self._stage,
@@ -110,7 +130,7 @@ class Publisher:
         )
 
     def lose(self) -> None:
-        """The lease is gone: whoever waits for room stops waiting, with `LeaseLost`. From any thread."""
+        """End every wait for room with `LeaseLost`: the lease is lost. May be called from any thread."""
         self._gone.set()
 
     def close(self) -> None:
@@ -128,21 +148,21 @@ class Publisher:
         )
 
     def _tighten(self, encoded: Encoded) -> None:
-        # Pixels inside Redis: the bound on entries becomes one on bytes.
-        if encoded.size_bytes > 4096:
+        # With pixels inside Redis, the bound on entries becomes one on bytes.
+        if encoded.size_bytes > _LARGEST_PLAIN_BYTES:
             self._limit = max(2, min(self._limit, int(self._entry_bytes_limit / encoded.size_bytes)))
 
     def _wait_for_room(self) -> None:
-        starving_since, pause_seconds = None, 0.001
+        starving_since, pause_seconds = None, _FIRST_PAUSE_SECONDS
         while self._lossless and self._length >= self._limit:
             self._check()
             starving_since = self._starving(starving_since)
             if starving_since is not None and time.monotonic() - starving_since > _STARVED_SECONDS:
-                # Readers hold all of it and need more before they let go.
+                # Readers hold all entries and need more before they acknowledge any.
                 self._limit = self._length + max(2, self._limit // 2)
                 return
             time.sleep(pause_seconds)
-            pause_seconds = min(0.02, pause_seconds * 2)
+            pause_seconds = min(_LONGEST_PAUSE_SECONDS, pause_seconds * 2)
             self._length = self._patiently_length()
 
     def _take_slots(self, rings: list[str]) -> list[tuple[str, int]]:
@@ -150,9 +170,9 @@ class Publisher:
         while True:
             self._check()
             try:
-                taken = self._transport.take_slots(rings, _SLOTS_AT_ONCE, 0.25)
+                taken = self._transport.take_slots(rings, _SLOTS_AT_ONCE, _TAKE_SECONDS)
             except TransportLost:
-                time.sleep(0.25)  # the commit that follows decides how long to be patient
+                time.sleep(_TAKE_SECONDS)  # the commit that follows decides when to give up
                 continue
             if taken:
                 return taken

@@ -1,4 +1,4 @@
-"""One `run` at a time under a pipeline's name."""
+"""Only one run at a time may use a pipeline's name."""
 
 from __future__ import annotations
 
@@ -7,33 +7,38 @@ from redis.lock import Lock
 
 from pipeline.config.plan import Plan
 from pipeline.errors import TransportError
-from pipeline.transport.redis_connection import in_our_words
+from pipeline.transport.redis_connection import translate_redis_errors
 from pipeline.transport.redis_streams import RedisStreams
 
 _TTL_SECONDS = 20.0
+"""How long the name stays taken after a run was killed. Chosen by hand; it is renewed twice a second."""
 
 
 class RunLock:
-    """Held for as long as the run lives; its loss says that the server lost its data."""
+    """A lock held for as long as the run lives. If it is lost, the server has lost its data."""
 
     def __init__(self, transport: RedisStreams) -> None:
         self.where = transport.where
         self._key = transport.keys.run_lock
         self._lock = Lock(transport.client, self._key, timeout=_TTL_SECONDS, thread_local=False)
 
-    @in_our_words
+    @translate_redis_errors
     def __enter__(self) -> RunLock:
-        """Raises `TransportError` if another run has it."""
+        """Raises `TransportError` if another run holds it."""
         if not self._lock.acquire(blocking=False):
             raise TransportError(
                 f"another run of this pipeline is active on Redis at {self.where} (key {self._key}); "
-                f"wait for its end (a killed one frees it after {_TTL_SECONDS:.0f} s), or give yours another `name`"
+                f"wait for its end (after a kill, {_TTL_SECONDS:.0f} s), or give yours another `name`"
             )
         return self
 
-    @in_our_words
+    @translate_redis_errors
     def keep(self, plan: Plan) -> None:
-        """Renew. Raises `TransportError` if the server lost its data under files, whose frames cannot be had again."""
+        """Renew the lock.
+
+        Raises:
+            TransportError: If the server lost its data and a source is a file, whose frames would be missing.
+        """
         try:
             self._lock.extend(_TTL_SECONDS, replace_ttl=True)
         except exceptions.LockError:
@@ -44,7 +49,7 @@ class RunLock:
                 ) from None
             self._lock.acquire(blocking=False)
 
-    @in_our_words
+    @translate_redis_errors
     def __exit__(self, *_: object) -> None:
         try:
             self._lock.release()

@@ -1,4 +1,4 @@
-"""One source at work: read frames, number them, publish."""
+"""One source at work: read frames, number them, publish them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from pipeline.stage import Source
 from pipeline.transport.base import Commit, Position, Transport
 
 _READ_AHEAD = 4
-"""Messages that are encoded and not yet published: decoding goes on while Redis is waited for."""
+"""Messages that may be encoded but not yet published, so that decoding continues during a round trip to Redis.
+Chosen by hand; `python -m benchmarks.bench_pipeline --only decode` shows its effect."""
 
 
 class SourceTask:
-    """Runs a `Source` in threads of its own: one silent camera does not hold up the others, nor Redis the decoder."""
+    """Runs a `Source` in its own threads, so that a silent camera blocks no other, nor Redis the decoder."""
 
     def __init__(
         self, plan: Plan, transport: Transport, source: str, stage: str, token: str, ring_directory: Path
@@ -58,7 +59,7 @@ class SourceTask:
         self._thread = threading.Thread(target=self._run, name=f"source {source}", daemon=True)
 
     def start(self) -> None:
-        """Begin, or go on where the worker before died."""
+        """Begin, or continue where the previous worker died."""
         if not self.ended:
             self._thread.start()
 
@@ -67,17 +68,17 @@ class SourceTask:
         return self._thread.is_alive()
 
     def stop(self) -> None:
-        """Ask the source to end; its stream then ends with reason ``stopped``."""
+        """Ask the source to end. Its stream then ends with the reason ``stopped``."""
         self._stopping.set()
         self._source.stop()
 
     def lose(self) -> None:
-        """The lease is gone: stop without a word in the stream."""
+        """Stop without publishing an end: the lease is lost."""
         self.publisher.lose()
         self._source.stop()
 
     def close(self) -> None:
-        """Wait for the thread and release everything."""
+        """Wait for the threads and release everything."""
         if self._thread.ident is not None:
             self._thread.join()
         self.publisher.close()
@@ -142,7 +143,7 @@ class SourceTask:
         return ("stopped" if self._stopping.is_set() else "end"), None
 
     def _prepare(self, item: Frame | Gap) -> Commit:
-        # The pixels are copied here, before the source is asked for more: it may use its buffers again.
+        # Copies the pixels before the source is asked for more, since it may reuse its buffers.
         header = self._stamp(item.header)
         self._time_base = header.time_base
         counts = self._context.take_counts()
@@ -150,20 +151,13 @@ class SourceTask:
             now = time.monotonic_ns()
             counts |= {FRAMES: 1, ELAPSED_US: (now - (self._last_step or now)) // 1000}
             self._last_step = now
-            self._snapshot = {
-                "index": item.index + 1,
-                "pts": header.pts,
-                "time_base": str(header.time_base),
-                "arrival_ns": header.arrival_ns,
-            }
+            self._snapshot = {"index": item.index + 1, **header.to_json()}
         step = Acknowledgement(processed=self._position, counts=counts, snapshot=json.dumps(self._snapshot))
         return self.publisher.prepare(replace(item, header=header), step)
 
     def _delivered(self) -> Header | None:
-        last = self._snapshot
-        if "pts" not in last:
-            return None
-        return Header(self.source, last["pts"], Fraction(last["time_base"]), last["arrival_ns"])
+        last = {name: value for name, value in self._snapshot.items() if name != "index"}
+        return Header.from_json({"source": self.source, **last}) if last else None
 
     def _end(self, reason: EndReason, error: str | None) -> None:
         header = self._stamp(Header(self.source, None, self._time_base, time.time_ns()))

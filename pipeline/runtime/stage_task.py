@@ -21,13 +21,14 @@ from pipeline.stage import Stage
 from pipeline.transport.base import START, Entry, Position, Transport
 
 _COMMIT_EVERY_SECONDS = 0.005
-"""Steps that publish nothing may wait so long for others of the same batch; a slow stage commits each by itself."""
+"""How long steps that publish nothing may wait to share a commit. Chosen by hand: well below the latency of a live
+stream; a slow stage commits each step on its own."""
 ATTEMPTS = 3
-"""Workers that may die on an entry before it is put aside."""
+"""Workers that may die on an entry before it becomes a dead letter; stated in docs/writing_a_stage.md."""
 
 
 class Taken(NamedTuple):
-    """An entry that was read and is not worked on yet."""
+    """An entry that was decoded but not yet processed."""
 
     id: str
     message: Message
@@ -35,13 +36,12 @@ class Taken(NamedTuple):
 
 
 class StageTask:
-    """Owns a stage object for as long as the worker has the lease on the source."""
+    """Runs a `Stage` on one source, for as long as the worker holds the lease."""
 
     def __init__(
         self, plan: Plan, transport: Transport, source: str, stage: str, token: str, ring_directory: Path
     ) -> None:
         self.source = source
-        self.ended = False
         self._transport = transport
         self._plan = plan.stages[stage]
         self._upstream = str(self._plan.reads)
@@ -70,9 +70,10 @@ class StageTask:
             self.stage = self._open(progress.snapshot)
 
     def resume(self) -> None:
-        """Take up what the worker before left: the retained messages, then the one it died on.
+        """Process what the previous worker left pending: its unacknowledged window, then the message it died on.
 
-        An end is never put aside: without it the outputs are not whole, and the run ends with the stage's error.
+        An EndOfStream never becomes a dead letter: without it outputs are incomplete, so the run ends with the
+        stage's error instead.
         """
         entries = self._transport.pending(self._plan.name, self.source, self._upstream)
         suspect = next((entry for entry in entries if self._is_new(entry)), None)
@@ -87,7 +88,7 @@ class StageTask:
                 self.commit()
 
     def handle_all(self, entries: Sequence[Entry]) -> None:
-        """Handle new entries, in order. In the live policy all but the newest are dropped."""
+        """Handle new entries in order. With the policy ``live``, all but the newest are dropped."""
         try:
             for entry in self.sift(entries):
                 self.handle(entry)
@@ -95,17 +96,17 @@ class StageTask:
             self.commit()
 
     def handle(self, entry: Entry) -> None:
-        """One entry, from its bytes to its acknowledgement."""
+        """Handle one entry, from decoding to acknowledgement."""
         taken = self.take(entry)
         if taken is not None:
             self.work(taken)
 
     def sift(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """New entries that are to be worked on: all, or in the live policy the newest."""
+        """Choose the entries to process: all, or with the policy ``live`` the newest."""
         return self._drop_late(entries) if self._live else entries
 
     def take(self, entry: Entry) -> Taken | None:
-        """Read an entry; None where there is nothing to do for it."""
+        """Decode an entry; None if there is nothing to process."""
         try:
             message = decode(entry.fields, self.publisher.payload) if entry.fields else None
         except DecodeError as error:
@@ -120,22 +121,22 @@ class StageTask:
             return None
         return Taken(entry.id, message, position)
 
-    def work(self, taken: Taken, shared_ns: int = 0) -> None:
-        """Process what was taken, publish what comes of it, acknowledge.
+    def work(self, taken: Taken, batch_ns: int = 0) -> None:
+        """Process a message, publish the results, and acknowledge it.
 
-        `shared_ns`: how long it was worked on before, together with other sources' messages.
+        `batch_ns` is this message's share of the time that `Stage.prepare_batch` took.
         """
         started = time.monotonic_ns()
         self._unacknowledged.append(taken.id)
         last = self._publish_all_but_last(self._outputs(taken.message))
-        self._finish(taken.message, taken.position, last, time.monotonic_ns() - started + shared_ns)
+        self._finish(taken.message, taken.position, last, time.monotonic_ns() - started + batch_ns)
 
     def lose(self) -> None:
         """The source is no longer this worker's: stop waiting for room in the stream. From any thread."""
         self.publisher.lose()
 
     def close(self) -> None:
-        """Release the stage object. Whatever was not acknowledged comes again to the next owner."""
+        """Release the stage object. The next owner gets everything that was not acknowledged."""
         try:
             if hasattr(self, "stage"):
                 self.stage.close()
@@ -186,8 +187,8 @@ class StageTask:
     def _finish(self, message: Message, position: Position, last: Message | None, busy_ns: int) -> None:
         now = time.monotonic_ns()
         ended = isinstance(message, EndOfStream)
-        retained = 0 if ended else self.stage.unacked_window()
-        ids = [self._unacknowledged.popleft() for _ in range(len(self._unacknowledged) - retained)]
+        window = 0 if ended else self.stage.unacked_window()
+        ids = [self._unacknowledged.popleft() for _ in range(len(self._unacknowledged) - window)]
         snapshot = None if ended else self.stage.snapshot()
         counts = self.context.take_counts()
         if not isinstance(message, Gap | EndOfStream):
@@ -209,12 +210,12 @@ class StageTask:
         self.ended = ended
 
     def _publish(self, message: Message, step: Acknowledgement) -> None:
-        # What waits goes first: a step that comes after a later one counts for nothing.
+        # Waiting steps go first: a step committed after a later one would be ignored.
         self.publisher.publish(message, step, before=self._waiting)
         self._waiting = []
 
     def commit(self) -> None:
-        """Acknowledge what was worked on and published nothing."""
+        """Commit the waiting steps, which published nothing."""
         if self._waiting:
             self.publisher.commit(*self._waiting)
             self._waiting = []
@@ -229,8 +230,8 @@ class StageTask:
             return False
 
     def _drop_late(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        pictures = [e for e in entries if e.fields and e.fields.get(b"type") not in (b"Gap", b"EndOfStream")]
-        late = pictures[: max(0, len(pictures) - self._backlog)]
+        frames = [e for e in entries if e.fields and e.fields.get(b"type") not in (b"Gap", b"EndOfStream")]
+        late = frames[: max(0, len(frames) - self._backlog)]
         if late:
             position = self._position(late[-1]) or START
             self._acknowledge([entry.id for entry in late], position, {f"{DROPPED}late": len(late)})
@@ -239,11 +240,11 @@ class StageTask:
 
     def _put_aside(self, entry: Entry, error: str) -> None:
         self.context.log.error(
-            "stage %s: entry %s of %s is put aside: %s", self._plan.name, entry.id, self.source, error
+            "stage %s: entry %s of %s becomes a dead letter: %s", self._plan.name, entry.id, self.source, error
         )
         self.commit()
         position = self._position(entry)
-        # An entry that says where it belongs is acknowledged with the gap that it leaves, not before.
+        # An entry with a known position is acknowledged together with the gap that replaces it.
         ids = [entry.id] if position is None else []
         self._transport.dead_letter(self.publisher.step(Acknowledgement(self._upstream, ids)), entry, error)
         if position is not None:
@@ -278,7 +279,7 @@ def _ends(entry: Entry) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """An exception of a plug-in in one line: what, and where in its code."""
+    """Describe a plug-in's exception in one line: what it is, and where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {error}{where}"

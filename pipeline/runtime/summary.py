@@ -1,22 +1,21 @@
-"""What a run did, per source and stage: the status while it runs, and ``summary.json`` at its end."""
+"""Summarize a run per source and stage: its status while it runs, and ``summary.json`` at the end."""
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from pipeline.config.plan import Plan
 from pipeline.runtime.metrics import FRAMES, stage_summary
-from pipeline.runtime.output import remove_parts, unwritable
+from pipeline.runtime.output import OutputFile, remove_parts, unwritable
 from pipeline.transport.base import Transport
 
 _PART, _OUTPUT = "part ", "output "
 
 
 def summarize_source(plan: Plan, transport: Transport, source: str) -> dict[str, Any]:
-    """One source's part of the summary, as things stand."""
+    """The part of the summary for one source, as of now."""
     stages, outputs, ended = {}, [], True
     for stage in plan.stages:
         status = transport.status(source, stage)
@@ -43,7 +42,7 @@ def summarize_source(plan: Plan, transport: Transport, source: str) -> dict[str,
 
 
 def remove_unfinished(plan: Plan, transport: Transport) -> None:
-    """Remove the ``.part`` files of outputs that were never finished."""
+    """Remove the ``.part`` files of unfinished outputs."""
     for source in plan.sources:
         for stage in plan.stages:
             for name in transport.status(source, stage):
@@ -52,12 +51,16 @@ def remove_unfinished(plan: Plan, transport: Transport) -> None:
 
 
 def write_summary(path: Path, summary: dict[str, Any]) -> None:
-    """Write it whole or not at all. Raises `OutputError`."""
-    part = path.with_name(path.name + ".part")
+    """Write a summary, completely or not at all.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    output = OutputFile(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(summary, indent=2) + "\n")
-        os.replace(part, path)
+        output.part.write_text(json.dumps(summary, indent=2) + "\n")
+        output.finish()
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise unwritable(path, error) from error
+    finally:
+        output.discard()

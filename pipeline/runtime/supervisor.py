@@ -1,4 +1,4 @@
-"""The supervisor of a run: starts the workers, watches them, starts them again, drains, stops, and cleans up."""
+"""The supervisor of a run: starts the workers, watches and restarts them, drains, stops, and cleans up."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import Any
 from pipeline.config.plan import Plan
 from pipeline.errors import RaftlineError, TransportError, TransportLost, UserError, WorkerFailed
 from pipeline.runtime.metrics import FRAMES
-from pipeline.runtime.reaper import Reaper, RunDirectory
+from pipeline.runtime.reaper import Reaper
+from pipeline.runtime.run_directory import RunDirectory
 from pipeline.runtime.run_lock import RunLock
 from pipeline.runtime.summary import remove_unfinished, summarize_source, write_summary
 from pipeline.runtime.worker_process import WorkerProcess
@@ -22,21 +23,30 @@ from pipeline.transport.redis_server import PrivateServer
 from pipeline.transport.redis_streams import RedisStreams
 
 _POLL_SECONDS = 0.05
+"""Between looks at the workers. Chosen by hand: below what a user notices, and cheap (a `waitpid` per worker)."""
 _STATUS_SECONDS = 0.5
+"""Between two states of the progress display: often enough to look alive, with some reads of Redis each."""
 _PATIENCE_SECONDS = 30.0
+"""How long Redis may be unreachable before the run ends. Chosen by hand: longer than a server's restart."""
 _LAST_SECONDS = 10.0
-"""For workers to end by themselves once all sources have ended."""
+"""How long workers may take to end by themselves once all sources have ended; then they are killed. Chosen by hand."""
 
 Status = dict[str, Any]
 
 
 class Supervisor:
-    """Runs a plan to its end, on this machine."""
+    """Runs a plan on this machine until all sources have ended."""
 
     def __init__(
         self, plan: Plan, *, on_status: Callable[[Status], None] | None = None, summary_name: str = "summary.json"
     ) -> None:
-        """`on_status` gets the summary so far, about twice a second. `summary_name`: file in the output directory."""
+        """Prepare a run.
+
+        Args:
+            plan: What to run.
+            on_status: Called with the summary so far, about twice a second.
+            summary_name: Name of the summary's file in the output directory.
+        """
         self._plan = plan
         self._on_status = on_status or (lambda status: None)
         self._summary_name = summary_name
@@ -49,11 +59,18 @@ class Supervisor:
         self._sources: Status = {}
 
     def run(self) -> Status:
-        """Run to the end of every source, or to a signal; returns the summary, and writes it to the output directory.
+        """Run until every source has ended or a signal arrives, and write the summary to the output directory.
 
-        SIGINT and SIGTERM drain: sources end, everything in flight is processed, outputs are whole. A second SIGINT
-        stops at once and raises `KeyboardInterrupt`. Raises `UserError` for what the user can mend and `WorkerFailed`
-        for a worker that kept dying. A source that fails does not stop the others: it says so in the summary.
+        SIGINT and SIGTERM drain the pipeline: sources end, everything in flight is processed, outputs are complete. A
+        second SIGINT stops at once. A source that fails does not stop the others; the summary says so.
+
+        Returns:
+            The summary.
+
+        Raises:
+            UserError: If the user has to fix something.
+            WorkerFailed: If a worker kept dying.
+            KeyboardInterrupt: On a second SIGINT.
         """
         reaper = Reaper.start(RunDirectory.create())
         try:
@@ -63,7 +80,7 @@ class Supervisor:
             reaper.close()
 
     def drain(self) -> None:
-        """End the sources and let everything in flight come out."""
+        """End the sources and finish everything in flight."""
         self._draining = True
 
     def abort(self) -> None:
@@ -72,7 +89,7 @@ class Supervisor:
 
     @property
     def worker_pids(self) -> dict[str, list[int]]:
-        """The processes that run now, by stage."""
+        """Process ids of the running workers, by stage."""
         pids: dict[str, list[int]] = {}
         for worker in self._workers:
             if worker.pid is not None:
@@ -96,7 +113,7 @@ class Supervisor:
                 for worker in self._workers:
                     worker.kill()
                 summary = self._conclude(plan, transport, error)
-                if not isinstance(error, TransportError):  # else the server is gone
+                if not isinstance(error, TransportError):  # otherwise the server is gone
                     transport.reset()
         return summary
 
@@ -120,7 +137,7 @@ class Supervisor:
         file = reaper.directory.path / "plan.json"
         file.touch(mode=0o600)
         file.write_text(plan.to_json())
-        # Readers first: they load while the decoder finds its input.
+        # Readers first: they load while the decoder opens its input.
         stages = [stage for stage in reversed(plan.stages.values()) for _ in range(stage.workers)]
         return [WorkerProcess(stage.name, file, reaper.directory.path, reaper) for stage in stages]
 
@@ -148,7 +165,7 @@ class Supervisor:
             time.sleep(_POLL_SECONDS)
 
     def _refresh(self, plan: Plan, transport: RedisStreams) -> bool:
-        """Gather and show the status; whether everything has ended."""
+        """Update and report the status. Returns whether every source has ended."""
         self._sources = {source: summarize_source(plan, transport, source) for source in plan.sources}
         self._on_status(self._summary("running", None))
         return all(source["state"] != "running" for source in self._sources.values())
@@ -166,7 +183,7 @@ class Supervisor:
             worker.start_if_due()
 
     def _bury(self, plan: Plan, transport: RedisStreams, worker: WorkerProcess, status: int) -> None:
-        """Decide what the death of a worker means. Raises to end the run."""
+        """Handle the death of a worker: restart it, or raise to end the run."""
         if status == 0:
             worker.restart_later(progressed=True)
             return

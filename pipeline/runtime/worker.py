@@ -1,7 +1,7 @@
-"""One worker: one stage, any number of sources.
+"""A worker: one stage, any number of sources.
 
-Run by the supervisor as ``python -m pipeline.runtime.worker PLAN --stage NAME ...``, or on another host by the
-command line.
+The supervisor starts it as ``python -m pipeline.runtime.worker PLAN --stage NAME ...``; on another host,
+`raftline worker` does.
 """
 
 from __future__ import annotations
@@ -32,12 +32,19 @@ from pipeline.stage import Stage
 from pipeline.transport.base import Entry, Transport
 
 _READ_COUNT = 32
+"""Entries per read and stream: half of the default `limits.entries`. Chosen by hand."""
 _LIVE_READ_COUNT = 1000
-"""Live readers take all there is, to drop the oldest."""
+"""Live readers take everything there is, in order to drop the oldest; streams are trimmed to far fewer."""
 _BLOCK_SECONDS = 0.25
+"""Longest wait for an entry before leases and the request to stop are checked again."""
 _ACQUIRE_EVERY_SECONDS = 0.5
+"""Between attempts to take over sources of other workers; far less than the life of a lease."""
 _PATIENCE_SECONDS = 30.0
-"""How long Redis may be unreachable before a worker gives up."""
+"""How long Redis may be unreachable before a worker gives up, as in the supervisor."""
+_IDLE_SECONDS = 0.05
+"""Between looks at source threads and at sources owned by others. Chosen by hand: below what a user notices."""
+_RETRY_SECONDS = 0.5
+"""Pause before the next attempt to reach Redis. Chosen by hand."""
 
 T = TypeVar("T")
 
@@ -45,7 +52,7 @@ log = logging.getLogger("raftline.worker")
 
 
 class Worker:
-    """Takes sources as their leases are free and works on them until they end or it is stopped."""
+    """Acquires free sources and works on them until they end or the worker is stopped."""
 
     def __init__(
         self, plan: Plan, stage: str, transport: Transport, worker_id: str, ring_directory: Path, supervised: bool
@@ -63,7 +70,7 @@ class Worker:
         self._next_acquire = 0.0
 
     def stop(self) -> None:
-        """Finish what was begun and end. Under a supervisor sources also end their streams."""
+        """Finish the work in hand and end. Under a supervisor, sources also end their streams."""
         self._stop.set()
 
     def abandon(self) -> None:
@@ -73,7 +80,7 @@ class Worker:
             task.lose()
 
     def run(self) -> None:
-        """Work until every source has ended or `stop` was called. Raises what a stage raised."""
+        """Work until every source has ended or `stop` is called. Raises what a stage raises."""
         try:
             lost_since = None
             while not self._stop.is_set() and len(self._ended) < len(self._plan.sources):
@@ -87,9 +94,9 @@ class Worker:
                         raise
                     log.warning("stage %s: %s; trying again", self._stage.name, error)
                     self._drop_all()
-                    time.sleep(0.5)
+                    time.sleep(_RETRY_SECONDS)
                 except GroupLost as error:
-                    log.warning("stage %s: %s; starting anew", self._stage.name, error)
+                    log.warning("stage %s: %s; starting over", self._stage.name, error)
                     self._drop_all()
             if self._is_source and self._supervised:
                 self._end_sources()
@@ -119,7 +126,7 @@ class Worker:
         if isinstance(task, SourceTask):
             task.start()
         elif not task.ended:
-            self._guarded([task], task.resume)
+            self._while_owned([task], task.resume)
         if task.ended:
             self._finish(source)
 
@@ -132,7 +139,7 @@ class Worker:
         elif self._tasks:
             self._read()
         else:
-            time.sleep(0.05)
+            time.sleep(_IDLE_SECONDS)
 
     def _read(self) -> None:
         live = any(self._plan.sources[source].policy == "live" for source in self._tasks)
@@ -146,36 +153,36 @@ class Worker:
             self._work_batched({task: by_source[source] for source, task in tasks.items()})
         else:
             for source, task in tasks.items():
-                self._guarded([task], task.handle_all, by_source[source])
+                self._while_owned([task], task.handle_all, by_source[source])
         for source, task in tasks.items():
             if task.ended:
                 self._finish(source)
 
     def _work_batched(self, entries: Mapping[StageTask, Sequence[Entry]]) -> None:
-        """One message of every source at a time, as long as there are any."""
-        queues = {task: deque(self._guarded([task], task.sift, new) or ()) for task, new in entries.items()}
+        """Process one message of every source at a time, until none is left."""
+        queues = {task: deque(self._while_owned([task], task.sift, new) or ()) for task, new in entries.items()}
         try:
             while any(queues.values()):
                 fronts = [(task, queue.popleft()) for task, queue in queues.items() if queue]
-                self._work_round([(task, self._guarded([task], task.take, entry)) for task, entry in fronts])
+                self._work_round([(task, self._while_owned([task], task.take, entry)) for task, entry in fronts])
         finally:
             for task in queues:
-                self._guarded([task], task.commit)
+                self._while_owned([task], task.commit)
 
     def _work_round(self, taken: Sequence[tuple[StageTask, Taken | None]]) -> None:
         todo = [(task, each) for task, each in taken if each is not None]
-        shared = [(task, each.message) for task, each in todo if not isinstance(each.message, (Gap, EndOfStream))]
-        shared_ns = 0
-        if len(shared) > 1:
-            begin = cast(type[Stage], self._stage.cls).prepare_batch
+        batch = [(task, each.message) for task, each in todo if not isinstance(each.message, (Gap, EndOfStream))]
+        batch_ns = 0
+        if len(batch) > 1:
+            prepare = cast(type[Stage], self._stage.cls).prepare_batch
             started = time.monotonic_ns()
-            self._guarded([task for task, _ in shared], begin, [(task.stage, message) for task, message in shared])
-            shared_ns = (time.monotonic_ns() - started) // len(shared)
+            self._while_owned([task for task, _ in batch], prepare, [(task.stage, message) for task, message in batch])
+            batch_ns = (time.monotonic_ns() - started) // len(batch)
         for task, each in todo:
-            self._guarded([task], task.work, each, shared_ns)
+            self._while_owned([task], task.work, each, batch_ns)
 
-    def _guarded(self, tasks: list[StageTask], work: Callable[..., T], *arguments: Any) -> T | None:
-        """Work for tasks; None where another worker has taken their source."""
+    def _while_owned(self, tasks: list[StageTask], work: Callable[..., T], *arguments: Any) -> T | None:
+        """Run `work` while this worker owns the sources of `tasks`; None if another worker has taken one of them."""
         if any(self._tasks.get(task.source) is not task for task in tasks):
             return None
         try:
@@ -201,10 +208,10 @@ class Worker:
                     self._finish(source)
                 else:
                     self._drop(source)
-        self._stop.wait(0.05)
+        self._stop.wait(_IDLE_SECONDS)
 
     def _end_sources(self) -> None:
-        # A source that was not begun yet has to say its end, too.
+        # A source that has not begun must also end its stream.
         for _ in self._plan.sources:
             self._next_acquire = 0.0
             self._acquire()
@@ -212,7 +219,7 @@ class Worker:
             assert isinstance(task, SourceTask)
             task.stop()
         while any(isinstance(task, SourceTask) and task.running for task in self._tasks.values()):
-            time.sleep(0.02)
+            time.sleep(_IDLE_SECONDS)
         self._watch_sources()
 
     def _finish(self, source: str) -> None:
@@ -240,12 +247,16 @@ class Worker:
 
 
 def worker_name() -> str:
-    """A name that no other worker has."""
+    """A unique name for a worker."""
     return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
 def work(plan: Plan, stage: str, worker_id: str, ring_directory: Path, *, supervised: bool) -> None:
-    """Run a worker in this process until its sources end or SIGTERM comes. Raises `RaftlineError`."""
+    """Run a worker in this process until its sources end or SIGTERM arrives.
+
+    Raises:
+        RaftlineError: What ended it otherwise.
+    """
     from pipeline.transport.redis_streams import RedisStreams
 
     assert plan.redis_url is not None
@@ -258,7 +269,7 @@ def work(plan: Plan, stage: str, worker_id: str, ring_directory: Path, *, superv
 
 
 def main() -> int:
-    """What the supervisor starts. A failure is told to it in a file beside the plan."""
+    """What the supervisor starts. Reports a failure in a file beside the plan."""
     parser = argparse.ArgumentParser()
     parser.add_argument("plan", type=Path)
     parser.add_argument("--stage", required=True)

@@ -1,7 +1,6 @@
-"""Every Redis key, in one place. ``docs/wire_format.md`` describes what lies under each.
+"""Every Redis key, in one place. ``docs/wire_format.md`` describes the content of each.
 
-All keys of a pipeline share one hash tag, so that they lie on one node of a cluster and a script may touch them
-together.
+All keys of a pipeline share one hash tag: they are on one node of a cluster, where one script may use all of them.
 """
 
 from __future__ import annotations
@@ -9,13 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 GROUP_CONSUMER = "owner"
-"""The one consumer of every group: a lease says which worker it is, so a new owner finds the pending entries of the
-last."""
+"""The only consumer of every group. The lease says which worker it is, so a new owner finds the previous one's
+pending entries."""
 
 
 @dataclass(frozen=True)
 class Keys:
+    """The keys of one pipeline."""
+
     pipeline: str
+    """Name of the pipeline."""
 
     def _key(self, *parts: str) -> str:
         return ":".join((f"raftline:{{{self.pipeline}}}", *parts))
@@ -26,15 +28,15 @@ class Keys:
 
     @property
     def run_lock(self) -> str:
-        """Held by the `run` that owns this pipeline's name."""
+        """Lock held by the run that uses this pipeline's name."""
         return self._key("run")
 
     def stream(self, source: str, stage: str) -> str:
-        """What a stage wrote for a source. Groups on it are named after the reading stages."""
+        """Stream: what a stage wrote for a source. Its groups are named after the reading stages."""
         return self._key("stream", source, stage)
 
     def open(self, source: str, stage: str) -> str:
-        """Hash: entry id to ``readers ring/slot ring/slot ...``: how many groups have not acknowledged it yet."""
+        """Hash: entry id to ``readers ring/slot ring/slot ...``; readers: groups that have not acknowledged it."""
         return self._key("open", source, stage)
 
     def state(self, source: str, stage: str) -> str:
@@ -42,27 +44,27 @@ class Keys:
         return self._key("state", source, stage)
 
     def counters(self, source: str, stage: str) -> str:
-        """Hash of integers."""
+        """Hash: name of a counter to its value."""
         return self._key("counters", source, stage)
 
     def status(self, source: str, stage: str) -> str:
-        """Hash of what the stage says about itself."""
+        """Hash: what the stage reports about itself."""
         return self._key("status", source, stage)
 
     def attempts(self, source: str, stage: str) -> str:
-        """Hash: entry id to how many workers died on it."""
+        """Hash: entry id to the number of workers that died on it."""
         return self._key("attempts", source, stage)
 
     def lease(self, source: str, stage: str) -> str:
-        """redis-py Lock: its token names the worker that owns (source, stage)."""
+        """redis-py Lock whose token names the worker that owns (source, stage)."""
         return self._key("lease", source, stage)
 
     def fence(self, source: str, stage: str) -> str:
-        """Counter: one number per ownership."""
+        """Counter of the owners so far."""
         return self._key("fence", source, stage)
 
     def free(self, ring: str) -> str:
-        """List of free slots."""
+        """List: free slots of a ring."""
         return self._key("free", ring)
 
     def held(self, ring: str) -> str:
@@ -78,10 +80,10 @@ class Keys:
         return self._key("free") + ":"
 
     def dead_letters(self, stage: str) -> str:
-        """Stream of entries that a stage could not process."""
+        """Stream: entries that a stage could not process."""
         return self._key("dead", stage)
 
 
 def ring_name(source: str, stage: str) -> str:
-    """First part of the names of the rings that hold what a stage writes for a source."""
+    """First part of the names of the rings that a stage writes for a source."""
     return f"{source}:{stage}"

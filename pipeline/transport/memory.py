@@ -1,4 +1,4 @@
-"""The in-process twin of Redis Streams: same contract, one process, no server."""
+"""The transport of one process, without a server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Key = tuple[str, str]
 @dataclass
 class _Group:
     delivered: int = 0
-    """Serial of the last entry given out."""
+    """Number of the last entry delivered."""
     pending: list[str] = field(default_factory=list)
 
 
@@ -33,7 +33,7 @@ class _Stream:
 
 
 class MemoryTransport(Transport):
-    """See `Transport`. Share one object between the threads of a process."""
+    """See `Transport`. The threads of a process share one object."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

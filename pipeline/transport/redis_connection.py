@@ -1,4 +1,4 @@
-"""Connections to Redis: made one way, and their errors said in our words."""
+"""Connect to Redis, and translate redis-py's errors."""
 
 from __future__ import annotations
 
@@ -17,16 +17,22 @@ from pipeline.redaction import redact
 F = TypeVar("F", bound=Callable[..., Any])
 
 LEAST_VERSION = (6, 2)
+"""First version with LPOP's count, which `RedisStreams.take_slots` uses."""
 CONNECT_SECONDS = 5.0
+"""Longest wait for a connection. Chosen by hand: TCP repeats a lost SYN after 1 s and again after 3 s."""
 ANSWER_SECONDS = 30.0
-"""Longest wait for an answer. Blocking commands must ask for less."""
+"""Longest wait for an answer; blocking commands must ask for less. Chosen by hand, equal to a worker's patience with an
+unreachable server."""
 
 
 def connect(url: str) -> redis.Redis:
-    """Connect to ``redis://``, ``rediss://`` or ``unix://``.
+    """Connect to a server, with redis-py's own retries off: a retried XADD duplicates, a retried XREADGROUP skips.
 
-    redis-py's own retries are off: a retried XADD duplicates, a retried XREADGROUP skips.
-    Raises `TransportError` if the server is not there, refuses, or is too old.
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``.
+
+    Raises:
+        TransportError: If the server is unreachable, refuses, or is too old.
     """
     try:
         client = redis.Redis.from_url(
@@ -45,7 +51,7 @@ def connect(url: str) -> redis.Redis:
     except redis.RedisError as error:
         told = explain(error, redact(url))
         if isinstance(told, TransportLost):
-            advice = "check that it runs and the address is right, or give none: a private server is then started"
+            advice = "check that it runs and that the address is right, or give none to start a private server"
             raise TransportLost(f"{told}; {advice}") from error
         raise told from error
     return client
@@ -55,14 +61,19 @@ def _check_version(client: redis.Redis) -> None:
     try:
         text = str(client.info("server").get("redis_version", ""))  # pyright: ignore[reportAttributeAccessIssue]
     except exceptions.NoPermissionError:
-        return  # the user may not ask; the commands themselves will tell
+        return  # this user may not ask; the commands themselves will show
     version = tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
     if version < LEAST_VERSION:
         raise TransportError(f"Redis {text} is too old; 6.2 or newer is needed")
 
 
 def explain(error: redis.RedisError, where: str) -> Exception:
-    """Our error for one of redis-py's; `where` is the server's URL without its password."""
+    """Translate an error of redis-py.
+
+    Args:
+        error: The error.
+        where: URL of the server without its password.
+    """
     text = str(error)
     if isinstance(error, exceptions.AuthenticationError) or text.startswith(("WRONGPASS", "NOAUTH")):
         return TransportError(
@@ -71,8 +82,7 @@ def explain(error: redis.RedisError, where: str) -> Exception:
         )
     if isinstance(error, exceptions.NoPermissionError) or "NOPERM" in text:
         return TransportError(
-            f"Redis at {where} does not let this user do that ({text}); "
-            "allow the commands listed in docs/wire_format.md"
+            f"Redis at {where} denies this to the user ({text}); allow the commands listed in docs/wire_format.md"
         )
     if "OOM command not allowed" in text or isinstance(error, exceptions.OutOfMemoryError):
         return TransportError(
@@ -81,15 +91,15 @@ def explain(error: redis.RedisError, where: str) -> Exception:
         )
     if text.startswith("LEASELOST"):
         return LeaseLost(text)
-    if "NOGROUP" in text or text.startswith("UNBLOCKED"):  # the latter from Redis 7 to who waits while it is flushed
+    if "NOGROUP" in text or text.startswith("UNBLOCKED"):  # UNBLOCKED: Redis 7 was flushed during a blocking read
         return GroupLost(f"Redis at {where} lost its streams; it was restarted without persistence ({text})")
     if isinstance(error, redis.ConnectionError | redis.TimeoutError):
         return TransportLost(f"Redis at {where} cannot be reached: {redact(text) or type(error).__name__}")
     return TransportError(f"Redis at {where} refused: {redact(text)}")
 
 
-def in_our_words(method: F) -> F:
-    """Methods of an object with `where`: raise our errors instead of redis-py's."""
+def translate_redis_errors(method: F) -> F:
+    """Make a method raise our errors instead of redis-py's. Its object has `where`, the server's URL for messages."""
 
     @functools.wraps(method)
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:

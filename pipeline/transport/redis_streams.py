@@ -17,9 +17,12 @@ from pipeline.errors import TransportLost
 from pipeline.redaction import redact
 from pipeline.transport.base import START, Commit, Committed, Entry, Lease, Position, Progress, Transport
 from pipeline.transport.keys import GROUP_CONSUMER, Keys
-from pipeline.transport.redis_connection import connect, in_our_words
+from pipeline.transport.redis_connection import connect, translate_redis_errors
 
 _DEAD_LETTERS_KEPT = 10_000
+"""Entries per stage. Bounds memory (about 10 MB at under 1 kB each) if a stage fails on every message of a camera."""
+_FIRST_DELAY_SECONDS, _LONGEST_DELAY_SECONDS = 0.05, 1.0
+"""Between repetitions of a commit: short enough not to delay a live stream, then doubling to spare the server."""
 _RELEASE_WORKER = """
 local token = redis.call('GET', KEYS[1])
 if token and string.sub(token, -#ARGV[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
@@ -28,10 +31,19 @@ return 0
 
 
 class RedisStreams(Transport):
-    """See `Transport`. Safe to use from several threads."""
+    """See `Transport`. Several threads may use one object."""
 
     def __init__(self, url: str, pipeline: str, patience_seconds: float = 30.0) -> None:
-        """`patience_seconds`: how long `commit` repeats itself while the server cannot be reached."""
+        """Connect to a server.
+
+        Args:
+            url: ``redis://``, ``rediss://`` or ``unix://``.
+            pipeline: Name of the pipeline.
+            patience_seconds: How long `commit` is repeated while the server is unreachable.
+
+        Raises:
+            TransportError: If the server is unreachable, refuses, or is too old.
+        """
         self.patience_seconds = patience_seconds
         self.where = redact(url)
         self.keys = Keys(pipeline)
@@ -40,7 +52,7 @@ class RedisStreams(Transport):
         self._sha = hashlib.sha1(self._commit.encode()).hexdigest()
         self._release = self.client.register_script(_RELEASE_WORKER)
 
-    @in_our_words
+    @translate_redis_errors
     def declare(self, source: str, stage: str, readers: Sequence[str]) -> None:
         stream = self.keys.stream(source, stage)
         for reader in readers:
@@ -50,7 +62,7 @@ class RedisStreams(Transport):
                 if "BUSYGROUP" not in str(error):
                     raise
 
-    @in_our_words
+    @translate_redis_errors
     def read(
         self, stage: str, streams: Sequence[tuple[str, str]], count: int, block_seconds: float
     ) -> list[tuple[str, Entry]]:
@@ -59,7 +71,7 @@ class RedisStreams(Transport):
         reply = self.client.xreadgroup(stage, GROUP_CONSUMER, dict.fromkeys(by_key, ">"), count=count, block=block_ms)
         return [(by_key[key], _entry(item)) for key, items in reply or () for item in items]
 
-    @in_our_words
+    @translate_redis_errors
     def pending(self, stage: str, source: str, upstream: str) -> list[Entry]:
         reply = self.client.xreadgroup(stage, GROUP_CONSUMER, {self.keys.stream(source, upstream): "0"})
         return [_entry(item) for _, items in reply or () for item in items]
@@ -68,7 +80,7 @@ class RedisStreams(Transport):
         return self.commit_all([commit])
 
     def commit_all(self, commits: Sequence[Commit]) -> Committed:
-        deadline, delay_seconds, again = time.monotonic() + self.patience_seconds, 0.05, False
+        deadline, delay_seconds, again = time.monotonic() + self.patience_seconds, _FIRST_DELAY_SECONDS, False
         while True:
             try:
                 return self._commit_once(commits, again)
@@ -77,9 +89,9 @@ class RedisStreams(Transport):
                     raise
             again = True
             time.sleep(delay_seconds)
-            delay_seconds = min(1.0, delay_seconds * 2)
+            delay_seconds = min(_LONGEST_DELAY_SECONDS, delay_seconds * 2)
 
-    @in_our_words
+    @translate_redis_errors
     def _commit_once(self, commits: Sequence[Commit], again: bool) -> Committed:
         calls = [self._call(commit, again) for commit in commits]
         try:
@@ -93,17 +105,17 @@ class RedisStreams(Transport):
     def _evaluate(self, calls: Sequence[Sequence[Any]]) -> list[Any]:
         if len(calls) == 1:
             return [self.client.evalsha(self._sha, *calls[0])]
-        with self.client.pipeline() as batch:  # a transaction: the script is there for all of them or for none
+        with self.client.pipeline() as batch:  # a transaction: the script exists for all calls or for none
             for call in calls:
                 batch.evalsha(self._sha, *call)
             replies = batch.execute(raise_on_error=False)
         for reply in replies:
             if isinstance(reply, Exception):
-                raise reply  # as it is: with raise_on_error the server's word would be buried in another's sentence
+                raise reply  # unchanged: raise_on_error would wrap the server's words in a sentence of its own
         return replies
 
     def _call(self, commit: Commit, again: bool) -> list[Any]:
-        """Number of keys, keys and arguments of ``commit.lua``."""
+        """Arguments of ``commit.lua``: number of keys, keys, arguments."""
         keys, publication = self.keys, commit.publication
         own, upstream = (commit.source, commit.stage), (commit.source, commit.upstream or commit.stage)
         step: dict[str, Any] = {"acknowledge": list(commit.acknowledge), "group": commit.stage, "again": again}
@@ -126,17 +138,17 @@ class RedisStreams(Transport):
         arguments = [commit.token, keys.held_prefix, keys.free_prefix, json.dumps(step), *_flat(publication)]
         return [len(names), *names, *arguments]
 
-    @in_our_words
+    @translate_redis_errors
     def dead_letter(self, commit: Commit, entry: Entry, error: str) -> None:
         fields: dict[Any, Any] = {"source": commit.source, "entry": entry.id, "error": error, **entry.fields}
         self.client.xadd(self.keys.dead_letters(commit.stage), fields, maxlen=_DEAD_LETTERS_KEPT, approximate=True)
         self.commit(commit)
 
-    @in_our_words
+    @translate_redis_errors
     def attempt(self, source: str, stage: str, entry_id: str) -> int:
         return int(self.client.hincrby(self.keys.attempts(source, stage), entry_id, 1))
 
-    @in_our_words
+    @translate_redis_errors
     def progress(self, source: str, stage: str) -> Progress:
         state = _text(self.client.hgetall(self.keys.state(source, stage)))
         return Progress(
@@ -146,11 +158,11 @@ class RedisStreams(Transport):
             snapshot=state.get("snapshot"),
         )
 
-    @in_our_words
+    @translate_redis_errors
     def length(self, source: str, stage: str) -> int:
         return int(self.client.xlen(self.keys.stream(source, stage)))
 
-    @in_our_words
+    @translate_redis_errors
     def starved(self, source: str, stage: str) -> bool:
         stream = self.keys.stream(source, stage)
         with self.client.pipeline() as batch:
@@ -160,7 +172,7 @@ class RedisStreams(Transport):
         last = about["last-generated-id"]
         return all(group["last-delivered-id"] == last for group in groups)
 
-    @in_our_words
+    @translate_redis_errors
     def adopt_ring(self, ring: str, slots: int) -> None:
         held = {int(slot) for slot in self.client.hkeys(self.keys.held(ring))}
         free = [slot for slot in range(slots) if slot not in held]
@@ -170,7 +182,7 @@ class RedisStreams(Transport):
                 batch.rpush(self.keys.free(ring), *free)
             batch.execute()
 
-    @in_our_words
+    @translate_redis_errors
     def take_slots(self, rings: Sequence[str], most: int, timeout_seconds: float) -> list[tuple[str, int]]:
         for ring in rings:
             slots = self.client.lpop(self.keys.free(ring), most)
@@ -180,7 +192,7 @@ class RedisStreams(Transport):
         reply = self.client.blpop(list(by_key), timeout=max(0.01, timeout_seconds))
         return [] if reply is None else [(by_key[reply[0]], int(reply[1]))]
 
-    @in_our_words
+    @translate_redis_errors
     def acquire(self, source: str, stage: str, worker: str, ttl_seconds: float) -> Lease | None:
         name = self.keys.lease(source, stage)
         if self.client.exists(name):
@@ -190,32 +202,32 @@ class RedisStreams(Transport):
         token = f"{fence}@{worker}"
         return RedisLease(lock, token, ttl_seconds, self.where) if lock.acquire(blocking=False, token=token) else None
 
-    @in_our_words
+    @translate_redis_errors
     def release_worker(self, worker: str, sources: Sequence[str], stage: str) -> None:
         for source in sources:
             self._release(keys=[self.keys.lease(source, stage)], args=[f"@{worker}"])
 
-    @in_our_words
+    @translate_redis_errors
     def counters(self, source: str, stage: str) -> dict[str, int]:
         return {
             name: int(value) for name, value in _text(self.client.hgetall(self.keys.counters(source, stage))).items()
         }
 
-    @in_our_words
+    @translate_redis_errors
     def set_status(self, source: str, stage: str, values: Mapping[str, str]) -> None:
         if values:
             self.client.hset(self.keys.status(source, stage), mapping=dict(values))
 
-    @in_our_words
+    @translate_redis_errors
     def status(self, source: str, stage: str) -> dict[str, str]:
         return _text(self.client.hgetall(self.keys.status(source, stage)))
 
-    @in_our_words
+    @translate_redis_errors
     def dead_letters(self, stage: str) -> list[tuple[str, str]]:
         entries = self.client.xrange(self.keys.dead_letters(stage))
         return [(fields[b"source"].decode(), fields[b"error"].decode()) for _, fields in entries]
 
-    @in_our_words
+    @translate_redis_errors
     def reset(self) -> None:
         found = list(self.client.scan_iter(match=_escaped(self.keys.pattern), count=1000))
         run_lock = self.keys.run_lock.encode()
@@ -236,14 +248,14 @@ class RedisLease(Lease):
         self._lock = lock
         self._ttl_seconds = ttl_seconds
 
-    @in_our_words
+    @translate_redis_errors
     def renew(self) -> bool:
         try:
             return bool(self._lock.extend(self._ttl_seconds, replace_ttl=True))
         except exceptions.LockError:
             return False
 
-    @in_our_words
+    @translate_redis_errors
     def release(self) -> None:
         try:
             self._lock.release()

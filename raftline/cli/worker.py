@@ -32,7 +32,8 @@ def worker(
     """
     from pipeline.config import make_plan
     from pipeline.config.explain import nearest
-    from pipeline.runtime.reaper import Reaper, RunDirectory
+    from pipeline.runtime.reaper import Reaper
+    from pipeline.runtime.run_directory import RunDirectory
     from pipeline.runtime.worker import work, worker_name
 
     plan = make_plan(read_config(config, inputs, output, overrides, redis))

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
-from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
@@ -108,7 +107,7 @@ class EventLog(stage.Stage):
         self._last_id = snapshot["last_id"]
         self._untold = snapshot["untold"]
         if header := snapshot["header"]:
-            self._header = Header(**{**header, "time_base": Fraction(header["time_base"])})
+            self._header = Header.from_json(header)
 
     def snapshot(self) -> Mapping[str, Any] | None:
         if not self._begun:
@@ -120,7 +119,7 @@ class EventLog(stage.Stage):
             "last_ns": self._last_ns,
             "last_id": self._last_id,
             "untold": self._untold,
-            "header": self._header and {**vars(self._header), "time_base": str(self._header.time_base)},
+            "header": self._header and self._header.to_json(),
         }
 
     def process(self, message: Mask) -> Iterable[Message]:

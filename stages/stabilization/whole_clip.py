@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,7 @@ class WholeClip:
         self._finished = False
 
     def take(self, message: Flow, record: PathRecord) -> Iterable[Message]:
-        self._append({"frame": record.to_json(), "header": _header_values(message.header)})
+        self._append({"frame": record.to_json(), "header": message.header.to_json()})
         return ()
 
     def take_again(self, message: Flow) -> None:
@@ -46,7 +45,7 @@ class WholeClip:
 
     def gap(self, gap: Gap) -> Iterable[Message]:
         values = {"reason": gap.reason, "detail": gap.detail, "gap_seconds": gap.gap_seconds}
-        self._append({"gap": values, "header": _header_values(gap.header)})
+        self._append({"gap": values, "header": gap.header.to_json()})
         return ()
 
     def finish(self) -> Iterator[Message]:
@@ -105,7 +104,7 @@ class WholeClip:
         remaining = iter(moves)
         frame = None
         for line in lines:
-            header = _header(self._context.source.name, line["header"])
+            header = Header.from_json(line["header"])
             if "gap" in line:
                 yield Gap(header, **line["gap"])
                 continue
@@ -140,15 +139,6 @@ class WholeClip:
 
     def _append(self, values: dict[str, Any]) -> None:
         self._spool = appended(self._spool, self._measured, values)
-
-
-def _header_values(header: Header) -> dict[str, Any]:
-    time_base = [header.time_base.numerator, header.time_base.denominator]
-    return {**vars(header), "time_base": time_base}
-
-
-def _header(source: str, values: Mapping[str, Any]) -> Header:
-    return Header(**{**values, "source": source, "time_base": Fraction(*values["time_base"])})
 
 
 def _steady_steps(run: CameraPath, path: np.ndarray) -> list[np.ndarray | None]:

@@ -35,14 +35,14 @@ def through(frame: Frame, writer: Payload, reader: Payload) -> Frame:
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (48, 64), (7, 9, 3)])
 def test_pixels_arrive_as_they_were_sent(make_payload: MakePayload, shape: tuple[int, ...]) -> None:
-    picture = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
-    received = through(make_frame(picture), make_payload(), make_payload())
-    np.testing.assert_array_equal(np.asarray(received.planes[0]), picture)
+    image = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
+    received = through(make_frame(image), make_payload(), make_payload())
+    np.testing.assert_array_equal(np.asarray(received.planes[0]), image)
 
 
 def test_an_array_that_is_not_contiguous_arrives_whole(make_payload: MakePayload) -> None:
-    picture = np.arange(400, dtype=np.uint8).reshape(20, 20)[::2, ::3]
-    np.testing.assert_array_equal(through(make_frame(picture), make_payload(), make_payload()).planes[0], picture)
+    image = np.arange(400, dtype=np.uint8).reshape(20, 20)[::2, ::3]
+    np.testing.assert_array_equal(through(make_frame(image), make_payload(), make_payload()).planes[0], image)
 
 
 def test_received_pixels_cannot_be_written(make_payload: MakePayload) -> None:
@@ -72,7 +72,7 @@ def test_a_slot_that_is_being_written_is_not_read(tmp_path: Path) -> None:
     assert ring.read(after, (4,), np.dtype(np.uint8)).tolist() == [1, 1, 1, 1]
 
 
-def test_larger_pictures_get_a_larger_ring_and_old_references_stay_valid(tmp_path: Path) -> None:
+def test_larger_frames_get_a_larger_ring_and_old_references_stay_valid(tmp_path: Path) -> None:
     writer, reader = (SharedMemoryPayload(tmp_path, "cam:decoder", 4) for _ in range(2))
     small = through(make_frame(np.full((8, 8), 1, np.uint8)), writer, reader)
     large = through(make_frame(np.full((800, 800), 2, np.uint8)), writer, reader)

@@ -45,8 +45,8 @@ class Counter(Source):
             if index == self.options.fail_at:
                 raise InputError(f"{self.context.source.display}: broken at frame {index}")
             side = self.options.side_px
-            picture = np.full((side, side), index % 256, np.uint8)
-            yield make_frame(picture, index, header=self.context.header(index, Fraction(1, 30)))
+            image = np.full((side, side), index % 256, np.uint8)
+            yield make_frame(image, index, header=self.context.header(index, Fraction(1, 30)))
 
     def stop(self) -> None:
         self._stop.set()

@@ -123,3 +123,13 @@ def test_object_arrays_are_refused() -> None:
     body = fields[b"body"].replace(b'"|u1"', b'"|O"')
     with pytest.raises(DecodeError, match="not allowed"):
         decode({**fields, b"body": body}, InlinePayload())
+
+
+def test_a_header_survives_json() -> None:
+    assert Header.from_json(json.loads(json.dumps(HEADER.to_json()))) == HEADER
+    assert HEADER.to_json()["time_base"] == "1/90000"
+
+
+def test_a_header_without_the_fields_that_have_defaults_is_read() -> None:
+    values = {"source": "cam", "pts": 3, "time_base": "1", "arrival_ns": 5}
+    assert Header.from_json(values) == Header("cam", 3, Fraction(1), 5)

@@ -36,6 +36,17 @@ class Careless(Good):
     Options = dict
 
 
+class Retaining(Good):
+    def retained(self):
+        return 1
+
+
+class Together(Good):
+    @classmethod
+    def begin_together(cls, waiting):
+        pass
+
+
 number = 3
 """
 
@@ -71,14 +82,17 @@ def test_a_stage_may_lie_in_a_package(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("use", "words"),
     [
-        ("plug:Godo", r"has no class 'Godo'; its stages: Good, Unfinished, Deaf, Careless; did you mean 'Good'"),
-        ("plug:number", "is no stage: found 3, expected a subclass of"),
+        ("plug:Godo", "has no class 'Godo'; its stages: Good, Unfinished, Deaf, Careless, Retaining, Together;"),
+        ("plug:Godo", "; did you mean 'Good'?"),
+        ("plug:number", "is not a stage: found 3, expected a subclass of"),
         ("plug:Unfinished", "it does not implement process"),
         ("plug:Deaf", "declares no message class in `reads`"),
         ("plug:Careless", "expected a subclass of pipeline.stage.Options"),
+        ("plug:Retaining", "defines 'retained', which is now called 'unacked_window': rename it"),
+        ("plug:Together", "defines 'begin_together', which is now called 'prepare_batch': rename it"),
         ("plug:", "names no class: write module:Class"),
         (":Good", "names no class: write module:Class"),
-        ("plgu:Good", "there is no module 'plgu'. It must be installed, or lie beside the configuration file"),
+        ("plgu:Good", "there is no module 'plgu'. Install it, or put it beside the configuration file"),
         ("plug.sub:Good", "there is no module 'plug.sub'"),
     ],
 )

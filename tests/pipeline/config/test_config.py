@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import Config, Plan, load_config, make_plan, source_name
+from pipeline.config.overrides import parse_override
 from tests.pipeline.config_bench import YAML, lay_out, plan, refusal, write
 
 
@@ -163,3 +164,16 @@ def test_every_configuration_that_is_shipped_is_valid_and_says_its_units(file: P
         key, _, value = line.strip().partition(":")
         if value.strip() and not key.startswith(("#", "use", "reads", '"', "path")):
             assert "#" in line, f"{file.name}: {line.strip()}: say what it is, and its unit"
+
+
+@pytest.mark.parametrize(
+    ("override", "parsed"),
+    [
+        ("stages.flow.options.iterations=8", ("stages.flow.options.iterations", 8)),
+        ("a.b={c: [1, x=y]}", ("a.b", {"c": [1, "x=y"]})),
+        ("path={source}.mp4", ("path", "{source}.mp4")),
+        ("name=", ("name", None)),
+    ],
+)
+def test_an_override_is_a_key_path_and_a_value_in_yaml(override: str, parsed: tuple[str, object]) -> None:
+    assert parse_override(override) == parsed

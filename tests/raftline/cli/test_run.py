@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.runtime.reaper import _run_directories
+from pipeline.runtime.run_directory import run_directories
 from pipeline.transport.redis_server import PrivateServer
 from raftline.cli.app import app
 from tests.command_line import (
@@ -64,10 +64,10 @@ def test_a_run_says_how_it_went_and_writes_it_down(folder: Path) -> None:
 
 
 def test_a_run_leaves_no_process_and_no_directory(folder: Path) -> None:
-    before = set(_run_directories())
+    before = set(run_directories())
     run(folder, "run", "counting.yaml", "-i", "a.mp4")
     wait_until_alone(folder)
-    assert set(_run_directories()) <= before
+    assert set(run_directories()) <= before
 
 
 def test_a_source_that_fails_is_named_and_the_other_finishes(folder: Path) -> None:
@@ -178,13 +178,13 @@ def test_a_second_ctrl_c_stops_at_once_and_leaves_nothing_half_written(folder: P
 
 
 def test_a_killed_run_leaves_no_process_and_no_directory(folder: Path) -> None:
-    before = set(_run_directories())
+    before = set(run_directories())
     with running(folder, "run", "counting.yaml", "-i", "a.mp4", "-o", "out", *SLOW) as process:
         wait_until_begun(folder)
         process.kill()
         process.wait()
         wait_until_alone(folder)
-    assert set(_run_directories()) <= before
+    assert set(run_directories()) <= before
     assert not (folder / "out" / "a.sums.txt").exists()
 
 

