@@ -26,7 +26,7 @@ TITLES = ("frame", "flow", "flow minus the camera's motion", "mask")
 
 def panels() -> list[np.ndarray]:
     """The four images, uint8 (H, W, 3) RGB."""
-    source = SyntheticSource(SyntheticSource.Options(seconds=4), TestContext())
+    source = SyntheticSource(SyntheticSource.Options.model_validate({"seconds": 4}), TestContext())
     frames = [item for item in islice(source.read(0), SHOWN + 12) if isinstance(item, Frame)]
     flows = run_stage(OpticalFlow, frames, {"estimator": "dis"}, TestContext(needs=["flow"]))
     masks = {mask.frame.index: mask for mask in run_stage(MotionMask, flows) if isinstance(mask, Mask)}
