@@ -7,7 +7,7 @@ INPUT ?=
 TORCH := torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint train-smoke clean
+.PHONY: help setup demo test lint docs train-smoke clean
 
 help:
 	@echo "make setup               .venv with everything the pipeline needs"
@@ -15,6 +15,7 @@ help:
 	@echo "make demo INPUT=my.mp4   the same with your video (any video file, image folder or rtsp:// URL)"
 	@echo "make test                set up what the tests need, and run them"
 	@echo "make lint                ruff and pyright"
+	@echo "make docs                the documentation as a site, in $(OUT)/docs"
 	@echo "make train-smoke         train from scratch for some minutes, killed once on the way; on a CPU"
 	@echo "make clean               remove .venv and $(OUT)"
 	@echo "then: $(PY) run_pipeline.py --help"
@@ -31,6 +32,9 @@ test: $(VENV)/.ready-test
 lint: $(VENV)/.ready-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/pyright --pythonpath $(PY)
+
+docs: $(VENV)/.ready-test
+	$(PY) -m mkdocs build --strict --site-dir "$(OUT)/docs"
 
 train-smoke: $(VENV)/.ready
 	$(PY) -m raftline.training.smoke "$(OUT)/train/smoke"
