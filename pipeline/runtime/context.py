@@ -84,8 +84,8 @@ class WorkerContext:
         return counts
 
     def _named(self, path: Path) -> Path:
-        # A folder of images is one output, not thousands.
-        return path if path.parent == self._directory else path.parent
+        # A folder of images is one output, not thousands; a folder elsewhere may hold files that are not ours.
+        return path.parent if self._directory in path.parent.parents else path
 
     def _say_once(self, key: str) -> None:
         if key not in self._said:

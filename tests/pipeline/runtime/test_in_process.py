@@ -67,6 +67,18 @@ def test_leaving_early_ends_every_thread_and_removes_what_was_begun(tmp_path: Pa
     assert stage_threads() == [] and not list(plan.output.glob("*"))
 
 
+def test_unfinished_files_of_others_beside_an_output_stay(tmp_path: Path) -> None:
+    (tmp_path / "downloads").mkdir()
+    foreign = tmp_path / "downloads/film.mp4.part"
+    foreign.touch()
+    ledger = {"use": "Ledger", "reads": "decoder", "options": {"path": str(tmp_path / "downloads/[1].txt")}}
+    plan = make_test_plan(tmp_path, {**SHIFTER, "ledger": ledger}, source={"frames": 10**6})
+    with InProcessRun(plan, {"shifter": frozenset()}) as run:
+        next(run.messages())
+        (tmp_path / "downloads/[1].txt.part").touch()
+    assert list((tmp_path / "downloads").iterdir()) == [foreign]
+
+
 @pytest.mark.parametrize(("at", "do"), [(0, "raise"), (30, "raise"), (-1, "fail to open")])
 def test_what_a_stage_raises_comes_out_at_the_caller(tmp_path: Path, at: int, do: str) -> None:
     relay = {"relay": {"use": "Relay", "reads": "decoder", "options": {"at": at, "do": do}}}
