@@ -89,7 +89,7 @@ def _import_from_all(module_name: str) -> ModuleType:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         package = sys.modules.get(module_name.partition(".")[0])
-        if error.name != module_name or package is None:
+        if error.name != module_name or package is None or not hasattr(package, "__path__"):
             raise
         package.__path__ = pkgutil.extend_path(list(package.__path__), package.__name__)
         return importlib.import_module(module_name)
