@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -41,5 +42,5 @@ def unwritable(path: Path, error: OSError) -> OutputError:
 
 def remove_parts(path: Path) -> None:
     """Remove what an unfinished output left behind: ``NAME*.part``, or every ``*.part`` in a folder."""
-    for part in path.glob("*.part") if path.is_dir() else path.parent.glob(f"{path.name}*.part"):
+    for part in path.glob("*.part") if path.is_dir() else path.parent.glob(f"{glob.escape(path.name)}*.part"):
         part.unlink(missing_ok=True)

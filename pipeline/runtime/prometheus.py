@@ -26,7 +26,7 @@ class StatusCollector(Collector):
         frames = CounterMetricFamily("raftline_frames", "messages that a stage has processed", labels=_LABELS)
         dropped = CounterMetricFamily("raftline_dropped", "messages dropped", labels=(*_LABELS, "reason"))
         restarts = CounterMetricFamily("raftline_restarts", "times a stage's workers were restarted", labels=_LABELS)
-        letters = CounterMetricFamily("raftline_dead_letters", "messages put aside", labels=_LABELS)
+        letters = CounterMetricFamily("raftline_dead_letters", "messages that became dead letters", labels=_LABELS)
         latency = GaugeMetricFamily(
             "raftline_latency_seconds", "time from decoder to stage", labels=(*_LABELS, "quantile"), unit="seconds"
         )

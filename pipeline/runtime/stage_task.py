@@ -80,7 +80,7 @@ class StageTask:
         died = self._transport.attempt(self.source, self._plan.name, suspect.id) if suspect else 0
         for entry in entries:
             if entry is suspect and died >= ATTEMPTS and not _ends(entry):
-                self._put_aside(
+                self._dead_letter(
                     entry, self._transport.status(self.source, self._plan.name).get("error", "its worker died")
                 )
             else:
@@ -110,7 +110,7 @@ class StageTask:
         try:
             message = decode(entry.fields, self.publisher.payload) if entry.fields else None
         except DecodeError as error:
-            self._put_aside(entry, str(error))
+            self._dead_letter(entry, str(error))
             return None
         position = Position(message.header.epoch, message.header.sequence) if message else START
         if message is None or position <= self._seen:
@@ -238,7 +238,7 @@ class StageTask:
         gone = {entry.id for entry in late}
         return [entry for entry in entries if entry.id not in gone]
 
-    def _put_aside(self, entry: Entry, error: str) -> None:
+    def _dead_letter(self, entry: Entry, error: str) -> None:
         self.context.log.error(
             "stage %s: entry %s of %s becomes a dead letter: %s", self._plan.name, entry.id, self.source, error
         )

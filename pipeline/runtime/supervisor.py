@@ -177,12 +177,12 @@ class Supervisor:
                 transport.release_worker(worker.worker, list(plan.sources), worker.stage)
                 if self._all_ended(plan, transport, worker.stage):
                     continue
-                self._bury(plan, transport, worker, status)
+                self._handle_death(plan, transport, worker, status)
             elif worker.pid is None and self._all_ended(plan, transport, worker.stage):
                 continue
             worker.start_if_due()
 
-    def _bury(self, plan: Plan, transport: RedisStreams, worker: WorkerProcess, status: int) -> None:
+    def _handle_death(self, plan: Plan, transport: RedisStreams, worker: WorkerProcess, status: int) -> None:
         """Handle the death of a worker: restart it, or raise to end the run."""
         if status == 0:
             worker.restart_later(progressed=True)

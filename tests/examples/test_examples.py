@@ -63,7 +63,7 @@ def write_video(file: Path, frames: int) -> None:
         stream.width, stream.height, stream.pix_fmt = 160, 128, "yuv420p"
         for index in range(frames):
             left = 3 * (frames - index)
-            image = np.ascontiguousarray(scene[:, left : left + 160])
+            image = np.ascontiguousarray(scene[:, left : left + 160]).astype(np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
         container.mux(stream.encode(None))
 

@@ -92,9 +92,10 @@ def test_flow_of_frames_is_estimated_with_the_shipped_weights(python: Path, tmp_
     code = """
 import numpy as np, raftline
 from raftline import video
-images = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), np.uint8)
+image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+images = [image, np.roll(image, 2, axis=1)]
 print(raftline.estimate_flow(images[0], images[1], iterations=2).shape)
-print([None if step.flow_px is None else step.flow_px.shape for step in video.flow(list(images), iterations=2)])
+print([None if step.flow_px is None else step.flow_px.shape for step in video.flow(images, iterations=2)])
 """
     done = run(python, "python", "-c", code, folder=tmp_path)
     assert done.stdout.splitlines() == ["(64, 96, 2)", "[None, (64, 96, 2)]"], done.stderr

@@ -95,8 +95,8 @@ def test_flow_is_what_a_run_gives(clip: Path, tmp_path: Path) -> None:
     ]
     subprocess.run(command, check=True, capture_output=True)
     for step in video.flow(clip, estimator="dis"):
-        (file,) = (tmp_path / "out").rglob(f"{step.index:06d}.npz") if step.flow_px is not None else (None,)
-        if file is not None:
+        if step.flow_px is not None:
+            (file,) = (tmp_path / "out").rglob(f"{step.index:06d}.npz")
             written = np.load(file)
             assert np.array_equal(step.flow_px, written[written.files[0]].astype(np.float32))
 
