@@ -23,6 +23,11 @@ def test_continuous_integration_covers_the_pythons_that_the_package_names():
     assert yaml.safe_load(WORKFLOW)["jobs"]["test"]["strategy"]["matrix"]["python"] == named
 
 
+def test_continuous_integration_builds_the_site_with_the_packages_of_the_extra():
+    (extra,) = re.findall(r"^docs = \[\n(.*?)^\]", PROJECT, re.DOTALL | re.MULTILINE)
+    assert set(re.findall(r'"(mkdocs[^"]*)"', WORKFLOW)) == set(re.findall(r'"(mkdocs[^"]*)"', extra))
+
+
 def test_commits_are_checked_with_the_linter_of_the_tests():
     (pinned,) = re.findall(r'"ruff==([\d.]+)"', PROJECT)
     assert set(re.findall(r"ruff==([\d.]+)", (ROOT / ".pre-commit-config.yaml").read_text())) == {pinned}
