@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from pipeline.messages import Mask
 from stages.heat_map import HeatMap
-from tests.stages.pictures import end, gap, yuv_frame
+from tests.stages.frames import end, gap, yuv_frame
 from tests.stages.stage_bench import Machine, bench_context
 
 WIDE, HIGH = 256, 144

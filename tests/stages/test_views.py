@@ -13,7 +13,7 @@ from stages.flow_view import FlowView
 from stages.overlay import Overlay
 from stages.shared.color import from_rgb, rgb
 from stages.side_by_side import SideBySide
-from tests.stages.pictures import end, header
+from tests.stages.frames import end, header
 from tests.stages.stage_bench import Machine, bench_context
 
 GREY = (100, 100, 100)

@@ -12,7 +12,7 @@ from pipeline.errors import InputError
 from raftline.cli.sheets.contact_sheet import contact_sheet, find_runs, folder_sheet
 from stages.shared.color import from_rgb
 from stages.video_writer import VideoWriter
-from tests.stages.pictures import end, header
+from tests.stages.frames import end, header
 from tests.stages.stage_bench import Machine, bench_context
 
 RED, GREEN, BLUE, WHITE = (200, 30, 30), (30, 180, 30), (30, 30, 200), (250, 250, 250)

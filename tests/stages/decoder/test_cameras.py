@@ -108,7 +108,7 @@ def test_a_camera_that_falls_silent_is_reached_anew(clip):
         back.join()
     gaps = _gaps(messages)
     assert [gap.reason for gap in gaps] == ["reconnect"]
-    assert gaps[0].detail == "nothing came for 1.5 s"
+    assert gaps[0].detail == "nothing arrived for 1.5 s"
 
 
 def test_a_short_silence_does_not_break_the_connection(clip):
@@ -138,7 +138,9 @@ def test_a_password_lets_in_and_a_wrong_one_is_refused_at_once_and_never_shown(c
             assert len(_take(source.read(0), 3)) == 3
         wrong = server.url.replace("s3cr3t", "wr0ngpw")
         with caplog.at_level(logging.DEBUG), decoder(wrong) as (source, context):
-            with pytest.raises(InputError, match=r"the camera refuses .*401.*check the path, the user and") as raised:
+            with pytest.raises(
+                InputError, match=r"the camera refused the connection .*401.*check the path, the user and"
+            ) as raised:
                 next(source.read(0))
         assert "wr0ngpw" not in str(raised.value) + caplog.text + str(context.said)
         assert "viewer:***@127.0.0.1" in str(raised.value)
@@ -155,7 +157,7 @@ def test_a_camera_that_is_off_is_told_after_the_given_time():
         unused.bind(("127.0.0.1", 0))
         url = f"rtsp://user:hidden@127.0.0.1:{unused.getsockname()[1]}/camera"
         with decoder(url, first_connection_seconds=0.5) as (source, _):
-            with pytest.raises(InputError, match=r"no picture within 0\.5 s \(connection refused\)") as raised:
+            with pytest.raises(InputError, match=r"no frame within 0\.5 s \(connection refused\)") as raised:
                 next(source.read(0))
     assert "hidden" not in str(raised.value)
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pipeline.messages import Data, Mask, Message, MotionEvent, MotionObject
 from pipeline.testing import TestContext
 from stages.event_log import EventLog
-from tests.stages.pictures import end, gap, yuv_frame
+from tests.stages.frames import end, gap, yuv_frame
 from tests.stages.stage_bench import Machine, bench_context
 
 

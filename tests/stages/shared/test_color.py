@@ -111,8 +111,8 @@ def test_from_rgb_makes_a_bt709_frame_whose_rgb_is_the_picture(size):
 
 
 @pytest.mark.parametrize("pixels", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)])
-def test_from_rgb_refuses_what_is_not_a_picture(pixels):
-    with pytest.raises(ValueError, match=r"uint8 \(H, W, 3\) is needed"):
+def test_from_rgb_refuses_what_is_not_an_rgb_image(pixels):
+    with pytest.raises(ValueError, match=r"allowed is uint8 \(H, W, 3\)"):
         from_rgb(pixels, HEADER, 0)
 
 

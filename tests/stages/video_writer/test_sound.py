@@ -15,7 +15,7 @@ from pipeline.messages import EndReason, Frame, Header
 from pipeline.testing import TestContext
 from stages.video_writer import VideoWriter
 from tests.data import data_path
-from tests.stages.pictures import end, yuv_frame
+from tests.stages.frames import end, yuv_frame
 from tests.stages.stage_bench import Machine, bench_context
 
 
@@ -160,7 +160,7 @@ def loud_from(path: Path) -> float:
 def test_sound_that_an_mp4_does_not_hold_becomes_aac_in_step_and_the_status_says_so(tmp_path, layout, rate):
     source = _film(tmp_path / "source.mkv", "pcm_s16le", layout, rate)
     path, machine = written(tmp_path / "out", source)
-    assert "pcm_s16le transcoded to aac, as mp4 does not hold it" in str(machine.context.said["audio"])
+    assert "pcm_s16le transcoded to aac, because mp4 cannot hold it" in str(machine.context.said["audio"])
     # 5 ms: AAC smears an onset over part of its 1024-sample window.
     assert loud_from(path) == pytest.approx(0.5, abs=0.005)
 

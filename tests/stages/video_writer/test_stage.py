@@ -11,7 +11,7 @@ import pytest
 from pipeline.messages import ColorRange, ColorSpace, EndReason, Frame
 from pipeline.testing import TestContext
 from stages.video_writer import VideoWriter
-from tests.stages.pictures import end, gap, header, read_number, yuv_frame
+from tests.stages.frames import end, gap, header, read_number, yuv_frame
 from tests.stages.stage_bench import Machine, bench_context
 
 JITTERED_MS = [0, 33, 67, 100, 150, 151, 400, 433, 467, 500, 533, 567, 600, 633, 667, 700, 733, 767, 800, 833]
@@ -171,7 +171,7 @@ def test_no_frames_give_no_file_and_a_note(tmp_path, caplog):
     machine = write(tmp_path, [])
     assert list(tmp_path.iterdir()) == []
     assert machine.context.said["note"] == "no frames: no file written"
-    assert "no frames came" in caplog.text
+    assert "no frame arrived" in caplog.text
 
 
 def test_a_failed_source_leaves_nothing(tmp_path):
