@@ -5,8 +5,10 @@ from __future__ import annotations
 import typer
 
 from raftline.cli.batch import batch
+from raftline.cli.contact_sheet import contact_sheet
 from raftline.cli.doctor import doctor
 from raftline.cli.evaluate import evaluate
+from raftline.cli.event_sheet import event_sheet
 from raftline.cli.flow import flow
 from raftline.cli.inspect import stages, validate
 from raftline.cli.run import run
@@ -22,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, batch, worker, validate, stages, flow, train, evaluate, doctor):
+for command in (run, batch, worker, validate, stages, flow, train, evaluate, contact_sheet, event_sheet, doctor):
     app.command()(command)
 
 
