@@ -11,6 +11,7 @@ import select
 import socket
 import threading
 import time
+from typing import Any
 from urllib.parse import urlsplit
 
 from stages.decoder.containers import SourceSilent
@@ -39,21 +40,26 @@ def wait_for_answer(url: str, timeout_seconds: float, stopped: threading.Event) 
     address = socket.getaddrinfo(host, port or (_RTSPS_PORT if secure else _RTSP_PORT), type=socket.SOCK_STREAM)[0]
     deadline = time.monotonic() + timeout_seconds
     with socket.socket(address[0], socket.SOCK_STREAM) as connection:
-        connection.setblocking(False)
-        begun = connection.connect_ex(address[4])
-        if begun not in (0, errno.EINPROGRESS):
-            raise OSError(begun, os.strerror(begun))
-        if not _ready(connection, select.POLLOUT, deadline, stopped):
+        if not _connected(connection, address[4], deadline, stopped) or secure:
             return
-        failed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if failed:
-            raise OSError(failed, os.strerror(failed))
-        if secure:
-            return
-        place = f"rtsp://{f'[{host}]' if ':' in host else host}:{port or _RTSP_PORT}{parts.path or '/'}"
-        connection.send(f"OPTIONS {place} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
+        target = f"rtsp://{f'[{host}]' if ':' in host else host}:{port or _RTSP_PORT}{parts.path or '/'}"
+        connection.send(f"OPTIONS {target} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
         if _ready(connection, select.POLLIN, deadline, stopped) and not connection.recv(16):
             raise SourceSilent("the connection was closed without an answer")
+
+
+def _connected(connection: socket.socket, address: Any, deadline: float, stopped: threading.Event) -> bool:
+    """Connect; false if stopped first. Raises OSError, or `SourceSilent` at the deadline."""
+    connection.setblocking(False)
+    begun = connection.connect_ex(address)
+    if begun not in (0, errno.EINPROGRESS):
+        raise OSError(begun, os.strerror(begun))
+    if not _ready(connection, select.POLLOUT, deadline, stopped):
+        return False
+    failed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if failed:
+        raise OSError(failed, os.strerror(failed))
+    return True
 
 
 def _ready(connection: socket.socket, event: int, deadline: float, stopped: threading.Event) -> bool:

@@ -22,6 +22,7 @@ from stages.decoder.frame_messages import FrameMessages
 from stages.decoder.images import list_images, read_image
 from stages.decoder.packets import PacketReader
 from stages.decoder.timestamps import PresentationTimes
+from stages.shared.frame_rate import exact_rate
 
 _LOST_SECONDS = 1
 """Leaps in a camera's time up to this length are not reported as lost frames. Chosen by hand."""
@@ -29,8 +30,6 @@ _LOST_STEPS = 5
 """Nor are leaps of up to this many usual steps, for cameras with few frames per second. Chosen by hand."""
 _RTP_CLOCK_HZ = 90_000
 """Of video in MPEG transport streams and RTP (RFC 3551, section 5), for streams that tell no time base."""
-_HIGHEST_DENOMINATOR = 1001
-"""Holds 24000/1001 and 30000/1001 frames per second exactly."""
 
 
 class Decoder(Source):
@@ -156,7 +155,7 @@ class Decoder(Source):
     def _read_folder(self, path: Path) -> Iterator[Frame | Gap]:
         paths = list_images(path, self._display)
         self._frame_count = len(paths)
-        rate = Fraction(self.options.fps).limit_denominator(_HIGHEST_DENOMINATOR)
+        rate = exact_rate(self.options.fps)
         times = PresentationTimes(1 / rate, rate)
         for position, image in enumerate(paths):
             if self._stopped.is_set():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import Any
 
 from pydantic import Field
@@ -12,10 +11,8 @@ from pydantic import Field
 from pipeline.messages import Frame, Gap
 from pipeline.stage import Context, Options, Source
 from stages.shared.color import from_rgb
+from stages.shared.frame_rate import exact_rate
 from stages.synthetic.scene import SyntheticScene
-
-_HIGHEST_DENOMINATOR = 1001
-"""Holds 24000/1001 and 30000/1001 frames per second exactly."""
 
 
 class SyntheticSource(Source):
@@ -40,7 +37,7 @@ class SyntheticSource(Source):
         self._stopped = threading.Event()
 
     def read(self, start_index: int) -> Iterator[Frame | Gap]:
-        time_base = 1 / Fraction(self.options.fps).limit_denominator(_HIGHEST_DENOMINATOR)
+        time_base = 1 / exact_rate(self.options.fps)
         for index in range(start_index, self.frame_count()):
             if self._stopped.is_set():
                 return

@@ -33,7 +33,7 @@ def test_a_missing_time_is_one_step_on():
     assert _place([None, None, None]) == ([0, 40, 80], 3)
 
 
-def test_a_clock_that_is_set_anew_goes_on_from_where_it_was():
+def test_a_clock_that_is_reset_goes_on_from_where_it_was():
     assert _place([5000, 5040, 0, 40, 90]) == ([5000, 5040, 5080, 5120, 5170], 1)
 
 
@@ -69,7 +69,7 @@ def test_a_connection_that_is_the_first_keeps_its_times():
     assert [clock.place(pts) for pts in (7, 40, 90)] == [7, 40, 90]
 
 
-def test_a_leap_is_told_before_it_is_taken():
+def test_a_leap_is_reported_before_it_is_taken():
     clock = PresentationTimes(MILLI, Fraction(25))
     assert clock.leap(5000) == 0
     clock.place(1000)

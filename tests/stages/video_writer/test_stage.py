@@ -27,7 +27,7 @@ def write(
 
 
 def read(path: Path) -> list[tuple[Fraction, int]]:
-    """Time in seconds, exactly, and the number in the picture."""
+    """Time in seconds, exactly, and the number drawn in the frame."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         return [
@@ -49,7 +49,7 @@ def test_every_frame_keeps_its_presentation_time_exactly_at_a_variable_rate(tmp_
     assert read(the_file(tmp_path)) == expected
 
 
-def test_pictures_before_zero_move_to_zero_since_an_mp4_shows_none_there(tmp_path):
+def test_frames_before_zero_move_to_zero_since_an_mp4_shows_none_there(tmp_path):
     write(tmp_path, [yuv_frame(i, ms - 40) for i, ms in enumerate(JITTERED_MS)])
     assert read(the_file(tmp_path)) == [(Fraction(ms, 1000), i) for i, ms in enumerate(JITTERED_MS)]
 
@@ -114,10 +114,10 @@ def test_luma_is_not_changed_by_more_than_coding_noise_in_full_range(tmp_path):
 def test_odd_sizes_grow_by_one_repeated_line(tmp_path, width, height):
     write(tmp_path, [yuv_frame(255, 0, width, height)])
     with av.open(str(the_file(tmp_path))) as container:
-        picture = next(container.decode(video=0)).to_ndarray(format="yuv420p")
+        image = next(container.decode(video=0)).to_ndarray(format="yuv420p")
     even = (width + width % 2, height + height % 2)
-    assert picture.shape == (even[1] * 3 // 2, even[0])
-    assert np.abs(picture[: even[1]].astype(int) - 200).max() <= 3, "the added line is not the last one repeated"
+    assert image.shape == (even[1] * 3 // 2, even[0])
+    assert np.abs(image[: even[1]].astype(int) - 200).max() <= 3, "the added line is not the last one repeated"
 
 
 def test_frames_of_another_size_are_scaled_into_the_first_and_counted(tmp_path):
