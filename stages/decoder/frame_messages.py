@@ -33,7 +33,7 @@ class FrameMessages:
     def of(self, frame: av.VideoFrame, times: PresentationTimes, ntp_ns: int | None = None) -> Iterator[Frame | Gap]:
         """The frame's message, after a gap if its size is new. Neither before the start index."""
         repaired = times.repaired
-        pts = times.place(frame.pts, frame.time_base)
+        pts = times.next_pts(frame.pts, frame.time_base)
         if times.repaired > repaired:
             self.count("repaired_pts")
         size, before = (frame.width, frame.height), self._size

@@ -38,9 +38,10 @@ class PresentationTimes:
         self.repaired = 0
         """Number of times that were repaired."""
         self._offset = 0
-        self._distance: int | None = None
+        self._gap_units: int | None = None
+        """From the last frame to the first of the next container; None within a container."""
 
-    def place(self, pts: int | None, time_base: Fraction | None = None) -> int:
+    def next_pts(self, pts: int | None, time_base: Fraction | None = None) -> int:
         """The presentation time of the next frame, in units of `self.time_base`, later than all before.
 
         Args:
@@ -48,13 +49,13 @@ class PresentationTimes:
             time_base: seconds per unit of `pts`; None: `self.time_base`.
         """
         pts = self._units(pts, time_base)
-        if self.last is not None and self._distance is not None:
-            placed = self.last + self._distance
+        if self.last is not None and self._gap_units is not None:
+            placed = self.last + self._gap_units
             if pts is not None:
                 self._offset = placed - pts
-            self._distance = self.step if pts is None else None
+            self._gap_units = self.step if pts is None else None
         else:
-            placed = self._grown(None if pts is None else pts + self._offset)
+            placed = self._repaired_pts(None if pts is None else pts + self._offset)
             if pts is None or placed != pts + self._offset:
                 self.repaired += 1
                 if pts is not None and self._is_reset(pts + self._offset):
@@ -65,21 +66,21 @@ class PresentationTimes:
     def leap(self, pts: int | None, time_base: Fraction | None = None) -> Fraction:
         """Seconds from the previous frame to one at `pts`; 0 if not known."""
         pts = self._units(pts, time_base)
-        if pts is None or self.last is None or self._distance is not None:
+        if pts is None or self.last is None or self._gap_units is not None:
             return Fraction(0)
         return (pts + self._offset - self.last) * self.time_base
 
     def resume(self, gap_seconds: float) -> None:
         """Another container follows (a reconnect): its first frame comes `gap_seconds` after the last one."""
         if self.last is not None:
-            self._distance = max(self.step, round(gap_seconds / self.time_base))
+            self._gap_units = max(self.step, round(gap_seconds / self.time_base))
 
     def _units(self, pts: int | None, time_base: Fraction | None) -> int | None:
         if pts is None or time_base is None or time_base == self.time_base:
             return pts
         return round(pts * time_base / self.time_base)
 
-    def _grown(self, pts: int | None) -> int:
+    def _repaired_pts(self, pts: int | None) -> int:
         if self.last is None:
             return 0 if pts is None else pts
         if pts is None or self._is_reset(pts):

@@ -47,24 +47,28 @@ class LineFile:
         Args:
             path: of the file that the killed writer left.
             length: bytes to keep.
-            in_place: cut the file itself, for a file that someone may be following. Else the lines move to a new file
-                under the same name, so that a writer that was only thought dead cannot spoil it.
+            in_place: cut the file itself, because someone may be following it; one that was rotated away meanwhile goes
+                on with what is there. Else the lines move to a new file under the same name, so that a writer that was
+                only thought dead cannot spoil it.
 
         Raises:
-            OutputError: the file is missing, holds less, or cannot be written.
+            OutputError: the file cannot be written; not `in_place`: it is missing or holds less than `length`.
         """
-        if not length and not in_place:
+        if in_place:
+            with writing(path):
+                path.touch()
+                length = min(length, path.stat().st_size)
+                os.truncate(path, length)
+            return cls(path, length)
+        if not length:
             return cls.new(path)
         with writing(path):
-            found = path.stat().st_size
-            if found < length:
-                raise OutputError(f"{path}: holds {found} bytes where {length} were written; was it changed meanwhile?")
-            if in_place:
-                os.truncate(path, length)
-            else:
-                copy = path.with_name(path.name + ".resumed.part")
-                copy.write_bytes(path.read_bytes()[:length])
-                copy.replace(path)
+            kept = path.read_bytes()[:length]
+            if len(kept) < length:
+                raise OutputError(f"{path}: holds {len(kept)} bytes where {length} were written; was it changed?")
+            copy = path.with_name(path.name + ".resumed.part")
+            copy.write_bytes(kept)
+            copy.replace(path)
         return cls(path, length)
 
     def append(self, line: str) -> None:

@@ -19,7 +19,7 @@ _ADVICE = {
     errno.EACCES: "no permission: write elsewhere (-o DIR), or change the folder's permissions",
     errno.EPERM: "no permission: write elsewhere (-o DIR), or change the folder's permissions",
     errno.EROFS: "the file system is read-only: write elsewhere (-o DIR)",
-    errno.ENOENT: "the folder is gone: was it removed or unmounted while the run went on?",
+    errno.ENOENT: "the file or its folder is gone: was it moved, removed or unmounted while the run went on?",
     errno.EIO: "the device reports an input/output error: check the disk, or write elsewhere (-o DIR)",
 }
 

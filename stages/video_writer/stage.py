@@ -128,7 +128,7 @@ class VideoWriter(stage.Stage):
         if self._encoder is None:
             self._begin(frame)
         assert self._encoder is not None and self._timeline is not None
-        pts = self._timeline.place(frame.header)
+        pts = self._timeline.next_pts(frame.header)
         duration = frame.duration and self._timeline.rescaled(frame.duration, frame.header.time_base)
         track = self._encoder.track
         self._held.append(_Held(self._timeline.state, not fits(frame, track), frame.header.pts is None))

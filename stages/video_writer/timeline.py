@@ -41,7 +41,7 @@ class Timeline:
         self._live = live
         self._usual_step = max(1, round(1 / (rate * time_base)))
 
-    def place(self, header: Header) -> int:
+    def next_pts(self, header: Header) -> int:
         """The frame's pts in units of `time_base`."""
         state = self.state
         step = state.step or self._usual_step

@@ -45,11 +45,18 @@ def test_a_file_of_earlier_runs_is_extended_after_its_last_whole_line(tmp_path):
     assert (tmp_path / "new.jsonl").read_text() == "alone\n"
 
 
-@pytest.mark.parametrize("in_place", [False, True])
-def test_a_file_that_holds_less_than_was_written_is_an_error(tmp_path, in_place):
+def test_a_file_that_holds_less_than_was_written_is_an_error(tmp_path):
     (tmp_path / "a.jsonl").write_text("first\n")
     with pytest.raises(OutputError, match="holds 6 bytes where 20 were written"):
-        LineFile.resumed(tmp_path / "a.jsonl", 20, in_place)
+        LineFile.resumed(tmp_path / "a.jsonl", 20)
+
+
+@pytest.mark.parametrize("left", ["first\n", None])
+def test_a_followed_file_that_was_rotated_goes_on_with_what_is_there(tmp_path, left):
+    if left:
+        (tmp_path / "a.jsonl").write_text(left)
+    LineFile.resumed(tmp_path / "a.jsonl", 20, in_place=True).append("next")
+    assert (tmp_path / "a.jsonl").read_text() == (left or "") + "next\n"
 
 
 def test_a_file_that_was_removed_is_named(tmp_path):
