@@ -16,6 +16,7 @@ from pipeline.messages import EndOfStream, Frame, Gap, Mask, Message
 from raftline.drawing import label, text_height
 from stages.shared.color import gray
 from stages.shared.image_files import png
+from stages.shared.name_templates import check_suffix
 from stages.shared.output_errors import write_whole
 
 _SIDE_POINTS = 128
@@ -25,6 +26,8 @@ _MOST_STEP_SECONDS = 1.0
 _LEAST_SHARE = 0.005
 """Lowest share of the time that the hottest color stands for: on a finer scale one short motion would be hot. Chosen by
 hand."""
+_NO_SECONDS = 1e-9
+"""Stands for 0 s, by which nothing can be divided."""
 _GROUND_SECONDS = 1.0
 """Largest age of the frame under the colors. Chosen by hand: copying one takes time."""
 
@@ -52,9 +55,7 @@ class HeatMap(stage.Stage):
         @field_validator("path")
         @classmethod
         def _is_a_png(cls, path: str) -> str:
-            if not path.endswith(".png"):
-                raise ValueError(f"'{path}' must end in .png; rename it")
-            return path
+            return check_suffix(path, ".png")
 
     reads = (Mask,)
     writes = None
@@ -125,7 +126,7 @@ class HeatMap(stage.Stage):
 
     def _shares(self) -> np.ndarray:
         """float32 (h, w): share of the time in which something moved, 0-1."""
-        return self._moved / np.float32(max(self._seconds, 1e-9))
+        return self._moved / np.float32(max(self._seconds, _NO_SECONDS))
 
     def _due(self) -> bool:
         now = self._last_seconds

@@ -5,6 +5,13 @@ from __future__ import annotations
 import string
 
 
+def check_suffix(template: str, *suffixes: str) -> str:
+    """Return the template if it ends in one of the suffixes; raise ValueError if not."""
+    if not template.endswith(suffixes):
+        raise ValueError(f"'{template}' must end in {' or '.join(suffixes)}; rename it")
+    return template
+
+
 def check_fields(template: str, allowed: tuple[str, ...], needed: str, without_it: str) -> None:
     """Raise ValueError if a template lacks a field or holds an unknown one.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.stage import Context, Output
-from stages.shared.name_templates import check_fields
+from stages.shared.name_templates import check_fields, check_suffix
 from stages.shared.output_errors import writing
 
 
@@ -15,9 +15,7 @@ def check_template(template: str, suffixes: tuple[str, ...]) -> str:
     """Return the template if it names a file per index with one of the suffixes; raise ValueError if not."""
     lost = "all frames would be written to one file; add {index:06d}"
     check_fields(template, ("index", "source", "stage"), "index", lost)
-    if not template.endswith(suffixes):
-        raise ValueError(f"'{template}' must end in {' or '.join(suffixes)}; rename it")
-    return template
+    return check_suffix(template, *suffixes)
 
 
 class NumberedFiles:

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 
 from pipeline import stage
 from pipeline.messages import EndOfStream, Frame, Gap, Message, Stabilized
+from stages.shared.name_templates import check_suffix
 from stages.shared.output_errors import writing
 from stages.video_writer.encoder import H264Encoder
 from stages.video_writer.fitting import fits, fitted
@@ -78,9 +79,7 @@ class VideoWriter(stage.Stage):
         @field_validator("path")
         @classmethod
         def _ends_in_mp4(cls, path: str) -> str:
-            if not path.endswith(".mp4"):
-                raise ValueError(f"'{path}' does not end in .mp4, the only container that is written; rename it")
-            return path
+            return check_suffix(path, ".mp4")
 
     reads = (Frame, Stabilized)
     writes = None

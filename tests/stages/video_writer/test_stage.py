@@ -191,7 +191,7 @@ def test_an_output_appears_only_when_it_is_complete_and_replaces_the_one_before(
 
 
 def test_a_path_that_is_no_mp4_is_refused():
-    with pytest.raises(ValueError, match=r"does not end in \.mp4"):
+    with pytest.raises(ValueError, match=r"must end in \.mp4"):
         VideoWriter.Options.model_validate({"path": "{source}.avi"})
 
 
