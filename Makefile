@@ -24,7 +24,7 @@ setup: $(VENV)/.ready
 
 demo: $(VENV)/.ready
 	$(PY) run_pipeline.py run configs/demo.yaml -o "$(OUT)" $(if $(INPUT),-i "$(INPUT)")
-	$(PY) -m raftline.cli.sheets.contact_sheet "$(OUT)"
+	$(PY) run_pipeline.py contact-sheet "$(OUT)"
 
 test: $(VENV)/.ready-test
 	$(PY) -m pytest -q

@@ -1,4 +1,4 @@
-"""Text, boxes and tints on RGB pictures, of a size that suits the picture."""
+"""Text, boxes and tints on RGB images, in sizes that suit the image."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ WHITE: Color = (255, 255, 255)
 DARK: Color = (24, 24, 28)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _CAP_HEIGHT_PX = 21.0
-"""Height of a capital of that font at scale 1."""
-# Colors that differ in lightness as well as in hue (P. Green-Armytage, "A color alphabet", 2010; a choice of it).
+"""Height of a capital letter of that font at scale 1."""
 _PALETTE: tuple[Color, ...] = (
     (255, 204, 0),
     (0, 190, 255),
@@ -23,27 +22,33 @@ _PALETTE: tuple[Color, ...] = (
     (70, 235, 190),
     (150, 150, 255),
 )
+"""Differ in lightness as well as in hue; a selection from P. Green-Armytage, "A colour alphabet", 2010."""
+_TEXT_PER_HEIGHT = 1 / 36
+_LEAST_TEXT_PX = 7
+"""Height of capitals as a share of the image's, and the least that can be read. Chosen by hand."""
+_LINE_PER_HEIGHT = 1 / 360
+"""Width of outlines as a share of the image's height. Chosen by hand."""
 
 
 def palette(number: int) -> Color:
-    """A color for an id; the same id has the same color."""
+    """The color of an id; the same id always has the same color."""
     return _PALETTE[number % len(_PALETTE)]
 
 
-def text_height(picture_height_px: int) -> int:
-    """Height of capitals that can be read on a picture of this height, px."""
-    return max(7, round(picture_height_px / 36))
+def text_height(image_height_px: int) -> int:
+    """Height of capitals that can be read on an image of this height, px."""
+    return max(_LEAST_TEXT_PX, round(image_height_px * _TEXT_PER_HEIGHT))
 
 
 def text_size(text: str, height_px: int) -> tuple[int, int]:
-    """Width and height of `label`'s box for this text, px."""
+    """Width and height of the box that `label` draws for a text, px."""
     scale = height_px / _CAP_HEIGHT_PX
     (width, _), _ = cv2.getTextSize(text, _FONT, scale, _thickness(height_px))
     return width + 2 * _margin(height_px), height_px + 2 * _margin(height_px)
 
 
 def label(
-    picture: np.ndarray,
+    image: np.ndarray,
     text: str,
     corner: tuple[int, int],
     height_px: int,
@@ -54,41 +59,46 @@ def label(
     """Write text on a box of `ground`, in place.
 
     Args:
-        picture: uint8 (H, W, 3) RGB, writeable.
-        corner: left and top of the box in px; moved inward where the box would leave the picture.
+        image: uint8 (H, W, 3) RGB, writeable.
+        text: what to write, in ASCII.
+        corner: left and top of the box in px; moved inward if the box would leave the image.
         height_px: of capitals.
+        color: of the text.
+        ground: color of the box.
         opacity: of the box, 0-1.
     """
     width, height = text_size(text, height_px)
-    rows, columns = picture.shape[:2]
+    rows, columns = image.shape[:2]
     x = max(0, min(corner[0], columns - width))
     y = max(0, min(corner[1], rows - height))
-    tint(picture[y : y + height, x : x + width], ground, opacity)
+    tint(image[y : y + height, x : x + width], ground, opacity)
     margin = _margin(height_px)
     origin = (x + margin, y + margin + height_px)
-    cv2.putText(picture, text, origin, _FONT, height_px / _CAP_HEIGHT_PX, color, _thickness(height_px), cv2.LINE_AA)
+    cv2.putText(image, text, origin, _FONT, height_px / _CAP_HEIGHT_PX, color, _thickness(height_px), cv2.LINE_AA)
 
 
 def tint(area: np.ndarray, color: Color, opacity: float, where: np.ndarray | None = None) -> None:
-    """Mix a color into a picture or a part of it, in place.
+    """Mix a color into an image or a part of it, in place.
 
     Args:
         area: uint8 (H, W, 3) RGB.
-        where: bool (H, W); None is everywhere.
+        color: to mix in.
+        opacity: of the color, 0-1.
+        where: bool (H, W); None: everywhere.
     """
     chosen = slice(None) if where is None else where
     mixed = area[chosen] * np.float32(1 - opacity) + np.array(color, np.float32) * np.float32(opacity)
     area[chosen] = mixed.astype(np.uint8)
 
 
-def box(picture: np.ndarray, x: int, y: int, width: int, height: int, color: Color) -> None:
-    """The outline of a rectangle of px, in place."""
-    thickness = max(1, round(picture.shape[0] / 360))
-    cv2.rectangle(picture, (x, y), (x + width - 1, y + height - 1), color, thickness, cv2.LINE_AA)
+def box(image: np.ndarray, x: int, y: int, width: int, height: int, color: Color) -> None:
+    """Draw the outline of a rectangle in px, in place."""
+    thickness = max(1, round(image.shape[0] * _LINE_PER_HEIGHT))
+    cv2.rectangle(image, (x, y), (x + width - 1, y + height - 1), color, thickness, cv2.LINE_AA)
 
 
 def clock(seconds: float | None) -> str:
-    """A presentation time as people read it: ``1:02:03.45``."""
+    """A presentation time for people: ``1:02:03.45``."""
     if seconds is None:
         return "--:--"
     sign, seconds = ("-", -seconds) if seconds < 0 else ("", seconds)

@@ -16,28 +16,36 @@ from raftline.flow.color import flow_color
 from stages.shared.color import from_rgb
 
 _LEAST_PX = 1.0
-"""Full saturation is never given to less than this, or a still camera's noise would be the most colorful picture."""
+"""Lowest speed of full saturation: below it the noise of a still camera would be in full color. Chosen by hand."""
 _PERCENTILE = 99.0
+"""Of the speeds in a frame; stands for its fastest motion, without outliers. Chosen by hand."""
 _DECAY_SECONDS = 2.0
+"""Half-life of the scale once motion gets slower. Chosen by hand."""
 _SAMPLED_EVERY = 4
+"""Pixels, in x and in y: enough for a percentile, at a sixteenth of the time."""
 _TABLE_REACH = 4.0
-"""The table goes to this many times the speed of full saturation, in u and in v; beyond, hues lean to the diagonals."""
+"""The table reaches this multiple of the speed of full saturation in u and in v; beyond, hues lean to the diagonals."""
 _TABLE_SIZE = 1025
-_BEYOND = cv2.BORDER_REPLICATE
+"""Entries in u and in v: 128 from still to full saturation, as much as 8-bit colors can show. Odd, so that still lies
+on an entry."""
+
+_LEAST_RADIUS_PX = 8
+"""A smaller wheel does not show its colors, and is left out."""
+_RIM = (60, 60, 60)
 
 
 class FlowView(stage.Stage):
-    """Draws direction as hue and speed as saturation (Middlebury's color wheel); white is still.
+    """Draws optical flow in color: hue is direction, saturation is speed (Middlebury's color wheel), white is still.
 
-    The speed of full saturation is fixed by ``max_px``, or follows the fastest motion of the last seconds. It is
-    written on the picture, beside a wheel that shows which color is which direction.
+    ``max_px`` sets the speed of full saturation; without it, the scale follows the fastest motion of the last seconds.
+    A legend shows the color wheel and this speed.
     """
 
     class Options(stage.Options):
         max_px: float | None = Field(
-            None, gt=0, description="speed of full saturation, px per frame; null: follows the fastest motion"
+            None, gt=0, description="speed of full saturation, in px per frame; null: follow the fastest motion"
         )
-        legend: bool = Field(True, description="draw the color wheel and its scale")
+        legend: bool = Field(True, description="draw the color wheel and the speed of full saturation")
 
     reads = (Flow,)
     writes = Frame
@@ -57,10 +65,10 @@ class FlowView(stage.Stage):
             flow_px = np.asarray(message.flow_px).astype(np.float32)
             self._follow(flow_px, message.step_seconds)
         full_px = self.options.max_px or self._scale_px
-        picture = self._colors(flow_px, full_px)
+        image = self._colors(flow_px, full_px)
         if self.options.legend:
-            _draw_legend(picture, full_px)
-        yield from_rgb(picture, message.header, frame.index, frame.duration)
+            _draw_legend(image, full_px)
+        yield from_rgb(image, message.header, frame.index, frame.duration)
 
     def snapshot(self) -> Mapping[str, Any]:
         return {"scale_px": self._scale_px}
@@ -69,14 +77,15 @@ class FlowView(stage.Stage):
         self._scale_px = snapshot["scale_px"]
 
     def _colors(self, flow_px: np.ndarray, full_px: float) -> np.ndarray:
-        """`flow_color` by looking it up: a tenth of the time, and the same to the eye."""
+        """`flow_color` from a table: a tenth of the time, and no visible difference."""
         centre = (_TABLE_SIZE - 1) / 2
         place = flow_px * np.float32(centre / _TABLE_REACH / full_px) + np.float32(centre)
         columns, rows = cv2.split(place)
-        return np.asarray(cv2.remap(self._table, columns, rows, cv2.INTER_LINEAR, borderMode=_BEYOND), np.uint8)
+        colors = cv2.remap(self._table, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(colors, np.uint8)
 
     def _follow(self, flow_px: np.ndarray, step_seconds: float | None) -> None:
-        """Up at once, down slowly: colors are comparable from frame to frame, and nothing saturates for long."""
+        """Adapt the scale: up at once, so that little saturates; down slowly, so that colors stay comparable."""
         sample = flow_px[::_SAMPLED_EVERY, ::_SAMPLED_EVERY]
         speed = np.hypot(sample[..., 0], sample[..., 1])
         fast = float(np.nanpercentile(speed, _PERCENTILE)) if np.isfinite(speed).any() else 0.0
@@ -84,18 +93,18 @@ class FlowView(stage.Stage):
         self._scale_px = max(_LEAST_PX, fast, kept * self._scale_px + (1 - kept) * fast)
 
 
-def _draw_legend(picture: np.ndarray, full_px: float) -> None:
-    height_px = text_height(picture.shape[0])
-    radius = min(3 * height_px, min(picture.shape[:2]) // 4)
-    if radius < 8:
+def _draw_legend(image: np.ndarray, full_px: float) -> None:
+    height_px = text_height(image.shape[0])
+    radius = min(3 * height_px, min(image.shape[:2]) // 4)
+    if radius < _LEAST_RADIUS_PX:
         return
     steps = np.arange(-radius, radius + 1, dtype=np.float32)
     u, v = np.meshgrid(steps, steps)
     inside = np.hypot(u, v) <= radius
     wheel = flow_color(np.stack([u, v], axis=2), float(radius) + 1)
-    corner = picture[-wheel.shape[0] - height_px : -height_px, height_px : height_px + wheel.shape[1]]
+    corner = image[-wheel.shape[0] - height_px : -height_px, height_px : height_px + wheel.shape[1]]
     corner[inside] = wheel[inside]
-    centre = (height_px + radius, picture.shape[0] - height_px - radius - 1)
-    cv2.circle(picture, centre, radius, (60, 60, 60), 1, cv2.LINE_AA)
+    centre = (height_px + radius, image.shape[0] - height_px - radius - 1)
+    cv2.circle(image, centre, radius, _RIM, 1, cv2.LINE_AA)
     beside = (2 * height_px + 2 * radius, centre[1] - height_px)
-    label(picture, f"{full_px:.1f} px/frame", beside, height_px)
+    label(image, f"{full_px:.1f} px/frame", beside, height_px)

@@ -17,17 +17,17 @@ from stages.shared.numbered_files import NumberedFiles, check_template
 
 
 class FlowWriter(stage.Stage):
-    """Writes the flow from the frame before to each frame, in px at every pixel, as the suffix says.
+    """Writes one file per frame: the flow from the previous frame to it, in px at every pixel.
 
-    ``.flo``: Middlebury's format. ``.npz``: compressed, key ``flow_px``. ``.png``: KITTI's 16 bit format. The
-    number in the name is the index of the later frame. A frame with no flow (the first, one after a gap or a cut)
-    gets no file and is counted as ``frames_without_flow``.
+    The suffix chooses the format. ``.flo``: Middlebury's; ``.npz``: compressed, key ``flow_px``; ``.png``: KITTI's with
+    16 bits. The number in the name is the index of the later frame. A frame without flow (the first, and those after a
+    gap or a cut) gets no file and is counted as ``frames_without_flow``.
     """
 
     class Options(stage.Options):
         path: str = Field(
             "{source}.flow/{index:06d}.flo",
-            description="file per frame, .flo, .npz or .png (KITTI); {source}, {stage}, {index} are filled in",
+            description="file per frame, .flo, .npz or .png (KITTI); {source}, {stage} and {index} are replaced",
         )
 
         @field_validator("path")
@@ -51,7 +51,7 @@ class FlowWriter(stage.Stage):
         flow_px = np.asarray(message.flow_px).astype(np.float32)
 
         def write(part: Path) -> None:
-            staged = part.with_name(part.name + self._suffix)  # the suffix tells the format
+            staged = part.with_name(part.name + self._suffix)  # the format follows from the suffix
             write_flow(staged, flow_px)
             staged.replace(part)
 

@@ -1,4 +1,4 @@
-"""Shows where it moves how much of the time."""
+"""Shows where something moves, and for what share of the time."""
 
 from __future__ import annotations
 
@@ -12,45 +12,50 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from pipeline import stage
-from pipeline.messages import EndOfStream, Gap, Mask, Message
+from pipeline.messages import EndOfStream, Frame, Gap, Mask, Message
 from raftline.drawing import label, text_height
 from stages.shared.color import gray
+from stages.shared.image_files import png
+from stages.shared.name_templates import check_suffix
 from stages.shared.output_errors import write_whole
 
 _SIDE_POINTS = 128
-"""Of the grid that is counted on: its state is kept with every step."""
+"""Longest side of the grid on which motion is counted. Its state goes into every snapshot, which may hold 64 kB."""
 _MOST_STEP_SECONDS = 1.0
-"""A longer pause between frames does not count in full: nobody knows what it was like."""
+"""A longer pause between frames counts only so much: nothing is known of it. Chosen by hand."""
 _LEAST_SHARE = 0.005
-"""Of the time: a scale that ends below would show single moments as hot."""
+"""Lowest share of the time that the hottest color stands for: on a finer scale one short motion would be hot. Chosen by
+hand."""
+_NO_SECONDS = 1e-9
+"""Stands for 0 s, by which nothing can be divided."""
 _GROUND_SECONDS = 1.0
-"""How old the picture under the heat may be."""
+"""Largest age of the frame under the colors. Chosen by hand: copying one takes time."""
 
 
 class HeatMap(stage.Stage):
-    """Writes a PNG of the last frame, tinted by the share of the time in which it moved there.
+    """Writes a PNG of the last frame, tinted by the share of the time in which something moved at each point.
 
-    The label says which share the hottest color stands for. Time counts, not frames, so a variable rate or dropped
-    frames do not matter. For cameras the picture is written again and again, under its final name; for a file at its
-    end.
+    A label says which share the hottest color stands for. Time counts, not frames, so a variable rate or dropped frames
+    do not matter. For a file the image is written at its end; for a camera it is written again and again under its
+    final name.
     """
 
     class Options(stage.Options):
-        path: str = Field("{source}.heat.png", description="PNG to write; {source} and {stage} are filled in")
+        path: str = Field(
+            "{source}.heat.png", description="PNG to write; {source} and {stage} are replaced by their names"
+        )
         half_life_seconds: float | None = Field(
-            None, gt=0, description="what was so long ago counts half, in seconds; null: all of the source counts alike"
+            None, gt=0, description="age at which motion counts half, in seconds; null: all motion counts the same"
         )
         every_seconds: float = Field(
-            60.0, gt=0, description="of a camera the picture is written anew after so long, in seconds"
+            60.0, gt=0, description="cameras only: time between two versions of the image, in seconds"
         )
-        opacity: float = Field(0.65, ge=0, le=1, description="of the hottest color over the frame, 0-1")
+        opacity: float = Field(0.65, ge=0, le=1, description="opacity of the hottest color, 0 (invisible) to 1")
 
         @field_validator("path")
         @classmethod
         def _is_a_png(cls, path: str) -> str:
-            if not path.endswith(".png"):
-                raise ValueError(f"'{path}' must end in .png")
-            return path
+            return check_suffix(path, ".png")
 
     reads = (Mask,)
     writes = None
@@ -58,8 +63,9 @@ class HeatMap(stage.Stage):
     def __init__(self, options: Options, context: stage.Context) -> None:
         super().__init__(options, context)
         self._moved = np.zeros((0, 0), np.float32)
-        """Seconds of motion at each point of the grid, faded by the half-life; and seconds in all:"""
+        """float32 (h, w): seconds of motion at each point of the grid, halved per half-life."""
         self._seconds = 0.0
+        """Seconds in all, halved likewise."""
         self._last_seconds: float | None = None
         self._written_seconds: float | None = None
         self._ground: np.ndarray | None = None
@@ -73,10 +79,7 @@ class HeatMap(stage.Stage):
             step = 0.0 if self._last_seconds is None else now - self._last_seconds
             self._count(np.asarray(message.mask), min(max(step, 0.0), _MOST_STEP_SECONDS))
             self._last_seconds = now
-        # A copy, as a frame's pixels are there only while it is processed; now and then, as it costs time.
-        if self._ground is None or (now is not None and not 0 <= now - self._ground_seconds < _GROUND_SECONDS):
-            self._ground = gray(frame).copy()
-            self._ground_seconds = -np.inf if now is None else now
+        self._keep_ground(frame, now)
         if self.context.source.live and self._due():
             self._write()
         return ()
@@ -106,6 +109,12 @@ class HeatMap(stage.Stage):
         shares = np.frombuffer(zlib.decompress(base64.b64decode(snapshot["shares"])), np.float16)
         self._moved = shares.reshape(snapshot["shape"]).astype(np.float32) * np.float32(self._seconds)
 
+    def _keep_ground(self, frame: Frame, now: float | None) -> None:
+        """Copy the frame now and then: its pixels are there only while it is processed."""
+        if self._ground is None or (now is not None and not 0 <= now - self._ground_seconds < _GROUND_SECONDS):
+            self._ground = gray(frame).copy()
+            self._ground_seconds = -np.inf if now is None else now
+
     def _count(self, mask: np.ndarray, step_seconds: float) -> None:
         if self.options.half_life_seconds is not None:
             kept = 0.5 ** (step_seconds / self.options.half_life_seconds)
@@ -116,8 +125,8 @@ class HeatMap(stage.Stage):
         self._seconds += step_seconds
 
     def _shares(self) -> np.ndarray:
-        """float32 (h, w): of the time, 0-1."""
-        return self._moved / np.float32(max(self._seconds, 1e-9))
+        """float32 (h, w): share of the time in which something moved, 0-1."""
+        return self._moved / np.float32(max(self._seconds, _NO_SECONDS))
 
     def _due(self) -> bool:
         now = self._last_seconds
@@ -130,23 +139,23 @@ class HeatMap(stage.Stage):
     def _write(self) -> None:
         self._written_seconds = self._last_seconds
         ground = np.zeros(self._moved.shape, np.uint8) if self._ground is None else self._ground
-        _, encoded = cv2.imencode(".png", _picture(ground, self._shares(), self.options.opacity)[..., ::-1])
-        write_whole(self.context.output(self.options.path), encoded.data)
+        image = _heat_image(ground, self._shares(), self.options.opacity)
+        write_whole(self.context.output(self.options.path), png(image))
 
 
 def _grid(width: int, height: int) -> tuple[int, int]:
-    """(rows, columns) that a frame is counted on."""
+    """(rows, columns) of the grid for a frame of this size."""
     step = max(1.0, max(width, height) / _SIDE_POINTS)
     return max(1, round(height / step)), max(1, round(width / step))
 
 
-def _picture(ground: np.ndarray, shares: np.ndarray, opacity: float) -> np.ndarray:
+def _heat_image(ground: np.ndarray, shares: np.ndarray, opacity: float) -> np.ndarray:
     """uint8 (H, W, 3) RGB: `ground` (H, W) under the colors of `shares` (h, w)."""
     hottest = max(float(shares.max()), _LEAST_SHARE)
     heat = cv2.resize(shares / hottest, ground.shape[::-1], interpolation=cv2.INTER_LINEAR)
     colors = cv2.applyColorMap((255 * heat).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
     alpha = opacity * np.sqrt(heat)[..., None]
-    picture = (ground[..., None] * (1 - alpha) + colors * alpha).astype(np.uint8)
-    height_px = text_height(picture.shape[0])
-    label(picture, f"hottest: moves {hottest:.1%} of the time", (0, picture.shape[0]), height_px)
-    return picture
+    image = (ground[..., None] * (1 - alpha) + colors * alpha).astype(np.uint8)
+    height_px = text_height(image.shape[0])
+    label(image, f"hottest: moves {hottest:.1%} of the time", (0, image.shape[0]), height_px)
+    return image

@@ -1,32 +1,31 @@
-"""Writes motion masks as PNG, one per frame."""
+"""Writes motion masks as PNG files, one per frame."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from pydantic import Field, field_validator
 
 from pipeline import stage
 from pipeline.messages import EndOfStream, Mask, Message
+from stages.shared.image_files import png
 from stages.shared.numbered_files import NumberedFiles, check_template
 
 
 class MaskWriter(stage.Stage):
-    """Writes each mask as a grey PNG of the frame's size: 255 moves, 0 does not.
+    """Writes each motion mask as a grey PNG of the frame's size: 255 where something moves, else 0.
 
-    The number in the name is the frame's index in the decoded source, from 0. Frames that a camera's run dropped
-    leave a hole, so that numbers always mean the same frame.
+    The number in the name is the index of the frame in the decoded source, from 0. Dropped frames of a camera leave a
+    gap in the numbers.
     """
 
     class Options(stage.Options):
         path: str = Field(
-            "{source}.masks/{index:06d}.png", description="file per frame; {source}, {stage}, {index} are filled in"
+            "{source}.masks/{index:06d}.png", description="PNG per frame; {source}, {stage} and {index} are replaced"
         )
-        compression: int = Field(3, ge=0, le=9, description="zlib level: 0 fastest, 9 smallest")
+        compression: int = Field(3, ge=0, le=9, description="zlib level, from 0 (fastest) to 9 (smallest files)")
 
         @field_validator("path")
         @classmethod
@@ -41,13 +40,8 @@ class MaskWriter(stage.Stage):
         self._files = NumberedFiles(context, options.path)
 
     def process(self, message: Mask) -> Iterable[Message]:
-        parameters = [cv2.IMWRITE_PNG_COMPRESSION, self.options.compression]
-        _, encoded = cv2.imencode(".png", np.asarray(message.mask), parameters)
-
-        def write(path: Path) -> None:
-            path.write_bytes(encoded.data)
-
-        self._files.write(message.frame.index, write)
+        encoded = png(np.asarray(message.mask), self.options.compression)
+        self._files.write(message.frame.index, lambda path: path.write_bytes(encoded))
         return ()
 
     def flush(self, end: EndOfStream) -> Iterable[Message]:

@@ -1,4 +1,4 @@
-"""Takes everything and keeps nothing: for measuring what comes before it."""
+"""Reads everything and writes nothing, to measure the stages before it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pipeline.messages import MESSAGE_TYPES, EndOfStream, Gap, LazyArray, Messag
 
 
 class NullSink(stage.Stage):
-    """Reads any stream to its end."""
+    """Reads any stream to its end and discards it, to measure the stages before it."""
 
     class Options(stage.Options):
-        fetch: bool = Field(False, description="fetch the arrays of each message, as a reader that uses them would")
+        fetch: bool = Field(False, description="read the arrays of each message, as a stage that uses them would")
 
     reads = tuple(kind for kind in MESSAGE_TYPES if kind not in (Gap, EndOfStream))
     writes = None

@@ -1,4 +1,4 @@
-"""Shows the picture before and after stabilization."""
+"""Shows frames before and after stabilization."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from raftline.drawing import label, text_height
 from stages.shared.color import from_rgb, rgb
 
 _SEAM_PX = 2
+"""Width of the white line between the two."""
 
 
 class SideBySide(stage.Stage):
-    """Puts the original on the left and the stabilized picture on the right."""
+    """Shows the original on the left and the stabilized frame on the right."""
 
     class Options(stage.Options):
         max_width_px: int = Field(
-            3840, ge=64, le=8192, description="width of the picture of both, px; wider ones are made smaller"
+            3840, ge=64, le=8192, description="largest width of both together, in px; larger frames are scaled down"
         )
-        labels: bool = Field(True, description="write 'original' and 'stabilized' on them")
+        labels: bool = Field(True, description="label the sides 'original' and 'stabilized'")
 
     reads = (Stabilized,)
     writes = Frame
@@ -33,24 +34,24 @@ class SideBySide(stage.Stage):
     def process(self, message: Stabilized) -> Iterable[Message]:
         if message.original is None:
             raise PluginError(
-                f"stage {self.context.stage!r}: a Stabilized came without its original; the stage it reads from has to "
-                "fill `original` where a reader asks for it"
+                f"stage {self.context.stage!r}: a Stabilized came without its original; the stage it reads from must "
+                "fill `original` if a reader needs it"
             )
         after = self._sized(rgb(message.frame))
         before = self._sized(rgb(message.original), after.shape)
         seam = np.full((after.shape[0], _SEAM_PX, 3), 255, np.uint8)
-        picture = np.concatenate([before, seam, after], axis=1)
+        image = np.concatenate([before, seam, after], axis=1)
         if self.options.labels:
-            height_px = text_height(picture.shape[0])
-            label(picture, "original", (0, 0), height_px)
-            label(picture, "stabilized", (after.shape[1] + _SEAM_PX, 0), height_px)
-        yield from_rgb(picture, message.header, message.frame.index, message.frame.duration)
+            height_px = text_height(image.shape[0])
+            label(image, "original", (0, 0), height_px)
+            label(image, "stabilized", (after.shape[1] + _SEAM_PX, 0), height_px)
+        yield from_rgb(image, message.header, message.frame.index, message.frame.duration)
 
-    def _sized(self, picture: np.ndarray, shape: tuple[int, ...] | None = None) -> np.ndarray:
-        height, width = picture.shape[:2]
+    def _sized(self, image: np.ndarray, shape: tuple[int, ...] | None = None) -> np.ndarray:
+        height, width = image.shape[:2]
         if shape is None:
             scale = min(1.0, (self.options.max_width_px - _SEAM_PX) / (2 * width))
             shape = (max(1, round(height * scale)), max(1, round(width * scale)))
         if shape[:2] == (height, width):
-            return picture
-        return cv2.resize(picture, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
+            return image
+        return cv2.resize(image, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)

@@ -6,8 +6,10 @@ import typer
 
 from raftline.cli.batch import batch
 from raftline.cli.configs import configs
+from raftline.cli.contact_sheet import contact_sheet
 from raftline.cli.doctor import doctor
 from raftline.cli.evaluate import evaluate
+from raftline.cli.event_sheet import event_sheet
 from raftline.cli.flow import flow
 from raftline.cli.run import run
 from raftline.cli.stages import stages
@@ -24,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, batch, worker, validate, stages, flow, train, evaluate, doctor):
+for command in (run, batch, worker, validate, stages, flow, train, evaluate, contact_sheet, event_sheet, doctor):
     app.command()(command)
 app.add_typer(configs, name="configs")
 

@@ -1,4 +1,4 @@
-"""Cameras: reached, lost, and reached again, for as long as it takes."""
+"""Cameras: connect, and reconnect after a loss for as long as it takes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,12 @@ from stages.decoder.packets import PacketReader
 from stages.decoder.rtsp_probe import wait_for_answer
 
 _FIRST_PAUSE_SECONDS = 0.5
-_USERS_MISTAKES = (
+"""Before the first new attempt; doubled with each that fails. Chosen by hand."""
+_MOST_DOUBLINGS = 16
+"""Keeps the power finite; half a second doubled so often is far beyond any `reconnect_max_seconds`."""
+_JITTER = (0.5, 1.0)
+"""Share of the pause that is waited, drawn anew each time, so that cameras lost together do not come back in step."""
+_REFUSALS = (
     av.error.HTTPBadRequestError,
     av.error.HTTPUnauthorizedError,
     av.error.HTTPForbiddenError,
@@ -37,11 +42,11 @@ class CameraSettings:
     address: str
     """``rtsp://``, ``rtsps://`` or ``/dev/video0``. May hold a password."""
     display: str
-    """The same without."""
+    """The address without its password."""
     limits: Limits
     transport: str = "tcp"
     webcam: tuple[tuple[str, str], ...] = ()
-    """Options of FFmpeg's v4l2: ``video_size``, ``framerate``, ``input_format``."""
+    """Options of FFmpeg's v4l2 demuxer: ``video_size``, ``framerate``, ``input_format``."""
     threads: int = 0
     connect_timeout_seconds: float = 10.0
     read_timeout_seconds: float = 10.0
@@ -54,9 +59,9 @@ class Reconnected:
     """The camera is back: the frames that follow do not continue those before."""
 
     gap_seconds: float
-    """From the last frame before to the first one now."""
+    """From the last frame before the loss to the first one after it."""
     detail: str
-    """Why it was lost."""
+    """Why the camera was lost."""
 
 
 class Camera:
@@ -80,10 +85,10 @@ class Camera:
         self._failures = 0
 
     def frames(self) -> Iterator[Union[av.VideoFrame, Reconnected]]:
-        """Frames as they come, a `Reconnected` before the first one after a loss. Ends only when stopped.
+        """Frames as they arrive, with a `Reconnected` before the first one after a loss. Ends only when stopped.
 
         Raises:
-            InputError: the camera could not be reached within ``first_connection_seconds`` of the start, or refuses us.
+            InputError: the camera could not be reached within ``first_connection_seconds``, or refuses the connection.
         """
         began = time.monotonic()
         lost = ""
@@ -99,7 +104,7 @@ class Camera:
                 trouble = "the camera ended the stream"
             except (SourceSilent, av.error.FFmpegError, OSError) as error:
                 trouble = str(error) if isinstance(error, SourceSilent) else reason(error)
-                if self._heard is None and isinstance(error, _USERS_MISTAKES):
+                if self._heard is None and isinstance(error, _REFUSALS):
                     raise InputError(self._refused(trouble)) from None
             finally:
                 self.close()
@@ -111,14 +116,14 @@ class Camera:
             self._pause(trouble)
 
     def ntp_ns(self, frame: av.VideoFrame) -> int | None:
-        """The sender's wall clock at this frame, ns since 1970, where it tells (RTCP sender reports)."""
+        """The sender's wall clock at this frame, in ns since 1970, from RTCP sender reports; None without them."""
         origin_us = getattr(self._container, "start_time_realtime", None)  # PyAV 18 and later
         if not origin_us or frame.pts is None or frame.time_base is None:
             return None
         return origin_us * 1000 + round(frame.pts * frame.time_base * 1_000_000_000)
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         if self._container is not None:
             self._container.close()
             self._container = None
@@ -131,7 +136,7 @@ class Camera:
             return iter(())
         self._container = self._open()
         stream = best_video_stream(self._container, settings.display, None, settings.limits)
-        # Frame threads would hold back one frame each.
+        # Each frame thread would add a frame of delay.
         reader = PacketReader(
             self._container,
             stream,
@@ -150,13 +155,13 @@ class Camera:
             return open_rtsp(settings.address, settings.transport, timeout, settings.limits)
         if self._heard is None and not Path(settings.address).exists():
             found = ", ".join(sorted(str(path) for path in Path("/dev").glob("video*"))) or "none"
-            raise InputError(f"{settings.display}: no such camera; found {found}. Plug it in, or give another device")
+            raise InputError(f"{settings.display}: no such camera; found {found}. Plug it in, or name another device")
         return open_webcam(settings.address, dict(settings.webcam), timeout, settings.limits)
 
     def _pause(self, trouble: str) -> None:
-        """Wait before the next attempt: longer each time, and never in step with other cameras."""
-        longest = min(self._settings.reconnect_max_seconds, _FIRST_PAUSE_SECONDS * 2 ** min(self._failures, 16))
-        seconds = longest * random.uniform(0.5, 1.0)
+        """Wait before the next attempt: longer each time, with jitter."""
+        growing = _FIRST_PAUSE_SECONDS * 2 ** min(self._failures, _MOST_DOUBLINGS)
+        seconds = min(self._settings.reconnect_max_seconds, growing) * random.uniform(*_JITTER)
         self._failures += 1
         self._status(camera=f"lost: {trouble}")
         self._log.warning("%s: %s; trying again in %.1f s", self._settings.display, trouble, seconds)
@@ -164,14 +169,14 @@ class Camera:
 
     def _refused(self, trouble: str) -> str:
         return (
-            f"{self._settings.display}: the camera refuses ({trouble}); "
+            f"{self._settings.display}: the camera refused the connection ({trouble}); "
             "check the path, the user and the password in the URL"
         )
 
     def _unreachable(self, trouble: str) -> str:
         return (
-            f"{self._settings.display}: no picture within {self._settings.first_connection_seconds:g} s ({trouble}); "
-            "check that the camera is on and the address right, or raise first_connection_seconds"
+            f"{self._settings.display}: no frame within {self._settings.first_connection_seconds:g} s ({trouble}); "
+            "check that the camera is on and that the address is right, or raise the option first_connection_seconds"
         )
 
 
@@ -180,10 +185,10 @@ def _is_rtsp(address: str) -> bool:
 
 
 def webcam_options(size: tuple[int, int] | None, fps: float | None, format: str | None) -> tuple[tuple[str, str], ...]:
-    """What to ask of a webcam, in FFmpeg's words."""
-    asked: dict[str, Any] = {
+    """What to request from a webcam, as options of FFmpeg's v4l2 demuxer."""
+    requested: dict[str, Any] = {
         "video_size": f"{size[0]}x{size[1]}" if size else None,
         "framerate": f"{fps:g}" if fps else None,
         "input_format": format,
     }
-    return tuple((name, value) for name, value in asked.items() if value is not None)
+    return tuple((name, value) for name, value in requested.items() if value is not None)

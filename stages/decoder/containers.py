@@ -1,7 +1,7 @@
-"""Opening what holds video: only from where, and only of the kinds, that the input needs.
+"""Open containers, with no more protocols and formats than the input needs.
 
-A file may not lead to other files or to the network: playlists and concatenation scripts are not among the formats,
-and no protocol but ``file`` is let in.
+A file must not lead to other files or to the network: playlists and concatenation scripts are not among the formats,
+and ``file`` is the only protocol.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FILE_FORMATS = (
     "hevc,ivf,kux,live_flv,lxf,m4v,matroska,webm,mjpeg,mjpeg_2000,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,mpegvideo,mpjpeg,"
     "mxf,nsv,nut,obu,ogg,pmp,r3d,rm,roq,smjpeg,swf,vc1,vc1test,viv,vvc,w64,wav,wtv,wv,yuv4mpegpipe"
 )
-"""Demuxers that read one file and nothing else; the audio ones so that an audio file gets the right message."""
+"""Demuxers that read one file and nothing else; the audio ones so that the error for an audio file is right."""
 IMAGE_FORMATS = (
     "bmp_pipe,dpx_pipe,exr_pipe,gif,hdr_pipe,jpeg_pipe,jpegls_pipe,jpegxl_pipe,j2k_pipe,pam_pipe,pbm_pipe,pcx_pipe,pgm_pipe,"
     "pgmyuv_pipe,pgx_pipe,phm_pipe,pfm_pipe,png_pipe,ppm_pipe,psd_pipe,qoi_pipe,sgi_pipe,sunrast_pipe,tiff_pipe,webp_pipe,"
@@ -34,32 +34,32 @@ RTSP_PROTOCOLS = "rtsp,rtsps,rtp,rtcp,srtp,tcp,udp,tls,http,https"
 
 
 class SourceSilent(Exception):
-    """A camera said nothing for as long as it may."""
+    """A camera sent nothing within its timeout."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a container may ask of us."""
+    """The largest frame that a container may hold."""
 
     max_width: int = 8192
     max_height: int = 8192
 
     @property
     def options(self) -> dict[str, str]:
-        """FFmpeg's own check, made before it allocates a frame."""
+        """FFmpeg's own check, which it makes before it allocates a frame."""
         return {"max_pixels": str(self.max_width * self.max_height)}
 
     def check(self, width: int, height: int, display: str) -> None:
-        """Raises `InputError` for a larger frame."""
+        """Raise `InputError` for a larger frame."""
         if width > self.max_width or height > self.max_height:
             raise InputError(
-                f"{display}: frames are {width}x{height} px, the limit is {self.max_width}x{self.max_height}; "
-                "raise the decoder's option max_size if the machine has the memory for it"
+                f"{display}: frames are {width}x{height} px, the limit is {self.max_width}x{self.max_height} px; "
+                "raise the decoder's option max_size if the machine has enough memory"
             )
 
 
 def open_file(path: Path, display: str, limits: Limits) -> InputContainer:
-    """Open a video file, or one picture.
+    """Open a video file or a single image.
 
     Raises:
         InputError: missing, unreadable, empty, or not a video.
@@ -71,37 +71,37 @@ def open_file(path: Path, display: str, limits: Limits) -> InputContainer:
         **limits.options,
     }
     try:
-        # "file:" so that a name with a colon is not taken for a protocol.
+        # Without "file:" FFmpeg would take a name with a colon for a protocol.
         return av.open(f"file:{path.absolute()}", options=options)
     except (av.error.FFmpegError, ValueError) as error:
         raise InputError(
-            f"{display}: not a video that can be read ({reason(error)}); found {_kind(path)}. "
-            "Allowed are video files (mp4, mov, mkv, webm, avi, ts, ...), pictures, folders of pictures, rtsp:// and "
-            "/dev/video0. An MP4 whose recording broke off has no index and must be repaired first"
+            f"{display}: not a readable video ({reason(error)}); found {_kind(path)}. "
+            "Allowed are video files (mp4, mov, mkv, webm, avi, ts, ...), images, folders of images, rtsp:// and "
+            "/dev/video0. An MP4 whose recording was cut off has no index and must be repaired first"
         ) from None
 
 
 def check_file(path: Path, display: str) -> None:
-    """Raises `InputError` for what cannot be a video file at all."""
+    """Raise `InputError` for a path that cannot be a video file."""
     try:
         if not path.exists():
             raise InputError(f"{display}: no such file or folder; check the path (looked for {path.absolute()})")
         if not path.is_file():
             raise InputError(
-                f"{display}: neither a file nor a folder; give a video file, a folder of pictures, or a camera"
+                f"{display}: neither a file nor a folder; give a video file, a folder of images, or a camera"
             )
         with path.open("rb") as file:
             if not file.read(1):
-                raise InputError(f"{display}: the file is empty (0 bytes); give a file that holds video")
+                raise InputError(f"{display}: the file is empty (0 bytes); give a file that contains video")
     except OSError as error:
         raise InputError(f"{display}: cannot be read ({error.strerror}); check its permissions") from None
 
 
 def open_rtsp(url: str, transport: str, timeout_seconds: float, limits: Limits, media: str = "video") -> InputContainer:
-    """Connect to a camera. Waits `timeout_seconds` at most to be let in, and as long again for the first pictures.
+    """Connect to a camera. Waits at most `timeout_seconds` for the connection, and as long again for the first frames.
 
     Raises:
-        SourceSilent: nothing came in time.
+        SourceSilent: nothing arrived in time.
         av.error.FFmpegError: anything else; its text may hold the URL's password, see `reason`.
     """
     options = {
@@ -120,7 +120,7 @@ def open_webcam(device: str, options: dict[str, str], timeout_seconds: float, li
 
 
 def best_video_stream(container: InputContainer, display: str, index: int | None, limits: Limits) -> VideoStream:
-    """The stream to decode: the given one of the video streams, or the best. Cover pictures of music are none.
+    """The video stream to decode: the one at `index`, or the best. Cover art does not count.
 
     Raises:
         InputError: there is none, its codec is unknown, or its frames are too large.
@@ -128,7 +128,7 @@ def best_video_stream(container: InputContainer, display: str, index: int | None
     streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     if not streams:
         kinds = sorted({stream.type for stream in container.streams} - {"video"}) or ["nothing"]
-        raise InputError(f"{display}: no video in it (found: {', '.join(kinds)}); give a file or camera that has video")
+        raise InputError(f"{display}: contains no video (found: {', '.join(kinds)}); give a file or camera with video")
     if index is not None and index >= len(streams):
         raise InputError(
             f"{display}: no video stream {index}; it has {len(streams)}, numbered from 0; change option video_stream"
@@ -136,13 +136,13 @@ def best_video_stream(container: InputContainer, display: str, index: int | None
     best = container.streams.best("video")
     stream: Any = streams[index] if index is not None else best if best in streams else streams[0]
     if stream.codec_context is None:
-        raise InputError(f"{display}: no decoder for its video; convert it, for instance to H.264")
+        raise InputError(f"{display}: no decoder for its video codec; convert the video, for instance to H.264")
     limits.check(stream.codec_context.width, stream.codec_context.height, display)
     return stream
 
 
 def reason(error: Exception) -> str:
-    """What FFmpeg says went wrong, without file name or URL (they may hold a password)."""
+    """FFmpeg's error message without the file name or URL, which may hold a password."""
     if isinstance(error, OSError) and error.errno == errno.EIO:
         return "input/output error"
     text = getattr(error, "strerror", None)
@@ -153,16 +153,16 @@ def _open_live(name: str, options: dict[str, str], timeout_seconds: float, forma
     try:
         return av.open(name, format=format, options=options, timeout=(timeout_seconds, _POLL_SECONDS))
     except av.error.ExitError:
-        raise SourceSilent(f"nothing came within {timeout_seconds:g} s") from None
+        raise SourceSilent(f"nothing arrived within {timeout_seconds:g} s") from None
 
 
 _POLL_SECONDS = 0.5
-"""How long one read may block, so that a stop is seen."""
+"""Longest time that one read may block, so that a stop is noticed. A run is expected to stop within a second."""
 
 
 def _kind(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(64)
     if head.startswith((b"#EXTM3U", b"ffconcat")) or b"<MPD" in head:
-        return "a playlist, which may lead to other files"
-    return f"{path.stat().st_size} bytes that begin with {head[:16]!r}"
+        return "a playlist, which could lead to other files"
+    return f"{path.stat().st_size} bytes that start with {head[:16]!r}"

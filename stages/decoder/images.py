@@ -1,4 +1,4 @@
-"""Folders of pictures."""
+"""Folders of images."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", "
 
 
 def list_images(folder: Path, display: str) -> list[Path]:
-    """Pictures in a folder, sorted as people count: ``2.png`` before ``10.png``.
+    """The images in a folder, in natural order: ``2.png`` before ``10.png``.
 
     Raises:
-        InputError: there are none, or the folder cannot be read.
+        InputError: the folder holds no image, or cannot be read.
     """
     try:
         paths = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
@@ -27,16 +27,16 @@ def list_images(folder: Path, display: str) -> list[Path]:
         raise InputError(f"{display}: the folder cannot be read ({error.strerror}); check its permissions") from None
     if not paths:
         raise InputError(
-            f"{display}: no pictures in this folder; allowed are files ending in {', '.join(sorted(SUFFIXES))}"
+            f"{display}: no images in this folder; allowed are files ending in {', '.join(sorted(SUFFIXES))}"
         )
     return sorted(paths, key=lambda path: _natural(path.name))
 
 
 def read_image(path: Path, display: str, limits: Limits) -> av.VideoFrame | None:
-    """Decode one picture; None if it is damaged.
+    """Decode one image; None if it is damaged.
 
     Raises:
-        InputError: it is larger than the limit.
+        InputError: the image is larger than the limit.
     """
     options = {"protocol_whitelist": "", "format_whitelist": IMAGE_FORMATS, **limits.options}
     try:

@@ -1,8 +1,8 @@
-"""From packets to decoded frames, past what is damaged.
+"""From packets to decoded frames, past damage.
 
-A packet that cannot be decoded is counted (``corrupt_packets``) and left out; what the decoder makes in spite of it is
-kept. A packet of which the container holds only a part is counted (``incomplete_packets``) and tried. A container that
-breaks off is counted (``truncated``) and ends like any other.
+A packet that cannot be decoded is counted (``corrupt_packets``) and skipped. A packet of which the container holds only
+a part is counted (``incomplete_packets``) and decoded as far as possible. A container that fails before its end is
+counted (``truncated``) and ends like any other.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from av.video.stream import VideoStream
 from stages.decoder.containers import Limits, SourceSilent
 
 _BROKEN_READS = 32
-"""Reads in a row that may fail before a container counts as broken off."""
+"""Consecutive reads that may fail before a container counts as truncated. Chosen by hand."""
 
 
 class PacketReader:
-    """Decodes one video stream of one container, to its end or its break."""
+    """Decodes one video stream of one container, to its end or the point where it is cut off."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class PacketReader:
         """
         Args:
             threads: 0 for one per core.
-            frame_threads: decode several frames at once (adds delay), or only the slices of one.
+            frame_threads: decode several frames at once, which adds delay; else only the slices of one.
         """
         self._container = container
         self._stream = stream
@@ -51,9 +51,9 @@ class PacketReader:
         self._context.thread_count = threads
         self._context.options = {**(self._context.options or {}), **limits.options}
         self.lost_in_flight = False
-        """Whether frames behind a damaged packet at the very end went missing, as happens with frame threads only.
+        """Whether frames after a damaged packet at the very end were lost. Happens with frame threads only.
 
-        PyAV drops what a decoder still holds when flushing it meets an error.
+        PyAV drops what a decoder still holds when flushing it raises an error.
         """
         self._packets = 0
         self._frames = 0
@@ -65,12 +65,12 @@ class PacketReader:
         """Frames in order of presentation.
 
         Args:
-            silence_seconds: how long a camera may say nothing; None for files.
-            stopped: asked between reads; true ends the iteration at once.
+            silence_seconds: how long a camera may send nothing; None for files.
+            stopped: called between reads; true ends the iteration at once.
 
         Raises:
-            InputError: a frame larger than the limit.
-            SourceSilent: nothing came for `silence_seconds`.
+            InputError: a frame is larger than the limit.
+            SourceSilent: nothing arrived for `silence_seconds`.
         """
         for packet in self._read(silence_seconds, stopped):
             if packet.size:
@@ -78,7 +78,7 @@ class PacketReader:
                 if packet.is_corrupt:
                     self._count("incomplete_packets")
                 yield from self._decode(packet)
-            elif packet.dts is None:  # PyAV's last packet. One that is empty in the file would end the decoder too.
+            elif packet.dts is None:  # PyAV's last packet. An empty packet in the file would end the decoder too.
                 yield from self._flush(packet)
 
     def _read(self, silence_seconds: float | None, stopped: Callable[[], bool]) -> Iterator[av.Packet[Any]]:
@@ -90,9 +90,9 @@ class PacketReader:
                 packet = next(packets)
             except StopIteration:
                 return
-            except av.error.ExitError:  # The poll of a camera ended; its connection is whole.
+            except av.error.ExitError:  # The poll of a camera timed out; its connection is intact.
                 if silence_seconds is not None and time.monotonic() - heard > silence_seconds:
-                    raise SourceSilent(f"nothing came for {silence_seconds:g} s") from None
+                    raise SourceSilent(f"nothing arrived for {silence_seconds:g} s") from None
                 packets = self._container.demux(self._stream)
                 continue
             except av.error.FFmpegError:
@@ -117,14 +117,14 @@ class PacketReader:
         return self._checked(frames)
 
     def _flush(self, packet: av.Packet[Any]) -> list[Any]:
-        """What the decoder still holds. Damage met here is counted by the second decoding that it leads to."""
+        """The frames the decoder still holds. Damage met here is counted in the second decoding that follows."""
         try:
             frames = self._checked(packet.decode())
         except av.error.FFmpegError:
             frames = []
             self.lost_in_flight = self._frame_threads
         missing = self._packets - self._errors - self._frames
-        if missing > 0 and self._frame_threads and self._context.name != "vp8":  # VP8 has packets that show nothing.
+        if missing > 0 and self._frame_threads and self._context.name != "vp8":  # VP8 has packets that are not shown.
             self.lost_in_flight = True
         return frames
 

@@ -1,7 +1,8 @@
-"""From PyAV's frames to ours: pixel format, color, and the right way up.
+"""From PyAV's frames to ours: pixel format, color and orientation.
 
-8-bit 4:2:0, RGB and grey pass through as views of the decoder's buffers, without a copy. Everything else becomes one of
-the three: YUV of any depth and subsampling yuv420p (alpha left out, range and matrix kept), RGB of any order rgb24.
+8-bit 4:2:0, RGB and grey pass through as views of the decoder's buffers, without a copy. Everything else is converted
+to one of the three: YUV of any depth and subsampling to yuv420p (alpha dropped, range and matrix kept), RGB of any
+order to rgb24.
 """
 
 from __future__ import annotations
@@ -26,16 +27,19 @@ _UNTOUCHED: dict[str, PixelFormat] = {
     "gray": "gray8",
 }
 _SPACES: dict[int, ColorSpace] = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "bt709", 9: "bt2020", 10: "bt2020"}
-"""AVColorSpace (ITU-T H.273, table 4). 4, FCC, and 7, SMPTE 240M, are told as the matrix next to them."""
-_UNTOLD = frozenset({0, 2, 3})
+"""AVColorSpace (ITU-T H.273, table 4). FCC (4) and SMPTE 240M (7) are reported as the matrix closest to them."""
+_UNSPECIFIED = frozenset({0, 2, 3})
 """RGB, unspecified, reserved."""
-_JPEG_RANGE = 2
+_MPEG_RANGE, _JPEG_RANGE = 1, 2
+"""AVColorRange: limited and full."""
+_HD_WIDTH_PX, _SD_HEIGHT_PX = 1280, 576
+"""The narrowest high definition (720p) and the tallest standard definition (PAL); mpv draws the line there too."""
 _QUARTERS = (None, (True, False, True), (False, True, True), (True, True, False))
-"""What `_orientation` says of turns by 0, 90, 180 and 270 degrees counter-clockwise."""
+"""`_orientation` of turns by 0, 90, 180 and 270 degrees counter-clockwise."""
 
 
-class Picture(NamedTuple):
-    """What `pipeline.messages.Frame` holds of a picture, in its order, before it has a header."""
+class Pixels(NamedTuple):
+    """The fields of `pipeline.messages.Frame` that describe pixels, in its order."""
 
     width: int
     height: int
@@ -45,23 +49,23 @@ class Picture(NamedTuple):
     color_range: ColorRange
 
 
-class PictureReader:
-    """Turns decoded frames into pictures; keeps swscale's context between frames."""
+class PixelReader:
+    """Reads the pixels of decoded frames; keeps swscale's context between frames."""
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
         self.unknown_matrix: int | None = None
-        """AVColorSpace of a frame that had to be taken for another one's; None if none had."""
+        """AVColorSpace of a frame whose matrix is not known; None if there was none."""
 
-    def read(self, frame: av.VideoFrame) -> Picture:
-        """The picture, upright, planes read-only and owned by the decoder's buffer as long as they live.
+    def read(self, frame: av.VideoFrame) -> Pixels:
+        """The pixels, upright; planes are read-only and keep the decoder's buffer alive.
 
         Args:
-            frame: as the decoder gave it, its display matrix among its side data.
+            frame: as the decoder returned it, with its display matrix among its side data.
         """
         color_range = _color_range(frame)
         color_space = _color_space(frame)
-        if frame.colorspace not in _SPACES and frame.colorspace not in _UNTOLD and not frame.format.is_rgb:
+        if frame.colorspace not in _SPACES and frame.colorspace not in _UNSPECIFIED and not frame.format.is_rgb:
             self.unknown_matrix = frame.colorspace
         format = _target_format(frame.format)
         if frame.format.name not in _UNTOUCHED:
@@ -74,7 +78,7 @@ class PictureReader:
         for plane in planes:
             plane.flags.writeable = False
         height, width = planes[0].shape[:2]
-        return Picture(width, height, format, planes, "rgb" if format == "rgb24" else color_space, color_range)
+        return Pixels(width, height, format, planes, "rgb" if format == "rgb24" else color_space, color_range)
 
     def _convert(
         self, frame: av.VideoFrame, format: PixelFormat, space: ColorSpace, color_range: ColorRange
@@ -107,29 +111,29 @@ def _target_format(format: av.VideoFormat) -> PixelFormat:
 
 
 def _color_range(frame: av.VideoFrame) -> ColorRange:
-    """As marked. Where nothing is: ``pc`` for RGB, grey and the yuvj formats, else ``tv``, as FFmpeg does."""
+    """As tagged. Without a tag: ``pc`` for RGB, grey and the yuvj formats, else ``tv``, as FFmpeg does."""
     if frame.color_range == _JPEG_RANGE or frame.format.name.startswith("yuvj"):
         return "pc"
-    if frame.color_range == 1:
+    if frame.color_range == _MPEG_RANGE:
         return "tv"
     return "tv" if _target_format(frame.format) == "yuv420p" else "pc"
 
 
 def _color_space(frame: av.VideoFrame) -> ColorSpace:
-    """As marked. Where nothing known is: BT.709 from 1280 px of width or above 576 of height, else BT.601."""
-    guess: ColorSpace = "bt709" if frame.width >= 1280 or frame.height > 576 else "bt601"
+    """As tagged. Without a known tag: BT.709 for high definition, else BT.601, as players do."""
+    guess: ColorSpace = "bt709" if frame.width >= _HD_WIDTH_PX or frame.height > _SD_HEIGHT_PX else "bt601"
     return _SPACES.get(frame.colorspace, guess)
 
 
 def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool] | None:
-    """Whether to transpose, then mirror left-right, then top-bottom; None where the display matrix asks for nothing.
+    """Whether to transpose, then mirror left-right, then top-bottom; None if the frame is upright.
 
-    The matrix maps stored to shown px, row vectors, y down, 16.16 fixed point in its linear part (ISO/IEC 14496-12,
-    6.2.2). Angles between the quarters are not applied.
+    The display matrix maps stored to shown px: row vectors, y down, 16.16 fixed point in its linear part
+    (ISO/IEC 14496-12, 6.2.2). Angles that are not a multiple of 90 degrees are not applied.
     """
     try:
         side_data: Any = frame.side_data
-    except ValueError:  # Side data of a kind that this PyAV does not know, such as EXIF: the angle is all it tells.
+    except ValueError:  # Side data of a kind that this PyAV does not know, such as EXIF: only the angle is at hand.
         return _QUARTERS[round(frame.rotation / 90) % 4]
     if len(side_data) == 0 or SideDataType.DISPLAYMATRIX not in side_data:
         return None
@@ -140,7 +144,7 @@ def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool] | None:
 
 
 def _turn(plane: np.ndarray, transpose: bool, mirror_x: bool, mirror_y: bool) -> np.ndarray:
-    """A turned copy, contiguous; (H, W) or (H, W, 3)."""
+    """A rotated, contiguous copy; (H, W) or (H, W, 3)."""
     turned = cv2.transpose(plane) if transpose else plane
     if mirror_x and mirror_y:
         return cv2.flip(turned, -1)

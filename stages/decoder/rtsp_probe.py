@@ -1,6 +1,6 @@
-"""Whether an RTSP server is there and answers, asked in a way that can be broken off.
+"""Check whether an RTSP server answers, in a way that can be interrupted.
 
-FFmpeg's own connecting cannot be: while a camera is off it would hold up a stop for as long as it may take to connect.
+FFmpeg's own connection attempt cannot be: while a camera is off it would delay a stop by the whole timeout.
 """
 
 from __future__ import annotations
@@ -11,50 +11,59 @@ import select
 import socket
 import threading
 import time
+from typing import Any
 from urllib.parse import urlsplit
 
 from stages.decoder.containers import SourceSilent
 
 _POLL_SECONDS = 0.2
+"""How often a stop is looked for: soon enough for a person, and no load."""
+_RTSP_PORT, _RTSPS_PORT = 554, 322
+"""Registered with IANA."""
 
 
 def wait_for_answer(url: str, timeout_seconds: float, stopped: threading.Event) -> None:
-    """Return when the server answers an OPTIONS request (``rtsps``: when it accepts a connection), or when stopped.
+    """Return when the server answers an OPTIONS request (``rtsps``: accepts a connection), or when stopped.
 
     Raises:
-        SourceSilent: no answer in time, or the connection was closed without one.
-        OSError: the connection was refused, or there is no such host.
+        SourceSilent: the server did not answer in time, or closed the connection.
+        OSError: the connection was refused, or the host does not exist.
     """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        return  # A password with characters of its own: FFmpeg reads such URLs, we leave it to it.
+        return  # A password with reserved characters: FFmpeg can read such URLs.
     if host is None:
         return
     secure = parts.scheme.lower() == "rtsps"
-    address = socket.getaddrinfo(host, port or (322 if secure else 554), type=socket.SOCK_STREAM)[0]
+    address = socket.getaddrinfo(host, port or (_RTSPS_PORT if secure else _RTSP_PORT), type=socket.SOCK_STREAM)[0]
     deadline = time.monotonic() + timeout_seconds
     with socket.socket(address[0], socket.SOCK_STREAM) as connection:
-        connection.setblocking(False)
-        begun = connection.connect_ex(address[4])
-        if begun not in (0, errno.EINPROGRESS):
-            raise OSError(begun, os.strerror(begun))
-        if not _ready(connection, select.POLLOUT, deadline, stopped):
+        if not _connected(connection, address[4], deadline, stopped) or secure:
             return
-        failed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if failed:
-            raise OSError(failed, os.strerror(failed))
-        if secure:
-            return
-        place = f"rtsp://{f'[{host}]' if ':' in host else host}:{port or 554}{parts.path or '/'}"
-        connection.send(f"OPTIONS {place} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
+        target = f"rtsp://{f'[{host}]' if ':' in host else host}:{port or _RTSP_PORT}{parts.path or '/'}"
+        connection.send(f"OPTIONS {target} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
         if _ready(connection, select.POLLIN, deadline, stopped) and not connection.recv(16):
             raise SourceSilent("the connection was closed without an answer")
 
 
+def _connected(connection: socket.socket, address: Any, deadline: float, stopped: threading.Event) -> bool:
+    """Connect; false if stopped first. Raises OSError, or `SourceSilent` at the deadline."""
+    connection.setblocking(False)
+    begun = connection.connect_ex(address)
+    if begun not in (0, errno.EINPROGRESS):
+        raise OSError(begun, os.strerror(begun))
+    if not _ready(connection, select.POLLOUT, deadline, stopped):
+        return False
+    failed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if failed:
+        raise OSError(failed, os.strerror(failed))
+    return True
+
+
 def _ready(connection: socket.socket, event: int, deadline: float, stopped: threading.Event) -> bool:
-    """False when stopped first. Raises `SourceSilent` at the deadline."""
+    """Wait for the event; false if stopped first. Raises `SourceSilent` at the deadline."""
     poll = select.poll()
     poll.register(connection, event)
     while not stopped.is_set():

@@ -1,12 +1,12 @@
 """Presentation times that always grow.
 
-What comes after the decoder needs times that grow strictly: a step of nothing has no speed, and no container takes it.
-Times that grow are kept to the unit. The others are repaired, and counted:
+The stages after the decoder need times that grow strictly: a step of 0 s has no speed, and containers refuse it.
+Times that grow are kept exactly. The others are repaired and counted:
 
-- missing: one usual step after the frame before;
-- not later than the frame before: half a usual step after it, for a step of almost nothing makes nonsense of a speed;
-- back by more than a second and more than ten usual steps, so the clock was set anew: one usual step on, and what
-  follows keeps its distance from there.
+- missing: one usual step after the previous frame;
+- not later than the previous frame: half a usual step after it, because a tiny step would give a huge speed;
+- back by more than `_RESET_SECONDS` and `_RESET_STEPS`: the clock was reset. The frame comes one usual step after the
+  previous one, and later frames keep their distance to it.
 """
 
 from __future__ import annotations
@@ -15,36 +15,47 @@ from fractions import Fraction
 
 _RESET_SECONDS = 1
 _RESET_STEPS = 10
+"""Steps back that are shorter come from frames in the wrong order, not from a clock. Both chosen by hand."""
+
+
+_ASSUMED_RATE = Fraction(25)
+"""Frames per second where the container gives no rate; FFmpeg assumes the same."""
 
 
 class PresentationTimes:
-    """Repairs the times of one source, in the time base of its first container."""
+    """Repairs the presentation times of one source, in the time base of its first container."""
 
     def __init__(self, time_base: Fraction, rate: Fraction | None) -> None:
-        """`rate`: usual frames per second; 25 where it is not known."""
+        """
+        Args:
+            time_base: seconds per unit.
+            rate: usual frames per second; None: not known.
+        """
         self.time_base = time_base
-        self.step = max(1, round(1 / (rate or Fraction(25)) / time_base))
+        self.step = max(1, round(1 / (rate or _ASSUMED_RATE) / time_base))
         """The usual step, in units of the time base."""
         self.last: int | None = None
         self.repaired = 0
-        """How many times were not kept as they came."""
+        """Number of times that were repaired."""
         self._offset = 0
-        self._distance: int | None = None
+        self._gap_units: int | None = None
+        """From the last frame to the first of the next container; None within a container."""
 
-    def place(self, pts: int | None, time_base: Fraction | None = None) -> int:
-        """The time to give to the next frame, in units of `self.time_base`, later than every one before.
+    def next_pts(self, pts: int | None, time_base: Fraction | None = None) -> int:
+        """The presentation time of the next frame, in units of `self.time_base`, later than all before.
 
         Args:
-            pts: what the container says, in `time_base` (default: the same).
+            pts: of the container, in units of `time_base`; None if it gives none.
+            time_base: seconds per unit of `pts`; None: `self.time_base`.
         """
         pts = self._units(pts, time_base)
-        if self.last is not None and self._distance is not None:
-            placed = self.last + self._distance
+        if self.last is not None and self._gap_units is not None:
+            placed = self.last + self._gap_units
             if pts is not None:
                 self._offset = placed - pts
-            self._distance = self.step if pts is None else None
+            self._gap_units = self.step if pts is None else None
         else:
-            placed = self._grown(None if pts is None else pts + self._offset)
+            placed = self._repaired_pts(None if pts is None else pts + self._offset)
             if pts is None or placed != pts + self._offset:
                 self.repaired += 1
                 if pts is not None and self._is_reset(pts + self._offset):
@@ -53,23 +64,23 @@ class PresentationTimes:
         return placed
 
     def leap(self, pts: int | None, time_base: Fraction | None = None) -> Fraction:
-        """Seconds from the frame before to one at `pts`; 0 where that cannot be told."""
+        """Seconds from the previous frame to one at `pts`; 0 if not known."""
         pts = self._units(pts, time_base)
-        if pts is None or self.last is None or self._distance is not None:
+        if pts is None or self.last is None or self._gap_units is not None:
             return Fraction(0)
         return (pts + self._offset - self.last) * self.time_base
 
     def resume(self, gap_seconds: float) -> None:
-        """Another container follows (a reconnect): its first frame is to come `gap_seconds` after the last one."""
+        """Another container follows (a reconnect): its first frame comes `gap_seconds` after the last one."""
         if self.last is not None:
-            self._distance = max(self.step, round(gap_seconds / self.time_base))
+            self._gap_units = max(self.step, round(gap_seconds / self.time_base))
 
     def _units(self, pts: int | None, time_base: Fraction | None) -> int | None:
         if pts is None or time_base is None or time_base == self.time_base:
             return pts
         return round(pts * time_base / self.time_base)
 
-    def _grown(self, pts: int | None) -> int:
+    def _repaired_pts(self, pts: int | None) -> int:
         if self.last is None:
             return 0 if pts is None else pts
         if pts is None or self._is_reset(pts):

@@ -1,12 +1,11 @@
-"""Writes motion events as lines of JSON, and a picture of each."""
+"""Logs motion events as lines of JSON, with an image of each."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timezone
 from typing import Any, Literal
 
 import numpy as np
@@ -14,57 +13,58 @@ from pydantic import Field, field_validator
 
 from pipeline import stage
 from pipeline.messages import Data, EndOfStream, Gap, Header, Mask, Message, MotionEvent
-from raftline.masks.motion_events import OpenEvent, largest_place
-from stages.event_log.line_file import LineFile
+from raftline.masks.motion_events import largest_place
+from stages.event_log.running_event import RunningEvent, utc
 from stages.event_log.thumbnails import EventThumbnails, check_folder
+from stages.shared.line_file import LineFile
+from stages.shared.output_errors import writing
 
 _LARGER = 1.1
-"""A thumbnail is made again when the motion covers so much more than in the one before."""
-
-
-@dataclass
-class _Open:
-    """An event that has begun and not ended."""
-
-    event: OpenEvent
-    begin_ns: int
-    thumbnail: str | None = None
-    """Name of its picture in the folder of them."""
-    thumbnail_area: float = 0.0
-    """Share of the frame that moves in it."""
+"""A thumbnail is replaced once the moving area is this many times that of the one before. Chosen by hand: close to the
+peak, without writing one for every frame on the way there."""
 
 
 class EventLog(stage.Stage):
-    """Writes one line per motion event, when it ends, and says the same on its stream.
+    """Writes one line of JSON per motion event, when the event ends.
 
-    A line is an object with: ``source``; ``id``; ``begin_seconds``, ``end_seconds`` and ``peak_seconds``,
-    presentation times in s of the first frame, the last, and the one with the largest moving area;
-    ``duration_seconds``; ``peak_area``, that area as a share of the frame, 0-1; ``object_ids``; ``path``, [s, x, y] of
-    its largest object, px, at most 64 places; ``uncertain``, true where most of its masks are; ``cut_short``, true
-    where the source ended before the motion did; with the option `thumbnails`, ``thumbnail``, the path, from the log's
-    folder, of a picture of about the peak; for cameras ``begin_time`` and ``end_time``, wall clock, ISO 8601 UTC.
+    Keys of a line:
 
-    On the stream each line is a `Data` of kind ``motion_events``, its values ``{"events": [line]}``: more than one line
-    where the end of the source cuts several short.
+    - ``source``, ``id``
+    - ``begin_seconds``, ``end_seconds``, ``peak_seconds``: presentation time of the first frame, the last frame, and
+      the frame with the largest moving area, in s; ``duration_seconds``: from begin to end
+    - ``peak_area``: the largest moving area, as a share of the frame, 0-1
+    - ``object_ids``: ids of the moving objects
+    - ``path``: [s, x px, y px] of the largest object, at most 64 points
+    - ``uncertain``: true if most of its masks are
+    - ``cut_short``: true if the source ended before the motion did
+    - ``thumbnail``: path of an image close to the peak, relative to the log; only with the option `thumbnails`
+    - ``begin_time``, ``end_time``: wall clock, ISO 8601 in UTC; only for cameras
 
-    A file's log appears when it is complete, and is empty where nothing moved. A camera's grows under its final
-    name from the start (``appear: at_once``), line by line, and later runs add to it.
+    The same lines go to the stage's stream, as `Data` of kind ``motion_events`` with the values ``{"events": [line]}``.
+    Where the end of the source cuts several events short, one `Data` holds them all.
+
+    The log of a file appears when it is complete, and is empty if nothing moved. The log of a camera is there from the
+    start and grows line by line; later runs append to it.
     """
 
     class Options(stage.Options):
-        path: str = Field("{source}.motion.jsonl", description="file to write; {source} and {stage} are filled in")
+        path: str = Field(
+            "{source}.motion.jsonl", description="file to write; {source} and {stage} are replaced by their names"
+        )
         appear: Literal["auto", "complete", "at_once"] = Field(
             "auto",
-            description="complete: the file appears when the source ends; at_once: it grows under its name, and later "
-            "runs add to it; auto: at_once for live sources",
+            description="when the file appears; complete: when the source ends; at_once: at the start, and later runs "
+            "append to it; auto: at_once for cameras, complete for files",
         )
         thumbnails: str | None = Field(
             None,
-            description="folder for one JPEG per event, named by its id (of cameras by its begin, UTC, too); {source} "
-            "and {stage} are filled in; null: none",
+            description="folder for one JPEG per event, close to its peak; named by the event's id, for cameras also "
+            "by its begin (UTC); {source} and {stage} are replaced by their names; null: no images",
         )
-        thumbnail_px: int = Field(640, ge=16, le=8192, description="longer side of these pictures at most, px")
-        thumbnails_kept: int = Field(1000, ge=1, description="pictures in the folder at most; the oldest are removed")
+        thumbnail_px: int = Field(640, ge=16, le=8192, description="longest side of a thumbnail, in px")
+        thumbnails_kept: int = Field(
+            1000, ge=1, description="largest number of thumbnails in the folder; the oldest are deleted"
+        )
 
         @field_validator("thumbnails")
         @classmethod
@@ -77,54 +77,51 @@ class EventLog(stage.Stage):
     def __init__(self, options: Options, context: stage.Context) -> None:
         super().__init__(options, context)
         self._header: Header | None = None
-        """Of the last mask; nothing was said under it yet while there is something `_untold`."""
-        self._untold: list[dict[str, Any]] = []
-        self._begun = False
-        self._open: dict[int, _Open] = {}
+        """Of the last mask. It is free to publish under as long as there is something `_unpublished`."""
+        self._unpublished: list[dict[str, Any]] = []
+        self._lines: LineFile | None = None
+        self._running: dict[int, RunningEvent] = {}
         self._last_seconds = 0.0
         self._last_ns = 0
         self._last_id = 0
         self._thumbnails: EventThumbnails | None = None
 
     def open(self) -> None:
-        live = self.context.source.live
-        visible = self.options.appear == "at_once" or (self.options.appear == "auto" and live)
-        log = self.context.output(self.options.path)
-        self._folder = log.path.parent
-        self._lines = LineFile(log, visible)
-        options = self.options
+        options, live = self.options, self.context.source.live
+        self._output = self.context.output(options.path)
+        self._at_once = options.appear == "at_once" or (options.appear == "auto" and live)
+        self._path = self._output.path if self._at_once else self._output.part
         if options.thumbnails is not None:
             self._thumbnails = EventThumbnails(
                 self.context, options.thumbnails, options.thumbnail_px, options.thumbnails_kept
             )
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
-        self._lines.resume(snapshot["length"])
-        self._begun = True
-        begun = [_Open(**{**values, "event": OpenEvent.from_json(values["event"])}) for values in snapshot["open"]]
-        self._open = {each.event.id: each for each in begun}
+        self._lines = LineFile.resumed(self._path, snapshot["length"], in_place=self._at_once)
+        running = [RunningEvent.from_json(values) for values in snapshot["open"]]
+        self._running = {each.event.id: each for each in running}
         self._last_seconds, self._last_ns = snapshot["last_seconds"], snapshot["last_ns"]
         self._last_id = snapshot["last_id"]
-        self._untold = snapshot["untold"]
+        self._unpublished = snapshot["untold"]
         if header := snapshot["header"]:
             self._header = Header.from_json(header)
 
     def snapshot(self) -> Mapping[str, Any] | None:
-        if not self._begun:
+        if self._lines is None:
             return None
         return {
             "length": self._lines.length,
-            "open": [asdict(begun) for begun in self._open.values()],
+            "open": [event.to_json() for event in self._running.values()],
             "last_seconds": self._last_seconds,
             "last_ns": self._last_ns,
             "last_id": self._last_id,
-            "untold": self._untold,
+            "untold": self._unpublished,
             "header": self._header and self._header.to_json(),
         }
 
     def process(self, message: Mask) -> Iterable[Message]:
-        self._begin()
-        yield from self._told()
+        self._begun_log()
+        yield from self._published()
         self._header = message.header
         seconds = message.header.pts_seconds
         self._last_seconds = self._last_seconds if seconds is None else seconds
@@ -132,106 +129,78 @@ class EventLog(stage.Stage):
         for event in message.events:
             self._last_id = max(self._last_id, event.id)
             if event.end_seconds is None:
-                begun = replace(_known(event), frames=0)  # this frame is counted like those that follow
-                self._open[event.id] = _Open(begun, message.header.arrival_ns)
+                self._running[event.id] = RunningEvent.begun(event, self._last_ns)
             else:
                 self._write_ended(event)
-        if self._open:
+        if self._running:
             self._follow(message)
         else:
-            yield from self._told()
+            yield from self._published()
 
     def gap(self, gap: Gap) -> Iterable[Message]:
-        return self._told()
+        return self._published()
 
     def flush(self, end: EndOfStream) -> Iterable[Message]:
-        self._begin()
+        log = self._begun_log()
         if end.reason == "failed":
-            self._lines.discard()
+            self._output.discard()  # lines that appeared at once may have been read already, and stay
             self._remove_thumbnails(0)
             return
-        for begun in list(self._open.values()):
-            self._write(begun, self._last_seconds, begun.event.uncertain, cut_short=True)
-        self._lines.finish()
+        for running in self._running.values():
+            self._write(running, self._last_seconds, running.event.uncertain, cut_short=True)
+        if self._at_once:
+            with writing(self._output.part):
+                shutil.copyfile(log.path, self._output.part)
+        self._output.finish()
         self._remove_thumbnails(self._last_id)
-        yield from self._told()
+        yield from self._published()
 
-    def _told(self) -> Iterable[Message]:
-        """Says what was written, under the last mask's header.
+    def _begun_log(self) -> LineFile:
+        if self._lines is None:
+            self._lines = LineFile.extended(self._path) if self._at_once else LineFile.new(self._path)
+        return self._lines
 
-        While another event goes on this waits for the next message: the end may come instead, cut that one short, and
-        a header serves once.
+    def _published(self) -> Iterable[Message]:
+        """Publish what was written, under the last mask's header.
+
+        While another event runs this waits for the next message: that may be the end, which cuts the event short, and
+        a header serves for one message only.
         """
-        if self._untold and self._header:
-            yield Data(self._header, "motion_events", {"events": self._untold})
-            self._untold = []
-
-    def _begin(self) -> None:
-        if not self._begun:
-            self._lines.begin()
-            self._begun = True
+        if self._unpublished and self._header:
+            yield Data(self._header, "motion_events", {"events": self._unpublished})
+            self._unpublished = []
 
     def _follow(self, message: Mask) -> None:
-        """Keep the peak of what goes on: an event that the end of the source cuts short is told by nobody else."""
+        """Keep the peak of the running events: nobody else reports one that the end of the source cuts short."""
         place = largest_place(message.objects)
         area = float(np.count_nonzero(np.asarray(message.mask)) / (message.frame.width * message.frame.height))
         ids = tuple(moving.id for moving in message.objects)
-        for begun in self._open.values():
+        for running in self._running.values():
             if area > 0:
-                begun.event = begun.event.gone_on(self._last_seconds, area, ids, place, message.uncertain)
-            if self._thumbnails and area > _LARGER * begun.thumbnail_area:
-                begun.thumbnail = begun.thumbnail or self._thumbnails.name(begun.event.id, begun.begin_ns)
-                begun.thumbnail_area = area
-                self._thumbnails.write(begun.thumbnail, message)
+                running.event = running.event.gone_on(self._last_seconds, area, ids, place, message.uncertain)
+            if self._thumbnails and area > _LARGER * running.thumbnail_area:
+                running.thumbnail = running.thumbnail or self._thumbnails.name(running.event.id, running.begin_ns)
+                running.thumbnail_area = area
+                self._thumbnails.write(running.thumbnail, message)
 
     def _remove_thumbnails(self, last_id: int) -> None:
-        """Those of a file that are of no event of this run; a camera's stay."""
+        """Remove those of a file that belong to no event of this run; a camera's stay."""
         if self._thumbnails and not self.context.source.live:
             self._thumbnails.keep_only(last_id)
 
     def _write_ended(self, event: MotionEvent) -> None:
-        begun = self._open.pop(event.id, None)
-        told = replace(begun, event=_known(event)) if begun else _Open(_known(event), self._last_ns)
+        running = self._running.pop(event.id, None)
+        ended = running.ended(event) if running else RunningEvent.only_ended(event, self._last_ns)
         end_seconds = self._last_seconds if event.end_seconds is None else event.end_seconds
-        self._write(told, end_seconds, event.uncertain, cut_short=False)
+        self._write(ended, end_seconds, event.uncertain, cut_short=False)
 
-    def _write(self, begun: _Open, end_seconds: float, uncertain: bool, cut_short: bool) -> None:
-        event = begun.event
-        line = {
-            "source": self.context.source.name,
-            "id": event.id,
-            "begin_seconds": round(event.begin_seconds, 6),
-            "end_seconds": round(end_seconds, 6),
-            "duration_seconds": round(end_seconds - event.begin_seconds, 6),
-            "peak_seconds": round(event.peak_seconds, 6),
-            "peak_area": round(event.peak_area, 6),
-            "object_ids": list(event.object_ids),
-            "path": [list(place) for place in event.path],
-            "uncertain": uncertain,
-            "cut_short": cut_short,
-        }
+    def _write(self, ended: RunningEvent, end_seconds: float, uncertain: bool, cut_short: bool) -> None:
+        line = ended.line(self.context.source.name, end_seconds, uncertain, cut_short)
         if self._thumbnails:
-            picture = self._thumbnails.path(begun.thumbnail) if begun.thumbnail else None
-            line["thumbnail"] = None if picture is None else os.path.relpath(picture, self._folder)
+            image = self._thumbnails.path(ended.thumbnail) if ended.thumbnail else None
+            line["thumbnail"] = None if image is None else os.path.relpath(image, self._output.path.parent)
         if self.context.source.live:
-            line |= {"begin_time": _iso(begun.begin_ns), "end_time": _iso(self._last_ns)}
-        self._lines.append(json.dumps(line))
-        self._untold.append(line)
+            line |= {"begin_time": utc(ended.begin_ns), "end_time": utc(self._last_ns)}
+        self._begun_log().append(json.dumps(line))
+        self._unpublished.append(line)
         self.context.count("events")
-
-
-def _known(event: MotionEvent) -> OpenEvent:
-    return OpenEvent(
-        event.id,
-        event.begin_seconds,
-        event.begin_seconds if event.end_seconds is None else event.end_seconds,
-        event.peak_seconds,
-        event.peak_area,
-        event.object_ids,
-        event.path,
-    )
-
-
-def _iso(wall_ns: int) -> str:
-    moment = datetime.fromtimestamp(wall_ns // 1_000_000 / 1000, timezone.utc)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,14 +1,15 @@
-"""From frames to RGB and grey and back, by the matrix and range that the frame carries.
+"""Frames to RGB and grey and back, with the matrix and range that the frame carries.
 
-The arithmetic is swscale's (through PyAV), in its unscaled path: about a millisecond for 1920x1080, chroma repeated
-over its 2x2 pixels, within 3 of 255 of the formula in ITU-R BT.601, BT.709 and BT.2020 (a test checks it). Swscale
-takes that path for even sizes only, and its general path wraps round at colors outside the RGB cube, so odd
-sizes are widened by one pixel, converted, and cut again.
+Swscale computes it (through PyAV), in its unscaled path: about a millisecond for 1920x1080, chroma repeated over its
+2x2 pixels, within 3 of 255 of the formulas of ITU-R BT.601, BT.709 and BT.2020 (a test checks it). Swscale takes that
+path for even sizes only, and its general path wraps around at colors outside the RGB cube. So odd sizes are padded by
+one pixel, converted, and cropped again.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import av
@@ -25,43 +26,46 @@ RANGES: dict[ColorRange, int] = {"tv": 1, "pc": 2}
 _AREA_ACCURATE = 0x20 | 0x40000
 """SWS_AREA | SWS_ACCURATE_RND. Not every PyAV has a name for their sum."""
 
+_PLANAR: dict[PixelFormat, str] = {"yuv420p": "yuv420p", "rgb24": "rgb24", "gray8": "gray"}
+"""FFmpeg's names of our pixel formats."""
 _TV_TO_PC = np.clip(np.rint((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
+"""Limited-range luma, 16-235, to full range."""
 
 _thread = threading.local()
 
 
 def rgb(frame: Frame) -> np.ndarray:
-    """The picture in RGB.
+    """The frame as an RGB image.
 
     Args:
         frame: in any of the three pixel formats.
 
     Returns:
-        uint8 (H, W, 3), 0-255, contiguous. Read-only and shared with the frame where that is RGB already.
+        uint8 (H, W, 3), 0-255, contiguous. Read-only and shared with the frame if that is RGB already.
     """
     if frame.format == "rgb24":
         return np.asarray(frame.planes[0])
     if frame.format == "gray8":
         return cv2.merge([gray(frame)] * 3)
-    picture = _even_yuv420p(frame)
-    picture.colorspace = MATRICES[frame.color_space]
+    source = planar_frame(frame.planes, even(frame.width), even(frame.height))
+    source.colorspace = MATRICES[frame.color_space]
     converted = _reformatter("rgb").reformat(
-        picture,
+        source,
         format="rgb24",
         src_color_range=RANGES[frame.color_range],
         dst_color_range=RANGES["pc"],
         threads=1,
     )
-    pixels = plane_array(converted.planes[0]).reshape(picture.height, -1, 3)
+    pixels = plane_array(converted.planes[0]).reshape(source.height, -1, 3)
     return np.ascontiguousarray(pixels[: frame.height, : frame.width])
 
 
 def gray(frame: Frame) -> np.ndarray:
-    """The picture's brightness.
+    """The frame's brightness.
 
     Returns:
-        uint8 (H, W), 0 black to 255 white whatever the frame's range: luma of YUV, BT.601 luma of RGB. Read-only and
-        shared with the frame where that is full-range already.
+        uint8 (H, W), 0 (black) to 255 (white) whatever the frame's range: luma of YUV, BT.601 luma of RGB. Read-only
+        and shared with the frame if that has full range already.
     """
     values = np.asarray(frame.planes[0])
     if frame.format == "rgb24":
@@ -70,22 +74,24 @@ def gray(frame: Frame) -> np.ndarray:
 
 
 def from_rgb(pixels: np.ndarray, header: Header, index: int, duration: int | None = None) -> Frame:
-    """A frame for stages that draw pictures: yuv420p, BT.709, ``tv`` range, as video encoders like it.
+    """A frame of what a stage drew: yuv420p, BT.709, ``tv`` range, as video encoders expect.
 
     Args:
         pixels: uint8 (H, W, 3) RGB.
-        header: of the message it was made from.
-        index: of the frame it was made from.
+        header: of the message that the frame is made from.
+        index: of the frame that it is made from.
         duration: in units of the header's time base.
 
     Raises:
-        ValueError: for another shape or dtype.
+        ValueError: the pixels have another shape or dtype.
     """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
-        raise ValueError(f"from_rgb: pixels are {pixels.dtype} {pixels.shape}; uint8 (H, W, 3) is needed, H and W >= 1")
+        raise ValueError(
+            f"from_rgb: pixels are {pixels.dtype} {pixels.shape}; allowed is uint8 (H, W, 3) with H and W >= 1"
+        )
     height, width = pixels.shape[:2]
-    source = av.VideoFrame(width + width % 2, height + height % 2, "rgb24")
-    source.colorspace = MATRICES["bt709"]  # What the YUV made of it is to have.
+    source = av.VideoFrame(even(width), even(height), "rgb24")
+    source.colorspace = MATRICES["bt709"]  # of the YUV that is made
     _fill(plane_array(source.planes[0]), pixels.reshape(height, width * 3), step=3)
     converted = _reformatter("yuv").reformat(
         source,
@@ -104,20 +110,39 @@ def from_rgb(pixels: np.ndarray, header: Header, index: int, duration: int | Non
 
 
 def video_frame(frame: Frame) -> av.VideoFrame:
-    """The frame as PyAV has it, its matrix and range marked: for encoders. Copies the pixels once.
+    """The frame as PyAV's, tagged with its matrix and range. Copies the pixels once.
 
-    Odd sizes stay odd. Times are left to the caller.
+    Odd sizes stay odd. The time stamp is left to the caller.
     """
-    picture = av.VideoFrame(frame.width, frame.height, {"gray8": "gray"}.get(frame.format, frame.format))
-    for plane, values in zip(picture.planes, frame.planes, strict=True):
+    made = planar_frame(frame.planes, frame.width, frame.height, frame.format)
+    made.colorspace = MATRICES[frame.color_space]
+    made.color_range = RANGES[frame.color_range]
+    return made
+
+
+def planar_frame(planes: Sequence[Any], width: int, height: int, format: PixelFormat = "yuv420p") -> av.VideoFrame:
+    """PyAV's frame of these planes, without tags and time stamp.
+
+    Args:
+        planes: arrays as in `pipeline.messages.Frame`, of `width` x `height` or one pixel less. The last row and
+            column are repeated to fill the frame.
+        width: of the frame, px.
+        height: of the frame, px.
+        format: of the planes.
+    """
+    made = av.VideoFrame(width, height, _PLANAR[format])
+    for plane, values in zip(made.planes, planes, strict=True):
         _fill(plane_array(plane), np.asarray(values).reshape(len(values), -1))
-    picture.colorspace = MATRICES[frame.color_space]
-    picture.color_range = RANGES[frame.color_range]
-    return picture
+    return made
+
+
+def even(size_px: int) -> int:
+    """The size itself, or one more: 4:2:0 and swscale's fast path need even sizes."""
+    return size_px + size_px % 2
 
 
 def plane_shapes(format: PixelFormat, height: int, width: int) -> tuple[tuple[int, ...], ...]:
-    """Shapes of a frame's planes."""
+    """Shapes of the planes of a frame."""
     if format == "rgb24":
         return ((height, width, 3),)
     chroma = ((height + 1) // 2, (width + 1) // 2)
@@ -125,20 +150,13 @@ def plane_shapes(format: PixelFormat, height: int, width: int) -> tuple[tuple[in
 
 
 def plane_array(plane: Any) -> np.ndarray:
-    """A plane's bytes, shared, padding at the end of lines included: uint8 (rows, line size)."""
+    """The bytes of a plane, shared, with the padding at the end of rows: uint8 (rows, line size)."""
     values = np.frombuffer(plane, np.uint8).reshape(plane.height, abs(plane.line_size))
     return values if plane.line_size > 0 else values[::-1]
 
 
-def _even_yuv420p(frame: Frame) -> av.VideoFrame:
-    picture = av.VideoFrame(frame.width + frame.width % 2, frame.height + frame.height % 2, "yuv420p")
-    for plane, values in zip(picture.planes, frame.planes, strict=True):
-        _fill(plane_array(plane), np.asarray(values))
-    return picture
-
-
 def _fill(target: np.ndarray, values: np.ndarray, step: int = 1) -> None:
-    """Copy rows (H, W) into a larger buffer, the last row and the last `step` columns repeated once."""
+    """Copy rows (H, W) into a buffer at least as large; repeat the last row and the last `step` columns once."""
     rows, columns = values.shape
     target[:rows, :columns] = values
     if target.shape[1] > columns:
@@ -149,7 +167,7 @@ def _fill(target: np.ndarray, values: np.ndarray, step: int = 1) -> None:
 
 
 def _reformatter(direction: str) -> VideoReformatter:
-    """Swscale's context, kept as long as size and format do, one per thread and direction."""
+    """Swscale's context, one per thread and direction; it is reused while size and format stay the same."""
     made = getattr(_thread, direction, None)
     if made is None:
         made = VideoReformatter()

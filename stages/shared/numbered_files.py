@@ -7,23 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.stage import Context, Output
-from stages.shared.name_templates import check_fields
+from stages.shared.name_templates import check_fields, check_suffix
 from stages.shared.output_errors import writing
 
 
 def check_template(template: str, suffixes: tuple[str, ...]) -> str:
-    """The template, if it names a file per index with one of the suffixes; ValueError if not."""
+    """Return the template if it names a file per index with one of the suffixes; raise ValueError if not."""
     lost = "all frames would be written to one file; add {index:06d}"
     check_fields(template, ("index", "source", "stage"), "index", lost)
-    if not template.endswith(suffixes):
-        raise ValueError(f"'{template}' must end in {' or '.join(suffixes)}")
-    return template
+    return check_suffix(template, *suffixes)
 
 
 class NumberedFiles:
-    """Writes files of one source. Each appears complete under its name, or not at all.
+    """Writes the numbered files of one source. Each appears complete or not at all.
 
-    A file that is written again, as happens after a crash, replaces itself.
+    A file that is written again, as happens after a crash, replaces the earlier one.
     """
 
     def __init__(self, context: Context, template: str) -> None:
@@ -32,8 +30,16 @@ class NumberedFiles:
         self.first: int | None = None
         self.last: int | None = None
 
-    def write(self, index: int, write: Callable[[Path], None]) -> None:
-        """Call `write` with the path to write to, then give the file its name. Raises `OutputError`."""
+    def write(self, index: int, write: Callable[[Path], object]) -> None:
+        """Write one file.
+
+        Args:
+            index: of the frame.
+            write: called with the path to write to; the file gets its final name afterwards.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
         output = self._output(index)
         with writing(output.path):
             write(output.part)
@@ -42,13 +48,13 @@ class NumberedFiles:
         self.last = index if self.last is None else max(self.last, index)
 
     def discard(self) -> None:
-        """Remove what was written."""
+        """Delete what was written."""
         if self.first is not None and self.last is not None:
             for index in range(self.first, self.last + 1):
                 self._output(index).path.unlink(missing_ok=True)
 
     def remove_rest_of_earlier_run(self) -> None:
-        """Remove the files that a longer run before this one left behind the last index."""
+        """Delete the files after the last index, left by a longer run before this one."""
         index = 0 if self.last is None else self.last + 1
         while (path := self._output(index).path).exists():
             path.unlink()
@@ -61,5 +67,5 @@ class NumberedFiles:
         self.first, self.last = snapshot["first"], snapshot["last"]
 
     def _output(self, index: int) -> Output:
-        # The machine fills in the other two names.
+        # The context fills in the other two fields.
         return self._context.output(self._template.format(index=index, source="{source}", stage="{stage}"))

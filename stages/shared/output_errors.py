@@ -1,4 +1,4 @@
-"""Failures of writing, in the user's words."""
+"""Failures to write, as errors that say what to do."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _ADVICE = {
     errno.EACCES: "no permission: write elsewhere (-o DIR), or change the folder's permissions",
     errno.EPERM: "no permission: write elsewhere (-o DIR), or change the folder's permissions",
     errno.EROFS: "the file system is read-only: write elsewhere (-o DIR)",
-    errno.ENOENT: "the folder is gone: was it removed or unmounted while the run went on?",
+    errno.ENOENT: "the file or its folder is gone: was it moved, removed or unmounted while the run went on?",
     errno.EIO: "the device reports an input/output error: check the disk, or write elsewhere (-o DIR)",
 }
 
 
 def output_error(path: Path, error: OSError | FFmpegError) -> OutputError:
-    """An `OutputError` that names `path`, the system's words, and what to do."""
+    """An `OutputError` with the path, the system's message, and what to do."""
     number = error.errno or 0
     words = error.strerror or str(error)
     advice = _ADVICE.get(number, "check the disk and the folder, or write elsewhere (-o DIR)")
@@ -34,7 +34,7 @@ def output_error(path: Path, error: OSError | FFmpegError) -> OutputError:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Raise `OutputError` for whatever the system or FFmpeg refuses inside."""
+    """Translate errors of the system and FFmpeg raised inside to `OutputError`."""
     try:
         yield
     except (OSError, FFmpegError) as error:
@@ -42,7 +42,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def write_whole(output: Output, content: bytes | memoryview) -> None:
-    """Write a file that is complete with this. Raises `OutputError`."""
+    """Write a file that appears complete or not at all. Raises `OutputError`."""
     with writing(output.path):
         output.part.write_bytes(content)
     output.finish()

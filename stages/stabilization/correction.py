@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 
 from pipeline.errors import OutputError
@@ -15,12 +15,13 @@ from pipeline.messages import Frame, Stabilized
 from pipeline.stage import Context
 from raftline.camera.mesh import centre_shift
 from raftline.stabilize.path.path_plot import PathRun, plot_paths, shake_px
-from raftline.stabilize.path.path_records import JsonLinesSpool
 from raftline.stabilize.path.path_smoothing import Method, Zooming
 from raftline.stabilize.warp.borders import Border, Borders
 from raftline.stabilize.warp.mesh_warp import mesh_sources, warp_mesh
 from raftline.stabilize.warp.rolling_shutter import warp_rows
 from raftline.stabilize.warp.warp import Interpolation, warp_planes
+from stages.shared.image_files import png
+from stages.shared.line_file import LineFile
 from stages.shared.output_errors import write_whole
 
 
@@ -104,8 +105,7 @@ def write_plot(runs: list[PathRun], size: tuple[int, int], settings: Settings, c
     if settings.plot is None or not runs:
         return
     title = f"{context.source.name}: camera path before (red), after (blue)"
-    encoded = cv2.imencode(".png", plot_paths(runs, *size, title)[..., ::-1])[1]
-    write_whole(context.output(settings.plot), encoded.data)
+    write_whole(context.output(settings.plot), png(plot_paths(runs, *size, title)))
 
 
 def flat(matrix: np.ndarray) -> list[float]:
@@ -113,21 +113,18 @@ def flat(matrix: np.ndarray) -> list[float]:
     return [round(float(value), 12) for value in matrix.ravel()]
 
 
-def appended(spool: JsonLinesSpool | None, path: Path, values: Mapping[str, Any]) -> JsonLinesSpool:
+def appended(spool: LineFile | None, path: Path, values: Mapping[str, Any]) -> LineFile:
     """The spool, begun where there is none, with a line more. Raises `OutputError`."""
-    try:
-        spool = spool or JsonLinesSpool(path)
-        spool.append(values)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}; free space or choose another directory") from error
+    spool = spool or LineFile.new(path)
+    spool.append(json.dumps(values, separators=(",", ":")))
     return spool
 
 
-def cut_back(path: Path, length: int, context: Context) -> JsonLinesSpool:
+def cut_back(path: Path, length: int, context: Context) -> LineFile:
     """The spool as it was when it held `length` bytes. Raises `OutputError`."""
     try:
-        return JsonLinesSpool(path, length)
-    except (EOFError, OSError) as error:
+        return LineFile.resumed(path, length)
+    except OutputError as error:
         raise OutputError(
             f"stage {context.stage!r} cannot go on with {context.source.name!r}: {error}. What was measured "
             "lies beside the output: a worker on another host needs the same output directory; start the run again"

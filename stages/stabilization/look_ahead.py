@@ -14,7 +14,8 @@ from pipeline.stage import Context
 from raftline.camera.parallax import of_far_plane, shifted
 from raftline.stabilize.path.intent import MEANT_HZ
 from raftline.stabilize.path.look_ahead import TRIPOD_HZ, LookAheadSmoother
-from raftline.stabilize.path.path_records import JsonLinesSpool, PathRecord
+from raftline.stabilize.path.path_records import PathRecord
+from stages.shared.line_file import LineFile
 from stages.stabilization.correction import Corrector, Settings, appended, cut_back, flat
 
 
@@ -24,7 +25,7 @@ class LookAhead:
     def __init__(self, settings: Settings, context: Context) -> None:
         self._settings, self._context = settings, context
         self._output = context.output(settings.path)
-        self._spool: JsonLinesSpool | None = None
+        self._spool: LineFile | None = None
         self._smoother: LookAheadSmoother | None = None
         self._records: deque[tuple[int, PathRecord]] = deque()
         self._held: deque[Flow] = deque()
@@ -79,7 +80,7 @@ class LookAhead:
 
     def finish(self) -> Iterator[Message]:
         yield from self._emit(self._smoother.finish() if self._smoother else [])
-        self._spool = self._spool or JsonLinesSpool(self._output.part)
+        self._spool = self._spool or LineFile.new(self._output.part)
         self._output.finish()
 
     def discard(self) -> None:
@@ -102,8 +103,7 @@ class LookAhead:
         self._records = deque((sequence, PathRecord.from_values(values)) for sequence, *values in state["records"])
 
     def close(self) -> None:
-        if self._spool is not None:
-            self._spool.close()
+        """Nothing is open between two messages."""
 
     def _emit(self, corrections: list[np.ndarray]) -> Iterator[Message]:
         moves = self._smoother.moves if self._smoother else []

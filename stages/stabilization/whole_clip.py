@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,9 +16,10 @@ from raftline.camera.transforms import motion_matrices, motion_vectors
 from raftline.stabilize.path.gain_smoothing import smooth_gains
 from raftline.stabilize.path.intent import meant_cutoff
 from raftline.stabilize.path.path_plot import PathRun
-from raftline.stabilize.path.path_records import JsonLinesSpool, PathRecord, path_of, runs_of
+from raftline.stabilize.path.path_records import PathRecord, path_of, runs_of
 from raftline.stabilize.path.path_smoothing import CameraPath, PathLimits, accumulate, own_frames, smooth_clip
 from raftline.stabilize.warp.rolling_shutter import sweeps
+from stages.shared.line_file import LineFile
 from stages.stabilization.correction import Corrector, Settings, appended, cut_back, flat, write_plot
 
 _Move = tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]
@@ -33,7 +35,7 @@ class WholeClip:
         self._settings, self._context = settings, context
         self._output = context.output(settings.path)
         self._measured = self._output.part.with_name(f"{self._output.path.name}.measured.part")
-        self._spool: JsonLinesSpool | None = None
+        self._spool: LineFile | None = None
         self._finished = False
 
     def take(self, message: Flow, record: PathRecord) -> Iterable[Message]:
@@ -49,7 +51,7 @@ class WholeClip:
         return ()
 
     def finish(self) -> Iterator[Message]:
-        lines = self._spool.lines() if self._spool else []
+        lines = [json.loads(line) for line in self._spool.lines()] if self._spool else []
         records = [PathRecord.from_json(line["frame"]) for line in lines if "frame" in line]
         recorded = runs_of(records)
         meshed = [_meshed(own) for own in recorded]
@@ -70,10 +72,9 @@ class WholeClip:
                 for run, path, begin in zip(runs, clip.steady, begins, strict=True)
             ]
             write_plot(plotted, (runs[0].width, runs[0].height), self._settings, self._context)
-        path = JsonLinesSpool(self._output.part)
+        path = LineFile.new(self._output.part)
         for record, correction in zip(records, corrections, strict=True):
-            path.append(record.to_json(correction=flat(correction)))
-        path.close()
+            appended(path, self._output.part, record.to_json(correction=flat(correction)))
         self._output.finish()
         self._finished = True
 
@@ -132,8 +133,6 @@ class WholeClip:
         self._spool = cut_back(self._measured, state["bytes"], self._context)
 
     def close(self) -> None:
-        if self._spool is not None:
-            self._spool.close()
         if self._finished:
             self._measured.unlink(missing_ok=True)
 

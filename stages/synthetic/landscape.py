@@ -1,6 +1,7 @@
-"""A painted landscape, larger than the view, and the two things that move in it.
+"""A painted landscape, larger than the frame, and the two objects that move in it.
 
-Drawn from noise and simple shapes, so that every part has texture to follow; the same seed gives the same picture.
+Drawn from noise and simple shapes, so that every part has texture to track. The same seed gives the same image. All
+sizes and colors are chosen by hand.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import cv2
 import numpy as np
 
 _SUPERSAMPLING = 4
+"""Objects are drawn at this many times their size and scaled down, for smooth edges."""
 
 
 def octaves(shape: tuple[int, int], rng: np.random.Generator, largest_px: float, smallest_px: float) -> np.ndarray:
@@ -34,10 +36,10 @@ def paint_landscape(width: int, height: int, scale: float, horizon: float, road:
     Args:
         width: of the canvas, px.
         height: of the canvas, px.
-        scale: size of what is drawn; 1 for a view 360 px high.
+        scale: size of what is drawn; 1 for a frame 360 px high.
         horizon: y of the foot of the hills, px.
         road: y of the middle of the road, px.
-        seed: which landscape.
+        seed: chooses the landscape.
 
     Returns:
         uint8 (H, W, 3) RGB.
@@ -66,7 +68,7 @@ def paint_car(scale: float) -> tuple[np.ndarray, np.ndarray]:
         pen.disc((x, 26), 8, (28, 28, 32))
         pen.disc((x, 26), 4, (190, 190, 196))
         pen.disc((x + 1, 25), 1.5, (90, 90, 96))
-    return pen.picture()
+    return pen.image()
 
 
 def paint_balloon(scale: float) -> tuple[np.ndarray, np.ndarray]:
@@ -83,11 +85,11 @@ def paint_balloon(scale: float) -> tuple[np.ndarray, np.ndarray]:
     pen.shape([(28, 82), (44, 82), (42, 88), (30, 88)], (92, 60, 40))
     pen.shape([(30, 88), (42, 88), (41, 98), (31, 98)], (150, 104, 60))
     pen.shape([(30, 91), (42, 91), (42, 93), (30, 93)], (104, 70, 42))
-    return pen.picture()
+    return pen.image()
 
 
 class _Pen:
-    """Draws with smooth edges, by drawing large and shrinking."""
+    """Draws with smooth edges, by drawing large and scaling down."""
 
     def __init__(self, width: int, height: int, scale: float) -> None:
         self._factor = scale * _SUPERSAMPLING
@@ -110,8 +112,8 @@ class _Pen:
         cv2.ellipse(self._color, middle, axes, 0, 0, 360, color, -1)
         cv2.ellipse(self._opacity, middle, axes, 0, 0, 360, 255, -1)
 
-    def picture(self) -> tuple[np.ndarray, np.ndarray]:
-        # Color spreads beyond the edge, or shrinking would darken it.
+    def image(self) -> tuple[np.ndarray, np.ndarray]:
+        # Colors spread beyond the edge, or scaling down would darken it.
         spread = cv2.dilate(self._color, np.ones((2 * _SUPERSAMPLING + 1,) * 2, np.uint8))
         color = np.where(self._opacity[..., None] > 0, self._color, spread)
         opacity = cv2.resize(self._opacity, self._size, interpolation=cv2.INTER_AREA)

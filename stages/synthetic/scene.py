@@ -1,7 +1,7 @@
-"""A moving picture of which everything is known: where the camera was, what moved, and how each pixel went.
+"""A scene whose ground truth is known: where the camera is, what moves, and where each pixel goes.
 
 A landscape painted on a plane is seen by a camera that pans, turns and zooms slowly (the base path) and shakes like a
-hand (the shake). A car and a balloon move in it. All is given by the seed; nothing is remembered from frame to frame.
+hand (the shake). A car and a balloon move in it. The seed determines everything; no state is kept between frames.
 Matrices are 3x3, act on column vectors (x, y, 1) of pixel centres, x right, y down.
 """
 
@@ -17,18 +17,21 @@ from stages.synthetic.landscape import paint_balloon, paint_car, paint_landscape
 
 _SHAKE_WAVES = 6
 _SHAKE_HZ = (1.2, 8.0)
+"""Number and frequencies of the sine waves that make up the shake. Chosen by hand, like all that describes the scene
+below."""
 _SHAKE_RADIANS_PER_PX = 0.0009
 """A hand that shifts the view by 5 px RMS turns it by about a quarter of a degree."""
 _PAN = (0.09, 0.05)
-"""Amplitude of the base path, as a share of the view."""
+"""Amplitude of the base path in x and y, as a share of the frame."""
 _PAN_SECONDS = (13.0, 17.0)
-_TURN_RADIANS = 0.012
-_ZOOM = 0.03
+_TURN_RADIANS, _TURN_SECONDS = 0.012, 11
+_ZOOM, _ZOOM_SECONDS = 0.03, 19
+"""Amplitudes and periods of the base path. No period is a multiple of another, so that the path does not repeat."""
 
 
 @dataclass(frozen=True)
 class SyntheticScene:
-    """The scene and its truth, frame by frame from 0."""
+    """The scene and its ground truth, frame by frame from 0."""
 
     width: int = 640
     """px"""
@@ -39,15 +42,15 @@ class SyntheticScene:
     shake_px: float = 5.0
     """Root mean square of the shake in x and in y, px."""
     objects: bool = True
-    """Whether the car and the balloon are there."""
+    """Whether the car and the balloon are shown."""
 
     def rgb(self, index: int) -> np.ndarray:
-        """The picture: uint8 (H, W, 3) RGB."""
+        """The image: uint8 (H, W, 3) RGB."""
         size = (self.width, self.height)
-        picture = cv2.warpAffine(self._canvas, self.pose(index)[:2], size, flags=cv2.INTER_LINEAR)
+        image = cv2.warpAffine(self._canvas, self.pose(index)[:2], size, flags=cv2.INTER_LINEAR)
         for sprite, matrix in self._placed(index):
-            sprite.draw(picture, matrix)
-        return picture
+            sprite.draw(image, matrix)
+        return image
 
     def mask(self, index: int) -> np.ndarray:
         """What moves by itself: uint8 (H, W), 255 where an object covers at least half of the pixel, else 0."""
@@ -78,11 +81,11 @@ class SyntheticScene:
         return self.pose(index) @ np.linalg.inv(self.pose(index - 1))
 
     def flow(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Where each pixel of frame `index` - 1 went.
+        """Optical flow from frame `index` - 1 to frame `index`.
 
         Returns:
-            float32 (H, W, 2): (u, v) in px, defined also where the target is covered or outside;
-            bool (H, W): true where it is, or where the pixel's neighbourhood in frame `index` shows several things.
+            float32 (H, W, 2): (u, v) in px, defined also where the target is occluded or outside the frame;
+            bool (H, W): true there, and where the target lies at the edge between two layers.
         """
         before, after = self.layers(index - 1), self.layers(index)
         motions = [self.camera(index)]
@@ -106,7 +109,7 @@ class SyntheticScene:
 
     @cached_property
     def _margin(self) -> np.ndarray:
-        """Landscape beyond the view on each side, px: as far as the camera can ever look, for the shake is bounded."""
+        """Landscape beyond the frame on each side, px: as far as the camera can look, as the shake is bounded."""
         reach = self.shake_px * np.sqrt(2 * _SHAKE_WAVES)
         angle = _TURN_RADIANS + reach * _SHAKE_RADIANS_PER_PX / self._scale
         turned = np.array([self.height, self.width]) / 2 * angle
@@ -120,12 +123,12 @@ class SyntheticScene:
         return _landscape(*key)
 
     def _level(self, share: float) -> float:
-        """y in the landscape of a share of the view's height."""
+        """y in the landscape of a share of the frame's height."""
         return float(self._margin[1] + share * self.height)
 
     @cached_property
     def _waves(self) -> np.ndarray:
-        """Amplitude, frequency in rad/s and phase of the shake's waves: (3 of x, y, angle; 3; waves)."""
+        """Amplitude, frequency in rad/s and phase of the shake's waves: (3 for x, y, angle; 3; waves)."""
         rng = np.random.default_rng(self.seed + 7919)
         hertz = np.sort(rng.uniform(*_SHAKE_HZ, (3, _SHAKE_WAVES)), axis=1)
         amplitude = 1 / hertz
@@ -144,10 +147,10 @@ class SyntheticScene:
         return self._margin + self._view + share * (self.width, self.height)
 
     def _turn(self, index: int) -> float:
-        return _TURN_RADIANS * float(np.sin(2 * np.pi * index / self.fps / 11 + 1))
+        return _TURN_RADIANS * float(np.sin(2 * np.pi * index / self.fps / _TURN_SECONDS + 1))
 
     def _zoom(self, index: int) -> float:
-        return 1 + _ZOOM * float(np.sin(2 * np.pi * index / self.fps / 19))
+        return 1 + _ZOOM * float(np.sin(2 * np.pi * index / self.fps / _ZOOM_SECONDS))
 
     @cached_property
     def _sprites(self) -> tuple[_Sprite, _Sprite]:
@@ -160,12 +163,12 @@ class SyntheticScene:
         seconds, scale, pose = index / self.fps, self._scale, self.pose(index)
         balloon, car = self._sprites
         sway = 0.09 * np.sin(2 * np.pi * seconds / 4.7)
-        # Round an ellipse: it never stands still.
+        # Along an ellipse, so that it never stands still.
         round_trip = 2 * np.pi * seconds / 6
         x = self._margin[0] + self.width * (0.72 + 0.11 * np.sin(round_trip))
         y = self._level(0.28) + self.height * 0.1 * np.cos(round_trip)
         floating = pose @ _similarity(balloon.centre, sway, 1.0, np.array([x, y]))
-        # The car leaves at one side, far out of sight, and comes back at the other.
+        # The car leaves at one side, far out of sight, and returns at the other.
         lap = self.width + 2 * self._margin[0] + 2 * car.size[0]
         along = (self._margin[0] + 0.6 * car.size[0] + 96 * scale * seconds) % lap - car.size[0]
         bump = 0.8 * scale * np.sin(2 * np.pi * seconds * 1.3)
@@ -174,10 +177,10 @@ class SyntheticScene:
 
 
 class _Sprite:
-    """A picture with an outline."""
+    """An image with opacity."""
 
     def __init__(self, color: np.ndarray, opacity: np.ndarray) -> None:
-        # An empty rim, so that what is sampled beyond the edge is transparent.
+        # A transparent rim, so that samples beyond the edge are transparent.
         self._color = cv2.copyMakeBorder(color, 2, 2, 2, 2, cv2.BORDER_REPLICATE)
         self._opacity = cv2.copyMakeBorder(opacity, 2, 2, 2, 2, cv2.BORDER_CONSTANT)
         self.size = (self._opacity.shape[1], self._opacity.shape[0])
@@ -187,12 +190,12 @@ class _Sprite:
         """float32 (H, W), 0-1, of a frame of this (width, height)."""
         return cv2.warpAffine(self._opacity, matrix[:2], size, flags=cv2.INTER_LINEAR)
 
-    def draw(self, picture: np.ndarray, matrix: np.ndarray) -> None:
-        """Lay it over uint8 (H, W, 3)."""
+    def draw(self, image: np.ndarray, matrix: np.ndarray) -> None:
+        """Draw it onto uint8 (H, W, 3), in place."""
         width, height = self.size
         corners = matrix[:2] @ np.array([[0, width, width, 0], [0, 0, height, height], [1, 1, 1, 1]])
         left, top = np.maximum(np.floor(corners.min(1)).astype(int) - 1, 0)
-        right, bottom = np.minimum(np.ceil(corners.max(1)).astype(int) + 2, (picture.shape[1], picture.shape[0]))
+        right, bottom = np.minimum(np.ceil(corners.max(1)).astype(int) + 2, (image.shape[1], image.shape[0]))
         if left >= right or top >= bottom:
             return
         moved = matrix[:2].copy()
@@ -200,7 +203,7 @@ class _Sprite:
         size = (int(right - left), int(bottom - top))
         color = cv2.warpAffine(self._color, moved, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         share = self.opacity(moved, size)[..., None]
-        behind = picture[top:bottom, left:right]
+        behind = image[top:bottom, left:right]
         behind[:] = np.rint(behind * (1 - share) + color * share).astype(np.uint8)
 
 
@@ -210,7 +213,7 @@ def _landscape(width: int, height: int, scale: float, horizon: float, road: floa
 
 
 def _similarity(centre: np.ndarray, angle: float, zoom: float, place: np.ndarray) -> np.ndarray:
-    """Turns and enlarges about `centre`, and brings it to `place`."""
+    """Rotate and scale about `centre`, and move it to `place`."""
     c, s = zoom * np.cos(angle), zoom * np.sin(angle)
     matrix = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
     matrix[:2, 2] = np.asarray(place) - matrix[:2, :2] @ np.asarray(centre)

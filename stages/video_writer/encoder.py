@@ -1,4 +1,4 @@
-"""H.264 in which every picture that comes out is the oldest that went in."""
+"""H.264 in which frames leave the encoder in the order in which they enter."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from stages.shared.color import MATRICES, RANGES
 from stages.video_writer.spool import Packet, VideoTrack
 
 LOOKAHEAD = 8
-"""Frames that x264 looks ahead. Few, as each is a frame that its sender has to keep; enough for its rate control by
-macroblock trees to see motion."""
+"""Frames that x264 looks ahead. Few, because the sender keeps each of them until it is encoded; some, because rate
+control by macroblock trees needs them. Chosen by hand."""
 
 
 class H264Encoder:
-    """libx264 without B-frames: decoding order is the order of presentation, and the frames inside are the latest ones.
+    """libx264 without B-frames: decoding order is presentation order, and the frames it holds are the latest ones.
 
-    The encoder sees time stamps that always grow. The true ones, which may jump back in a badly made file, are put
-    back on the packets.
+    The encoder sees time stamps that always grow. The true ones, which may jump back in a faulty file, are put back on
+    the packets.
     """
 
     def __init__(self, track: VideoTrack, crf: float, preset: str, threads: int) -> None:
@@ -36,7 +36,7 @@ class H264Encoder:
             "crf": str(crf),
             "x264-params": f"bframes=0:rc-lookahead={LOOKAHEAD}:sync-lookahead=0:threads={threads}",
         }
-        # SPS and PPS in one place, as an mp4 wants them, and not before every key frame.
+        # SPS and PPS once, as mp4 requires, instead of before every key frame.
         context.flags |= Flags.global_header
         context.open()
         self._context = context
@@ -48,20 +48,20 @@ class H264Encoder:
         """SPS and PPS in Annex B form."""
         return bytes(self._context.extradata or b"")
 
-    def encode(self, picture: av.VideoFrame, pts: int, duration: int | None) -> list[Packet]:
-        """Take a picture of the track's size; the packets that are ready, oldest first."""
+    def encode(self, frame: av.VideoFrame, pts: int, duration: int | None) -> list[Packet]:
+        """Encode a frame of the track's size; return the packets that are ready, oldest first."""
         self._clock = pts if self._clock is None else max(pts, self._clock + 1)
-        picture.pts, picture.time_base = self._clock, Fraction(self.track.time_base)
+        frame.pts, frame.time_base = self._clock, Fraction(self.track.time_base)
         self._inside.append((pts, duration))
-        return self._packets(picture)
+        return self._packets(frame)
 
     def drain(self) -> list[Packet]:
-        """The packets of all pictures still inside. Nothing can be encoded afterwards."""
+        """The packets of all frames still inside. Nothing can be encoded afterwards."""
         return self._packets(None)
 
-    def _packets(self, picture: av.VideoFrame | None) -> list[Packet]:
+    def _packets(self, frame: av.VideoFrame | None) -> list[Packet]:
         packets = []
-        for packet in self._context.encode(picture):
+        for packet in self._context.encode(frame):
             pts, duration = self._inside.popleft()
             packets.append(Packet(pts, duration, packet.is_keyframe, bytes(packet)))
         return packets

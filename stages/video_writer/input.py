@@ -1,4 +1,4 @@
-"""What an output takes over from the file it was made of: tags, pixel shape, frame rate, metadata."""
+"""What an output takes over from its input file: color tags, pixel aspect, frame rate, metadata."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from av.container import InputContainer
 from av.error import FFmpegError
 
 UNSPECIFIED = 2
-"""ISO/IEC 23091-2: no color primaries or transfer characteristics are given."""
+"""ISO/IEC 23091-2: color primaries or transfer characteristics are not known."""
 ITUNES_KEYS = frozenset(
     {"title", "artist", "album", "album_artist", "composer", "performer", "date", "comment", "genre", "copyright"}
     | {"grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords", "disc", "track"}
     | {"creation_time"}
 )
-"""Metadata that FFmpeg writes as iTunes does, the form that most players read (libavformat/movenc.c)."""
+"""Metadata keys that FFmpeg writes as iTunes does, the form most players read (libavformat/movenc.c)."""
 _OF_THE_CONTAINER = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
 
 
 @dataclass(frozen=True)
 class InputFacts:
-    """Of the main video stream, and of the container."""
+    """Facts of the main video stream and the container."""
 
     width: int = 0
-    """px, as coded, before any rotation"""
+    """px, as coded, before rotation"""
     height: int = 0
     rate: Fraction | None = None
     """Mean frames per second."""
@@ -34,17 +34,17 @@ class InputFacts:
     primaries: int = UNSPECIFIED
     transfer: int = UNSPECIFIED
     end_seconds: float | None = None
-    """Presentation time at which the video ends."""
+    """Presentation time at which the video ends, s."""
     metadata: dict[str, str] = field(default_factory=dict)
 
 
 def open_input(path: Path) -> InputContainer:
-    """A local file, and nothing that it may point to elsewhere."""
+    """Open a local file, and nothing else that it may point to."""
     return av.open(str(path), "r", options={"protocol_whitelist": "file"}, metadata_errors="replace")
 
 
 def read_facts(path: Path | None) -> InputFacts:
-    """The facts of a file; the defaults for what is no single file or not known to FFmpeg (images, rendered scenes)."""
+    """The facts of a file; defaults for what FFmpeg cannot open as one file (folders of images, rendered scenes)."""
     if path is None:
         return InputFacts()
     try:
@@ -64,7 +64,7 @@ def _is_content(key: str) -> bool:
 
 
 def _spelling(key: str) -> str:
-    """Matroska writes the common keys in capitals, an mp4 in small letters."""
+    """Matroska writes the common keys in upper case, mp4 in lower case."""
     return key.lower() if key.lower() in ITUNES_KEYS else key
 
 

@@ -1,4 +1,4 @@
-"""An mp4 of spooled pictures and the input's sound, with every time stamp as it was."""
+"""Write an mp4 from spooled packets and the input's audio, with every time stamp as it was."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Mp4Report:
 
     frames: int
     audio: str
-    """For people."""
+    """What was done with the audio, for the status."""
     skipped_audio_packets: int
 
 
 @dataclass(frozen=True)
 class _Sample:
-    """A picture in the output: which packet it is and when, in units of 1 / time_base.denominator s."""
+    """A frame of the output: its packet and its times, in units of 1 / time_base.denominator s."""
 
     segment: SegmentReader
     place: PacketPlace
@@ -49,12 +49,20 @@ def write_mp4(
     start_at_zero: bool,
     cut_sound: bool,
 ) -> Mp4Report:
-    """Write `part`, index first, so that it plays while it is loaded.
+    """Write `part` with its index first, so that it plays while it loads.
 
-    sound: the file whose audio is taken over; None for none.
-    start_at_zero: move everything so that the first picture or sound is at 0; else time stamps stay what they were,
-    unless pictures lie before 0, where an mp4 shows none. cut_sound: leave out what sounds after the last picture.
-    Raises `OSError` or `FFmpegError` where the file cannot be written, `OutputError` where the result is not whole.
+    Args:
+        part: file to write.
+        segments: the spooled packets, in order.
+        sound: file whose audio is taken over; None: no audio.
+        metadata: of the container.
+        start_at_zero: shift everything so that the first frame or sound is at 0. Else time stamps stay as they were,
+            unless frames lie before 0, which an mp4 does not show.
+        cut_sound: leave out audio after the last frame.
+
+    Raises:
+        OSError, FFmpegError: the file cannot be written.
+        OutputError: the result is not complete.
     """
     track = segments[0].track
     scale = track.time_base.denominator
@@ -66,8 +74,8 @@ def write_mp4(
         with closing(AudioTracks(sound, output)) as audio:
             shift = _shift(samples, audio, scale, start_at_zero)
             end = max(sample.pts + sample.duration for sample in samples) / scale if cut_sound else None
-            pictures = _pictures(samples, target, scale, shift)
-            for _, packet in heapq.merge(pictures, audio.packets(shift / scale, end), key=lambda timed: timed[0]):
+            video = _video_packets(samples, target, scale, shift)
+            for _, packet in heapq.merge(video, audio.packets(shift / scale, end), key=lambda timed: timed[0]):
                 output.mux_one(packet)
             report = Mp4Report(len(samples), audio.description, audio.skipped_packets)
     _check(part, report.frames)
@@ -75,24 +83,24 @@ def write_mp4(
 
 
 def _shift(samples: Sequence[_Sample], audio: AudioTracks, scale: int, start_at_zero: bool) -> int:
-    """What is added to every time, in units of 1 / scale s.
+    """Added to every time, in units of 1 / scale s.
 
-    Pictures before 0 are not shown in an mp4 (its edit list cuts them off), so they move to 0 in any case, and the
-    sound with them.
+    An mp4 does not show frames before 0 (its edit list cuts them off), so they move to 0 in any case, and the audio
+    with them.
     """
-    pictures = samples[0].pts
+    video = samples[0].pts
     if not start_at_zero:
-        return max(0, -pictures)
+        return max(0, -video)
     sound = audio.begin_seconds()
-    return -pictures if sound is None else -min(pictures, round(sound * scale))
+    return -video if sound is None else -min(video, round(sound * scale))
 
 
 def _samples(segments: Sequence[SegmentReader]) -> list[_Sample]:
-    """Decoding times that grow strictly and are never after presentation, for pictures that are shown as they come.
+    """Give frames decoding times that grow strictly and are never later than presentation.
 
-    For time stamps that grow they are the time stamps. Where those jump back (files exist that do), the pictures before
-    are decoded earlier, and the true time stamps are kept; but an mp4 shows nothing from before its first picture's
-    time, so a picture from before it is shown at it.
+    Decoding times equal presentation times as long as those grow. Where they jump back (such files exist), the frames
+    before are decoded earlier and the true presentation times are kept. But an mp4 shows nothing from before the time
+    of its first frame, so a frame from before it is shown at that time.
     """
     track = segments[0].track
     unit = track.time_base.numerator
@@ -110,7 +118,7 @@ def _samples(segments: Sequence[SegmentReader]) -> list[_Sample]:
     return samples[::-1]
 
 
-def _pictures(
+def _video_packets(
     samples: Sequence[_Sample], target: av.VideoStream, scale: int, shift: int
 ) -> Iterator[tuple[float, av.Packet]]:
     time_base = Fraction(1, scale)
@@ -118,7 +126,7 @@ def _pictures(
     for sample in samples:
         data = sample.segment.data(sample.place)
         if sample.first_of_segment and sample.segment.extradata != expected:
-            # An encoder of another version set its parameters otherwise: they go before its first picture.
+            # An encoder of another version has other parameters: they go before its first frame.
             data = sample.segment.extradata + data
         packet = av.Packet(data)
         packet.pts, packet.dts, packet.duration = sample.pts + shift, sample.dts + shift, sample.duration
@@ -135,19 +143,22 @@ def _video_stream(output: OutputContainer, segment: SegmentReader, first: _Sampl
 
 
 def _movie_timescale(scale: int) -> int:
-    """The start of a track is written in this unit: any multiple of the track's own keeps it exact."""
+    """Unit in which the start of a track is written, 1 ms or finer.
+
+    A multiple of the track's own keeps the start exact.
+    """
     return scale if scale >= 1000 else scale * -(-1000 // scale)
 
 
 def _movflags(metadata: dict[str, str]) -> str:
-    """With a key that iTunes does not know, FFmpeg has to write all of them the QuickTime way, or it drops that key."""
+    """FFmpeg drops keys that iTunes does not know, unless it writes all of them the QuickTime way."""
     known = all(key.split("-")[0] in ITUNES_KEYS for key in metadata)
     return "+faststart" if known else "+faststart+use_metadata_tags"
 
 
 def _check(part: Path, frames: int) -> None:
-    """A file that cannot be read back is not given the final name."""
+    """Read the file back before it gets its final name."""
     with av.open(str(part), "r") as written:
         found = written.streams.video[0].frames
     if found != frames:
-        raise OutputError(f"{part}: holds {found} pictures where {frames} were written; is the disk full or failing?")
+        raise OutputError(f"{part}: holds {found} frames where {frames} were written; check the disk")

@@ -1,15 +1,15 @@
-"""Encoded packets kept on disk until the mp4 can be written.
+"""Encoded packets on disk, until the mp4 can be written.
 
-An mp4 has its index at the end: one that is cut off by a killed process is lost. So packets are appended to a spool,
-which is readable up to any record's end, and the mp4 is made of it in one go.
+An mp4 has its index at the end: if its writer is killed, it is lost. So packets are appended to a spool, which is
+readable up to the end of any record, and the mp4 is written from it in one go.
 
-A spool is a list of segments, one for each process that worked on it. A segment is written by the process that made
-it and by no other, ever: a worker that takes over names the bytes of the earlier segments that count and starts a
-segment of its own. So nothing has to be truncated or locked, and a worker that was thought dead cannot spoil what
-its successor writes.
+A spool is a list of segments, one for each process that worked on it. Only the process that created a segment ever
+writes it: a worker that takes over records how many bytes of the earlier segments count, and starts a segment of its
+own. So nothing has to be truncated or locked, and a worker that was thought dead cannot spoil its
+successor's work.
 
-A segment: the 8 bytes of `MAGIC`, a length (uint32) and so many bytes of JSON, then records: `_RECORD` and so many
-bytes of H.264 in Annex B form. All little-endian.
+Layout of a segment, all little-endian: the 8 bytes of `MAGIC`, a length (uint32) and that many bytes of JSON, then
+records: `_RECORD` and as many bytes of H.264 in Annex B form as it says.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class VideoTrack:
     time_base: Fraction
     """Seconds per unit of pts and duration."""
     rate: Fraction
-    """Frames per second, a hint only; time stamps say the truth."""
+    """Frames per second, only a hint; the time stamps count."""
     color_space: ColorSpace
     """``bt601``, ``bt709`` or ``bt2020``"""
     color_range: ColorRange
@@ -56,7 +56,7 @@ class VideoTrack:
     transfer: int
     """ISO/IEC 23091-2"""
     pixel_aspect: Fraction
-    """Width of a pixel by its height."""
+    """Width of a pixel divided by its height."""
 
     def to_json(self) -> dict[str, Any]:
         return {key: str(value) if isinstance(value, Fraction) else value for key, value in asdict(self).items()}
@@ -69,7 +69,7 @@ class VideoTrack:
 
 @dataclass(frozen=True)
 class Packet:
-    """One encoded picture."""
+    """One encoded frame."""
 
     pts: int
     duration: int | None
@@ -79,7 +79,7 @@ class Packet:
 
 @dataclass(frozen=True)
 class PacketPlace:
-    """Where a packet lies in a segment."""
+    """Position of a packet in a segment."""
 
     pts: int
     duration: int | None
@@ -93,7 +93,7 @@ def segment_path(final: Path, segment_id: str) -> Path:
 
 
 def remove_segments(final: Path) -> None:
-    """Remove all segments of an output, whichever process or run left them. Raises `OutputError`."""
+    """Delete all segments of an output, whichever process or run left them. Raises `OutputError`."""
     prefix = f"{final.name}.spool-"
     with writing(final):
         for path in final.parent.iterdir():
@@ -102,7 +102,7 @@ def remove_segments(final: Path) -> None:
 
 
 class SegmentWriter:
-    """Appends packets. Every append is with the operating system when the call returns, so a kill loses none."""
+    """Appends packets. Each is with the operating system when the call returns, so a kill loses none."""
 
     def __init__(self, final: Path, track: VideoTrack, extradata: bytes) -> None:
         """`extradata`: SPS and PPS in Annex B form. Raises `OutputError`."""
@@ -129,7 +129,7 @@ class SegmentWriter:
         self.length += len(data)
 
     def reader(self) -> SegmentReader:
-        """What was written so far, to be read."""
+        """A reader of what was written so far."""
         return SegmentReader(self.path, self.id, self.length, FileIO(os.dup(self._file.fileno())))
 
     def close(self) -> None:
@@ -137,17 +137,17 @@ class SegmentWriter:
 
 
 class SegmentReader:
-    """The first `length` bytes of a segment. Keeps the file open, so that removing it meanwhile does no harm."""
+    """The first `length` bytes of a segment. The file stays open, so deleting it meanwhile does no harm."""
 
     @classmethod
     def open(cls, final: Path, segment_id: str, length: int) -> SegmentReader:
-        """A segment that an earlier process wrote. Raises `OutputError` as the constructor does, or if it is gone."""
+        """A segment that an earlier process wrote. Raises `OutputError` if it is missing, shorter, or another one."""
         path = segment_path(final, segment_id)
         with writing(path):
             return cls(path, segment_id, length, FileIO(path))
 
     def __init__(self, path: Path, segment_id: str, length: int, file: FileIO) -> None:
-        """Raises `OutputError` where the file is shorter than `length`, or not that segment."""
+        """Raises `OutputError` if the file is shorter than `length`, or another segment."""
         self.id = segment_id
         self.path = path
         self.length = length
@@ -155,7 +155,7 @@ class SegmentReader:
         found = os.fstat(self._file.fileno()).st_size
         if found < length:
             raise OutputError(
-                f"{self.path}: has {found} bytes where {length} were written: the video cannot be completed; run again"
+                f"{self.path}: holds {found} bytes where {length} were written; the video is incomplete, run again"
             )
         start = len(MAGIC) + _LENGTH.size
         head = self._read(0, start)
@@ -170,7 +170,7 @@ class SegmentReader:
         self._begin = start + size
 
     def places(self) -> Iterator[PacketPlace]:
-        """Every packet, in the order of writing, without its data."""
+        """The position of every packet, in the order of writing."""
         offset = self._begin
         while offset < self.length:
             pts, duration, key, size = _RECORD.unpack(self._read(offset, _RECORD.size))

@@ -1,4 +1,4 @@
-"""Writes frames as H.264 in an mp4, with the input's sound and time stamps."""
+"""Writes frames as H.264 in an mp4, with the audio and time stamps of the input."""
 
 from __future__ import annotations
 
@@ -14,17 +14,21 @@ from pydantic import Field, field_validator
 
 from pipeline import stage
 from pipeline.messages import EndOfStream, Frame, Gap, Message, Stabilized
+from stages.shared.name_templates import check_suffix
 from stages.shared.output_errors import writing
 from stages.video_writer.encoder import H264Encoder
+from stages.video_writer.fitting import fits, fitted
 from stages.video_writer.input import InputFacts, read_facts
 from stages.video_writer.mux import write_mp4
-from stages.video_writer.picture import fits, picture
 from stages.video_writer.spool import Packet, SegmentReader, SegmentWriter, VideoTrack, remove_segments
 from stages.video_writer.timeline import Timeline, TimelineState
 from stages.video_writer.track import track_for
 
 _SHORTER_SECONDS = 1.0
-"""A video that ends this much before its input was cut on purpose, and its sound is cut with it."""
+"""A video that ends this much before its input was shortened on purpose, and its audio is cut too. Chosen by
+hand: more than the few frames that a damaged end may cost."""
+_MOST_THREADS = 4
+"""Encoder threads if the option says 0. Chosen by hand: the other stages need the cores, too."""
 
 
 @dataclass(frozen=True)
@@ -32,45 +36,50 @@ class _Held:
     """A frame inside the encoder."""
 
     after: TimelineState
+    """The timeline once this frame is written."""
     scaled: bool
     untimed: bool
+    """It came without a time stamp."""
 
 
 class VideoWriter(stage.Stage):
     """Writes an mp4 (H.264, yuv420p) per source.
 
-    Time: every frame keeps its pts exactly, in the input's time base; a variable rate stays variable. The start is
-    kept too (an mp4 says it with an edit list), so a recording that begins at 3600 s does so in the output;
-    ``start: zero`` moves picture and sound together so that the first of them is at 0. Cameras always start at 0.
+    Time: every frame keeps its presentation time exactly, in the input's time base; a variable rate stays variable. The
+    start is kept too (by an edit list), so a recording that begins at 3600 s still does. ``start: zero`` shifts video
+    and audio together so that the first of them is at 0. Cameras always start at 0.
 
-    Sound: all audio streams of a file are copied without re-encoding; what an mp4 does not hold becomes AAC, and
-    the status says so.
+    Audio: all audio streams of a file are copied without re-encoding. Codecs that mp4 cannot hold become AAC, and the
+    status says so.
 
-    Size: that of the first frame. An odd width or height grows by one repeated line, as 4:2:0 has none. Later frames of
-    another size are scaled into it, black beside them, and counted as ``frames_scaled_to_first_size``.
+    Size: that of the first frame. An odd width or height grows by one repeated column or row, because 4:2:0 needs even
+    sizes. Later frames of another size are scaled to fit, with black bars, and counted as
+    ``frames_scaled_to_first_size``.
 
-    Until the source ends, its packets lie in a spool beside the output, in files that end in ``.part``; then the
-    mp4 is made of them, which takes about the same space once more. A worker that is killed costs no frame.
+    Until the source ends, encoded packets are spooled next to the output, in files that end in ``.part``. The mp4 is
+    then written from them, which briefly needs the same space again. A killed worker loses no frame.
     """
 
     class Options(stage.Options):
-        path: str = Field("{source}.stabilized.mp4", description="file to write; {source} and {stage} are filled in")
-        crf: float = Field(18, ge=0, le=51, description="quality: constant rate factor of x264, 0 lossless, 51 worst")
+        path: str = Field(
+            "{source}.stabilized.mp4", description="mp4 to write; {source} and {stage} are replaced by their names"
+        )
+        crf: float = Field(
+            18, ge=0, le=51, description="quality: x264's constant rate factor, 0 (lossless) to 51 (worst)"
+        )
         preset: Literal[
             "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
-        ] = Field("veryfast", description="speed of x264 against file size; fast takes twice as long for 4 % less")
-        audio: bool = Field(True, description="take over the sound of the input file")
+        ] = Field("veryfast", description="x264 preset: speed against file size; fast takes twice as long for 4 % less")
+        audio: bool = Field(True, description="copy the audio of the input file")
         start: Literal["keep", "zero"] = Field(
-            "keep", description="keep: time stamps as in the input; zero: the first picture or sound is at 0 s"
+            "keep", description="keep: time stamps as in the input; zero: the first frame or sound is at 0 s"
         )
-        threads: int = Field(0, ge=0, le=64, description="encoder threads; 0: one per core, at most 4")
+        threads: int = Field(0, ge=0, le=64, description="number of encoder threads; 0: one per core, at most 4")
 
         @field_validator("path")
         @classmethod
         def _ends_in_mp4(cls, path: str) -> str:
-            if not path.endswith(".mp4"):
-                raise ValueError(f"'{path}' does not end in .mp4, the one container that is written")
-            return path
+            return check_suffix(path, ".mp4")
 
     reads = (Frame, Stabilized)
     writes = None
@@ -103,8 +112,8 @@ class VideoWriter(stage.Stage):
 
     def snapshot(self) -> Mapping[str, Any]:
         # Which bytes of the spool count. They are committed together with the acknowledgement, so they hold exactly the
-        # frames that were acknowledged. Frames inside the encoder are retained and come again; so do those whose
-        # packets were written after the last commit, and these bytes are never read.
+        # frames that were acknowledged. Frames inside the encoder are not acknowledged and come again. So do frames
+        # whose packets were written after the last commit; those bytes are never read.
         segments = [(reader.id, reader.length) for reader in self._earlier]
         if self._writer is not None:
             segments.append((self._writer.id, self._writer.length))
@@ -118,12 +127,12 @@ class VideoWriter(stage.Stage):
         if self._encoder is None:
             self._begin(frame)
         assert self._encoder is not None and self._timeline is not None
-        pts = self._timeline.place(frame.header)
+        pts = self._timeline.next_pts(frame.header)
         duration = frame.duration and self._timeline.rescaled(frame.duration, frame.header.time_base)
         track = self._encoder.track
         self._held.append(_Held(self._timeline.state, not fits(frame, track), frame.header.pts is None))
         with writing(self._output.path):
-            packets = self._encoder.encode(picture(frame, track), pts, duration)
+            packets = self._encoder.encode(fitted(frame, track), pts, duration)
         self._spool(packets)
         return ()
 
@@ -143,7 +152,7 @@ class VideoWriter(stage.Stage):
         return ()
 
     def close(self) -> None:
-        """Remove the spool of a finished output. That of an unfinished one stays, for the worker that takes over."""
+        """Delete the spool of a finished output; that of an unfinished one stays for the worker that takes over."""
         for segment in (*self._earlier, self._writer):
             if segment is not None:
                 segment.close()
@@ -151,11 +160,11 @@ class VideoWriter(stage.Stage):
             remove_segments(self._output.path)
 
     def _begin(self, frame: Frame) -> None:
-        """Start the encoder and a segment, as the first frame asks or as the segments before have it."""
+        """Start the encoder and a segment, for the first frame, or like the segments of an earlier worker."""
         if not self._restored:
             remove_segments(self._output.path)
         track = self._earlier[0].track if self._earlier else track_for(frame, self._facts)
-        threads = self.options.threads or min(4, os.cpu_count() or 1)
+        threads = self.options.threads or min(_MOST_THREADS, os.cpu_count() or 1)
         with writing(self._output.path):
             self._encoder = H264Encoder(track, self.options.crf, self.options.preset, threads)
         self._writer = SegmentWriter(self._output.path, track, self._encoder.extradata)
@@ -182,7 +191,7 @@ class VideoWriter(stage.Stage):
         segments = [segment for segment in self._earlier if any(True for _ in segment.places())]
         if not segments:
             self._output.discard()
-            self.context.log.warning("%s: no frames came, so no file was written", self._output.path)
+            self.context.log.warning("%s: no frame arrived, so no file was written", self._output.path)
             self.context.status(note="no frames: no file written")
             return
         with writing(self._output.part):
@@ -200,6 +209,6 @@ class VideoWriter(stage.Stage):
             self.context.count("skipped_audio_packets", report.skipped_audio_packets)
 
     def _is_shorter(self, track: VideoTrack) -> bool:
-        """Whether frames at the input's end were left out."""
+        """Whether frames at the end of the input were left out."""
         last, end = self._spooled.last, self._facts.end_seconds
         return last is not None and end is not None and float(last * Fraction(track.time_base)) < end - _SHORTER_SECONDS

@@ -1,4 +1,4 @@
-"""Presentation times of an output whose input may lack them, change their unit, or start over."""
+"""Presentation times of an output whose input may lack them, change their unit, or start again."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pipeline.messages import Header
 
 @dataclass(frozen=True)
 class TimelineState:
-    """What is known after a picture; a small value, so that it can be stored and gone back to."""
+    """What is known after a frame; a small value that can be stored and restored."""
 
     last: int | None = None
-    """pts of the latest picture, in the output's unit."""
+    """pts of the latest frame, in the output's unit."""
     step: int | None = None
-    """Difference of the latest two."""
+    """Difference between the latest two."""
     offset: int = 0
-    """What is added to the pts of a camera whose clock started over."""
+    """Added to the pts of a camera whose clock started again."""
 
     def to_json(self) -> dict[str, int | None]:
         return asdict(self)
@@ -29,10 +29,10 @@ class TimelineState:
 
 
 class Timeline:
-    """Gives each picture its pts in one unit.
+    """Gives each frame its pts in one unit.
 
-    A file's time stamps are kept exactly, those that jump back included. A camera that was connected again may
-    count from 0: its time goes on where it was. A picture without a time stamp comes one step after the one before.
+    Time stamps of a file are kept exactly, even those that jump back. A camera that was reconnected may count from 0:
+    its time continues where it was. A frame without a time stamp comes one step after the previous one.
     """
 
     def __init__(self, time_base: Fraction, rate: Fraction, live: bool, state: TimelineState | None = None) -> None:
@@ -41,8 +41,8 @@ class Timeline:
         self._live = live
         self._usual_step = max(1, round(1 / (rate * time_base)))
 
-    def place(self, header: Header) -> int:
-        """The picture's pts in units of `time_base`."""
+    def next_pts(self, header: Header) -> int:
+        """The frame's pts in units of `time_base`."""
         state = self.state
         step = state.step or self._usual_step
         if header.pts is None:
@@ -58,5 +58,5 @@ class Timeline:
         return pts
 
     def rescaled(self, units: int, time_base: Fraction) -> int:
-        """Exact where the unit is the same or divides evenly, else rounded."""
+        """Exact if the unit is the same or divides evenly, else rounded."""
         return units if time_base == self.time_base else round(units * time_base / self.time_base)

@@ -1,24 +1,26 @@
-"""The video track that suits an input's first frame."""
+"""The properties of the output's video track, chosen by the first frame."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 
 from pipeline.messages import Frame
+from stages.shared.color import even
 from stages.video_writer.input import UNSPECIFIED, InputFacts
-from stages.video_writer.picture import even
 from stages.video_writer.spool import VideoTrack
 
 _USUAL_RATE = Fraction(30)
+"""Frames per second where nothing tells the rate."""
 _HIGHEST_RATE = 1000
+"""A higher one is not a rate: some files with a variable rate report their time base."""
 _CODES = {"bt601": (6, 6), "bt709": (1, 1), "bt2020": (9, 14)}
 """Primaries and transfer characteristics that go with a matrix, ISO/IEC 23091-2."""
 
 
 def track_for(frame: Frame, facts: InputFacts) -> VideoTrack:
-    """The track's constants: the frame's size, time base, matrix and range, the input's tags where it has them.
+    """The track: size, time base, matrix and range of the frame, and the tags of the input.
 
-    rgb24 becomes BT.709, limited range, as players expect of video.
+    rgb24 becomes BT.709 with limited range, as players expect of video.
     """
     rgb = frame.format == "rgb24"
     color_space = "bt709" if frame.color_space == "rgb" else frame.color_space
@@ -37,7 +39,7 @@ def track_for(frame: Frame, facts: InputFacts) -> VideoTrack:
 
 
 def _rate(frame: Frame, facts: InputFacts) -> Fraction:
-    """A hint for the encoder (its level, its rate control), within reason."""
+    """A hint for the encoder (its level and rate control), within reason."""
     if facts.rate:
         rate = facts.rate
     elif frame.duration:
@@ -48,7 +50,7 @@ def _rate(frame: Frame, facts: InputFacts) -> Fraction:
 
 
 def _pixel_aspect(frame: Frame, facts: InputFacts) -> Fraction:
-    """The input's, on its side where the frame was turned upright; square for a frame of another size."""
+    """That of the input, inverted if the decoder turned the frame by 90 degrees; square for a frame of another size."""
     if (frame.width, frame.height) == (facts.width, facts.height):
         return facts.pixel_aspect
     if (frame.height, frame.width) == (facts.width, facts.height):

@@ -34,7 +34,7 @@ def write_clip(
     tags: tuple[int, int] | None = None,
     format: str | None = None,
 ) -> Path:
-    """Write a clip of plain pictures, the left half darker than the right.
+    """Write a clip of plain frames, the left half darker than the right.
 
     Args:
         pts: of the frames, in `time_base`; by default 0, 1, 2, ...
@@ -62,10 +62,10 @@ def write_clip(
 
 
 def plain_frame(size: tuple[int, int], value: int, pix_fmt: str = "yuv420p") -> Any:
-    """A grey picture, its left half 20 darker."""
-    picture = np.full((size[1], size[0]), value, np.uint8)
-    picture[:, : size[0] // 2] -= 20
-    frame = av.VideoFrame.from_ndarray(picture, "gray")
+    """A grey image, its left half 20 darker."""
+    image = np.full((size[1], size[0]), value, np.uint8)
+    image[:, : size[0] // 2] -= 20
+    frame = av.VideoFrame.from_ndarray(image, "gray")
     # Grey to YUV as it stands: both ends of the conversion are called full range.
     return frame.reformat(format=pix_fmt, src_color_range=2, dst_color_range=2) if pix_fmt != "gray" else frame
 

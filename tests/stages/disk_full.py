@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.messages import Flow, Frame, Mask, Message, MotionEvent
 from stages.shared.color import from_rgb
-from tests.stages.pictures import end, header
+from tests.stages.frames import end, header
 
 FRAMES = 20
 

@@ -1,4 +1,4 @@
-"""A scene of two depths before a camera that shakes: pictures, their exact flow, and how each layer moves."""
+"""A scene of two depths before a camera that shakes: frames, their exact flow, and how each layer moves."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def layered_flows(upper: np.ndarray, lower: np.ndarray, again: Sequence[int] = (
         grid_px = grid_flow(moved[0])
         grid_px[NEAR_FROM:] = grid_flow(moved[1])[NEAR_FROM:]
         start = "first" if at == 0 else "duplicate" if repeats else "cold"
-        frame = Frame(header(at), at, WIDTH, HEIGHT, "gray8", (_picture(upper, lower, here),), "bt709", "pc")
+        frame = Frame(header(at), at, WIDTH, HEIGHT, "gray8", (_image(upper, lower, here),), "bt709", "pc")
         flow = Flow(header(at), frame, start, None if at == 0 else grid_px, previous_index=at - 1)
         flows.append(replace(flow, step_seconds=1 / 30) if at else flow)
         shown = here
@@ -54,7 +54,7 @@ def layered_flows(upper: np.ndarray, lower: np.ndarray, again: Sequence[int] = (
 
 
 def layer_jitter_px(messages: Sequence[Message], rows: slice, frames: slice = slice(None)) -> float:
-    """Rms of the steps of what `rows` of the outputs show, in px: pictures of 30 Hz, so above all its shake."""
+    """Rms of the steps of what `rows` of the outputs show, in px: frames at 30 Hz, so above all its shake."""
     lumas = [np.asarray(item.frame.planes[0])[rows, 24:-24] for item in messages if isinstance(item, Stabilized)]
     lumas = [luma.astype(np.float32) for luma in lumas[frames]]
     steps = [_step(before, after) for before, after in itertools.pairwise(lumas)]
@@ -71,7 +71,7 @@ def _step(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
     return x, y
 
 
-def _picture(upper: np.ndarray, lower: np.ndarray, at: int) -> np.ndarray:
+def _image(upper: np.ndarray, lower: np.ndarray, at: int) -> np.ndarray:
     far, near = (
         cv2.warpAffine(world, similarity(*path[at])[:2], (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT)
         for world, path in ((_FAR, upper), (_NEAR, lower))

@@ -13,7 +13,7 @@ import pytest
 from pipeline.errors import OutputError
 from stages.shared.output_errors import output_error
 from stages.video_writer import VideoWriter
-from tests.stages.pictures import end, yuv_frame
+from tests.stages.frames import end, yuv_frame
 from tests.stages.stage_bench import Machine, bench_context
 
 _LIMITED = """

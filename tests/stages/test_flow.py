@@ -16,7 +16,7 @@ from raftline.flow.options import FlowOptions, warn_once
 from raftline.flow.session import estimate_together
 from stages.flow import OpticalFlow
 from stages.shared.color import from_rgb
-from tests.stages.pictures import header
+from tests.stages.frames import header
 from tests.stages.stage_bench import Machine, bench_context
 
 SPEED_PX = (3, 2)

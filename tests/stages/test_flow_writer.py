@@ -8,7 +8,7 @@ from pipeline.messages import Flow
 from pipeline.testing import TestContext, run_stage
 from raftline.flow.files import read_flow
 from stages.flow_writer import FlowWriter
-from tests.stages.pictures import yuv_frame
+from tests.stages.frames import yuv_frame
 
 
 def flow(index: int, speed_px: float | None = 1.5) -> Flow:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from pipeline.messages import Mask
 from stages.heat_map import HeatMap
-from tests.stages.pictures import end, gap, yuv_frame
+from tests.stages.frames import end, gap, yuv_frame
 from tests.stages.stage_bench import Machine, bench_context
 
 WIDE, HIGH = 256, 144
@@ -42,10 +42,10 @@ def test_time_counts_and_not_frames(tmp_path):
     stage.deliver(*steps)
     assert shares(stage) == pytest.approx((0.5, 0.0), abs=0.01)
     stage.deliver(end(30))
-    picture = cv2.imread(str(tmp_path / "clip.heat.png"))
-    assert picture is not None and picture.shape == (HIGH, WIDE, 3)
-    still = picture[20, 200].astype(int)
-    assert np.ptp(still) <= 1 and np.ptp(picture[20, 60].astype(int)) > 60  # grey on the right, a color on the left
+    image = cv2.imread(str(tmp_path / "clip.heat.png"))
+    assert image is not None and image.shape == (HIGH, WIDE, 3)
+    still = image[20, 200].astype(int)
+    assert np.ptp(still) <= 1 and np.ptp(image[20, 60].astype(int)) > 60  # grey on the right, a color on the left
 
 
 def test_what_was_long_ago_fades_by_the_half_life(tmp_path):
@@ -64,7 +64,7 @@ def test_a_pause_counts_for_a_second_at_most_and_a_gap_not_at_all(tmp_path):
     assert shares(stage)[0] == pytest.approx(0.5)
 
 
-def test_a_cameras_picture_is_written_now_and_then(tmp_path):
+def test_a_cameras_image_is_written_now_and_then(tmp_path):
     stage = machine(tmp_path, live=True, every_seconds=2.0)
     stage.deliver(*(mask(at, 500 * at, True) for at in range(4)))
     assert list(tmp_path.iterdir()) == []
@@ -92,12 +92,12 @@ def test_a_killed_worker_goes_on_counting(tmp_path):
     assert (tmp_path / "clip.heat.png").exists()
 
 
-def test_another_size_begins_anew(tmp_path):
+def test_another_size_starts_again(tmp_path):
     stage = machine(tmp_path)
     small = yuv_frame(2, 200, 33, 21)
     stage.deliver(mask(0, 0, True), mask(1, 100, True), Mask(small.header, small, np.zeros((21, 33), np.uint8)), end(3))
-    picture = cv2.imread(str(tmp_path / "clip.heat.png"))
-    assert picture is not None and picture.shape == (21, 33, 3)
+    image = cv2.imread(str(tmp_path / "clip.heat.png"))
+    assert image is not None and image.shape == (21, 33, 3)
 
 
 def test_a_path_that_is_no_png_is_refused():

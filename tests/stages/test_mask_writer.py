@@ -10,7 +10,7 @@ from pipeline.errors import OutputError
 from pipeline.messages import EndOfStream, Mask
 from pipeline.testing import TestContext, run_stage
 from stages.mask_writer import MaskWriter
-from tests.stages.pictures import end, header, yuv_frame
+from tests.stages.frames import end, header, yuv_frame
 from tests.stages.stage_bench import Machine, bench_context
 
 

@@ -13,7 +13,7 @@ from stages.flow_view import FlowView
 from stages.overlay import Overlay
 from stages.shared.color import from_rgb, rgb
 from stages.side_by_side import SideBySide
-from tests.stages.pictures import end, header
+from tests.stages.frames import end, header
 from tests.stages.stage_bench import Machine, bench_context
 
 GREY = (100, 100, 100)
@@ -23,7 +23,7 @@ def plain(index: int, color=GREY, width: int = 160, height: int = 120) -> Frame:
     return from_rgb(np.full((height, width, 3), color, np.uint8), header(index, 40 * index), index, duration=40)
 
 
-def pictures(messages) -> list[np.ndarray]:
+def images(messages) -> list[np.ndarray]:
     return [rgb(message) for message in messages]
 
 
@@ -34,9 +34,9 @@ def mask(index: int, objects=(), events=(), uncertain=False) -> Mask:
     return Mask(frame.header, frame, values, tuple(objects), tuple(events), None, uncertain)
 
 
-def changed(picture: np.ndarray, color=GREY) -> np.ndarray:
-    """Where the picture is not the plain color; 8 levels is more than conversion to 4:2:0 and back costs."""
-    return (np.abs(picture.astype(int) - color) > 8).any(axis=2)
+def changed(image: np.ndarray, color=GREY) -> np.ndarray:
+    """Where the image is not the plain color; 8 levels is more than conversion to 4:2:0 and back costs."""
+    return (np.abs(image.astype(int) - color) > 8).any(axis=2)
 
 
 def test_the_mask_is_tinted_and_the_rest_left_alone():
@@ -51,7 +51,7 @@ def test_the_mask_is_tinted_and_the_rest_left_alone():
 
 def test_objects_have_a_box_and_an_id():
     one = MotionObject(5, (30, 50, 90, 40), 1600, (0.0, 0.0))
-    without, with_box = (pictures(run_stage(Overlay, [m], {"time": False}))[0] for m in (mask(0), mask(0, [one])))
+    without, with_box = (images(run_stage(Overlay, [m], {"time": False}))[0] for m in (mask(0), mask(0, [one])))
     assert changed(with_box)[50, 40:110].all() and not changed(without)[50, 40:55].any()
     assert changed(with_box)[30:50, 30:50].any(), "the id stands above the box"
 
@@ -60,7 +60,7 @@ def test_the_banner_stands_from_the_beginning_of_an_event_to_its_end():
     begin = MotionEvent(1, 0.04, None, 0.04, 0.1)
     finish = MotionEvent(1, 0.04, 0.12, 0.08, 0.1)
     masks = [mask(0), mask(1, events=[begin]), mask(2), mask(3, events=[finish]), mask(4)]
-    banner = [changed(picture)[:10, :60].any() for picture in pictures(run_stage(Overlay, masks, {"time": False}))]
+    banner = [changed(image)[:10, :60].any() for image in images(run_stage(Overlay, masks, {"time": False}))]
     assert banner == [False, True, True, True, False]
 
 
@@ -75,8 +75,8 @@ def test_a_running_event_is_remembered_over_a_crash(tmp_path):
 def test_what_the_overlay_draws_can_be_turned_off():
     options = {"mask_opacity": 0, "boxes": False, "banner": False, "time": False}
     one = MotionObject(5, (30, 50, 90, 40), 1600, (0.0, 0.0))
-    (picture,) = pictures(run_stage(Overlay, [mask(0, [one], [MotionEvent(1, 0.0, None, 0.0, 0.1)], True)], options))
-    assert not changed(picture)[:36].any() and not changed(picture)[50, 30:58].any()
+    (image,) = images(run_stage(Overlay, [mask(0, [one], [MotionEvent(1, 0.0, None, 0.0, 0.1)], True)], options))
+    assert not changed(image)[:36].any() and not changed(image)[50, 30:58].any()
 
 
 def flow(index: int, velocity=(0.0, 0.0), start: FlowStart = "cold") -> Flow:
@@ -88,35 +88,35 @@ def flow(index: int, velocity=(0.0, 0.0), start: FlowStart = "cold") -> Flow:
 
 def test_direction_is_hue_and_no_motion_is_white():
     flows = [flow(0, start="first"), flow(1, (5, 0)), flow(2, (-5, 0)), flow(3)]
-    none, right, left, still = (p[60, 80].astype(int) for p in pictures(run_stage(FlowView, flows, {"legend": False})))
+    none, right, left, still = (p[60, 80].astype(int) for p in images(run_stage(FlowView, flows, {"legend": False})))
     assert (none > 245).all() and (still > 245).all()
     # Middlebury's wheel: red to the right, cyan-blue to the left.
     assert right[0] > right[2] + 100 and left[2] > left[0] + 100
 
 
 def test_the_scale_follows_fast_motion_at_once_and_slow_motion_gently():
-    def saturation(picture: np.ndarray) -> int:
-        return int(np.ptp(picture[60, 80].astype(int)))
+    def saturation(image: np.ndarray) -> int:
+        return int(np.ptp(image[60, 80].astype(int)))
 
-    follow = pictures(run_stage(FlowView, [flow(0, (20, 0)), flow(1, (2, 0))], {"legend": False}))
-    fixed = pictures(run_stage(FlowView, [flow(0, (20, 0)), flow(1, (2, 0))], {"legend": False, "max_px": 2}))
+    follow = images(run_stage(FlowView, [flow(0, (20, 0)), flow(1, (2, 0))], {"legend": False}))
+    fixed = images(run_stage(FlowView, [flow(0, (20, 0)), flow(1, (2, 0))], {"legend": False, "max_px": 2}))
     assert saturation(follow[0]) > 150 and saturation(follow[1]) < 80
     assert saturation(fixed[1]) > 150
 
 
 def test_the_noise_of_a_still_camera_stays_pale():
-    (picture,) = pictures(run_stage(FlowView, [flow(0, (0.1, 0))], {"legend": False}))
-    assert np.ptp(picture[60, 80].astype(int)) < 40
+    (image,) = images(run_stage(FlowView, [flow(0, (0.1, 0))], {"legend": False}))
+    assert np.ptp(image[60, 80].astype(int)) < 40
 
 
 def test_the_legend_is_drawn_in_the_lower_left_corner():
-    with_legend, without = (pictures(run_stage(FlowView, [flow(0)], {"legend": on}))[0] for on in (True, False))
+    with_legend, without = (images(run_stage(FlowView, [flow(0)], {"legend": on}))[0] for on in (True, False))
     assert changed(with_legend, (255, 255, 255))[70:, :100].any()
     assert not changed(without, (255, 255, 255)).any()
 
 
 @pytest.mark.parametrize(("width", "height"), [(8, 8), (40, 30), (33, 200)])
-def test_small_pictures_are_drawn_without_an_error(width, height):
+def test_small_images_are_drawn_without_an_error(width, height):
     frame = plain(0, width=width, height=height)
     still = Flow(frame.header, frame, "cold", None, np.zeros((height, width, 2), np.float16))
     empty = Mask(frame.header, frame, np.full((height, width), 255, np.uint8), (), (), None, True)
@@ -129,14 +129,12 @@ def test_small_pictures_are_drawn_without_an_error(width, height):
 def test_before_is_left_and_after_is_right():
     before, after = plain(0, (200, 40, 40)), plain(0, (40, 40, 200))
     (frame,) = run_stage(SideBySide, [Stabilized(after.header, after, (1.0,) * 9, before)])
-    picture = rgb(frame)  # type: ignore[arg-type]
-    assert picture.shape == (120, 322, 3)
-    assert (
-        not changed(picture[100:, :158], (200, 40, 40)).any() and not changed(picture[100:, 164:], (40, 40, 200)).any()
-    )
+    image = rgb(frame)  # type: ignore[arg-type]
+    assert image.shape == (120, 322, 3)
+    assert not changed(image[100:, :158], (200, 40, 40)).any() and not changed(image[100:, 164:], (40, 40, 200)).any()
 
 
-def test_wide_pictures_are_made_smaller_together():
+def test_wide_frames_are_scaled_down_together():
     frame = plain(0)
     (made,) = run_stage(SideBySide, [Stabilized(frame.header, frame, (1.0,) * 9, frame)], {"max_width_px": 162})
     assert isinstance(made, Frame) and (made.width, made.height) == (162, 60)
@@ -159,7 +157,7 @@ def test_colors_are_those_of_the_wheel():
     u, v = np.meshgrid(np.linspace(-12, 12, 160), np.linspace(-12, 12, 120))
     full = np.stack([u, v], axis=2).astype(np.float16)
     frame = plain(0)
-    (view,) = pictures(
+    (view,) = images(
         run_stage(FlowView, [Flow(frame.header, frame, "cold", None, full)], {"max_px": 6, "legend": False})
     )
     exact = rgb(from_rgb(flow_color(full.astype(np.float32), 6), frame.header, 0))

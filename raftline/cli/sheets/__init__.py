@@ -1,1 +1,1 @@
-"""Sheets of pictures: a run, or the events of a log, at a glance."""
+"""Sheets of images: a run, or the events of a log, at a glance."""

@@ -1,11 +1,9 @@
-"""What is known of each frame's camera motion, as lines of JSON that survive a killed process."""
+"""What is known of each frame's camera motion, as values of JSON."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -98,37 +96,6 @@ class PathRecord:
         if self.parallax_percent is None:
             return None
         return np.array(self.parallax_percent).reshape(mesh_shape(self.width, self.height)) / 100
-
-
-class JsonLinesSpool:
-    """A file of JSON lines that is appended to, and cut back to a length that is known to count.
-
-    A line is with the operating system when `append` returns, so that a killed process loses none. Raises OSError.
-    """
-
-    def __init__(self, path: Path, length: int = 0) -> None:
-        """Go on after the first `length` bytes; what lies behind them is dropped. Raises EOFError if there is less."""
-        if length and (not path.exists() or path.stat().st_size < length):
-            raise EOFError(f"{path} should hold {length} bytes and does not")
-        self._file = path.open("r+b" if length else "w+b", buffering=0)
-        self._file.truncate(length)
-        self._file.seek(length)
-        self.path = path
-        self.length = length
-
-    def append(self, values: Mapping[str, Any]) -> None:
-        line = json.dumps(values, separators=(",", ":")).encode() + b"\n"
-        view = memoryview(line)
-        while view:
-            view = view[self._file.write(view) :]
-        self.length += len(line)
-
-    def lines(self) -> list[dict[str, Any]]:
-        """Everything that was appended."""
-        return [json.loads(line) for line in self.path.read_bytes()[: self.length].splitlines()]
-
-    def close(self) -> None:
-        self._file.close()
 
 
 def runs_of(records: Sequence[PathRecord]) -> list[Sequence[PathRecord]]:

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from raftline.cli.sheets.event_sheet import MOST_EVENTS, event_sheet
+from raftline.cli.sheets.event_sheet import MOST_EVENTS, write_event_sheet
+from tests.command_line import run
 
 RED, GREEN = (200, 30, 30), (30, 180, 30)
 CELL, COLUMNS = 336 + 6, 4
@@ -21,7 +20,7 @@ def event(number: int, **fields: Any) -> dict[str, Any]:
     return {"id": number, "begin_seconds": 10.0 * number, "duration_seconds": 2.5, "peak_area": 0.02, **fields}
 
 
-def picture(folder: Path, name: str, color: tuple[int, int, int]) -> str:
+def thumbnail(folder: Path, name: str, color: tuple[int, int, int]) -> str:
     cv2.imwrite(str(folder / name), np.full((36, 64, 3), color[::-1], np.uint8))
     return name
 
@@ -37,31 +36,31 @@ def middle_of(sheet: Path, number: int) -> np.ndarray:
     return np.asarray(cv2.imread(str(sheet)))[90, number * CELL + 168, ::-1]
 
 
-def test_each_event_shows_its_picture_in_order(tmp_path):
-    pictures = [picture(tmp_path, f"{at}.png", color) for at, color in enumerate((RED, GREEN))]
-    sheet = event_sheet(log(tmp_path, *(event(at, thumbnail=name) for at, name in enumerate(pictures))))
+def test_each_event_shows_its_thumbnail_in_order(tmp_path):
+    names = [thumbnail(tmp_path, f"{at}.png", color) for at, color in enumerate((RED, GREEN))]
+    sheet = write_event_sheet(log(tmp_path, *(event(at, thumbnail=name) for at, name in enumerate(names))))
     assert sheet == tmp_path / "clip.motion.png"
     np.testing.assert_allclose([middle_of(sheet, 0), middle_of(sheet, 1)], [RED, GREEN], atol=2)
     assert np.asarray(cv2.imread(str(sheet))).shape[1] == 2 * CELL
 
 
-def test_an_event_without_a_picture_has_its_place_all_the_same(tmp_path):
-    there = picture(tmp_path, "there.png", RED)
-    sheet = event_sheet(log(tmp_path, event(0), event(1, thumbnail="removed.jpg"), event(2, thumbnail=there)))
+def test_an_event_without_a_thumbnail_has_its_place_all_the_same(tmp_path):
+    there = thumbnail(tmp_path, "there.png", RED)
+    sheet = write_event_sheet(log(tmp_path, event(0), event(1, thumbnail="removed.jpg"), event(2, thumbnail=there)))
     np.testing.assert_allclose(middle_of(sheet, 2), RED, atol=2)
     assert np.ptp(middle_of(sheet, 0)) == 0 and np.ptp(middle_of(sheet, 1)) == 0
 
 
 def test_an_uncertain_event_says_so(tmp_path):
-    certain = np.asarray(cv2.imread(str(event_sheet(log(tmp_path, event(0))))))
-    uncertain = np.asarray(cv2.imread(str(event_sheet(log(tmp_path, event(0, uncertain=True))))))
+    certain = np.asarray(cv2.imread(str(write_event_sheet(log(tmp_path, event(0))))))
+    uncertain = np.asarray(cv2.imread(str(write_event_sheet(log(tmp_path, event(0, uncertain=True))))))
     assert certain.shape == uncertain.shape and (certain[200:] != uncertain[200:]).any()
 
 
 def test_of_many_events_the_newest_are_shown(tmp_path):
-    newest = picture(tmp_path, "newest.png", GREEN)
+    newest = thumbnail(tmp_path, "newest.png", GREEN)
     events = [event(at) for at in range(MOST_EVENTS + 3)] + [event(99, thumbnail=newest)]
-    sheet = np.asarray(cv2.imread(str(event_sheet(log(tmp_path, *events)))))
+    sheet = np.asarray(cv2.imread(str(write_event_sheet(log(tmp_path, *events)))))
     rows = MOST_EVENTS // COLUMNS
     assert sheet.shape[1] == COLUMNS * CELL and sheet.shape[0] % rows == 0
     last = sheet[(rows - 1) * sheet.shape[0] // rows + 90, 3 * CELL + 168, ::-1]
@@ -69,18 +68,16 @@ def test_of_many_events_the_newest_are_shown(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("", "tells of no event"), ("{}\n", "line 1 is no motion event"), ("x\n", "line 1 is no")]
+    ("text", "words"), [("", "holds no event"), ("{}\n", "line 1 is no motion event"), ("x\n", "line 1 is no")]
 )
 def test_what_is_no_log_of_events_is_said(tmp_path, text, words):
     path = tmp_path / "clip.motion.jsonl"
     path.write_text(text)
     with pytest.raises(InputError, match=words):
-        event_sheet(path)
+        write_event_sheet(path)
 
 
 def test_the_command_tells_what_it_wrote_and_fails_with_the_users_mistake(tmp_path):
-    command = [sys.executable, "-m", "raftline.cli.sheets.event_sheet"]
-    made = subprocess.run([*command, str(log(tmp_path, event(0)))], capture_output=True, text=True)
-    assert made.returncode == 0 and made.stdout == f"event sheet: {tmp_path / 'clip.motion.png'}\n"
-    missing = subprocess.run([*command, str(tmp_path / "no.jsonl")], capture_output=True, text=True)
-    assert missing.returncode == 2 and "no.jsonl: cannot be read" in missing.stderr
+    log(tmp_path, event(0))
+    assert run(tmp_path, "event-sheet", "clip.motion.jsonl").stdout == "event sheet: clip.motion.png\n"
+    assert "no.jsonl: cannot be read" in run(tmp_path, "event-sheet", "no.jsonl", code=2).stderr

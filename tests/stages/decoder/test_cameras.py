@@ -66,7 +66,7 @@ def test_a_camera_gives_frames_with_the_times_of_its_stream(clip):
 
 
 @pytest.mark.skipif(not hasattr(InputContainer, "start_time_realtime"), reason="PyAV before 18 does not tell it")
-def test_the_senders_clock_comes_along_where_it_is_told(clip):
+def test_the_senders_clock_comes_along_if_it_is_sent(clip):
     with rtsp_server(clip) as server, decoder(server.url) as (source, _):
         told = (frame.header.ntp_ns for frame in islice(source.read(0), 500))
         ntp_ns = next((ntp_ns for ntp_ns in told if ntp_ns is not None), None)
@@ -97,7 +97,7 @@ def test_a_camera_that_goes_and_comes_back_is_a_gap_and_goes_on(clip):
     assert context.said["camera"] == "connected"
 
 
-def test_a_camera_that_falls_silent_is_reached_anew(clip):
+def test_a_camera_that_falls_silent_is_reconnected(clip):
     with rtsp_server(clip) as server, decoder(server.url, read_timeout_seconds=1.5) as (source, _):
         reading = source.read(0)
         _take(reading, 10)
@@ -108,7 +108,7 @@ def test_a_camera_that_falls_silent_is_reached_anew(clip):
         back.join()
     gaps = _gaps(messages)
     assert [gap.reason for gap in gaps] == ["reconnect"]
-    assert gaps[0].detail == "nothing came for 1.5 s"
+    assert gaps[0].detail == "nothing arrived for 1.5 s"
 
 
 def test_a_short_silence_does_not_break_the_connection(clip):
@@ -138,7 +138,9 @@ def test_a_password_lets_in_and_a_wrong_one_is_refused_at_once_and_never_shown(c
             assert len(_take(source.read(0), 3)) == 3
         wrong = server.url.replace("s3cr3t", "wr0ngpw")
         with caplog.at_level(logging.DEBUG), decoder(wrong) as (source, context):
-            with pytest.raises(InputError, match=r"the camera refuses .*401.*check the path, the user and") as raised:
+            with pytest.raises(
+                InputError, match=r"the camera refused the connection .*401.*check the path, the user and"
+            ) as raised:
                 next(source.read(0))
         assert "wr0ngpw" not in str(raised.value) + caplog.text + str(context.said)
         assert "viewer:***@127.0.0.1" in str(raised.value)
@@ -150,12 +152,12 @@ def test_a_path_that_the_server_does_not_have_is_refused_at_once():
             next(source.read(0))
 
 
-def test_a_camera_that_is_off_is_told_after_the_given_time():
+def test_a_camera_that_is_off_is_reported_after_the_given_time():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"rtsp://user:hidden@127.0.0.1:{unused.getsockname()[1]}/camera"
         with decoder(url, first_connection_seconds=0.5) as (source, _):
-            with pytest.raises(InputError, match=r"no picture within 0\.5 s \(connection refused\)") as raised:
+            with pytest.raises(InputError, match=r"no frame within 0\.5 s \(connection refused\)") as raised:
                 next(source.read(0))
     assert "hidden" not in str(raised.value)
 
@@ -213,7 +215,7 @@ def test_the_probe_leaves_urls_that_it_cannot_read_to_ffmpeg():
     wait_for_answer("rtsp://user:pa#ss:word/x@host:port/a", 0.1, threading.Event())
 
 
-def test_a_webcam_that_is_not_there_is_told_with_those_that_are():
+def test_a_webcam_that_is_not_there_is_reported_with_those_that_are():
     with decoder("/dev/video97") as (source, _):
         with pytest.raises(InputError, match=r"/dev/video97: no such camera; found .*Plug it in"):
             next(source.read(0))

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pipeline.messages import Data, Mask, Message, MotionEvent, MotionObject
 from pipeline.testing import TestContext
 from stages.event_log import EventLog
-from tests.stages.pictures import end, gap, yuv_frame
+from tests.stages.frames import end, gap, yuv_frame
 from tests.stages.stage_bench import Machine, bench_context
 
 
@@ -143,38 +143,38 @@ def test_a_second_run_of_a_camera_adds_to_the_log_after_its_last_whole_line(tmp_
     assert [line["id"] for line in lines(log)] == [1, 2, 3, 1, 2, 3]
 
 
-PICTURES = {"thumbnails": "{source}.events"}
+THUMBNAILS = {"thumbnails": "{source}.events"}
 
 
-def told(messages: list[Message]) -> list[dict]:
+def published(messages: list[Message]) -> list[dict]:
     """The events on the stream, whose sequences have to grow."""
     sequences = [message.header.sequence for message in messages]
     assert sequences == sorted(set(sequences))
     return [event for message in messages if isinstance(message, Data) for event in message.values["events"]]
 
 
-def test_the_stream_says_what_the_log_does_with_the_pictures_names(tmp_path):
-    made = Machine(EventLog, bench_context(tmp_path), **PICTURES).deliver(*script())
-    assert [message.header.sequence for message in made] == [3, 5, 6]  # 2 ends at 5, while 3 goes on: said at 6
-    assert told(made) == lines(tmp_path / "clip.motion.jsonl")
-    assert told(made)[0]["thumbnail"] == "clip.events/000001.jpg"
+def test_the_stream_reports_what_the_log_does_thumbnails_included(tmp_path):
+    made = Machine(EventLog, bench_context(tmp_path), **THUMBNAILS).deliver(*script())
+    assert [message.header.sequence for message in made] == [3, 5, 6]  # 2 ends at 5, while 3 runs: published at 6
+    assert published(made) == lines(tmp_path / "clip.motion.jsonl")
+    assert published(made)[0]["thumbnail"] == "clip.events/000001.jpg"
 
 
-def test_what_ends_in_the_last_mask_and_what_the_end_cuts_short_are_said_together(tmp_path):
+def test_what_ends_in_the_last_mask_and_what_the_end_cuts_short_are_published_together(tmp_path):
     messages = [mask(0), mask(1, begun(1, 0.1)), mask(2, ended(1, 0.1, 0.2), begun(2, 0.2), area_px=9), end(3)]
     made = Machine(EventLog, bench_context(tmp_path)).deliver(*messages)
-    assert len(made) == 1 and [event["id"] for event in told(made)] == [1, 2]
+    assert len(made) == 1 and [event["id"] for event in published(made)] == [1, 2]
 
 
-def test_before_a_gap_is_passed_on_all_is_said(tmp_path):
+def test_everything_is_published_before_a_gap_is_passed_on(tmp_path):
     machine = Machine(EventLog, bench_context(tmp_path))
     machine.deliver(mask(0, begun(1, 0.1)), mask(1, ended(1, 0.1, 0.2), begun(2, 0.2), area_px=9))
-    assert [event["id"] for event in told(machine.deliver(gap(2)))] == [1]
-    assert [event["id"] for event in told(machine.deliver(mask(3), end(4)))] == [2]
+    assert [event["id"] for event in published(machine.deliver(gap(2)))] == [1]
+    assert [event["id"] for event in published(machine.deliver(mask(3), end(4)))] == [2]
 
 
 @pytest.mark.parametrize("kill_after", range(7))
-def test_killed_after_any_message_everything_is_said_once(tmp_path, kill_after):
+def test_killed_after_any_message_everything_is_published_once(tmp_path, kill_after):
     machine = Machine(EventLog, bench_context(tmp_path))
     made = []
     for index, message in enumerate(script()):
@@ -182,7 +182,7 @@ def test_killed_after_any_message_everything_is_said_once(tmp_path, kill_after):
         if index == kill_after:
             machine.committed = json.loads(json.dumps(machine.committed))
             made += machine.kill()
-    assert told(made) == lines(tmp_path / "clip.motion.jsonl")
+    assert published(made) == lines(tmp_path / "clip.motion.jsonl")
 
 
 def test_an_event_of_uncertain_masks_is_uncertain_also_when_it_is_cut_short(tmp_path):
@@ -195,56 +195,56 @@ def test_an_event_of_uncertain_masks_is_uncertain_also_when_it_is_cut_short(tmp_
     assert [line["uncertain"] for line in lines(tmp_path / "clip.motion.jsonl")] == [True]
 
 
-def pictures(folder: Path) -> list[str]:
+def thumbnails(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("clip.events/*"))
 
 
-def test_each_event_has_a_picture_of_its_peak(tmp_path):
-    Machine(EventLog, bench_context(tmp_path), **PICTURES).deliver(*script())
-    assert pictures(tmp_path) == ["000001.jpg", "000002.jpg", "000003.jpg"]
+def test_each_event_has_a_thumbnail_of_its_peak(tmp_path):
+    Machine(EventLog, bench_context(tmp_path), **THUMBNAILS).deliver(*script())
+    assert thumbnails(tmp_path) == ["000001.jpg", "000002.jpg", "000003.jpg"]
     assert [line["thumbnail"] for line in lines(tmp_path / "clip.motion.jsonl")] == [
         f"clip.events/00000{event}.jpg" for event in (1, 2, 3)
     ]
     # Frames show their number in eight columns, the lowest bit first: the most of the third moves in frame 5.
-    picture = cv2.imread(str(tmp_path / "clip.events" / "000003.jpg"), cv2.IMREAD_GRAYSCALE)
-    assert picture is not None and picture.shape == (10, 20)
-    assert [int(picture[8, x]) > 120 for x in (1, 4, 7, 10)] == [True, False, True, False]
+    image = cv2.imread(str(tmp_path / "clip.events" / "000003.jpg"), cv2.IMREAD_GRAYSCALE)
+    assert image is not None and image.shape == (10, 20)
+    assert [int(image[8, x]) > 120 for x in (1, 4, 7, 10)] == [True, False, True, False]
 
 
-def test_pictures_are_no_larger_than_asked_and_only_so_many_are_kept(tmp_path):
-    options = {**PICTURES, "thumbnail_px": 16, "thumbnails_kept": 2}
+def test_thumbnails_are_no_larger_than_asked_and_only_so_many_are_kept(tmp_path):
+    options = {**THUMBNAILS, "thumbnail_px": 16, "thumbnails_kept": 2}
     Machine(EventLog, bench_context(tmp_path), **options).deliver(*script())
-    assert pictures(tmp_path) == ["000002.jpg", "000003.jpg"]
-    picture = cv2.imread(str(tmp_path / "clip.events" / "000003.jpg"))
-    assert picture is not None and picture.shape == (8, 16, 3)
+    assert thumbnails(tmp_path) == ["000002.jpg", "000003.jpg"]
+    image = cv2.imread(str(tmp_path / "clip.events" / "000003.jpg"))
+    assert image is not None and image.shape == (8, 16, 3)
 
 
 @pytest.mark.parametrize("kill_after", range(7))
-def test_killed_after_any_message_every_event_has_its_picture(tmp_path, kill_after):
-    machine = Machine(EventLog, bench_context(tmp_path), **PICTURES)
+def test_killed_after_any_message_every_event_has_its_thumbnail(tmp_path, kill_after):
+    machine = Machine(EventLog, bench_context(tmp_path), **THUMBNAILS)
     for index, message in enumerate(script()):
         machine.deliver(message)
         if index == kill_after:
             machine.kill()
-    assert pictures(tmp_path) == ["000001.jpg", "000002.jpg", "000003.jpg"]
+    assert thumbnails(tmp_path) == ["000001.jpg", "000002.jpg", "000003.jpg"]
     assert all(line["thumbnail"] for line in lines(tmp_path / "clip.motion.jsonl"))
 
 
-def test_pictures_of_an_earlier_run_and_of_a_failed_one_do_not_stay(tmp_path):
+def test_thumbnails_of_an_earlier_run_and_of_a_failed_one_do_not_stay(tmp_path):
     (tmp_path / "clip.events").mkdir()
     for name in ("000009.jpg", "mine.jpg"):
         (tmp_path / "clip.events" / name).touch()
-    Machine(EventLog, bench_context(tmp_path), **PICTURES).deliver(*script())
-    assert pictures(tmp_path) == ["000001.jpg", "000002.jpg", "000003.jpg", "mine.jpg"]
-    Machine(EventLog, bench_context(tmp_path), **PICTURES).deliver(*script()[:5], end(7, "failed"))
-    assert pictures(tmp_path) == ["mine.jpg"]
+    Machine(EventLog, bench_context(tmp_path), **THUMBNAILS).deliver(*script())
+    assert thumbnails(tmp_path) == ["000001.jpg", "000002.jpg", "000003.jpg", "mine.jpg"]
+    Machine(EventLog, bench_context(tmp_path), **THUMBNAILS).deliver(*script()[:5], end(7, "failed"))
+    assert thumbnails(tmp_path) == ["mine.jpg"]
 
 
-def test_a_cameras_pictures_are_named_by_time_as_ids_begin_anew(tmp_path):
-    Machine(EventLog, camera(tmp_path), **PICTURES).deliver(*script()[:4])
-    assert pictures(tmp_path) == ["19700101T000000Z-000001.jpg"]
-    Machine(EventLog, camera(tmp_path), **PICTURES).deliver(end(0, "failed"))
-    assert pictures(tmp_path) == ["19700101T000000Z-000001.jpg"]
+def test_a_cameras_thumbnails_are_named_by_time_because_ids_start_again(tmp_path):
+    Machine(EventLog, camera(tmp_path), **THUMBNAILS).deliver(*script()[:4])
+    assert thumbnails(tmp_path) == ["19700101T000000Z-000001.jpg"]
+    Machine(EventLog, camera(tmp_path), **THUMBNAILS).deliver(end(0, "failed"))
+    assert thumbnails(tmp_path) == ["19700101T000000Z-000001.jpg"]
 
 
 @pytest.mark.parametrize(

@@ -43,17 +43,17 @@ def _formula(frame: Frame) -> np.ndarray:
 @pytest.mark.parametrize("space", ["bt601", "bt709", "bt2020"])
 def test_rgb_follows_the_matrix_and_range_of_the_frame(space, color_range, size):
     frame = _random_frame(size, space, color_range)
-    picture = rgb(frame)
-    assert picture.shape == (size[1], size[0], 3)
-    assert picture.dtype == np.uint8
-    assert picture.flags.c_contiguous
-    assert np.abs(picture - _formula(frame)).max() <= CONVERSION_TOLERANCE
+    image = rgb(frame)
+    assert image.shape == (size[1], size[0], 3)
+    assert image.dtype == np.uint8
+    assert image.flags.c_contiguous
+    assert np.abs(image - _formula(frame)).max() <= CONVERSION_TOLERANCE
 
 
 def test_colors_that_no_rgb_has_are_cut_off_and_do_not_wrap_round():
     planes = (np.full((17, 33), 250, np.uint8), np.full((9, 17), 20, np.uint8), np.full((9, 17), 240, np.uint8))
-    picture = rgb(Frame(HEADER, 0, 33, 17, "yuv420p", planes, "bt709", "tv"))
-    assert (picture[..., 0] == 255).all()
+    image = rgb(Frame(HEADER, 0, 33, 17, "yuv420p", planes, "bt709", "tv"))
+    assert (image[..., 0] == 255).all()
 
 
 def test_rgb_of_an_rgb_frame_is_its_own_array():
@@ -95,34 +95,34 @@ def test_grey_of_rgb_is_its_luma():
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-def test_from_rgb_makes_a_bt709_frame_whose_rgb_is_the_picture(size):
+def test_from_rgb_makes_a_bt709_frame_whose_rgb_is_the_image(size):
     width, height = size
     rng = np.random.default_rng(5)
     tiles = rng.integers(0, 256, (-(-height // 16), -(-width // 16), 3), dtype=np.uint8)
-    picture = np.repeat(np.repeat(tiles, 16, 0), 16, 1)[:height, :width]
-    frame = from_rgb(picture, HEADER, 7, duration=2)
+    image = np.repeat(np.repeat(tiles, 16, 0), 16, 1)[:height, :width]
+    frame = from_rgb(image, HEADER, 7, duration=2)
     assert (frame.width, frame.height, frame.index, frame.duration) == (width, height, 7, 2)
     assert (frame.format, frame.color_space, frame.color_range) == ("yuv420p", "bt709", "tv")
     assert tuple(plane.shape for plane in frame.planes) == plane_shapes("yuv420p", height, width)
     # Rounding to 8-bit YUV costs up to 1.9 in blue, then the way back.
-    assert np.abs(rgb(frame).astype(int) - picture).max() <= 2 + CONVERSION_TOLERANCE
-    luma = 16 + picture @ np.array([0.2126, 0.7152, 0.0722]) * 219 / 255
+    assert np.abs(rgb(frame).astype(int) - image).max() <= 2 + CONVERSION_TOLERANCE
+    luma = 16 + image @ np.array([0.2126, 0.7152, 0.0722]) * 219 / 255
     assert np.abs(np.asarray(frame.planes[0]) - luma).max() <= 1
 
 
 @pytest.mark.parametrize("pixels", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)])
-def test_from_rgb_refuses_what_is_not_a_picture(pixels):
-    with pytest.raises(ValueError, match=r"uint8 \(H, W, 3\) is needed"):
+def test_from_rgb_refuses_what_is_not_an_rgb_image(pixels):
+    with pytest.raises(ValueError, match=r"allowed is uint8 \(H, W, 3\)"):
         from_rgb(pixels, HEADER, 0)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_a_video_frame_has_the_same_pixels_and_says_what_they_mean(size):
     frame = _random_frame(size, "bt2020", "pc")
-    picture = video_frame(frame)
-    assert (picture.width, picture.height, picture.format.name) == (*size, "yuv420p")
-    assert (picture.colorspace, picture.color_range) == (9, 2)
-    for plane, values in zip(picture.planes, frame.planes, strict=True):
+    image = video_frame(frame)
+    assert (image.width, image.height, image.format.name) == (*size, "yuv420p")
+    assert (image.colorspace, image.color_range) == (9, 2)
+    for plane, values in zip(image.planes, frame.planes, strict=True):
         assert np.array_equal(plane_array(plane)[:, : plane.width], np.asarray(values))
 
 

@@ -21,14 +21,14 @@ def _source(**options) -> SyntheticSource:
     return SyntheticSource(SyntheticSource.Options(**{**SMALL, **options}), TestContext(source="scene"))
 
 
-def _warped_back(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
+def _warped_back(image: np.ndarray, flow: np.ndarray) -> np.ndarray:
     x, y = np.meshgrid(np.arange(flow.shape[1], dtype=np.float32), np.arange(flow.shape[0], dtype=np.float32))
-    return cv2.remap(picture, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR).astype(float)
+    return cv2.remap(image, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR).astype(float)
 
 
 @pytest.mark.parametrize("index", [1, 20, 77, 203])
 @pytest.mark.parametrize("seed", [1, 4])
-def test_the_flow_takes_each_picture_to_the_next_where_nothing_is_covered(index, seed):
+def test_the_flow_maps_each_frame_to_the_next_where_nothing_is_occluded(index, seed):
     truth = SyntheticScene(320, 180, seed=seed)
     flow, covered = truth.flow(index)
     earlier, later = truth.rgb(index - 1), truth.rgb(index)
@@ -62,7 +62,7 @@ def test_the_objects_move_against_the_landscape():
     assert residual[mask].min() > 1.0
 
 
-def test_the_mask_is_where_the_picture_differs_from_one_without_objects():
+def test_the_mask_is_where_the_frame_differs_from_one_without_objects():
     with_objects, without = SyntheticScene(seed=2), SyntheticScene(seed=2, objects=False)
     for index in (30, 120):
         mask = with_objects.mask(index) > 0
@@ -120,7 +120,7 @@ def test_the_landscape_always_fills_the_view(size, shake_px):
         assert y.max() <= height - 1
 
 
-def test_the_same_seed_gives_the_same_pictures_and_another_seed_others():
+def test_the_same_seed_gives_the_same_frames_and_another_seed_others():
     assert np.array_equal(SyntheticScene(320, 180, seed=3).rgb(9), SyntheticScene(320, 180, seed=3).rgb(9))
     assert not np.array_equal(SyntheticScene(320, 180, seed=3).rgb(9), SyntheticScene(320, 180, seed=4).rgb(9))
 

@@ -14,7 +14,7 @@ from pipeline.testing import TestContext
 from stages.decoder import Decoder
 from stages.video_writer import VideoWriter
 from tests.data import data_path
-from tests.stages.pictures import end
+from tests.stages.frames import end
 from tests.stages.stage_bench import Machine, bench_context
 
 

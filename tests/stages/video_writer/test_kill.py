@@ -14,7 +14,7 @@ import pytest
 from pipeline.errors import OutputError
 from pipeline.messages import Frame, Message
 from stages.video_writer import VideoWriter
-from tests.stages.pictures import end, gap, yuv_frame
+from tests.stages.frames import end, gap, yuv_frame
 from tests.stages.stage_bench import Machine, bench_context
 from tests.stages.video_writer.test_stage import read, the_file
 

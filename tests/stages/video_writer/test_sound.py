@@ -15,7 +15,7 @@ from pipeline.messages import EndReason, Frame, Header
 from pipeline.testing import TestContext
 from stages.video_writer import VideoWriter
 from tests.data import data_path
-from tests.stages.pictures import end, yuv_frame
+from tests.stages.frames import end, yuv_frame
 from tests.stages.stage_bench import Machine, bench_context
 
 
@@ -24,7 +24,7 @@ def context_of(folder: Path, source: Path) -> TestContext:
 
 
 def frames_at_the_times_of(source: Path, limit: int | None = None) -> Iterator[Frame]:
-    """Small pictures at the very times of the source's first video stream."""
+    """Small frames at exactly the times of the source's first video stream."""
     with av.open(str(source)) as container:
         stream = container.streams.video[0]
         time_base = stream.time_base
@@ -79,7 +79,7 @@ def test_every_audio_stream_is_taken_over(tmp_path):
     assert sound(path, 1) == sound(source, 1)
 
 
-def test_sound_and_picture_of_a_transport_stream_keep_their_start_of_an_hour(tmp_path):
+def test_sound_and_video_of_a_transport_stream_keep_their_start_of_an_hour(tmp_path):
     source = data_path("video/odd/test.ts")
     path, _ = written(tmp_path, source)
     assert times(path) == times(source)
@@ -88,7 +88,7 @@ def test_sound_and_picture_of_a_transport_stream_keep_their_start_of_an_hour(tmp
     assert apart(after, before) <= Fraction(1, 44100)  # a tick of the output's clock is what rounding can cost
 
 
-def test_start_zero_moves_sound_and_picture_together(tmp_path):
+def test_start_zero_moves_sound_and_video_together(tmp_path):
     source = data_path("video/odd/test.ts")
     path, _ = written(tmp_path, source, start="zero")
     moved = times(source)[0] - times(path)[0]
@@ -96,7 +96,7 @@ def test_start_zero_moves_sound_and_picture_together(tmp_path):
     assert abs((sound(source)[0][0] - sound(path)[0][0]) - moved) <= Fraction(1, 44100)
 
 
-def test_matroska_sound_that_begins_before_the_picture_stays_in_step(tmp_path):
+def test_matroska_sound_that_begins_before_the_video_stays_in_step(tmp_path):
     source = data_path("video/odd/emptyvideoaudio.mkv")
     path, _ = written(tmp_path, source)
     assert times(path) == times(source)
@@ -104,7 +104,7 @@ def test_matroska_sound_that_begins_before_the_picture_stays_in_step(tmp_path):
     assert apart(sound(path), sound(source)) <= Fraction(1, 1000)
 
 
-def test_a_stopped_run_cuts_the_sound_where_the_picture_ends(tmp_path):
+def test_a_stopped_run_cuts_the_sound_where_the_video_ends(tmp_path):
     path, _ = written(tmp_path, data_path("video/static/car-detection.mp4"), limit=50, reason="stopped")
     # 50 frames at 12.5 fps are 4 s; an AAC packet lasts 0.021 s.
     assert span(path) == pytest.approx((0, 4), abs=0.03)
@@ -160,7 +160,7 @@ def loud_from(path: Path) -> float:
 def test_sound_that_an_mp4_does_not_hold_becomes_aac_in_step_and_the_status_says_so(tmp_path, layout, rate):
     source = _film(tmp_path / "source.mkv", "pcm_s16le", layout, rate)
     path, machine = written(tmp_path / "out", source)
-    assert "pcm_s16le transcoded to aac, as mp4 does not hold it" in str(machine.context.said["audio"])
+    assert "pcm_s16le transcoded to aac, because mp4 cannot hold it" in str(machine.context.said["audio"])
     # 5 ms: AAC smears an onset over part of its 1024-sample window.
     assert loud_from(path) == pytest.approx(0.5, abs=0.005)
 

@@ -11,7 +11,7 @@ import pytest
 from pipeline.messages import ColorRange, ColorSpace, EndReason, Frame
 from pipeline.testing import TestContext
 from stages.video_writer import VideoWriter
-from tests.stages.pictures import end, gap, header, read_number, yuv_frame
+from tests.stages.frames import end, gap, header, read_number, yuv_frame
 from tests.stages.stage_bench import Machine, bench_context
 
 JITTERED_MS = [0, 33, 67, 100, 150, 151, 400, 433, 467, 500, 533, 567, 600, 633, 667, 700, 733, 767, 800, 833]
@@ -27,7 +27,7 @@ def write(
 
 
 def read(path: Path) -> list[tuple[Fraction, int]]:
-    """Time in seconds, exactly, and the number in the picture."""
+    """Time in seconds, exactly, and the number drawn in the frame."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         return [
@@ -49,7 +49,7 @@ def test_every_frame_keeps_its_presentation_time_exactly_at_a_variable_rate(tmp_
     assert read(the_file(tmp_path)) == expected
 
 
-def test_pictures_before_zero_move_to_zero_since_an_mp4_shows_none_there(tmp_path):
+def test_frames_before_zero_move_to_zero_since_an_mp4_shows_none_there(tmp_path):
     write(tmp_path, [yuv_frame(i, ms - 40) for i, ms in enumerate(JITTERED_MS)])
     assert read(the_file(tmp_path)) == [(Fraction(ms, 1000), i) for i, ms in enumerate(JITTERED_MS)]
 
@@ -114,10 +114,10 @@ def test_luma_is_not_changed_by_more_than_coding_noise_in_full_range(tmp_path):
 def test_odd_sizes_grow_by_one_repeated_line(tmp_path, width, height):
     write(tmp_path, [yuv_frame(255, 0, width, height)])
     with av.open(str(the_file(tmp_path))) as container:
-        picture = next(container.decode(video=0)).to_ndarray(format="yuv420p")
+        image = next(container.decode(video=0)).to_ndarray(format="yuv420p")
     even = (width + width % 2, height + height % 2)
-    assert picture.shape == (even[1] * 3 // 2, even[0])
-    assert np.abs(picture[: even[1]].astype(int) - 200).max() <= 3, "the added line is not the last one repeated"
+    assert image.shape == (even[1] * 3 // 2, even[0])
+    assert np.abs(image[: even[1]].astype(int) - 200).max() <= 3, "the added line is not the last one repeated"
 
 
 def test_frames_of_another_size_are_scaled_into_the_first_and_counted(tmp_path):
@@ -171,7 +171,7 @@ def test_no_frames_give_no_file_and_a_note(tmp_path, caplog):
     machine = write(tmp_path, [])
     assert list(tmp_path.iterdir()) == []
     assert machine.context.said["note"] == "no frames: no file written"
-    assert "no frames came" in caplog.text
+    assert "no frame arrived" in caplog.text
 
 
 def test_a_failed_source_leaves_nothing(tmp_path):
@@ -191,7 +191,7 @@ def test_an_output_appears_only_when_it_is_complete_and_replaces_the_one_before(
 
 
 def test_a_path_that_is_no_mp4_is_refused():
-    with pytest.raises(ValueError, match=r"does not end in \.mp4"):
+    with pytest.raises(ValueError, match=r"must end in \.mp4"):
         VideoWriter.Options.model_validate({"path": "{source}.avi"})
 
 

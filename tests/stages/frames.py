@@ -16,14 +16,14 @@ def header(sequence: int, pts: int | None = None, time_base: Fraction = Fraction
 
 
 def numbered_luma(number: int, height: int, width: int) -> np.ndarray:
-    """`number` as eight black or white columns: it survives coding, and shows which frame a picture is."""
+    """`number` as eight black or white columns: it survives coding, and shows which frame an image is."""
     bits = [(number >> bit) & 1 for bit in range(BITS)]
     columns = np.repeat(np.array([40 + 160 * bit for bit in bits], np.uint8), -(-width // BITS))[:width]
     return np.tile(columns, (height, 1))
 
 
 def read_number(luma: np.ndarray) -> int:
-    """The number drawn by `numbered_luma`, from a decoded picture."""
+    """The number drawn by `numbered_luma`, from a decoded frame."""
     width = luma.shape[1]
     cell = -(-width // BITS)
     centres = [min(width - 1, bit * cell + cell // 2) for bit in range(BITS)]

@@ -1,4 +1,4 @@
-"""Pictures come upright, in one of three formats, in their own colors; from folders too."""
+"""Frames come upright, in one of three formats, with their own colors; from folders of images too."""
 
 from __future__ import annotations
 
@@ -103,10 +103,10 @@ def test_a_clip_of_one_pixel_works(tmp_path):
     assert [brightness(frame) for frame in frames] == [shade(index) for index in range(4)]
 
 
-def test_a_folder_of_pictures_is_read_as_people_count(tmp_path):
+def test_a_folder_of_images_is_read_in_natural_order(tmp_path):
     for number in (10, 2, 1, 9):
-        _write_picture(tmp_path / f"shot{number}.png", number)
-    (tmp_path / "notes.txt").write_text("no picture")
+        _write_image(tmp_path / f"shot{number}.png", number)
+    (tmp_path / "notes.txt").write_text("no image")
     frames, gaps, counts = decode(tmp_path, fps=12.5)
     assert [int(np.asarray(frame.planes[0])[0, 0, 0]) for frame in frames] == [1, 2, 9, 10]
     assert [frame.header.pts_seconds for frame in frames] == pytest.approx([0, 0.08, 0.16, 0.24])
@@ -114,9 +114,9 @@ def test_a_folder_of_pictures_is_read_as_people_count(tmp_path):
     assert (gaps, counts) == ([], {})
 
 
-def test_a_damaged_picture_is_left_out_and_the_others_keep_their_times(tmp_path):
+def test_a_damaged_image_is_skipped_and_the_others_keep_their_times(tmp_path):
     for number in range(4):
-        _write_picture(tmp_path / f"{number}.png", number)
+        _write_image(tmp_path / f"{number}.png", number)
     (tmp_path / "1.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     frames, _, counts = decode(tmp_path, fps=10)
     assert [frame.header.pts_seconds for frame in frames] == pytest.approx([0, 0.2, 0.3])
@@ -126,13 +126,13 @@ def test_a_damaged_picture_is_left_out_and_the_others_keep_their_times(tmp_path)
 
 def test_a_folder_goes_on_where_it_was(tmp_path):
     for number in range(5):
-        _write_picture(tmp_path / f"{number}.png", number)
+        _write_image(tmp_path / f"{number}.png", number)
     whole, rest = decode(tmp_path)[0], decode(tmp_path, 3)[0]
     assert [fingerprint(frame) for frame in rest] == [fingerprint(frame) for frame in whole[3:]]
 
 
-def test_one_picture_is_a_video_of_one_frame(tmp_path):
-    _write_picture(tmp_path / "still.png", 7)
+def test_one_image_is_a_video_of_one_frame(tmp_path):
+    _write_image(tmp_path / "still.png", 7)
     assert len(decode(tmp_path / "still.png")[0]) == 1
 
 
@@ -142,7 +142,7 @@ def test_a_folder_of_jpegs_keeps_its_yuv():
     assert {(frame.format, frame.color_range) for frame in frames} == {("yuv420p", "pc")}
 
 
-def _write_picture(path: Path, value: int) -> None:
+def _write_image(path: Path, value: int) -> None:
     frame = av.VideoFrame.from_ndarray(np.full((8, 12, 3), value, np.uint8), "rgb24")
     codec = av.CodecContext.create("png", "w")
     codec.width, codec.height, codec.pix_fmt, codec.time_base = 12, 8, "rgb24", Fraction(1, 25)
