@@ -107,6 +107,7 @@ def evaluate(
     raftline evaluate --dataset middlebury:data/middlebury --compare dis --compare raft-small.pth
     raftline evaluate --dataset sintel:data/sintel --curve 2,4,6,8,12,20 --json curve.json
     """
+    from raftline.cli.h264_round_trip import h264_round_trip
     from raftline.evaluation.evaluation import evaluate as measure
     from raftline.raft.devices import choose_device
 
@@ -126,6 +127,7 @@ def evaluate(
                 region_matching=region_matching,
                 variational_refinement=variational_refinement,
                 device=chosen,
+                codec=h264_round_trip,
                 progress=_progress,
             )
             for name in several

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from raftline.evaluation.evaluation_sets import EvaluationSet, Image, Run, open_evaluation_set
+from raftline.evaluation.evaluation_sets import Codec, EvaluationSet, Image, Run, open_evaluation_set
 from raftline.evaluation.scores import PairScore, SceneScore, score_pair, summarise
 from raftline.flow.dis import estimate_dis_px
 from raftline.flow.update_loop import UpdateLoop, UpdateOptions
@@ -71,6 +71,7 @@ def evaluate(
     region_matching: bool = False,
     variational_refinement: bool = False,
     device: str = "cpu",
+    codec: Codec | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Score weights on data sets, given as `open_evaluation_set` takes them.
@@ -84,6 +85,7 @@ def evaluate(
             sessions do. None: as everywhere.
         region_matching: look again for regions after the first iteration, as sessions do.
         variational_refinement: bring the flow nearer to the pictures, as sessions do.
+        codec: sends frames through a real encoder and back, for `still` sets.
         progress: called after each pair with its score, how many are done, and how many there are.
 
     Raises:
@@ -93,7 +95,7 @@ def evaluate(
     for name, wanted in (("iterations", iterations), ("cold_iterations", cold_iterations)):
         if wanted is not None and wanted < 1:
             raise ValueError(f"{name}: expected at least 1, found {wanted}")
-    sets = [open_evaluation_set(argument) for argument in datasets]
+    sets = [open_evaluation_set(argument, codec) for argument in datasets]
     update_loop = None if str(weights) == DIS else UpdateLoop(load_raft(weights, device))
     total = sum(len(opened) for opened in sets)
     scores: list[PairScore] = []

@@ -1,7 +1,7 @@
 """What estimators are measured on: runs of pairs with known flow, from disk, synthetic, or still and compressed."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -10,18 +10,27 @@ import numpy as np
 import numpy.typing as npt
 
 from raftline.evaluation.datasets import FlowDataset, FlowScene, open_dataset, read_image, read_occlusions, read_truth
-from raftline.evaluation.still_video import compressed_still
 from raftline.raft.padding import PaddingMode
 from raftline.synthetic.clips import SyntheticClips, SyntheticOptions
 from raftline.synthetic.photographs import read_photographs
 
 Image = npt.NDArray[np.uint8]
 Flow = npt.NDArray[np.float32]
+Codec = Callable[[Iterator[Image], int], list[Image]]
+"""Sends the frames of a video through a real encoder and back: (frames, bits per second) -> as many frames."""
+
 _SYNTHETIC_SIZE = (256, 384)
 _SYNTHETIC_SEED = 20_260_000
+"""Far from the seeds of training and of its validation, so that no clip is one that was learnt from."""
 _STILL_SIZE = (360, 640)
+"""A camera's second stream."""
 _STILL_PHOTOGRAPHS = 4
 _STILL_FRAMES = 16
+"""Both chosen by hand, so that a measurement takes a minute: 60 pairs."""
+_STILL_NOISE = 5.0
+"""Standard deviation, gray levels: a camera at dusk. Chosen by hand."""
+_STILL_BITS_PER_SECOND = 500_000
+"""Chosen by hand: low enough that the encoder's blocks are seen."""
 
 
 class MeasuredPair(NamedTuple):
@@ -61,11 +70,15 @@ class EvaluationSet(Protocol):
         ...
 
 
-def open_evaluation_set(argument: str) -> EvaluationSet:
+def open_evaluation_set(argument: str, codec: Codec | None = None) -> EvaluationSet:
     """`name:folder` of a data set on disk, `synthetic:CLIPS`, `synthetic:CLIPS:PHOTOGRAPHS` or `still:PHOTOGRAPHS`.
 
+    Args:
+        argument: the set's name and what it needs.
+        codec: how `still` sets compress their frames. The library brings none.
+
     Raises:
-        ValueError: DatasetError, TexturesError, or a number of clips that is none.
+        ValueError: DatasetError, TexturesError, a number of clips that is none, or `still` without a codec.
     """
     name, _, rest = argument.partition(":")
     if name == "synthetic":
@@ -74,7 +87,9 @@ def open_evaluation_set(argument: str) -> EvaluationSet:
             raise ValueError(f"data set {argument!r}: expected a number of clips, such as synthetic:64")
         return SyntheticSet(int(count), Path(textures).expanduser() if textures else None)
     if name == "still" and rest:
-        return StillSet(Path(rest).expanduser())
+        if codec is None:
+            raise ValueError(f"data set {argument!r}: compressed frames need a codec, and none was given")
+        return StillSet(Path(rest).expanduser(), codec)
     return FileSet(open_dataset(argument))
 
 
@@ -110,7 +125,7 @@ class FileSet:
 
 
 class SyntheticSet:
-    """Clips of three frames with a fixed seed: the same for everyone who has the same photographs, or none."""
+    """ClipBatch of three frames with a fixed seed: the same for everyone who has the same photographs, or none."""
 
     name = "synthetic"
     padding: PaddingMode = "centred"
@@ -142,14 +157,15 @@ class SyntheticSet:
 
 
 class StillSet:
-    """Photographs as a camera that does not move sends them: noise of sigma 5, H.264 at 500 kb/s. The flow is 0."""
+    """Photographs as a camera that does not move sends them: noise of sigma 5, 500 kb/s. The flow is 0."""
 
     name = "still"
     padding: PaddingMode = "centred"
     iterations = 20
     average_over_images = False
 
-    def __init__(self, photographs: Path) -> None:
+    def __init__(self, photographs: Path, codec: Codec) -> None:
+        self._codec = codec
         self._photographs = [
             _cropped(photograph, _STILL_SIZE)
             for photograph in itertools.islice(read_photographs(photographs), _STILL_PHOTOGRAPHS)
@@ -164,10 +180,18 @@ class StillSet:
             yield Run(True, self._pairs(number, photograph))
 
     def _pairs(self, number: int, photograph: Image) -> Iterator[MeasuredPair]:
-        frames = compressed_still(photograph, _STILL_FRAMES, noise=5.0, bits_per_second=500_000, seed=number)
+        frames = self._codec(noisy_frames(photograph, _STILL_FRAMES, _STILL_NOISE, seed=number), _STILL_BITS_PER_SECOND)
         truth = {"sigma 5, 500 kb/s": np.zeros((*photograph.shape[:2], 2), np.float32)}
         for place, (image1, image2) in enumerate(itertools.pairwise(frames)):
             yield MeasuredPair(f"{number}.{place}", image1, image2, truth, None)
+
+
+def noisy_frames(photograph: Image, count: int, noise: float, seed: int) -> Iterator[Image]:
+    """The (H, W, 3) uint8 photograph `count` times, each with white noise of its own (standard deviation `noise`)."""
+    random = np.random.Generator(np.random.PCG64([seed, 0x571]))
+    for _ in range(count):
+        grains = random.normal(0, noise, photograph.shape)
+        yield np.clip(np.rint(photograph + grains), 0, 255).astype(np.uint8)
 
 
 def _cropped(image: Image, size: tuple[int, int]) -> Image:
