@@ -41,7 +41,7 @@ def load_config(
     data = _read(path)
     origins: dict[Keys, str] = {}
     for override in overrides:
-        keys = _override(data, override)
+        keys = lay_over(data, override)
         origins[keys] = "--set"
     if inputs:
         data["sources"] = {
@@ -127,10 +127,11 @@ def _read(path: Path) -> dict[str, Any]:
     return data
 
 
-def _override(data: dict[str, Any], override: str) -> Keys:
+def lay_over(data: dict[str, Any], override: str, example: str = "stages.flow.options.iterations=8") -> Keys:
+    """Set one value of `data` as ``key.path=value`` says, the value in YAML. Returns its keys. Raises `ConfigError`."""
     key_path, equals, text = override.partition("=")
     if not equals or not key_path.strip("."):
-        raise ConfigError(f"--set {found(override)}: expected key.path=value, such as stages.flow.options.iterations=8")
+        raise ConfigError(f"--set {found(override)}: expected key.path=value, such as {example}")
     keys = _keys(data, key_path.strip())
     node = data
     for depth, key in enumerate(keys[:-1]):

@@ -36,7 +36,7 @@ class FlowPair:
     truths: dict[str, Path]
     """Which pixels count -> flow file. One entry named "" unless the data set scores several ("occ", "noc")."""
     occlusions: Path | None = None
-    """A picture that is not black where what the earlier frame shows is hidden or out of the later one."""
+    """An image that is not black where what the earlier frame shows is hidden or out of the later one."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,14 @@ def open_dataset(argument: str, split: Split = "validation") -> FlowDataset:
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB; grey pictures are repeated over the channels.
+    """(H, W, 3) uint8 RGB; grey images are repeated over the channels.
 
     Raises:
-        DatasetError: missing or not a picture.
+        DatasetError: missing or not an image.
     """
     image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
     if image is None:
-        raise DatasetError(f"picture {path}: {'cannot be read' if path.exists() else 'not there'}")
+        raise DatasetError(f"image {path}: {'cannot be read' if path.exists() else 'not there'}")
     return np.ascontiguousarray(image[:, :, ::-1]).astype(np.uint8, copy=False)
 
 

@@ -39,7 +39,7 @@ class Evaluation:
     region_matching: bool
     """Regions were looked for again after the first iteration (`raftline.flow.region_matching`)."""
     variational_refinement: bool
-    """The flow was brought nearer to the pictures (`raftline.flow.variational`)."""
+    """The flow was refined variationally (`raftline.flow.variational`)."""
     results: tuple[SceneScore, ...]
     pair_scores: tuple[PairScore, ...]
 
@@ -84,7 +84,7 @@ def evaluate(
         cold_iterations: with `warm_start`, where a scene begins and there is no last flow, if that are more; as
             sessions do. None: as everywhere.
         region_matching: look again for regions after the first iteration, as sessions do.
-        variational_refinement: bring the flow nearer to the pictures, as sessions do.
+        variational_refinement: refine the flow variationally, as sessions do.
         codec: sends frames through a real encoder and back, for `still` sets.
         progress: called after each pair with its score, how many are done, and how many there are.
 

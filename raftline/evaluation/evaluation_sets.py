@@ -28,7 +28,7 @@ _STILL_PHOTOGRAPHS = 4
 _STILL_FRAMES = 16
 """Both chosen by hand, so that a measurement takes a minute: 60 pairs."""
 _STILL_NOISE = 5.0
-"""Standard deviation, gray levels: a camera at dusk. Chosen by hand."""
+"""Standard deviation, grey levels: a camera at dusk. Chosen by hand."""
 _STILL_BITS_PER_SECOND = 500_000
 """Chosen by hand: low enough that the encoder's blocks are seen."""
 

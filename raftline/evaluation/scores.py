@@ -71,7 +71,7 @@ def score_pair(
     """
     if flow_px.shape != truth_px.shape:
         raise ValueError(
-            f"{dataset} {scene} {pair}: the pictures are {flow_px.shape[1]}x{flow_px.shape[0]}, "
+            f"{dataset} {scene} {pair}: the images are {flow_px.shape[1]}x{flow_px.shape[0]}, "
             f"the flow {truth_px.shape[1]}x{truth_px.shape[0]}"
         )
     known = np.isfinite(truth_px).all(axis=2)

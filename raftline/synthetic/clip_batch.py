@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-class Clips(NamedTuple):
+class ClipBatch(NamedTuple):
     """A batch of short runs of frames with the flow from each to the next. T is 2 or 3."""
 
     frames: Tensor
@@ -20,11 +20,11 @@ class Clips(NamedTuple):
     names: tuple[str, ...]
     """Of each clip: where to find it again."""
 
-    def to(self, device: torch.device) -> "Clips":
+    def to(self, device: torch.device) -> "ClipBatch":
         """The same on another device."""
         visible = None if self.visible is None else self.visible.to(device, non_blocking=True)
         frames, flows, valid = (t.to(device, non_blocking=True) for t in (self.frames, self.flows, self.valid))
-        return Clips(frames, flows, valid, visible, self.names)
+        return ClipBatch(frames, flows, valid, visible, self.names)
 
 
 def network_input(frames: Tensor) -> Tensor:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from raftline.synthetic.batch import Clips
-from raftline.synthetic.degradations import DamageOptions, damaged, draw_damage
+from raftline.synthetic.clip_batch import ClipBatch
+from raftline.synthetic.degradations import DegradationOptions, degrade, draw_degradations
 from raftline.synthetic.render import render
 from raftline.synthetic.scene import SceneOptions, Stock, draw_scene
 from raftline.synthetic.shapes import shape_maps
@@ -34,7 +34,7 @@ class SyntheticOptions:
     tile_px: int = 256
     """Side of the textures' tiles. Larger frames see them mirrored; memory grows with its square."""
     scenes: SceneOptions = field(default_factory=SceneOptions)
-    damage: DamageOptions = field(default_factory=DamageOptions)
+    degradations: DegradationOptions = field(default_factory=DegradationOptions)
 
     def __post_init__(self) -> None:
         for name, side in (("height", self.height), ("width", self.width)):
@@ -65,16 +65,16 @@ class SyntheticClips:
         return other
 
     @torch.no_grad()
-    def batch(self, numbers: Sequence[int]) -> Clips:
+    def batch(self, numbers: Sequence[int]) -> ClipBatch:
         """The clips of these numbers. A clip is the same in every batch but for its noise, which is the batch's."""
         options = self.options
-        scenes, damages = [], []
+        scenes, degradations = [], []
         for number in numbers:
             random = np.random.Generator(np.random.PCG64([self.seed, number]))
             scenes.append(draw_scene(random, options.height, options.width, self._stock, options.scenes))
-            damages.append(draw_damage(random, options.damage))
+            degradations.append(draw_degradations(random, options.degradations))
         rendered = render(scenes, options.height, options.width, self._tiles, self._shapes)
-        frames = damaged(rendered.frames, rendered.flows, damages, hash((self.seed, *numbers)) & (2**62 - 1))
+        frames = degrade(rendered.frames, rendered.flows, degradations, hash((self.seed, *numbers)) & (2**62 - 1))
         valid = torch.ones_like(rendered.visible)
         names = tuple(f"synthetic seed {self.seed} number {number}" for number in numbers)
-        return Clips(frames, rendered.flows, valid, rendered.visible, names)
+        return ClipBatch(frames, rendered.flows, valid, rendered.visible, names)

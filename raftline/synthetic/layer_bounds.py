@@ -4,12 +4,12 @@ import numpy as np
 
 from raftline.synthetic.scene import Layer
 
-Window = tuple[slice, slice]
+Bounds = tuple[slice, slice]
 """Rows and columns of the frame."""
 _MARGIN_PX = 2
 
 
-def window_of(layer: Layer, height: int, width: int) -> Window | None:
+def bounds_of(layer: Layer, height: int, width: int) -> Bounds | None:
     """The rows and columns in which `layer` may be seen, in any of the three frames; None where it never is."""
     if layer.shape_map is None:
         return slice(0, height), slice(0, width)

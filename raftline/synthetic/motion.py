@@ -18,7 +18,7 @@ class Pose(NamedTuple):
     """Radians."""
     log_scale: float = 0.0
     tilt_x: float = 0.0
-    """Perspective: the plane turns out of the picture, 1/px."""
+    """Perspective: the plane turns out of the image plane, 1/px."""
     tilt_y: float = 0.0
 
     def times(self, factor: float) -> "Pose":

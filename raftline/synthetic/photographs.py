@@ -26,15 +26,15 @@ def read_photographs(source: Path) -> Iterator[npt.NDArray[np.uint8]]:
     """(H, W, 3) uint8 RGB, in the order of their names.
 
     Args:
-        source: a folder of pictures, or a file made by `pack_photographs`.
+        source: a folder of images, or a file made by `pack_photographs`.
 
     Raises:
-        TexturesError: nothing there, no picture in it, or one that cannot be read.
+        TexturesError: nothing there, no image in it, or one that cannot be read.
     """
     if source.is_dir():
         files = [file for file in sorted(source.iterdir()) if file.suffix.lower() in SUFFIXES]
         if not files:
-            raise TexturesError(f"textures {source}: no picture in this folder; expected {', '.join(SUFFIXES)}")
+            raise TexturesError(f"textures {source}: no image in this folder; expected {', '.join(SUFFIXES)}")
         for file in files:
             yield decode(np.fromfile(file, np.uint8), str(file))
     elif source.is_file():
@@ -50,34 +50,34 @@ def pack_photographs(source: Path, target: Path) -> int:
 
 
 def write_packed(images: Iterable[npt.NDArray[np.uint8]], target: Path) -> int:
-    """Write (H, W, 3) RGB pictures as JPEG into one file. Returns how many. Raises TexturesError for none."""
+    """Write (H, W, 3) RGB images as JPEG into one file. Returns how many. Raises TexturesError for none."""
     parameters = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     jpegs = [cv2.imencode(".jpg", image[:, :, ::-1], parameters)[1].ravel() for image in images]
     if not jpegs:
-        raise TexturesError(f"{target}: not written, there is no picture to put into it")
+        raise TexturesError(f"{target}: not written, there is no image to put into it")
     lengths = np.array([jpeg.size for jpeg in jpegs], np.int64)
     safetensors.numpy.save_file({"jpegs": np.concatenate(jpegs), "lengths": lengths}, target)
     return len(jpegs)
 
 
 def read_packed(file: Path) -> list[npt.NDArray[np.uint8]]:
-    """The pictures' JPEG bytes, for `decode`. Raises TexturesError: not a packed file."""
+    """The images' JPEG bytes, for `decode`. Raises TexturesError: not a packed file."""
     try:
         tensors = safetensors.numpy.load_file(file)
         jpegs, lengths = tensors["jpegs"], tensors["lengths"]
     except (safetensors.SafetensorError, KeyError, OSError) as error:
         raise TexturesError(
-            f"textures {file}: not a file of packed pictures ({error}). Make one of a folder of photographs with: "
+            f"textures {file}: not a file of packed images ({error}). Make one of a folder of photographs with: "
             f"python -m raftline.synthetic.photographs FOLDER {file.name}"
         ) from error
     return np.split(jpegs, np.cumsum(lengths)[:-1])
 
 
 def decode(encoded: npt.NDArray[np.uint8], name: str) -> npt.NDArray[np.uint8]:
-    """A picture file's bytes -> (H, W, 3) uint8 RGB. Raises TexturesError, with `name`."""
+    """An image file's bytes -> (H, W, 3) uint8 RGB. Raises TexturesError, with `name`."""
     image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
     if image is None:
-        raise TexturesError(f"texture {name}: not a picture, or damaged")
+        raise TexturesError(f"texture {name}: not an image, or damaged")
     return np.ascontiguousarray(image[:, :, ::-1]).astype(np.uint8, copy=False)
 
 

@@ -1,44 +1,22 @@
 """Augmentation of pairs from disk, dense and sparse, with the figures of the authors' core/utils/augmentor.py."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from raftline.training.options import AugmentationOptions
+
 Image = npt.NDArray[np.uint8]
 Flow = npt.NDArray[np.float32]
 _MARGIN_PX = 8
-"""A scaled picture stays so much larger than the crop."""
+"""A scaled image stays so much larger than the crop."""
 _SPARSE_MARGIN_PX = 1
 
 
-@dataclass(frozen=True)
-class AugmentationOptions:
-    """How pairs are changed.
-
-    Raises:
-        ValueError: `scale` the wrong way round.
-    """
-
-    scale: tuple[float, float] = (-0.1, 1.0)
-    """Powers of two by which pictures are enlarged."""
-    stretch: float = 0.2
-    """Power of two, at most, by which a side is stretched against the other; dense truth only."""
-    flips: bool = True
-    """Left and right, and seldom up and down; dense truth only (KITTI's roads are always below)."""
-    color: bool = True
-    eraser: float = 0.5
-    """Share of the pairs in whose second picture one or two rectangles are blanked."""
-
-    def __post_init__(self) -> None:
-        if self.scale[0] > self.scale[1]:
-            raise ValueError(f"scale: expected the smaller first, found {list(self.scale)}")
-
-
 class Pair(NamedTuple):
-    """Two pictures and the flow between them."""
+    """Two images and the flow between them."""
 
     image1: Image
     image2: Image
@@ -51,7 +29,7 @@ class Pair(NamedTuple):
 def augment(
     pair: Pair, size: tuple[int, int], options: AugmentationOptions, random: np.random.Generator, sparse: bool
 ) -> Pair:
-    """A crop of `size` (height, width), changed at random. A picture smaller than the crop is enlarged."""
+    """A crop of `size` (height, width), changed at random. An image smaller than the crop is enlarged."""
     if options.color:
         pair = _recolor(pair, random, alike_always=sparse)
     if random.random() < options.eraser:
@@ -141,7 +119,7 @@ def _crop(pair: Pair, size: tuple[int, int], random: np.random.Generator, sparse
 
 
 def _erase(pair: Pair, random: np.random.Generator) -> Pair:
-    """The second picture's mean color over one or two rectangles: occluders that one does not see come."""
+    """The second image's mean color over one or two rectangles: occluders that one does not see come."""
     image2 = pair.image2.copy()
     height, width = pair.valid.shape
     mean = image2.reshape(-1, 3).mean(axis=0)

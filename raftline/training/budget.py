@@ -1,12 +1,11 @@
 """Train within a budget of time: the speed is measured first, and the schedule made as long as fits.
 
-    python -m raftline.training.budget CONFIG --total-minutes 24 --minutes 8
+    python -m raftline.training.budget CONFIG [MORE ...] --total-minutes 24 --minutes 8
 
 Run it until it says that all steps are done: each call goes on for `--minutes`.
 """
 
 import argparse
-import dataclasses
 import json
 import sys
 import tempfile
@@ -18,7 +17,8 @@ import torch
 
 from raftline.raft.devices import choose_device
 from raftline.training.options import TrainOptions
-from raftline.training.train import overridden, told, train
+from raftline.training.options_file import load_options
+from raftline.training.train import start, told
 from raftline.training.trainer import Trainer
 
 PLAN = "plan.json"
@@ -32,20 +32,20 @@ def planned(options: TrainOptions, total_minutes: float, device: str) -> TrainOp
     """The options with as many steps as fit, decided at the first call and kept in `options.output`."""
     plan = options.output / PLAN
     if plan.exists():
-        return dataclasses.replace(options, steps=int(json.loads(plan.read_text())["steps"]))
+        return options.with_changes(steps=int(json.loads(plan.read_text())["steps"]))
     speed = steps_per_second(options, device)
     steps = max(1, int(_OVERHEAD * 60 * total_minutes * speed))
     options.output.mkdir(parents=True, exist_ok=True)
     plan.write_text(json.dumps({"steps": steps, "steps_per_second": speed, "total_minutes": total_minutes}) + "\n")
     print(f"{speed:.2f} steps/s: {steps} steps in {total_minutes:g} minutes", flush=True)
-    return dataclasses.replace(options, steps=steps)
+    return options.with_changes(steps=steps)
 
 
 def steps_per_second(options: TrainOptions, device: str) -> float:
     """Of one process alone, on clips that are thrown away."""
     chosen = choose_device(device)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(dataclasses.replace(options, output=Path(folder)), chosen)
+        trainer = Trainer(options.with_changes(output=Path(folder)), chosen)
         begun = 0.0
         for number in range(_WARM_UP_STEPS + _MEASURED_STEPS):
             if number == _WARM_UP_STEPS:
@@ -68,17 +68,17 @@ def _wait(device: torch.device) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path)
+    parser.add_argument("config", type=Path, help="a file of configs/train")
+    parser.add_argument("more", type=Path, nargs="*", help="files whose settings replace those before them")
     parser.add_argument("--total-minutes", type=float, required=True, help="of all calls together")
     parser.add_argument("--minutes", type=float, required=True, help="of this call")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE")
     parser.add_argument("--device", default="auto")
     given = parser.parse_args(arguments)
     begun = time.monotonic()
 
     def work() -> None:
-        options = planned(overridden(given.config, given.set), given.total_minutes, given.device)
-        train(options, given.device, given.minutes - (time.monotonic() - begun) / 60)
+        options = planned(load_options(given.config, *given.more), given.total_minutes, given.device)
+        start(options, given.device, given.minutes - (time.monotonic() - begun) / 60)
 
     return told(work)
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from raftline.synthetic.batch import Clips
+from raftline.synthetic.clip_batch import ClipBatch
 from raftline.synthetic.photographs import TexturesError, decode, read_packed, write_packed
 
 RUN = 3
@@ -36,20 +36,18 @@ class FrameClips:
     def __init__(self, source: Path, size: tuple[int, int], seed: int) -> None:
         self._jpegs = read_packed(source)
         if len(self._jpegs) % RUN:
-            raise TexturesError(
-                f"frames {source}: {len(self._jpegs)} pictures, expected runs of {RUN}; see frame_clips"
-            )
+            raise TexturesError(f"frames {source}: {len(self._jpegs)} images, expected runs of {RUN}; see frame_clips")
         self._source = source
         self._size = size
         self._seed = seed
 
-    def batch(self, numbers: Sequence[int]) -> Clips:
+    def batch(self, numbers: Sequence[int]) -> ClipBatch:
         """The clips of these numbers, each a function of the seed and its number, on the CPU."""
         clips = [self._clip(number) for number in numbers]
         frames = torch.stack([torch.from_numpy(frames) for frames, _ in clips]).permute(0, 1, 4, 2, 3).float()
         shape = (len(clips), RUN - 1, *self._size)
         flows = torch.zeros(*shape[:2], 2, *self._size)
-        return Clips(frames, flows, torch.zeros(shape, dtype=torch.bool), None, tuple(name for _, name in clips))
+        return ClipBatch(frames, flows, torch.zeros(shape, dtype=torch.bool), None, tuple(name for _, name in clips))
 
     def _clip(self, number: int) -> tuple[Image, str]:
         random = np.random.Generator(np.random.PCG64([self._seed, 3, number]))

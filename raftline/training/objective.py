@@ -14,7 +14,7 @@ from raftline.flow.warm_start import choose_start
 from raftline.kernels.forward_splat import forward_splat
 from raftline.raft.model import CoarseFlow, EncodedFrame, Raft
 from raftline.raft.upsample import upsample_bilinear
-from raftline.synthetic.batch import Clips, network_input
+from raftline.synthetic.clip_batch import ClipBatch, network_input
 from raftline.training.loss import end_point_error, sequence_loss
 from raftline.training.options import TrainOptions
 
@@ -58,7 +58,7 @@ class Objective:
         self._options = options
         self._teacher = teacher
 
-    def __call__(self, clips: Clips, step: int, random: np.random.Generator) -> StepLoss:
+    def __call__(self, clips: ClipBatch, step: int, random: np.random.Generator) -> StepLoss:
         """The loss of `clips`, which lie on the model's device; `random` decides how the second pair starts."""
         # Not channels-last as in inference: the norms' backward is slow there on a CPU, and copies on a GPU.
         images = network_input(clips.frames).flatten(0, 1).contiguous()
@@ -83,7 +83,7 @@ class Objective:
     def _pair(
         self,
         frames: list[EncodedFrame],
-        clips: Clips,
+        clips: ClipBatch,
         number: int,
         iterations: int,
         start: Tensor | None,
@@ -91,8 +91,8 @@ class Objective:
         random: np.random.Generator,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """-> loss, last flow in cells, end-point error of the last flow."""
-        lead_in = _drawn(self._options.lead_in, random)
-        refined = list(self._iterate(frames[number], frames[number + 1], iterations, start, lead_in))
+        burn_in = _drawn(self._options.burn_in, random)
+        refined = list(self._iterate(frames[number], frames[number + 1], iterations, start, burn_in))
         with arithmetic(self._options.precision.update, refined[-1].flow.device):
             flows_px = [upsample(each).float() for each in refined]
         truth_px, valid = clips.flows[:, number], clips.valid[:, number]
@@ -101,11 +101,11 @@ class Objective:
             return loss, refined[-1].flow.detach(), end_point_error(flows_px[-1], truth_px, valid)
 
     def _iterate(
-        self, earlier: EncodedFrame, later: EncodedFrame, iterations: int, start: Tensor | None, lead_in: int = 0
+        self, earlier: EncodedFrame, later: EncodedFrame, iterations: int, start: Tensor | None, burn_in: int = 0
     ) -> Iterator[CoarseFlow]:
-        """As `Raft.iterate`, with the update block alone in the lower precision, after `lead_in` without gradients."""
+        """As `Raft.iterate`, with the update block alone in the lower precision, after `burn_in` without gradients."""
         terms, state = self.model.begin(earlier, self.model.correlate(earlier, later), start)
-        for done in range(1 - lead_in, iterations + 1):
+        for done in range(1 - burn_in, iterations + 1):
             learning = torch.is_grad_enabled() and done > 0
             with arithmetic(self._options.precision.update, state.coords.device), torch.set_grad_enabled(learning):
                 state = self.model.step(terms, state)
@@ -130,7 +130,7 @@ class Objective:
             flow = refined.flow
         start = forward_splat(flow).flow
         batch = flow.shape[0]
-        choosing = random.random(batch) < options.chosen
+        choosing = random.random(batch) < options.adaptive
         if choosing.any():
             features = frames[1].features, frames[2].features
             chosen = choose_start(*features, options.iterations, flow, doubt=0.0).flow
@@ -140,7 +140,7 @@ class Objective:
         return start * _floats(random.random(batch) < options.share, flow)
 
     @torch.no_grad()
-    def _teach(self, clips: Clips, taught: list[EncodedFrame]) -> Clips:
+    def _teach(self, clips: ClipBatch, taught: list[EncodedFrame]) -> ClipBatch:
         """The teacher's flow where a pair has no known flow at all."""
         assert self._teacher is not None
         unknown = ~clips.valid.flatten(2).any(dim=2)
@@ -159,7 +159,7 @@ class Objective:
             flows[:, number] = torch.where(unknown[:, number, None, None, None], flow_px, flows[:, number])
         return clips._replace(flows=flows, valid=clips.valid | unknown[..., None, None])
 
-    def _taught(self, clips: Clips, images: Tensor, encoded: EncodedFrame, step: int) -> tuple[Clips, Tensor]:
+    def _taught(self, clips: ClipBatch, images: Tensor, encoded: EncodedFrame, step: int) -> tuple[ClipBatch, Tensor]:
         """The clips with the teacher's flow, and the weighted distance to its features."""
         none = encoded.features.new_zeros(())
         if self._teacher is None:

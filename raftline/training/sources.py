@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import torch
 
-from raftline.synthetic.batch import Clips
+from raftline.synthetic.clip_batch import ClipBatch
 from raftline.synthetic.clips import SyntheticClips, SyntheticOptions
 from raftline.training.file_clips import FileClips
 from raftline.training.frame_clips import FrameClips
@@ -41,7 +41,12 @@ class Sources:
         """Of all processes together."""
         return (self._synthetic_size + self._files_size + self._frames_size) * self._count
 
-    def batches(self, step: int) -> Iterator[Clips]:
+    @property
+    def batches_per_step(self) -> int:
+        """Of each process: one of each kind of clips that there is."""
+        return sum(kind is not None for kind in (self._synthetic, self._frames, self._files))
+
+    def batches(self, step: int) -> Iterator[ClipBatch]:
         """One batch of each kind that there is. Files of the next step begin to be read."""
         if self._synthetic is not None:
             numbers = self._numbers(step, self._synthetic_size)
@@ -72,7 +77,9 @@ def synthetic_clips(options: TrainOptions, device: torch.device) -> SyntheticCli
     """The run's synthetic data set."""
     wanted = options.synthetic
     return SyntheticClips(
-        SyntheticOptions(options.height, options.width, wanted.textures, wanted.tile_px, wanted.scenes, wanted.damage),
+        SyntheticOptions(
+            options.height, options.width, wanted.textures, wanted.tile_px, wanted.scenes, wanted.degradations
+        ),
         options.seed,
         device,
     )

@@ -2,21 +2,25 @@
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from raftline.raft.devices import keep_freed_memory
 from raftline.raft.model import Raft
 from raftline.raft.weights.loading import load_raft
+from raftline.synthetic.clip_batch import ClipBatch
 from raftline.training.blocks import BlockObjective
 from raftline.training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from raftline.training.objective import Objective, StepLoss
 from raftline.training.options import TrainOptions
-from raftline.training.replicas import Alone, Replicas, gradients
+from raftline.training.processes import average, process_count, rank
 from raftline.training.schedule import learning_rate
 from raftline.training.sources import Sources
 from raftline.training.validation import Validation, validate
@@ -41,17 +45,16 @@ class StepReport(NamedTuple):
 class Trainer:
     """A run: `step` after `step` from where the checkpoint in `options.output` stands, or from the beginning.
 
-    Args:
-        replicas: the other processes of the run.
+    In a process group of torch each process trains on its own clips, and their gradients are averaged. The first one
+    keeps the moving average and writes the files.
 
     Raises:
         ValueError: weights, data or checkpoint that cannot be used; the message names them.
     """
 
-    def __init__(self, options: TrainOptions, device: torch.device, replicas: Replicas | None = None) -> None:
+    def __init__(self, options: TrainOptions, device: torch.device) -> None:
         self.options = options
         self.device = device
-        self._replicas = replicas or Alone()
         _prepare(device, options)
         self.model = _initial(options).to(device)
         self.average = Raft(options.architecture, self.model.upsampling)
@@ -68,12 +71,13 @@ class Trainer:
         if options.distillation.teacher is not None:
             teacher = load_raft(options.distillation.teacher, device)
         objective = BlockObjective if options.distillation.blocks else Objective
-        self._objective = objective(self.model, options, teacher)
-        self.sources = Sources(options, device, self._replicas.rank, self._replicas.count)
+        loss = _Loss(self.model, objective(self.model, options, teacher))
+        self.sources = Sources(options, device, rank(), process_count())
         self.steps_done = 0
         checkpoint = load_checkpoint(options.output, options.architecture)
         if checkpoint is not None:
             self._restore(checkpoint)
+        self._loss = _distributed(loss, teacher is not None) if process_count() > 1 else loss
         self._unread: _Unread | None = None
 
     def step(self) -> Callable[[], StepReport]:
@@ -87,15 +91,16 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group["share"]
         self._optimizer.zero_grad()
-        random = np.random.Generator(np.random.PCG64([options.seed, 2, done, self._replicas.rank]))
+        random = np.random.Generator(np.random.PCG64([options.seed, 2, done, rank()]))
         losses, names = self._backward(done, random)
         told = torch.stack(list(losses))
         self.check()
         self._unread = _Unread(told, names)
-        self._replicas.average([*gradients(self.model), told])
+        average(told)
         length = nn.utils.clip_grad_norm_(self.model.parameters(), options.clip)
         self._optimizer.step()
-        self._follow()
+        if rank() == 0:
+            self._follow()
         self.steps_done = done + 1
         return lambda: _report(done + 1, told, rate, length)
 
@@ -113,7 +118,7 @@ class Trainer:
     def save(self) -> None:
         """Write checkpoint and weights; only the first process does. Raises DivergedError, CheckpointError, OSError."""
         self.check()
-        if self._replicas.rank == 0:
+        if rank() == 0:
             first, second = (
                 {name: self._optimizer.state[parameter][key] for name, parameter in self._learning()}
                 for key in ("exp_avg", "exp_avg_sq")
@@ -132,15 +137,22 @@ class Trainer:
         """Gradients of the step's batches, in proportion to their sizes; their mean losses; their names."""
         total: list[Tensor] = []
         names: list[str] = []
-        whole = self.sources.clips_per_step // self._replicas.count
-        for clips in self.sources.batches(done):
+        whole = self.sources.clips_per_step // process_count()
+        for number, clips in enumerate(self.sources.batches(done), start=1):
             share = len(clips.names) / whole
-            losses = self._objective(clips, done, random)
-            (losses.loss * share).backward()
+            with self._averaging(number == self.sources.batches_per_step):
+                losses = self._loss(clips, done, random)
+                (losses.loss * share).backward()
             total.append(torch.stack([losses.loss.detach() * share, losses.epe_px * share, losses.warm_epe_px]))
             names += clips.names
         loss, epe_px, warm_epe_px = torch.stack(total).unbind(dim=1)
         return StepLoss(loss.sum(), epe_px.sum(), warm_epe_px.nanmean()), names
+
+    def _averaging(self, last: bool) -> AbstractContextManager[None]:
+        """Gradients of a step's batches add up, and the last batch's backward averages them over the processes."""
+        if last or not isinstance(self._loss, DistributedDataParallel):
+            return nullcontext()
+        return self._loss.no_sync()
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -174,6 +186,25 @@ class Trainer:
             step = torch.tensor(float(checkpoint.step), device=self.device)
             self._optimizer.state[parameter] = {"step": step, "exp_avg": first, "exp_avg_sq": second}
         self.steps_done = checkpoint.step
+
+
+class _Loss(nn.Module):
+    """An objective as a module of the trained network alone, which DistributedDataParallel can wrap."""
+
+    def __init__(self, model: Raft, objective: Objective | BlockObjective) -> None:
+        super().__init__()
+        self.model = model
+        self._objective = objective
+
+    def forward(self, clips: ClipBatch, step: int, random: np.random.Generator) -> StepLoss:
+        return self._objective(clips, step, random)
+
+
+def _distributed(loss: _Loss, has_teacher: bool) -> DistributedDataParallel:
+    # Of a 1x1 kernel the channels-last layout and the plain one are the same memory; torch warns that they differ.
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+    # A teacher's blocks or its upsampling may stand in for parts of the network, whose parameters get no gradient.
+    return DistributedDataParallel(loss, find_unused_parameters=has_teacher)
 
 
 class _Unread:

@@ -11,8 +11,8 @@ import torch
 
 from raftline.evaluation.datasets import DatasetError, open_dataset
 from raftline.flow.files import FlowFileError, write_flow
-from raftline.training.augmentation import AugmentationOptions
 from raftline.training.file_clips import FileClips
+from raftline.training.options import AugmentationOptions
 from tests.data import data_path
 from tests.raftline.evaluation.test_pfm import write_pfm
 from tests.raftline.raft.recipes import texture
@@ -91,7 +91,7 @@ def test_a_flow_of_another_size_is_named(tmp_path: Path) -> None:
     folder = chairs(tmp_path, 1)
     write_flow(folder / "data" / "00001_flow.flo", np.zeros((10, 12, 2)))
     clips = clips_of(f"chairs:{folder}")
-    with pytest.raises(DatasetError, match=r"00001_img1.ppm: the pictures are 160x144 .* the flow 12x10"):
+    with pytest.raises(DatasetError, match=r"00001_img1.ppm: the images are 160x144 .* the flow 12x10"):
         clips.batch([0])
     clips.close()
 
