@@ -1,4 +1,7 @@
-"""What a camera and its stream do to frames: exposure, color, blur, noise, compression."""
+"""What a camera and its stream do to frames: exposure, color, blur, noise, compression.
+
+The ranges that `draw_degradations` draws from were chosen by hand.
+"""
 
 import math
 from collections.abc import Sequence
@@ -12,12 +15,14 @@ from torch import Tensor
 from raftline.synthetic.compression import h264_like, jpeg
 
 _KERNEL = 7
+"""Side of a blur kernel, px: room for the longest motion blur drawn, 3 px to each side."""
 _LUMA = (0.299, 0.587, 0.114)
+"""BT.601's weights of red, green and blue."""
 
 
 @dataclass(frozen=True)
 class DegradationOptions:
-    """How often what happens; all are shares of the scenes, 0 to 1.
+    """How often each degradation happens: shares of the scenes, 0 to 1. Chosen by hand.
 
     Raises:
         ValueError: a share out of its range, naming it.
@@ -42,7 +47,7 @@ class DegradationOptions:
 
 @dataclass(frozen=True)
 class Degradations:
-    """What happens to one scene's three frames, in this order."""
+    """What is done to one scene's three frames, in this order."""
 
     saturation: float
     """0 is grey, 1 unchanged."""
@@ -63,7 +68,7 @@ class Degradations:
 
 
 def draw_degradations(random: np.random.Generator, options: DegradationOptions) -> Degradations:
-    """A scene's degradations."""
+    """Draw the degradations of a scene."""
     infrared = random.random() < options.infrared
     grey = infrared or random.random() < options.grey
     dark = random.random() < options.dark
@@ -86,11 +91,16 @@ def draw_degradations(random: np.random.Generator, options: DegradationOptions) 
 
 
 def degrade(frames: Tensor, flows: Tensor, degradations: Sequence[Degradations], noise_seed: int) -> Tensor:
-    """frames (B, 3, 3, H, W) RGB, 0 to 255 -> the same, degraded, in whole grey levels.
+    """Degrade the frames of B scenes.
 
     Args:
+        frames: (B, 3, 3, H, W) RGB, 0 to 255: frame, then channel. May be changed in place.
         flows: (B, 2, 2, H, W) px, for the codec's prediction.
-        noise_seed: of the noise; the same numbers come again on a device of the same kind.
+        degradations: one for each scene.
+        noise_seed: seed of the noise, which is reproducible on devices of one kind.
+
+    Returns:
+        The same shape, in whole grey levels.
     """
     frames = _lit(frames, degradations)
     blurred = [row for row, each in enumerate(degradations) if each.kernels is not None]
@@ -140,7 +150,7 @@ def _blurred(frames: Tensor, kernels: np.ndarray) -> Tensor:
 
 
 def _draw_kernels(random: np.random.Generator) -> np.ndarray:
-    """Out of focus alike in all frames, or moved during the exposure, differently in each."""
+    """Draw one defocus for all frames, or a motion blur for each."""
     y, x = np.mgrid[-3:4, -3:4].astype(np.float64)
     if random.random() < 0.5:
         kernel = np.exp(-(x**2 + y**2) / (2 * random.uniform(0.4, 1.6) ** 2))

@@ -1,4 +1,4 @@
-"""Photographs as textures: from a folder, or packed into one file that is carried to another machine.
+"""Photographs as textures: from a folder, or packed into one file for another machine.
 
 python -m raftline.synthetic.photographs FOLDER textures.safetensors
 """
@@ -15,7 +15,9 @@ import safetensors.numpy
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 _JPEG_QUALITY = 92
+"""Artifacts that textures do not show once they are scaled. Chosen by hand."""
 _LONGEST_SIDE_PX = 1600
+"""Six tiles of 256 px side by side; more detail would not reach a frame. Chosen by hand."""
 
 
 class TexturesError(ValueError):
@@ -23,7 +25,10 @@ class TexturesError(ValueError):
 
 
 def read_photographs(source: Path) -> Iterator[npt.NDArray[np.uint8]]:
-    """(H, W, 3) uint8 RGB, in the order of their names.
+    """Read photographs in the order of their names.
+
+    Yields:
+        (H, W, 3) uint8 RGB.
 
     Args:
         source: a folder of images, or a file made by `pack_photographs`.
@@ -50,7 +55,7 @@ def pack_photographs(source: Path, target: Path) -> int:
 
 
 def write_packed(images: Iterable[npt.NDArray[np.uint8]], target: Path) -> int:
-    """Write (H, W, 3) RGB images as JPEG into one file. Returns how many. Raises TexturesError for none."""
+    """Write (H, W, 3) RGB images as JPEG into one file. Returns how many. Raises TexturesError if there is none."""
     parameters = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     jpegs = [cv2.imencode(".jpg", image[:, :, ::-1], parameters)[1].ravel() for image in images]
     if not jpegs:

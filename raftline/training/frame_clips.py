@@ -1,9 +1,9 @@
-"""Real frames without known flow, three in a row: a teacher says what it sees in them.
+"""Real frames without known flow, three in a row, for which a teacher estimates it.
 
     python -m raftline.training.frame_clips frames.safetensors VIDEO [VIDEO ...]
 
-packs runs of three frames of videos into one file, which is carried to the machine that trains. Every second and
-third run leaves out one and two frames of the video between its own: motions as long as a slow camera's.
+packs runs of three frames of videos into one file for the machine that trains. Of three runs, one has consecutive
+frames, one skips one frame between its own, and one skips two, for motions as long as a slow camera's.
 """
 
 import itertools
@@ -20,14 +20,18 @@ from raftline.synthetic.clip_batch import ClipBatch
 from raftline.synthetic.photographs import TexturesError, decode, read_packed, write_packed
 
 RUN = 3
+"""Frames in a row: two pairs, of which the second can start warm."""
 _RUNS_PER_VIDEO = 36
+"""So that a long video does not outweigh others. Chosen by hand."""
 _STRIDES = 1, 2, 3
+"""Steps in a video between the frames of a run, in turn."""
 _LONGEST_SIDE_PX = 640
+"""Larger than the crops trained on, so that there is room to scale. Chosen by hand."""
 Image = npt.NDArray[np.uint8]
 
 
 class FrameClips:
-    """Crops of packed runs, at a random scale, mirrored and backwards at random. The flow of none is known.
+    """Crops of packed runs, at a random scale, mirrored and reversed at random. No flow is known.
 
     Raises:
         TexturesError: not a packed file, or not of runs of three.

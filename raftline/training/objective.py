@@ -19,7 +19,7 @@ from raftline.training.loss import end_point_error, sequence_loss
 from raftline.training.options import TrainOptions
 
 _ENCODED = len(EncodedFrame._fields) - 1
-"""What the encoders make of a frame; the guide of upsampling is no teacher's to say."""
+"""What the encoders make of a frame. The guide of upsampling is left out: a teacher has none to compare with."""
 
 
 class StepLoss(NamedTuple):
@@ -36,10 +36,13 @@ class Objective:
     """The loss of a batch.
 
     Args:
-        teacher: whose features, and flow where the truth is not known, are learnt; see DistillationOptions.
+        model: the network that is trained.
+        options: the run's.
+        teacher: a network whose features are learnt, and its flow where the ground truth is unknown; see
+            `DistillationOptions`.
 
     Raises:
-        ValueError: a teacher of another architecture whose features are asked for.
+        ValueError: a teacher of another architecture whose features are needed.
     """
 
     def __init__(self, model: Raft, options: TrainOptions, teacher: Raft | None = None) -> None:
@@ -59,7 +62,13 @@ class Objective:
         self._teacher = teacher
 
     def __call__(self, clips: ClipBatch, step: int, random: np.random.Generator) -> StepLoss:
-        """The loss of `clips`, which lie on the model's device; `random` decides how the second pair starts."""
+        """Compute the loss.
+
+        Args:
+            clips: on the model's device.
+            step: steps done, by which a teacher's weight fades.
+            random: decides how the second pair starts.
+        """
         # Not channels-last as in inference: the norms' backward is slow there on a CPU, and copies on a GPU.
         images = network_input(clips.frames).flatten(0, 1).contiguous()
         encoded = self._encode(images)
@@ -114,8 +123,10 @@ class Objective:
             yield CoarseFlow(state.coords - terms.origin, state.hidden, earlier.guide, done)
 
     def _upsample_as_taught(self, refined: CoarseFlow) -> Tensor:
-        """By the teacher's way where its flow is the truth as it is: bilinear, it would unlearn what an upsampling that
-        keeps edges has learnt."""
+        """Upsample as the teacher does where its flow stands in for the truth.
+
+        Compared with bilinear flow, an upsampling that keeps edges would unlearn them.
+        """
         as_it_is = not self._options.distillation.refined
         if self._teacher is not None and self._teacher.upsampling == "bilinear" and as_it_is:
             return upsample_bilinear(refined.flow)
@@ -123,7 +134,7 @@ class Objective:
 
     @torch.no_grad()
     def _start(self, frames: list[EncodedFrame], flow: Tensor, random: np.random.Generator) -> Tensor:
-        """The first pair's flow carried forward, wrong as it is in a long stream; zero for clips that start cold."""
+        """Carry the first pair's flow forward, with the errors of a long stream; zero for clips that start cold."""
         options = self._options.warm_start
         for _ in range(int(random.integers(0, options.repeats + 1))):
             *_, refined = self._iterate(frames[0], frames[1], options.iterations, flow)
@@ -195,7 +206,7 @@ def arithmetic(name: str, device: torch.device) -> AbstractContextManager[object
 
 
 def _drawn(longest: int, random: np.random.Generator) -> int:
-    """0 half of the time, else up to `longest`, all alike."""
+    """Draw 0 half of the time, else 1 to `longest` with equal chances."""
     return int(random.integers(1, longest + 1)) if longest and random.random() < 0.5 else 0
 
 

@@ -25,6 +25,7 @@ from raftline.training.validation import validate
 _ROOT = Path(__file__).resolve().parents[2]
 _CONFIG = _ROOT / "configs" / "train" / "smoke.yaml"
 _PATIENCE_SECONDS = 3600
+"""Chosen by hand; a run takes minutes on two cores."""
 
 
 class SmokeError(RuntimeError):

@@ -11,6 +11,7 @@ from raftline.synthetic.clips import SyntheticClips
 from raftline.training.loss import end_point_error
 
 _BATCH = 8
+"""Bounds memory; the errors are those of clips one by one."""
 
 
 class Validation(NamedTuple):
