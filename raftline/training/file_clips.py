@@ -17,7 +17,7 @@ from raftline.training.options import AugmentationOptions
 
 
 class FileClips:
-    """Every epoch is another order of all pairs. What is drawn depends on the seed and the clip's number alone.
+    """Pairs in a new order each epoch. Everything random depends only on the seed and the clip's number.
 
     Args:
         sets: `name:folder`, or `name:folder*N`, see `FileData`.
@@ -50,13 +50,13 @@ class FileClips:
         return len(self._pairs)
 
     def read_ahead(self, numbers: Sequence[int]) -> None:
-        """Begin to read what `batch` will be asked for next."""
+        """Start to read the clips of the next `batch`."""
         for number in numbers:
             if number not in self._ahead:
                 self._ahead[number] = self._pool.submit(self._read, number)
 
     def batch(self, numbers: Sequence[int]) -> ClipBatch:
-        """The clips of these numbers, on the CPU.
+        """Read the clips of these numbers, on the CPU.
 
         Raises:
             DatasetError, FlowFileError: a file that is missing or damaged, named.
@@ -70,7 +70,7 @@ class FileClips:
         return ClipBatch(frames, flows.contiguous(), valid, None, names)
 
     def close(self) -> None:
-        """End the threads; what they were reading is dropped."""
+        """End the threads and drop what they were reading."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _entry(self, number: int) -> tuple[FlowPair, bool]:

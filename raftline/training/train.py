@@ -116,7 +116,7 @@ def _all_stop(stop_wanted: Callable[[], bool]) -> bool:
 
 
 class _Teller:
-    """Log and progress of the first process."""
+    """Log and progress, in the first process."""
 
     def __init__(self, trainer: Trainer, tensorboard: bool) -> None:
         options = trainer.options
@@ -138,7 +138,7 @@ class _Teller:
             self._task = self._bar.add_task("begins", total=options.steps, completed=trainer.steps_done)
 
     def __call__(self, reports: list[Callable[[], StepReport]], validating: bool) -> None:
-        """Tell of the steps since the last call."""
+        """Report the steps since the last call."""
         read = [report() for report in reports]
         now = time.monotonic()
         speed = self._trainer.sources.clips_per_step * len(read) / max(now - self._last, 1e-9)
@@ -162,17 +162,17 @@ class _Teller:
         self._last = time.monotonic()
 
     def close(self) -> None:
-        """End the bar; say where things are."""
+        """End the bar; print how far the run is and where its files are."""
         if self._bar is not None:
             self._bar.stop()
         done, steps = self._trainer.steps_done, self._trainer.options.steps
-        more = "" if done >= steps else "; the same command goes on from the last checkpoint"
+        more = "" if done >= steps else "; the same command resumes from the last checkpoint"
         say_plainly(f"{done} of {steps} steps done, in {self._trainer.options.output}{more}")
 
 
 @contextmanager
 def _stop_wanted() -> Iterator[Callable[[], bool]]:
-    """A question whether SIGINT or SIGTERM has come."""
+    """Give a function that says whether SIGINT or SIGTERM has come."""
     came: list[int] = []
     before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in STOP_SIGNALS}
     try:
@@ -198,7 +198,7 @@ def main() -> int:
 
 
 def told(work: Callable[[], object]) -> int:
-    """Do it; a failure is told in a line. The exit code: 2 for the user's mistake, 1 for ours."""
+    """Run `work` and print an error in one line. Returns the exit code: 2 for the user's mistake, 1 for ours."""
     try:
         work()
     except (ValueError, OSError, RuntimeError) as error:

@@ -27,23 +27,24 @@ from raftline.training.validation import Validation, validate
 
 
 class DivergedError(ValueError):
-    """The loss is no number any more; the last checkpoint is as good as it was."""
+    """The loss is not finite. The last checkpoint is intact."""
 
 
 class StepReport(NamedTuple):
-    """What a step tells. Means over the processes."""
+    """Measures of one step, averaged over the processes."""
 
     step: int
-    """Steps done with it."""
+    """Steps done, including this one."""
     loss: float
     epe_px: float
     warm_epe_px: float
     learning_rate: float
     gradient: float
+    """Norm before clipping."""
 
 
 class Trainer:
-    """A run: `step` after `step` from where the checkpoint in `options.output` stands, or from the beginning.
+    """A training run, from the checkpoint in `options.output` or from the start.
 
     In a process group of torch each process trains on its own clips, and their gradients are averaged. The first one
     keeps the moving average and writes the files.
@@ -81,10 +82,13 @@ class Trainer:
         self._unread: _Unread | None = None
 
     def step(self) -> Callable[[], StepReport]:
-        """One update. The report is a call away, because reading it waits for the device.
+        """Do one update.
+
+        Returns:
+            A function that gives the report. Calling it waits for the device.
 
         Raises:
-            DivergedError: the loss of the step before was not finite. Its clips are named; nothing of it is saved.
+            DivergedError: the previous step's loss was not finite. The message names its clips; nothing was saved.
         """
         options, done = self.options, self.steps_done
         rate = learning_rate(done, options.steps, options.schedule)
@@ -105,7 +109,7 @@ class Trainer:
         return lambda: _report(done + 1, told, rate, length)
 
     def check(self) -> None:
-        """Wait for the last step and look at its loss. Raises DivergedError."""
+        """Wait for the last step's loss and check it. Raises DivergedError."""
         unread, self._unread = self._unread, None
         loss = 0.0 if unread is None else unread.loss()
         if unread is not None and not math.isfinite(loss):
@@ -116,7 +120,7 @@ class Trainer:
             )
 
     def save(self) -> None:
-        """Write checkpoint and weights; only the first process does. Raises DivergedError, CheckpointError, OSError."""
+        """Write checkpoint and weights, in the first process. Raises DivergedError, CheckpointError, OSError."""
         self.check()
         if rank() == 0:
             first, second = (
@@ -127,14 +131,14 @@ class Trainer:
             save_checkpoint(self.options.output, checkpoint, self.options.architecture)
 
     def validate(self) -> Validation:
-        """The averaged weights on the validation clips."""
+        """Measure the averaged weights on the validation clips."""
         options = self.options.validation
         warm = self.options.warm_start.iterations
         clips = self.sources.validation(self.options)
         return validate(self.average, clips, options.clips, options.iterations, warm)
 
     def _backward(self, done: int, random: np.random.Generator) -> tuple[StepLoss, list[str]]:
-        """Gradients of the step's batches, in proportion to their sizes; their mean losses; their names."""
+        """Add up the gradients of the step's batches, weighted by size. Returns mean losses and the clips' names."""
         total: list[Tensor] = []
         names: list[str] = []
         whole = self.sources.clips_per_step // process_count()
@@ -156,7 +160,7 @@ class Trainer:
 
     @torch.no_grad()
     def _follow(self) -> None:
-        """The moving average takes its step. In a run's first steps it is short, so that the start is forgotten."""
+        """Update the moving average. It is short in a run's first steps, so that it forgets the initial weights."""
         decay = min(self.options.ema, (1 + self.steps_done) / (10 + self.steps_done))
         for ours, source in zip(self.average.parameters(), self.model.parameters(), strict=True):
             ours.lerp_(source, 1 - decay)
@@ -208,7 +212,7 @@ def _distributed(loss: _Loss, has_teacher: bool) -> DistributedDataParallel:
 
 
 class _Unread:
-    """A step's losses on their way from the device: reading them waits for that step, not for what came after it."""
+    """A step's losses on their way from the device. Reading them waits for that step, not for later ones."""
 
     def __init__(self, told: Tensor, names: list[str]) -> None:
         self.names = names
@@ -219,7 +223,7 @@ class _Unread:
             self._arrived.record()
 
     def loss(self) -> float:
-        """Of this process alone."""
+        """This process's loss."""
         if self._arrived is not None:
             self._arrived.synchronize()
         return float(self._copy[0])
@@ -256,7 +260,7 @@ def _initial(options: TrainOptions) -> Raft:
 
 
 def _begun(initial: str, options: TrainOptions) -> Raft:
-    """The network of `initial`; with another upsampling than that one's where `options` say so."""
+    """Load the network of `initial`, with another upsampling where `options` ask for it."""
     loaded = load_raft(initial)
     if loaded.architecture != options.architecture:
         raise ValueError(
@@ -271,7 +275,7 @@ def _begun(initial: str, options: TrainOptions) -> Raft:
 
 
 def _parameter_groups(model: Raft, by_layer: bool) -> list[dict[str, object]]:
-    """For the optimizer; `share`: of the schedule's learning rate. Of a model in its initial state."""
+    """Groups for the optimizer, of a model with its initial weights. `share`: share of the schedule's learning rate."""
     if not by_layer:
         return [{"params": list(model.parameters()), "share": 1.0}]
     layers = [module for module in model.modules() if isinstance(getattr(module, "weight", None), nn.Parameter)]
@@ -290,5 +294,5 @@ def _report(step: int, told: Tensor, rate: float, length: Tensor) -> StepReport:
 
 
 def seconds_left(begun: float, done_here: int, to_do: int) -> float:
-    """From the speed so far."""
+    """Estimate from the speed so far."""
     return (time.monotonic() - begun) / max(1, done_here) * to_do

@@ -53,7 +53,7 @@ def test_a_run_that_is_asked_to_end_saves_and_says_how_to_go_on(folder: Path, pr
                 break
         rest = process.stdout.read()
         assert process.wait(60) == 0
-    assert "the same command goes on from the last checkpoint" in rest
+    assert "the same command resumes from the last checkpoint" in rest
     assert (folder / "trained" / "checkpoint.safetensors").is_file()
 
 
