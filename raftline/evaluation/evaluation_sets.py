@@ -1,4 +1,4 @@
-"""What estimators are measured on: runs of pairs with known flow, from disk, synthetic, or still and compressed."""
+"""Runs of pairs with known flow, to measure estimators on: from disk, synthetic, or still and compressed."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -20,6 +20,7 @@ Codec = Callable[[Iterator[Image], int], list[Image]]
 """Sends the frames of a video through a real encoder and back: (frames, bits per second) -> as many frames."""
 
 _SYNTHETIC_SIZE = (256, 384)
+"""Height and width, px. Chosen by hand: room for large motion, quick on a CPU."""
 _SYNTHETIC_SEED = 20_260_000
 """Far from the seeds of training and of its validation, so that no clip is one that was learnt from."""
 _STILL_SIZE = (360, 640)
@@ -34,20 +35,20 @@ _STILL_BITS_PER_SECOND = 500_000
 
 
 class MeasuredPair(NamedTuple):
-    """Two frames and what is known of the flow between them."""
+    """Two frames and the known flow between them."""
 
     name: str
     image1: Image
-    """The same object as the last pair's image2 where the run goes on from it."""
+    """The same object as the last pair's image2 if the run is consecutive."""
     image2: Image
     truths_px: dict[str, Flow]
-    """Scene as it stands in the table -> flow, NaN where not known."""
+    """Scene name in the table -> (H, W, 2) px, NaN where unknown."""
     hidden: npt.NDArray[np.bool_] | None
-    """(H, W): not seen in image2; None where that is not known."""
+    """(H, W): not visible in image2; None where unknown."""
 
 
 class Run(NamedTuple):
-    """Pairs in a row. Where `consecutive`, each begins at the frame on which the last one ended."""
+    """Pairs in order. If `consecutive`, each starts with the frame that ended the last one."""
 
     consecutive: bool
     pairs: Iterator[MeasuredPair]
@@ -66,15 +67,16 @@ class EvaluationSet(Protocol):
         ...
 
     def runs(self) -> Iterator[Run]:
-        """Each run once, read or made while it is gone through."""
+        """Give each run once. Its pairs are read or made on the way."""
         ...
 
 
 def open_evaluation_set(argument: str, codec: Codec | None = None) -> EvaluationSet:
-    """`name:folder` of a data set on disk, `synthetic:CLIPS`, `synthetic:CLIPS:PHOTOGRAPHS` or `still:PHOTOGRAPHS`.
+    """Open what pairs come from.
 
     Args:
-        argument: the set's name and what it needs.
+        argument: `name:folder` of a data set on disk, `synthetic:CLIPS`, `synthetic:CLIPS:PHOTOGRAPHS` or
+            `still:PHOTOGRAPHS`.
         codec: how `still` sets compress their frames. The library brings none.
 
     Raises:
@@ -157,7 +159,7 @@ class SyntheticSet:
 
 
 class StillSet:
-    """Photographs as a camera that does not move sends them: noise of sigma 5, 500 kb/s. The flow is 0."""
+    """Photographs as a fixed camera would send them: noise of sigma 5, 500 kb/s. The flow is 0."""
 
     name = "still"
     padding: PaddingMode = "centred"
@@ -195,7 +197,7 @@ def noisy_frames(photograph: Image, count: int, noise: float, seed: int) -> Iter
 
 
 def _cropped(image: Image, size: tuple[int, int]) -> Image:
-    """The middle of it, at `size` (height, width)."""
+    """Scale and crop to `size` (height, width) around the center."""
     scale = max(size[0] / image.shape[0], size[1] / image.shape[1])
     wide = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     top, left = (wide.shape[0] - size[0]) // 2, (wide.shape[1] - size[1]) // 2
