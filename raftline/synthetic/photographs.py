@@ -51,7 +51,7 @@ def read_photographs(source: Path) -> Iterator[npt.NDArray[np.uint8]]:
 
 def pack_photographs(source: Path, target: Path) -> int:
     """Write the photographs of a folder as JPEG into one file. Returns how many."""
-    return write_packed((_bounded(photograph) for photograph in read_photographs(source)), target)
+    return write_packed((bounded(photograph, _LONGEST_SIDE_PX) for photograph in read_photographs(source)), target)
 
 
 def write_packed(images: Iterable[npt.NDArray[np.uint8]], target: Path) -> int:
@@ -86,8 +86,9 @@ def decode(encoded: npt.NDArray[np.uint8], name: str) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(image[:, :, ::-1]).astype(np.uint8, copy=False)
 
 
-def _bounded(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    scale = _LONGEST_SIDE_PX / max(image.shape[:2])
+def bounded(image: npt.NDArray[np.uint8], longest_side_px: int) -> npt.NDArray[np.uint8]:
+    """Shrink an (H, W, 3) image whose longer side is longer than that."""
+    scale = longest_side_px / max(image.shape[:2])
     if scale >= 1:
         return image
     size = (round(image.shape[1] * scale), round(image.shape[0] * scale))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 
 from raftline.synthetic.clip_batch import ClipBatch
-from raftline.synthetic.photographs import TexturesError, decode, read_packed, write_packed
+from raftline.synthetic.photographs import TexturesError, bounded, decode, read_packed, write_packed
 
 RUN = 3
 """Frames in a row: two pairs, of which the second can start warm."""
@@ -92,7 +92,7 @@ def _frames_of(video: Path) -> Iterator[Image]:
         if not found:
             break
         if number in wanted:
-            read[number] = _bounded(frame)
+            read[number] = bounded(_as_rgb(frame), _LONGEST_SIDE_PX)
     capture.release()
     for run in runs:
         if all(number in read for number in run):
@@ -104,12 +104,8 @@ def _stride(run: int, count: int) -> int:
     return min(_STRIDES[run % len(_STRIDES)], (count - 1) // (RUN - 1))
 
 
-def _bounded(frame: npt.NDArray[np.generic]) -> Image:
-    """RGB, its longest side at most 640 px."""
-    image = np.ascontiguousarray(np.asarray(frame, np.uint8)[:, :, ::-1])
-    scale = min(1.0, _LONGEST_SIDE_PX / max(image.shape[:2]))
-    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+def _as_rgb(frame: npt.NDArray[np.generic]) -> Image:
+    return np.ascontiguousarray(np.asarray(frame, np.uint8)[:, :, ::-1])
 
 
 if __name__ == "__main__":
