@@ -11,8 +11,10 @@ from pipeline.errors import ConfigError
 
 Keys = tuple[str, ...]
 
+EXAMPLE = "stages.flow.options.iterations=8"
 
-def parse_override(override: str) -> tuple[str, Any]:
+
+def parse_override(override: str, example: str = EXAMPLE) -> tuple[str, Any]:
     """Split ``KEY.PATH=VALUE``.
 
     Returns:
@@ -25,13 +27,18 @@ def parse_override(override: str) -> tuple[str, Any]:
     key_path, equals, text = override.partition("=")
     key_path = key_path.strip()
     if not equals or not key_path.strip("."):
-        raise ConfigError(f"--set {found(override)}: expected KEY.PATH=VALUE, such as stages.flow.options.iterations=8")
+        raise ConfigError(f"--set {found(override)}: expected KEY.PATH=VALUE, such as {example}")
     is_template = re.match(r"\{(source|stage)\}", text)
     return key_path, text if is_template else parse_yaml(text, f"--set {key_path}")
 
 
-def apply_override(data: dict[str, Any], override: str) -> Keys:
+def apply_override(data: dict[str, Any], override: str, example: str = EXAMPLE) -> Keys:
     """Set the value in `data`, creating sections on the way.
+
+    Args:
+        data: The configuration; changed.
+        override: ``KEY.PATH=VALUE``, with the value in YAML.
+        example: One that the error for a malformed override shows.
 
     Returns:
         The keys on the way to the value.
@@ -39,7 +46,7 @@ def apply_override(data: dict[str, Any], override: str) -> Keys:
     Raises:
         ConfigError: If the override is malformed, names an unknown stage, or leads through a value without keys.
     """
-    key_path, value = parse_override(override)
+    key_path, value = parse_override(override, example)
     keys = _keys(data, key_path)
     node = data
     for depth, key in enumerate(keys[:-1]):

@@ -91,6 +91,7 @@ def evaluate(
     raftline evaluate --dataset middlebury:data/middlebury --compare dis --compare raft-small.pth
     raftline evaluate --dataset sintel:data/sintel --curve 2,4,6,8,12,20 --json curve.json
     """
+    from raftline.cli.h264_round_trip import h264_round_trip
     from raftline.evaluation.evaluation import evaluate as measure
 
     if chosen_start:
@@ -100,7 +101,7 @@ def evaluate(
     ways = [options] if curve is None else _cold_and_warm(options)
     try:
         results = [
-            measure(name, dataset, way, iterations=count, progress=_progress)
+            measure(name, dataset, way, iterations=count, codec=h264_round_trip, progress=_progress)
             for name in several
             for count in counts
             for way in ways

@@ -18,11 +18,11 @@ from raftline.flow.files import read_flow
 from raftline.raft.padding import PaddingMode
 
 Split = Literal["validation", "training"]
-"""Which of the pairs with known flow; the same ones where a data set has no split of its own."""
+"""Which pairs with known flow to list. A data set without a split of its own gives the same ones for both."""
 
 
 class DatasetError(ValueError):
-    """A folder that is not laid out as expected; the message says what was looked for, and where."""
+    """A folder that is not laid out as expected; the message says what was expected and where."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class FlowPair:
     image1: Path
     image2: Path
     truths: dict[str, Path]
-    """Which pixels count -> flow file. One entry named "" unless the data set scores several ("occ", "noc")."""
+    """Which pixels count -> flow file. One entry named "" unless the data set has several scores ("occ", "noc")."""
     occlusions: Path | None = None
-    """A picture that is not black where what the earlier frame shows is hidden or out of the later one."""
+    """An image that is not black where the later frame does not show what the earlier one shows."""
 
 
 @dataclass(frozen=True)
 class FlowScene:
-    """Pairs in a row: where `consecutive`, each begins at the frame on which the last one ended."""
+    """Pairs in order. If `consecutive`, each starts with the frame that ended the last one."""
 
     name: str
     pairs: tuple[FlowPair, ...]
@@ -50,23 +50,27 @@ class FlowScene:
 
 @dataclass(frozen=True)
 class FlowDataset:
-    """A data set and the protocol that its authors and RAFT's score it by."""
+    """A data set and the protocol by which its authors and RAFT's score it."""
 
     name: str
     scenes: tuple[FlowScene, ...]
     padding: PaddingMode = "centred"
     iterations: int = 20
     average_over_images: bool = False
-    """KITTI's end-point error is a mean of means per image; the others' is over all pixels."""
+    """KITTI averages the images' mean end-point errors; the others average over all pixels."""
     sparse: bool = False
-    """Only some pixels' flow is known, as where a laser scanner found a point."""
+    """The flow of few pixels is known, such as those that a laser scanner hit."""
 
 
 def open_dataset(argument: str, split: Split = "validation") -> FlowDataset:
-    """`name:folder` -> the data set, its files listed, none of them read.
+    """List the files of a data set. None is read.
+
+    Args:
+        argument: `name:folder`.
+        split: which pairs, where the data set has a split.
 
     Raises:
-        DatasetError: unknown name, no such folder, or another layout than the official one.
+        DatasetError: unknown name, no such folder, or not the official layout.
     """
     name, separator, folder = argument.partition(":")
     if not separator or name not in _OPENERS or not folder:
@@ -79,24 +83,27 @@ def open_dataset(argument: str, split: Split = "validation") -> FlowDataset:
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB; grey pictures are repeated over the channels.
+    """Read an image file.
+
+    Returns:
+        (H, W, 3) uint8 RGB. A grey image has three equal channels.
 
     Raises:
-        DatasetError: missing or not a picture.
+        DatasetError: missing or not an image.
     """
     image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
     if image is None:
-        raise DatasetError(f"picture {path}: {'cannot be read' if path.exists() else 'not there'}")
+        raise DatasetError(f"image {path}: {'cannot be read' if path.exists() else 'not there'}")
     return np.ascontiguousarray(image[:, :, ::-1]).astype(np.uint8, copy=False)
 
 
 def read_truth(path: Path) -> npt.NDArray[np.float32]:
-    """(H, W, 2) float32 px, NaN where unknown. Raises FlowFileError."""
+    """Read a flow file: (H, W, 2) float32 px, NaN where unknown. Raises FlowFileError."""
     return read_pfm_flow(path) if path.suffix.lower() == ".pfm" else read_flow(path)
 
 
 def read_occlusions(path: Path) -> npt.NDArray[np.bool_]:
-    """(H, W) bool: hidden or out of the later frame. Raises DatasetError."""
+    """Read which pixels the later frame does not show: (H, W) bool. Raises DatasetError."""
     return read_image(path).max(axis=2) > 0
 
 

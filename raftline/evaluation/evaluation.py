@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from raftline.evaluation.evaluation_sets import EvaluationSet, Image, Run, open_evaluation_set
+from raftline.evaluation.evaluation_sets import Codec, EvaluationSet, Image, Run, open_evaluation_set
 from raftline.evaluation.protocol import PROTOCOL
 from raftline.evaluation.scores import PairScore, SceneScore, score_pair, summarise
 from raftline.flow.dis import estimate_dis_px
@@ -59,6 +59,7 @@ def evaluate(
     options: FlowOptions = PROTOCOL,
     *,
     iterations: int | None = None,
+    codec: Codec | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Measure weights on data sets.
@@ -70,6 +71,7 @@ def evaluate(
         options: how flow is estimated; begin with PROTOCOL, as in `replace(PROTOCOL, warm_start="always")`. Within a
             scene `warm_start` and `cold_iterations` work as in a stream. Duplicates and scene cuts are not looked for.
         iterations: replaces the options' number; None takes each data set's own, 20, or 24 on KITTI.
+        codec: sends frames through a real encoder and back, for `still` sets.
         progress: called after each pair with its score, how many are done, and how many there are.
 
     Raises:
@@ -80,7 +82,7 @@ def evaluate(
     options = replace(options, **({"estimator": DIS} if weights == DIS else {"estimator": "raft", "weights": weights}))
     if iterations is not None:
         options = replace(options, iterations=iterations)
-    sets = [open_evaluation_set(argument) for argument in datasets]
+    sets = [open_evaluation_set(argument, codec) for argument in datasets]
     update_loop = open_raft(options) if options.estimator == "raft" else None
     total = sum(len(opened) for opened in sets)
     scores: list[PairScore] = []

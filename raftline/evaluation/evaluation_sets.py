@@ -1,7 +1,7 @@
-"""What estimators are measured on: runs of pairs with known flow, from disk, synthetic, or still and compressed."""
+"""Runs of pairs with known flow, to measure estimators on: from disk, synthetic, or still and compressed."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -10,35 +10,45 @@ import numpy as np
 import numpy.typing as npt
 
 from raftline.evaluation.datasets import FlowDataset, FlowScene, open_dataset, read_image, read_occlusions, read_truth
-from raftline.evaluation.still_video import compressed_still
 from raftline.raft.padding import PaddingMode
 from raftline.synthetic.clips import SyntheticClips, SyntheticOptions
 from raftline.synthetic.photographs import read_photographs
 
 Image = npt.NDArray[np.uint8]
 Flow = npt.NDArray[np.float32]
+Codec = Callable[[Iterator[Image], int], list[Image]]
+"""Sends the frames of a video through a real encoder and back: (frames, bits per second) -> as many frames."""
+
 _SYNTHETIC_SIZE = (256, 384)
+"""Height and width, px. Chosen by hand: room for large motion, quick on a CPU."""
 _SYNTHETIC_SEED = 20_260_000
+"""Far from the seeds of training and of its validation, so that no clip is one that was learnt from."""
 _STILL_SIZE = (360, 640)
+"""A camera's second stream."""
 _STILL_PHOTOGRAPHS = 4
 _STILL_FRAMES = 16
+"""Both chosen by hand, so that a measurement takes a minute: 60 pairs."""
+_STILL_NOISE = 5.0
+"""Standard deviation, grey levels: a camera at dusk. Chosen by hand."""
+_STILL_BITS_PER_SECOND = 500_000
+"""Chosen by hand: low enough that the encoder's blocks are seen."""
 
 
 class MeasuredPair(NamedTuple):
-    """Two frames and what is known of the flow between them."""
+    """Two frames and the known flow between them."""
 
     name: str
     image1: Image
-    """The same object as the last pair's image2 where the run goes on from it."""
+    """The same object as the last pair's image2 if the run is consecutive."""
     image2: Image
     truths_px: dict[str, Flow]
-    """Scene as it stands in the table -> flow, NaN where not known."""
+    """Scene name in the table -> (H, W, 2) px, NaN where unknown."""
     hidden: npt.NDArray[np.bool_] | None
-    """(H, W): not seen in image2; None where that is not known."""
+    """(H, W): not visible in image2; None where unknown."""
 
 
 class Run(NamedTuple):
-    """Pairs in a row. Where `consecutive`, each begins at the frame on which the last one ended."""
+    """Pairs in order. If `consecutive`, each starts with the frame that ended the last one."""
 
     consecutive: bool
     pairs: Iterator[MeasuredPair]
@@ -57,15 +67,20 @@ class EvaluationSet(Protocol):
         ...
 
     def runs(self) -> Iterator[Run]:
-        """Each run once, read or made while it is gone through."""
+        """Give each run once. Its pairs are read or made on the way."""
         ...
 
 
-def open_evaluation_set(argument: str) -> EvaluationSet:
-    """`name:folder` of a data set on disk, `synthetic:CLIPS`, `synthetic:CLIPS:PHOTOGRAPHS` or `still:PHOTOGRAPHS`.
+def open_evaluation_set(argument: str, codec: Codec | None = None) -> EvaluationSet:
+    """Open what pairs come from.
+
+    Args:
+        argument: `name:folder` of a data set on disk, `synthetic:CLIPS`, `synthetic:CLIPS:PHOTOGRAPHS` or
+            `still:PHOTOGRAPHS`.
+        codec: how `still` sets compress their frames. The library brings none.
 
     Raises:
-        ValueError: DatasetError, TexturesError, or a number of clips that is none.
+        ValueError: DatasetError, TexturesError, a number of clips that is none, or `still` without a codec.
     """
     name, _, rest = argument.partition(":")
     if name == "synthetic":
@@ -74,7 +89,9 @@ def open_evaluation_set(argument: str) -> EvaluationSet:
             raise ValueError(f"data set {argument!r}: expected a number of clips, such as synthetic:64")
         return SyntheticSet(int(count), Path(textures).expanduser() if textures else None)
     if name == "still" and rest:
-        return StillSet(Path(rest).expanduser())
+        if codec is None:
+            raise ValueError(f"data set {argument!r}: compressed frames need a codec, and none was given")
+        return StillSet(Path(rest).expanduser(), codec)
     return FileSet(open_dataset(argument))
 
 
@@ -110,7 +127,7 @@ class FileSet:
 
 
 class SyntheticSet:
-    """Clips of three frames with a fixed seed: the same for everyone who has the same photographs, or none."""
+    """ClipBatch of three frames with a fixed seed: the same for everyone who has the same photographs, or none."""
 
     name = "synthetic"
     padding: PaddingMode = "centred"
@@ -142,14 +159,15 @@ class SyntheticSet:
 
 
 class StillSet:
-    """Photographs as a camera that does not move sends them: noise of sigma 5, H.264 at 500 kb/s. The flow is 0."""
+    """Photographs as a fixed camera would send them: noise of sigma 5, 500 kb/s. The flow is 0."""
 
     name = "still"
     padding: PaddingMode = "centred"
     iterations = 20
     average_over_images = False
 
-    def __init__(self, photographs: Path) -> None:
+    def __init__(self, photographs: Path, codec: Codec) -> None:
+        self._codec = codec
         self._photographs = [
             _cropped(photograph, _STILL_SIZE)
             for photograph in itertools.islice(read_photographs(photographs), _STILL_PHOTOGRAPHS)
@@ -164,14 +182,22 @@ class StillSet:
             yield Run(True, self._pairs(number, photograph))
 
     def _pairs(self, number: int, photograph: Image) -> Iterator[MeasuredPair]:
-        frames = compressed_still(photograph, _STILL_FRAMES, noise=5.0, bits_per_second=500_000, seed=number)
+        frames = self._codec(noisy_frames(photograph, _STILL_FRAMES, _STILL_NOISE, seed=number), _STILL_BITS_PER_SECOND)
         truth = {"sigma 5, 500 kb/s": np.zeros((*photograph.shape[:2], 2), np.float32)}
         for place, (image1, image2) in enumerate(itertools.pairwise(frames)):
             yield MeasuredPair(f"{number}.{place}", image1, image2, truth, None)
 
 
+def noisy_frames(photograph: Image, count: int, noise: float, seed: int) -> Iterator[Image]:
+    """The (H, W, 3) uint8 photograph `count` times, each with white noise of its own (standard deviation `noise`)."""
+    random = np.random.Generator(np.random.PCG64([seed, 0x571]))
+    for _ in range(count):
+        grains = random.normal(0, noise, photograph.shape)
+        yield np.clip(np.rint(photograph + grains), 0, 255).astype(np.uint8)
+
+
 def _cropped(image: Image, size: tuple[int, int]) -> Image:
-    """The middle of it, at `size` (height, width)."""
+    """Scale and crop to `size` (height, width) around the center."""
     scale = max(size[0] / image.shape[0], size[1] / image.shape[1])
     wide = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     top, left = (wide.shape[0] - size[0]) // 2, (wide.shape[1] - size[1]) // 2

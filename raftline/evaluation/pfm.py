@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -9,24 +10,24 @@ from raftline.flow.files import FlowFileError
 
 
 def read_pfm_flow(path: Path) -> npt.NDArray[np.float32]:
-    """(H, W, 2) float32 px: the first two of three channels, top row first.
+    """Read the first two of three channels.
+
+    Returns:
+        (H, W, 2) float32 px, top row first.
 
     Raises:
-        FlowFileError: not there, not a PFM of three channels, or truncated.
+        FlowFileError: no such file, not a PFM of three channels, or truncated.
     """
     if not path.is_file():
         raise FlowFileError(f"flow {path}: no such file")
-    lines = path.read_bytes().split(b"\n", 3)
     try:
-        tag, size, scale, data = lines
-        width, height = (int(number) for number in size.split())
-        order = "<" if float(scale) < 0 else ">"
-    except ValueError as error:
-        raise FlowFileError(f"flow {path}: not a PFM file, or truncated in its header") from error
-    if tag.strip() != b"PF":
-        raise FlowFileError(f"flow {path}: expected a PFM of three channels (tag PF), found the tag {tag[:8]!r}")
-    expected = 12 * width * height
-    if width < 1 or height < 1 or len(data) != expected:
-        raise FlowFileError(f"flow {path}: truncated, {width}x{height} needs {expected} bytes, found {len(data)}")
-    pixels = np.frombuffer(data, f"{order}f4").reshape(height, width, 3)
-    return np.ascontiguousarray(pixels[::-1, :, :2], np.float32)  # rows are stored from the bottom up
+        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise FlowFileError(f"flow {path}: not a PFM file, or truncated")
+    if image.ndim != 3 or image.dtype != np.float32:
+        raise FlowFileError(
+            f"flow {path}: expected a PFM of three float32 channels, found shape {image.shape}, {image.dtype}"
+        )
+    return np.ascontiguousarray(image[:, :, :0:-1], np.float32)  # OpenCV gives the channels last to first

@@ -1,4 +1,4 @@
-"""How wrong a flow is: the measures of KITTI, Sintel and Middlebury, of one pair and of many together."""
+"""Errors of flow: the measures of KITTI, Sintel and Middlebury, for one pair and for many."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ SPEEDS_PX = ((0.0, 10.0), (10.0, 40.0), (40.0, np.inf))
 
 @dataclass(frozen=True)
 class PairScore:
-    """One pair against its exact flow."""
+    """Errors of one pair."""
 
     dataset: str
     scene: str
@@ -31,9 +31,9 @@ class PairScore:
     speeds: tuple[tuple[float, int], ...]
     """Sum of the distances and number of pixels, by the length of the true flow: s0-10, s10-40, s40+."""
     matched: tuple[float, int]
-    """The same for pixels that are seen in the later frame too; (0, 0) where that is not known."""
+    """The same for pixels that the later frame shows too; (0, 0) where unknown."""
     unmatched: tuple[float, int]
-    """The same for pixels that are hidden or outside there."""
+    """The same for pixels that are hidden or outside in the later frame."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,20 @@ class SceneScore:
 def score_pair(
     flow_px: Flow, truth_px: Flow, dataset: str, scene: str, pair: str, hidden: Mask | None = None
 ) -> PairScore:
-    """Compare (H, W, 2) px with the truth, which is NaN where not known.
+    """Compare flow with ground truth.
 
     Args:
-        hidden: (H, W) bool: not seen in the later frame.
+        flow_px: (H, W, 2) px.
+        truth_px: (H, W, 2) px, NaN where unknown.
+        dataset: named in the score, as are `scene` and `pair`.
+        hidden: (H, W) bool: not visible in the later frame; None where unknown.
 
     Raises:
-        ValueError: different sizes, or a truth that knows no pixel.
+        ValueError: different sizes, or no pixel with known flow.
     """
     if flow_px.shape != truth_px.shape:
         raise ValueError(
-            f"{dataset} {scene} {pair}: the pictures are {flow_px.shape[1]}x{flow_px.shape[0]}, "
+            f"{dataset} {scene} {pair}: the images are {flow_px.shape[1]}x{flow_px.shape[0]}, "
             f"the flow {truth_px.shape[1]}x{truth_px.shape[0]}"
         )
     known = np.isfinite(truth_px).all(axis=2)
@@ -98,7 +101,7 @@ def score_pair(
 
 
 def summarise(scores: Sequence[PairScore], iterations: int, average_over_images: bool) -> SceneScore:
-    """Pairs of one scene together: over all pixels, or as KITTI does, the end-point error over images."""
+    """Combine the pairs of one scene: over all pixels, or with the end-point error over images, as KITTI does."""
     pixels = [score.pixels for score in scores]
     total = sum(pixels)
     epe_px = np.average([score.epe_px for score in scores], weights=None if average_over_images else pixels)

@@ -1,8 +1,8 @@
-"""What compression does to frames, on any device: JPEG's and H.264's blocks, quantised, without their bit streams.
+"""The losses of compression, on any device: JPEG's and H.264's quantised blocks, without their bit streams.
 
-What is left out: H.264's intra prediction and sub-pixel motion search. What is kept: transform blocks, a dead zone,
-a chroma of half the resolution, prediction from the frame decoded before (so that what does not change is copied,
-errors included), a deblocking filter.
+Simulated are transform blocks, a dead zone, chroma at half the resolution, prediction from the last decoded frame (so
+that what does not change is copied, errors included) and a deblocking filter. H.264's intra prediction and sub-pixel
+motion search are not.
 """
 
 import functools
@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 BLOCK = 8
+"""Side of a transform block, px: JPEG's, and the larger one of H.264's High profile."""
 # ITU-T T.81, annex K, tables K.1 and K.2: quantisation at quality 50.
 _LUMA = (
     (16, 11, 10, 16, 24, 40, 51, 61),
@@ -29,12 +30,21 @@ _CHROMA_HIGH = 99.0
 # BT.601, full range, as JFIF.
 _TO_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 _TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
+# Rounding offsets of H.264's reference encoder (JM), as shares of a quantisation step.
 _INTRA_DEAD_ZONE = 1 / 3
 _INTER_DEAD_ZONE = 1 / 6
 
 
 def jpeg(frames: Tensor, quality: Tensor) -> Tensor:
-    """frames (N, 3, H, W) RGB, 0 to 255, sides multiples of 8; quality (N,), 1 to 100 as libjpeg's."""
+    """Quantise frames as JPEG does.
+
+    Args:
+        frames: (N, 3, H, W) RGB, 0 to 255, sides multiples of 8.
+        quality: (N,), libjpeg's scale from 1 to 100.
+
+    Returns:
+        The same shape.
+    """
     scale = torch.where(quality < 50, 5000 / quality.clamp(min=1), 200 - 2 * quality) / 100
     steps = (_tables(frames.device) * scale.view(-1, 1, 1, 1)).round().clamp_(min=1)
     planes = _to_ycc(frames)
@@ -43,12 +53,15 @@ def jpeg(frames: Tensor, quality: Tensor) -> Tensor:
 
 
 def h264_like(frames: Tensor, flows: Tensor, quantiser: Tensor) -> Tensor:
-    """One intra frame, and frames predicted from the one before.
+    """Quantise one intra frame, and frames predicted from the one before.
 
     Args:
         frames: (N, T, 3, H, W) RGB, 0 to 255, sides multiples of 8.
-        flows: (N, T - 1, 2, H, W) px: where the prediction is looked for, blockwise and in whole pixels.
+        flows: (N, T - 1, 2, H, W) px: the motion vectors, averaged by block and rounded to whole pixels.
         quantiser: (N,) H.264's QP, 0 to 51.
+
+    Returns:
+        The same shape as `frames`.
     """
     step = (0.625 * 2 ** (quantiser / 6)).view(-1, 1, 1, 1)  # ITU-T H.264, 8.5: doubles every 6, 0.625 at 0
     planes = _to_ycc(frames.flatten(0, 1)).view_as(frames)
@@ -66,7 +79,7 @@ def _coded(planes: Tensor, step: Tensor, dead_zone: float) -> Tensor:
 
 
 def _predicted(last: Tensor, flow: Tensor) -> Tensor:
-    """Each block from where its mean flow, in whole pixels, says that it came from."""
+    """Fetch each block from where its mean flow, in whole pixels, came from."""
     height, width = last.shape[-2:]
     vectors = F.avg_pool2d(flow, BLOCK).round().repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)
     y = torch.arange(height, device=last.device, dtype=torch.float32)[:, None] - vectors[:, 1]
@@ -76,7 +89,7 @@ def _predicted(last: Tensor, flow: Tensor) -> Tensor:
 
 
 def _deblock(planes: Tensor, step: Tensor) -> Tensor:
-    """A quarter of the jump over each edge is taken from its sides, where it is small enough to be quantisation's."""
+    """Smooth each block edge by a quarter of its jump, if the jump is below a quantisation step. Chosen by hand."""
     planes = planes.clone()
     for axis in (2, 3):
         size = planes.shape[axis]

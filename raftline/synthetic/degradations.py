@@ -1,4 +1,7 @@
-"""What a camera and its stream do to frames: exposure, color, blur, noise, compression."""
+"""What a camera and its stream do to frames: exposure, color, blur, noise, compression.
+
+The ranges that `draw_degradations` draws from were chosen by hand.
+"""
 
 import math
 from collections.abc import Sequence
@@ -12,12 +15,14 @@ from torch import Tensor
 from raftline.synthetic.compression import h264_like, jpeg
 
 _KERNEL = 7
+"""Side of a blur kernel, px: room for the longest motion blur drawn, 3 px to each side."""
 _LUMA = (0.299, 0.587, 0.114)
+"""BT.601's weights of red, green and blue."""
 
 
 @dataclass(frozen=True)
-class DamageOptions:
-    """How often what happens; all are shares of the scenes, 0 to 1.
+class DegradationOptions:
+    """How often each degradation happens: shares of the scenes, 0 to 1. Chosen by hand.
 
     Raises:
         ValueError: a share out of its range, naming it.
@@ -41,8 +46,8 @@ class DamageOptions:
 
 
 @dataclass(frozen=True)
-class Damage:
-    """What happens to one scene's three frames, in this order."""
+class Degradations:
+    """What is done to one scene's three frames, in this order."""
 
     saturation: float
     """0 is grey, 1 unchanged."""
@@ -62,8 +67,8 @@ class Damage:
     h264_quantiser: float | None
 
 
-def draw_damage(random: np.random.Generator, options: DamageOptions) -> Damage:
-    """A scene's damage."""
+def draw_degradations(random: np.random.Generator, options: DegradationOptions) -> Degradations:
+    """Draw the degradations of a scene."""
     infrared = random.random() < options.infrared
     grey = infrared or random.random() < options.grey
     dark = random.random() < options.dark
@@ -71,7 +76,7 @@ def draw_damage(random: np.random.Generator, options: DamageOptions) -> Damage:
     flicker = random.uniform(0, 0.12) if random.random() < options.exposure else 0.0
     noise = math.exp(random.uniform(math.log(0.5), math.log(14))) if random.random() < options.noise else 0.0
     codec = random.random()
-    return Damage(
+    return Degradations(
         saturation=0.0 if grey else float(random.uniform(0.5, 1.3)),
         gamma=float(np.exp(random.normal(0, 0.6 if infrared else 0.15))),
         negative=infrared and random.random() < 0.3,
@@ -85,24 +90,31 @@ def draw_damage(random: np.random.Generator, options: DamageOptions) -> Damage:
     )
 
 
-def damaged(frames: Tensor, flows: Tensor, damages: Sequence[Damage], noise_seed: int) -> Tensor:
-    """frames (B, 3, 3, H, W) RGB, 0 to 255 -> the same, damaged, in whole grey levels.
+def degrade(frames: Tensor, flows: Tensor, degradations: Sequence[Degradations], noise_seed: int) -> Tensor:
+    """Degrade the frames of B scenes.
 
     Args:
+        frames: (B, 3, 3, H, W) RGB, 0 to 255: frame, then channel. May be changed in place.
         flows: (B, 2, 2, H, W) px, for the codec's prediction.
-        noise_seed: of the noise; the same numbers come again on a device of the same kind.
+        degradations: one for each scene.
+        noise_seed: seed of the noise, which is reproducible on devices of one kind.
+
+    Returns:
+        The same shape, in whole grey levels.
     """
-    frames = _lit(frames, damages)
-    blurred = [row for row, damage in enumerate(damages) if damage.kernels is not None]
+    frames = _lit(frames, degradations)
+    blurred = [row for row, each in enumerate(degradations) if each.kernels is not None]
     if blurred:
-        frames[blurred] = _blurred(frames[blurred], np.stack([d.kernels for d in damages if d.kernels is not None]))
-    frames = _noisy(frames, damages, noise_seed)
-    quality = {row: damage.jpeg_quality for row, damage in enumerate(damages) if damage.jpeg_quality is not None}
+        frames[blurred] = _blurred(
+            frames[blurred], np.stack([each.kernels for each in degradations if each.kernels is not None])
+        )
+    frames = _noisy(frames, degradations, noise_seed)
+    quality = {row: each.jpeg_quality for row, each in enumerate(degradations) if each.jpeg_quality is not None}
     if quality:
         rows = list(quality)
         values = torch.tensor(list(quality.values()), device=frames.device).repeat_interleave(3)
         frames[rows] = jpeg(frames[rows].flatten(0, 1), values).view(len(rows), *frames.shape[1:])
-    quantiser = {row: damage.h264_quantiser for row, damage in enumerate(damages) if damage.h264_quantiser is not None}
+    quantiser = {row: each.h264_quantiser for row, each in enumerate(degradations) if each.h264_quantiser is not None}
     if quantiser:
         rows = list(quantiser)
         values = torch.tensor(list(quantiser.values()), device=frames.device)
@@ -110,17 +122,21 @@ def damaged(frames: Tensor, flows: Tensor, damages: Sequence[Damage], noise_seed
     return frames.round_().clamp_(0, 255)
 
 
-def _lit(frames: Tensor, damages: Sequence[Damage]) -> Tensor:
+def _lit(frames: Tensor, degradations: Sequence[Degradations]) -> Tensor:
     def column(values: Sequence[object]) -> Tensor:
-        return torch.from_numpy(np.asarray(values, np.float32)).to(frames.device).view(len(damages), -1, 1, 1, 1)
+        return torch.from_numpy(np.asarray(values, np.float32)).to(frames.device).view(len(degradations), -1, 1, 1, 1)
 
     weights = torch.tensor(_LUMA, device=frames.device).view(3, 1, 1)
     luma = (frames * weights).sum(dim=2, keepdim=True)
-    frames = torch.lerp(luma, frames, column([d.saturation for d in damages])).clamp_(0, 255)
-    frames = (frames / 255).pow_(column([d.gamma for d in damages])).mul_(255)
-    sign = column([-1.0 if d.negative else 1.0 for d in damages])
-    frames = frames * sign + column([255.0 if d.negative else 0.0 for d in damages])
-    return frames.mul_(column([d.gains for d in damages])).add_(column([d.offset for d in damages])).clamp_(0, 255)
+    frames = torch.lerp(luma, frames, column([d.saturation for d in degradations])).clamp_(0, 255)
+    frames = (frames / 255).pow_(column([d.gamma for d in degradations])).mul_(255)
+    sign = column([-1.0 if d.negative else 1.0 for d in degradations])
+    frames = frames * sign + column([255.0 if d.negative else 0.0 for d in degradations])
+    return (
+        frames.mul_(column([d.gains for d in degradations]))
+        .add_(column([d.offset for d in degradations]))
+        .clamp_(0, 255)
+    )
 
 
 def _blurred(frames: Tensor, kernels: np.ndarray) -> Tensor:
@@ -134,7 +150,7 @@ def _blurred(frames: Tensor, kernels: np.ndarray) -> Tensor:
 
 
 def _draw_kernels(random: np.random.Generator) -> np.ndarray:
-    """Out of focus alike in all frames, or moved during the exposure, differently in each."""
+    """Draw one defocus for all frames, or a motion blur for each."""
     y, x = np.mgrid[-3:4, -3:4].astype(np.float64)
     if random.random() < 0.5:
         kernel = np.exp(-(x**2 + y**2) / (2 * random.uniform(0.4, 1.6) ** 2))
@@ -148,17 +164,17 @@ def _draw_kernels(random: np.random.Generator) -> np.ndarray:
     return np.stack(kernels)
 
 
-def _noisy(frames: Tensor, damages: Sequence[Damage], seed: int) -> Tensor:
-    rows = [row for row, damage in enumerate(damages) if damage.noise > 0]
+def _noisy(frames: Tensor, degradations: Sequence[Degradations], seed: int) -> Tensor:
+    rows = [row for row, each in enumerate(degradations) if each.noise > 0]
     if not rows:
         return frames
     generator = torch.Generator(frames.device).manual_seed(seed)
     chosen = frames[rows]
     read, shot = (
-        torch.tensor([getattr(damages[row], name) for row in rows], device=frames.device).view(-1, 1, 1, 1, 1)
+        torch.tensor([getattr(degradations[row], name) for row in rows], device=frames.device).view(-1, 1, 1, 1, 1)
         for name in ("noise", "shot_noise")
     )
     noise = torch.randn(chosen.shape, generator=generator, device=frames.device)
-    # Sensors clip and round before a codec sees the picture.
+    # Sensors clip and round before a codec sees the image.
     frames[rows] = torch.addcmul(chosen, noise, (read**2 + shot * chosen).sqrt_()).round_().clamp_(0, 255)
     return frames

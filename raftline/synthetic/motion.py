@@ -1,4 +1,7 @@
-"""How planes move between three frames: poses, and what the camera and objects do."""
+"""How planes move between three frames: poses of the camera and of objects.
+
+The distributions were chosen by hand.
+"""
 
 import math
 from typing import NamedTuple
@@ -18,15 +21,15 @@ class Pose(NamedTuple):
     """Radians."""
     log_scale: float = 0.0
     tilt_x: float = 0.0
-    """Perspective: the plane turns out of the picture, 1/px."""
+    """Perspective: the plane turns out of the image plane, 1/px."""
     tilt_y: float = 0.0
 
     def times(self, factor: float) -> "Pose":
-        """So many times as far."""
+        """Multiply the parameters."""
         return Pose(*(factor * value for value in self))
 
     def plus(self, other: "Pose") -> "Pose":
-        """Sum of the parameters."""
+        """Add the parameters."""
         return Pose(*(a + b for a, b in zip(self, other, strict=True)))
 
     def homography(self, centre: tuple[float, float]) -> Matrix:
@@ -42,7 +45,7 @@ class Pose(NamedTuple):
 
 
 class Lengths(NamedTuple):
-    """How far things move from one frame to the next."""
+    """Distribution of the motion from one frame to the next."""
 
     none: float
     """Share that does not move."""

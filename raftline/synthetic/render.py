@@ -13,15 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from raftline.synthetic.layer_bounds import Bounds, bounds_of
 from raftline.synthetic.scene import WAVES, Bend, Layer, Scene
-from raftline.synthetic.visible_window import Window, window_of
 
 _UNBEND_STEPS = 8
-"""The bend's slope is below 0.3: eight steps bring an error of 10 px under 0.001 px, and most bends are gentler."""
+"""Each step multiplies the error by the bend's slope, at most 0.3: eight steps bring 10 px below 0.001 px."""
 
 
 class RenderedScenes(NamedTuple):
-    """What the three frames show, before any damage."""
+    """What the three frames show, before any degradation."""
 
     frames: Tensor
     """(B, 3, 3, H, W): frame, then RGB, 0 to 255."""
@@ -37,7 +37,7 @@ class _Group(NamedTuple):
     depth: int
     rows: Tensor | slice
     """The scenes they are of."""
-    window: Window
+    bounds: Bounds
     """Outside it none of them is seen, in any frame."""
     from_first: Tensor
     """(n, 3, 3): px of the first frame -> px of the middle one."""
@@ -75,7 +75,7 @@ def render(scenes: Sequence[Scene], height: int, width: int, tiles: Tensor, shap
 def _paint_group(
     group: _Group, pixels: Tensor, tiles: Tensor, shapes: Tensor, frames: Tensor, flows: Tensor, owners: Tensor
 ) -> None:
-    rows, (y, x) = group.rows, group.window
+    rows, (y, x) = group.rows, group.bounds
     here = pixels[:, y, x]
     first, third = _of_first(group, here), _of_third(group, here)
     middle = here.expand_as(first)
@@ -104,23 +104,23 @@ def _groups(scenes: Sequence[Scene], height: int, width: int, device: torch.devi
             continue
         for row in rows:
             layer = scenes[row].layers[depth]
-            window = window_of(layer, height, width)
-            if window is not None:
-                yield _group(depth, [row], [layer], window, device)
+            bounds = bounds_of(layer, height, width)
+            if bounds is not None:
+                yield _group(depth, [row], [layer], bounds, device)
 
 
 def _one_by_one(device: torch.device) -> bool:
     return device.type == "cpu"
 
 
-def _group(depth: int, rows: list[int], layers: list[Layer], window: Window, device: torch.device) -> _Group:
+def _group(depth: int, rows: list[int], layers: list[Layer], bounds: Bounds, device: torch.device) -> _Group:
     def floats(values: Sequence[object]) -> Tensor:
         return torch.from_numpy(np.asarray(values, np.float32)).to(device)
 
     return _Group(
         depth=depth,
         rows=slice(rows[0], rows[0] + 1) if len(rows) == 1 else torch.tensor(rows, device=device),
-        window=window,
+        bounds=bounds,
         from_first=floats([np.linalg.inv(layer.to_first) for layer in layers]),
         from_third=floats([np.linalg.inv(layer.to_third) for layer in layers]),
         to_third=floats([layer.to_third for layer in layers]),

@@ -1,4 +1,7 @@
-"""What is in a scene: layers over each other, drawn at random. Nothing is rendered here."""
+"""The content of a scene: layers over each other, drawn at random. Nothing is rendered here.
+
+The distributions were chosen by hand.
+"""
 
 import math
 from dataclasses import dataclass
@@ -10,31 +13,32 @@ from raftline.synthetic.motion import Lengths, Matrix, Motion, draw_camera, draw
 
 Array = npt.NDArray[np.float64]
 WAVES = 3
-"""A bending of a layer is the sum of that many plane waves."""
+"""Plane waves in the bend of a layer. Chosen by hand."""
 _STEEPEST = 0.3
+"""Largest slope of a bend. Below 1 a layer does not fold; at 0.3 `render` inverts a bend in a few steps."""
 
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """How often what happens.
+    """How often things happen. Chosen by hand.
 
     Raises:
         ValueError: a value out of its range, naming it.
     """
 
     objects: int = 8
-    """At most; at least 1. Half of the scenes have three or fewer."""
+    """Largest number of objects, at least 1. Half of the scenes have three or fewer."""
     static: float = 0.12
-    """Share of scenes in which nothing moves at all."""
+    """Share of scenes in which nothing moves."""
     still_camera: float = 0.35
     shaken_camera: float = 0.2
     """The rest moves steadily."""
     no_motion: float = 0.2
-    """Share of steady cameras, and of objects in scenes that are not static, that do not move."""
+    """Share of steady cameras, and of objects in scenes that are not static, that stand still."""
     small_motion: float = 0.35
-    """Share of them that moves by 0.05 to 2 px from one frame to the next."""
+    """Share of them that moves by 0.05 to 2 px per frame."""
     largest_motion: float = 0.25
-    """Of the others, as a share of the width: of the camera, and of an object against it."""
+    """Largest motion of the others, as a share of the width: of the camera, and of an object relative to it."""
     bending: float = 0.25
     """Share of layers that bend."""
 
@@ -84,7 +88,7 @@ class Layer:
     shape_map: Matrix | None
     """(2, 3): material px -> -1 to 1 over the shape's map. None for the background, which is everywhere."""
     cell_px: float
-    """What a cell of the shape's map measures."""
+    """Side of a cell of the shape's map, px."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Stock:
-    """How many of each there are to draw from."""
+    """How many textures and shapes there are to draw from."""
 
     photographs: int
     textures: int
@@ -106,7 +110,7 @@ class Stock:
 
 
 def draw_scene(random: np.random.Generator, height: int, width: int, stock: Stock, options: SceneOptions) -> Scene:
-    """A scene of three frames of height x width px."""
+    """Draw a scene of three frames of height x width px."""
     still = random.random() < options.static
     centre = ((width - 1) / 2, (height - 1) / 2)
     camera = Motion()

@@ -1,4 +1,7 @@
-"""Square tiles that layers are painted with: cut from photographs at three scales, and made by formula."""
+"""Square tiles that layers are painted with: cut from photographs at three scales, and procedural.
+
+The distributions were chosen by hand.
+"""
 
 import itertools
 from pathlib import Path
@@ -12,8 +15,9 @@ from torch import Tensor
 from raftline.synthetic.photographs import read_photographs
 
 _SCALES = (1.0, 0.5, 0.25)
+"""A photograph gives fine detail and whole objects."""
 _BARE_GRADIENT = 5.0
-"""Grey levels from a pixel to the next, across and down together."""
+"""Mean absolute gradient of a nearly bare tile, grey levels/px, across and down together. Chosen by hand."""
 Tile = npt.NDArray[np.uint8]
 
 
@@ -54,7 +58,7 @@ def _cut(photograph: Tile, size: int) -> list[Tile]:
 
 
 def _mostly_textured(tiles: list[Tile]) -> list[Tile]:
-    """Skies and walls fill photographs: of the tiles with hardly any texture every sixth stays."""
+    """Skies and walls fill photographs: of the tiles with hardly any texture, keep every sixth."""
     kept, bare = [], 0
     for tile in tiles:
         grey = cv2.cvtColor(tile, cv2.COLOR_RGB2GRAY).astype(np.float32)

@@ -1,44 +1,23 @@
-"""Augmentation of pairs from disk, dense and sparse, with the figures of the authors' core/utils/augmentor.py."""
+"""Augmentation of pairs from disk, dense and sparse, with the values of the authors' core/utils/augmentor.py."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from raftline.training.options import AugmentationOptions
+
 Image = npt.NDArray[np.uint8]
 Flow = npt.NDArray[np.float32]
 _MARGIN_PX = 8
-"""A scaled picture stays so much larger than the crop."""
+"""A scaled image stays this much larger than the crop; the authors' value."""
 _SPARSE_MARGIN_PX = 1
-
-
-@dataclass(frozen=True)
-class AugmentationOptions:
-    """How pairs are changed.
-
-    Raises:
-        ValueError: `scale` the wrong way round.
-    """
-
-    scale: tuple[float, float] = (-0.1, 1.0)
-    """Powers of two by which pictures are enlarged."""
-    stretch: float = 0.2
-    """Power of two, at most, by which a side is stretched against the other; dense truth only."""
-    flips: bool = True
-    """Left and right, and seldom up and down; dense truth only (KITTI's roads are always below)."""
-    color: bool = True
-    eraser: float = 0.5
-    """Share of the pairs in whose second picture one or two rectangles are blanked."""
-
-    def __post_init__(self) -> None:
-        if self.scale[0] > self.scale[1]:
-            raise ValueError(f"scale: expected the smaller first, found {list(self.scale)}")
+"""The same for sparse ground truth."""
 
 
 class Pair(NamedTuple):
-    """Two pictures and the flow between them."""
+    """Two images and the flow between them."""
 
     image1: Image
     image2: Image
@@ -51,7 +30,15 @@ class Pair(NamedTuple):
 def augment(
     pair: Pair, size: tuple[int, int], options: AugmentationOptions, random: np.random.Generator, sparse: bool
 ) -> Pair:
-    """A crop of `size` (height, width), changed at random. A picture smaller than the crop is enlarged."""
+    """Change a pair at random and crop it.
+
+    Args:
+        pair: of any size; one smaller than the crop is enlarged.
+        size: (height, width) of the crop, px.
+        options: what may change.
+        random: decides everything.
+        sparse: few pixels' flow is known; it is moved, never interpolated.
+    """
     if options.color:
         pair = _recolor(pair, random, alike_always=sparse)
     if random.random() < options.eraser:
@@ -66,7 +53,7 @@ def augment(
 
 
 def flip_horizontally(pair: Pair) -> Pair:
-    """Left becomes right, and u its negative."""
+    """Mirror left to right; u changes its sign."""
     return Pair(
         pair.image1[:, ::-1],
         pair.image2[:, ::-1],
@@ -76,14 +63,14 @@ def flip_horizontally(pair: Pair) -> Pair:
 
 
 def flip_vertically(pair: Pair) -> Pair:
-    """Up becomes down, and v its negative."""
+    """Mirror top to bottom; v changes its sign."""
     return Pair(
         pair.image1[::-1], pair.image2[::-1], pair.flow_px[::-1] * np.array([1, -1], np.float32), pair.valid[::-1]
     )
 
 
 def rescale_dense(pair: Pair, scale_x: float, scale_y: float) -> Pair:
-    """Every pixel interpolated; what is not known stays so wherever it took part."""
+    """Scale by interpolation. Where an unknown pixel takes part, the result is unknown."""
     size = (round(pair.image1.shape[1] * scale_x), round(pair.image1.shape[0] * scale_y))
     scales = np.array([size[0] / pair.image1.shape[1], size[1] / pair.image1.shape[0]], np.float32)
     image1, image2 = (cv2.resize(image, size, interpolation=cv2.INTER_LINEAR) for image in pair[:2])
@@ -93,7 +80,7 @@ def rescale_dense(pair: Pair, scale_x: float, scale_y: float) -> Pair:
 
 
 def rescale_sparse(pair: Pair, scale_x: float, scale_y: float) -> Pair:
-    """Known pixels move to their nearest new place; nothing is made up between them."""
+    """Scale by moving each known pixel to the nearest new place. Nothing is filled in between."""
     height, width = pair.valid.shape
     size = (round(width * scale_x), round(height * scale_y))
     image1, image2 = (cv2.resize(image, size, interpolation=cv2.INTER_LINEAR) for image in pair[:2])
@@ -141,7 +128,7 @@ def _crop(pair: Pair, size: tuple[int, int], random: np.random.Generator, sparse
 
 
 def _erase(pair: Pair, random: np.random.Generator) -> Pair:
-    """The second picture's mean color over one or two rectangles: occluders that one does not see come."""
+    """Fill one or two rectangles of the second image with its mean color, as sudden occluders."""
     image2 = pair.image2.copy()
     height, width = pair.valid.shape
     mean = image2.reshape(-1, 3).mean(axis=0)
@@ -153,7 +140,10 @@ def _erase(pair: Pair, random: np.random.Generator) -> Pair:
 
 
 def _recolor(pair: Pair, random: np.random.Generator, alike_always: bool) -> Pair:
-    """Brightness, contrast, saturation by up to 0.4 (sparse: 0.3), hue by up to 0.5 / pi turns; seldom not alike."""
+    """Change brightness, contrast, saturation by up to 0.4 (sparse: 0.3), hue by up to 0.5 / pi turns.
+
+    Both images change alike, except for a fifth of the dense pairs.
+    """
     strength = 0.3 if alike_always else 0.4
     if not alike_always and random.random() < 0.2:
         image1, image2 = (_jitter(image, random, strength) for image in pair[:2])

@@ -19,12 +19,12 @@ from raftline.kernels.forward_splat import forward_splat
 from raftline.raft.encoders import BottleneckBlock, ConvNormReLU, Encoder, ResidualBlock
 from raftline.raft.model import EncodedFrame, Raft, UpdateState
 from raftline.raft.update import MotionEncoder
-from raftline.synthetic.batch import Clips, network_input
+from raftline.synthetic.clip_batch import ClipBatch, network_input
 from raftline.training.objective import StepLoss, arithmetic, frames_of
 from raftline.training.options import TrainOptions
 
 _STILL_CELLS = 0.01
-"""Updates of a sample that are shorter in the mean are not told apart from none."""
+"""Shorter updates count as none: 0.08 px. Chosen by hand."""
 
 
 class _Updates(NamedTuple):
@@ -58,7 +58,7 @@ class BlockObjective:
         self._teacher = teacher
         self._options = options
 
-    def __call__(self, clips: Clips, step: int, random: np.random.Generator) -> StepLoss:
+    def __call__(self, clips: ClipBatch, step: int, random: np.random.Generator) -> StepLoss:
         """The loss of `clips`, whose flow is not looked at. End-point errors are NaN: validation tells them."""
         images = network_input(clips.frames).flatten(0, 1).contiguous()
         with arithmetic(self._options.precision.encoders, images.device):

@@ -1,7 +1,7 @@
-"""A training run's state on disk: whole or not at all, tensors only.
+"""A training run's state on disk: complete or absent, tensors only.
 
-There are no random states in it: whatever a step draws is drawn anew from the seed and the step's number, so the
-number is all that a resumed run needs to go on with the same clips and the same numbers.
+It holds no random states. Whatever a step draws, it draws from the seed and the step's number, so the number is all
+that a resumed run needs for the same clips and the same noise.
 """
 
 import json
@@ -15,6 +15,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from raftline.training.whole_file import written_whole
+
 NAME = "checkpoint.safetensors"
 PREVIOUS = "checkpoint.previous.safetensors"
 WEIGHTS = "weights.safetensors"
@@ -22,7 +24,7 @@ _KINDS = ("model", "average", "moment1", "moment2")
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be gone on from; the message names the file and says what to do."""
+    """A checkpoint that a run cannot resume from; the message names the file and says what to do."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +35,23 @@ class Checkpoint:
     """Steps done."""
     model: Mapping[str, Tensor]
     average: Mapping[str, Tensor]
-    """Moving average of the model: what is shipped."""
+    """Moving average of the model: the weights that ship."""
     moment1: Mapping[str, Tensor]
-    """AdamW's, of the parameters alone."""
+    """AdamW's first moments, of the parameters that learn."""
     moment2: Mapping[str, Tensor]
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, architecture: str) -> None:
-    """Write checkpoint and weights; the checkpoint before stays beside it until the next one.
+    """Write checkpoint and weights. The last checkpoint stays beside them until the next one.
+
+    Args:
+        folder: made if missing.
+        checkpoint: tensors on any device.
+        architecture: small or large; kept in the files' metadata.
 
     Raises:
-        CheckpointError: numbers that are not finite. Nothing is written then.
-        OSError: no room, no permission. The files of before are untouched.
+        CheckpointError: a number is not finite. Nothing was written.
+        OSError: disk full, no permission. The earlier files are untouched.
     """
     tensors = {
         f"{kind}/{name}": tensor.detach().cpu().contiguous()
@@ -63,7 +70,10 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, architecture: str) -> 
 
 
 def load_checkpoint(folder: Path, architecture: str) -> Checkpoint | None:
-    """The last whole checkpoint of a folder, or None where there is none.
+    """Read the last complete checkpoint of a folder.
+
+    Returns:
+        The checkpoint on the CPU, or None where there is none.
 
     Raises:
         CheckpointError: damaged, or of another network.
@@ -81,7 +91,7 @@ def _read(path: Path, architecture: str) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
-            f"{path}: damaged ({error}). Remove it to go on from {PREVIOUS}, or the folder to begin anew"
+            f"{path}: damaged ({error}). Remove it to resume from {PREVIOUS}, or remove the folder to start over"
         ) from error
     if "step" not in found or found.get("architecture") != architecture:
         raise CheckpointError(
@@ -96,9 +106,6 @@ def _read(path: Path, architecture: str) -> Checkpoint:
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, object]) -> None:
-    part = path.with_suffix(".part")
-    safetensors.torch.save_file(dict(tensors), part, metadata={"raftline": json.dumps(metadata)})
-    part.chmod(0o644)  # safetensors leaves it to its owner alone
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    with written_whole(path) as part:
+        safetensors.torch.save_file(dict(tensors), part, metadata={"raftline": json.dumps(metadata)})
+        part.chmod(0o644)  # safetensors makes it readable by its owner only

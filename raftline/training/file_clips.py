@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from raftline.evaluation.datasets import DatasetError, FlowPair, open_dataset, read_image, read_truth
-from raftline.synthetic.batch import Clips
-from raftline.training.augmentation import AugmentationOptions, Pair, augment
+from raftline.synthetic.clip_batch import ClipBatch
+from raftline.training.augmentation import Pair, augment
+from raftline.training.options import AugmentationOptions
 
 
 class FileClips:
-    """Every epoch is another order of all pairs. What is drawn depends on the seed and the clip's number alone.
+    """Pairs in a new order each epoch. Everything random depends only on the seed and the clip's number.
 
     Args:
         sets: `name:folder`, or `name:folder*N`, see `FileData`.
@@ -49,13 +50,13 @@ class FileClips:
         return len(self._pairs)
 
     def read_ahead(self, numbers: Sequence[int]) -> None:
-        """Begin to read what `batch` will be asked for next."""
+        """Start to read the clips of the next `batch`."""
         for number in numbers:
             if number not in self._ahead:
                 self._ahead[number] = self._pool.submit(self._read, number)
 
-    def batch(self, numbers: Sequence[int]) -> Clips:
-        """The clips of these numbers, on the CPU.
+    def batch(self, numbers: Sequence[int]) -> ClipBatch:
+        """Read the clips of these numbers, on the CPU.
 
         Raises:
             DatasetError, FlowFileError: a file that is missing or damaged, named.
@@ -66,10 +67,10 @@ class FileClips:
         flows = torch.stack([torch.from_numpy(pair.flow_px).permute(2, 0, 1) for pair in pairs])[:, None]
         valid = torch.stack([torch.from_numpy(pair.valid) for pair in pairs])[:, None]
         names = tuple(str(self._entry(number)[0].image1) for number in numbers)
-        return Clips(frames, flows.contiguous(), valid, None, names)
+        return ClipBatch(frames, flows.contiguous(), valid, None, names)
 
     def close(self) -> None:
-        """End the threads; what they were reading is dropped."""
+        """End the threads and drop what they were reading."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _entry(self, number: int) -> tuple[FlowPair, bool]:
@@ -85,7 +86,7 @@ class FileClips:
         truth = read_truth(next(iter(entry.truths.values())))
         if not image1.shape[:2] == image2.shape[:2] == truth.shape[:2]:
             raise DatasetError(
-                f"pair {entry.image1}: the pictures are {image1.shape[1]}x{image1.shape[0]} and "
+                f"pair {entry.image1}: the images are {image1.shape[1]}x{image1.shape[0]} and "
                 f"{image2.shape[1]}x{image2.shape[0]}, the flow {truth.shape[1]}x{truth.shape[0]}"
             )
         valid = np.isfinite(truth.sum(axis=2))

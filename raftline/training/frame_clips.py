@@ -1,9 +1,9 @@
-"""Real frames without known flow, three in a row: a teacher says what it sees in them.
+"""Real frames without known flow, three in a row, for which a teacher estimates it.
 
     python -m raftline.training.frame_clips frames.safetensors VIDEO [VIDEO ...]
 
-packs runs of three frames of videos into one file, which is carried to the machine that trains. Every second and
-third run leaves out one and two frames of the video between its own: motions as long as a slow camera's.
+packs runs of three frames of videos into one file for the machine that trains. Of three runs, one has consecutive
+frames, one skips one frame between its own, and one skips two, for motions as long as a slow camera's.
 """
 
 import itertools
@@ -16,18 +16,22 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from raftline.synthetic.batch import Clips
-from raftline.synthetic.photographs import TexturesError, decode, read_packed, write_packed
+from raftline.synthetic.clip_batch import ClipBatch
+from raftline.synthetic.photographs import TexturesError, bounded, decode, read_packed, write_packed
 
 RUN = 3
+"""Frames in a row: two pairs, of which the second can start warm."""
 _RUNS_PER_VIDEO = 36
+"""So that a long video does not outweigh others. Chosen by hand."""
 _STRIDES = 1, 2, 3
+"""Steps in a video between the frames of a run, in turn."""
 _LONGEST_SIDE_PX = 640
+"""Larger than the crops trained on, so that there is room to scale. Chosen by hand."""
 Image = npt.NDArray[np.uint8]
 
 
 class FrameClips:
-    """Crops of packed runs, at a random scale, mirrored and backwards at random. The flow of none is known.
+    """Crops of packed runs, at a random scale, mirrored and reversed at random. No flow is known.
 
     Raises:
         TexturesError: not a packed file, or not of runs of three.
@@ -36,20 +40,18 @@ class FrameClips:
     def __init__(self, source: Path, size: tuple[int, int], seed: int) -> None:
         self._jpegs = read_packed(source)
         if len(self._jpegs) % RUN:
-            raise TexturesError(
-                f"frames {source}: {len(self._jpegs)} pictures, expected runs of {RUN}; see frame_clips"
-            )
+            raise TexturesError(f"frames {source}: {len(self._jpegs)} images, expected runs of {RUN}; see frame_clips")
         self._source = source
         self._size = size
         self._seed = seed
 
-    def batch(self, numbers: Sequence[int]) -> Clips:
+    def batch(self, numbers: Sequence[int]) -> ClipBatch:
         """The clips of these numbers, each a function of the seed and its number, on the CPU."""
         clips = [self._clip(number) for number in numbers]
         frames = torch.stack([torch.from_numpy(frames) for frames, _ in clips]).permute(0, 1, 4, 2, 3).float()
         shape = (len(clips), RUN - 1, *self._size)
         flows = torch.zeros(*shape[:2], 2, *self._size)
-        return Clips(frames, flows, torch.zeros(shape, dtype=torch.bool), None, tuple(name for _, name in clips))
+        return ClipBatch(frames, flows, torch.zeros(shape, dtype=torch.bool), None, tuple(name for _, name in clips))
 
     def _clip(self, number: int) -> tuple[Image, str]:
         random = np.random.Generator(np.random.PCG64([self._seed, 3, number]))
@@ -90,7 +92,7 @@ def _frames_of(video: Path) -> Iterator[Image]:
         if not found:
             break
         if number in wanted:
-            read[number] = _bounded(frame)
+            read[number] = bounded(_as_rgb(frame), _LONGEST_SIDE_PX)
     capture.release()
     for run in runs:
         if all(number in read for number in run):
@@ -102,12 +104,8 @@ def _stride(run: int, count: int) -> int:
     return min(_STRIDES[run % len(_STRIDES)], (count - 1) // (RUN - 1))
 
 
-def _bounded(frame: npt.NDArray[np.generic]) -> Image:
-    """RGB, its longest side at most 640 px."""
-    image = np.ascontiguousarray(np.asarray(frame, np.uint8)[:, :, ::-1])
-    scale = min(1.0, _LONGEST_SIDE_PX / max(image.shape[:2]))
-    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+def _as_rgb(frame: npt.NDArray[np.generic]) -> Image:
+    return np.ascontiguousarray(np.asarray(frame, np.uint8)[:, :, ::-1])
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ from raftline.flow.warm_start import choose_start
 from raftline.kernels.forward_splat import forward_splat
 from raftline.raft.model import CoarseFlow, EncodedFrame, Raft
 from raftline.raft.upsample import upsample_bilinear
-from raftline.synthetic.batch import Clips, network_input
+from raftline.synthetic.clip_batch import ClipBatch, network_input
 from raftline.training.loss import end_point_error, sequence_loss
 from raftline.training.options import TrainOptions
 
 _ENCODED = len(EncodedFrame._fields) - 1
-"""What the encoders make of a frame; the guide of upsampling is no teacher's to say."""
+"""What the encoders make of a frame. The guide of upsampling is left out: a teacher has none to compare with."""
 
 
 class StepLoss(NamedTuple):
@@ -36,10 +36,13 @@ class Objective:
     """The loss of a batch.
 
     Args:
-        teacher: whose features, and flow where the truth is not known, are learnt; see DistillationOptions.
+        model: the network that is trained.
+        options: the run's.
+        teacher: a network whose features are learnt, and its flow where the ground truth is unknown; see
+            `DistillationOptions`.
 
     Raises:
-        ValueError: a teacher of another architecture whose features are asked for.
+        ValueError: a teacher of another architecture whose features are needed.
     """
 
     def __init__(self, model: Raft, options: TrainOptions, teacher: Raft | None = None) -> None:
@@ -58,8 +61,14 @@ class Objective:
         self._options = options
         self._teacher = teacher
 
-    def __call__(self, clips: Clips, step: int, random: np.random.Generator) -> StepLoss:
-        """The loss of `clips`, which lie on the model's device; `random` decides how the second pair starts."""
+    def __call__(self, clips: ClipBatch, step: int, random: np.random.Generator) -> StepLoss:
+        """Compute the loss.
+
+        Args:
+            clips: on the model's device.
+            step: steps done, by which a teacher's weight fades.
+            random: decides how the second pair starts.
+        """
         # Not channels-last as in inference: the norms' backward is slow there on a CPU, and copies on a GPU.
         images = network_input(clips.frames).flatten(0, 1).contiguous()
         encoded = self._encode(images)
@@ -83,7 +92,7 @@ class Objective:
     def _pair(
         self,
         frames: list[EncodedFrame],
-        clips: Clips,
+        clips: ClipBatch,
         number: int,
         iterations: int,
         start: Tensor | None,
@@ -91,8 +100,8 @@ class Objective:
         random: np.random.Generator,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """-> loss, last flow in cells, end-point error of the last flow."""
-        lead_in = _drawn(self._options.lead_in, random)
-        refined = list(self._iterate(frames[number], frames[number + 1], iterations, start, lead_in))
+        burn_in = _drawn(self._options.burn_in, random)
+        refined = list(self._iterate(frames[number], frames[number + 1], iterations, start, burn_in))
         with arithmetic(self._options.precision.update, refined[-1].flow.device):
             flows_px = [upsample(each).float() for each in refined]
         truth_px, valid = clips.flows[:, number], clips.valid[:, number]
@@ -101,11 +110,11 @@ class Objective:
             return loss, refined[-1].flow.detach(), end_point_error(flows_px[-1], truth_px, valid)
 
     def _iterate(
-        self, earlier: EncodedFrame, later: EncodedFrame, iterations: int, start: Tensor | None, lead_in: int = 0
+        self, earlier: EncodedFrame, later: EncodedFrame, iterations: int, start: Tensor | None, burn_in: int = 0
     ) -> Iterator[CoarseFlow]:
-        """As `Raft.iterate`, with the update block alone in the lower precision, after `lead_in` without gradients."""
+        """As `Raft.iterate`, with the update block alone in the lower precision, after `burn_in` without gradients."""
         terms, state = self.model.begin(earlier, self.model.correlate(earlier, later), start)
-        for done in range(1 - lead_in, iterations + 1):
+        for done in range(1 - burn_in, iterations + 1):
             learning = torch.is_grad_enabled() and done > 0
             with arithmetic(self._options.precision.update, state.coords.device), torch.set_grad_enabled(learning):
                 state = self.model.step(terms, state)
@@ -114,8 +123,10 @@ class Objective:
             yield CoarseFlow(state.coords - terms.origin, state.hidden, earlier.guide, done)
 
     def _upsample_as_taught(self, refined: CoarseFlow) -> Tensor:
-        """By the teacher's way where its flow is the truth as it is: bilinear, it would unlearn what an upsampling that
-        keeps edges has learnt."""
+        """Upsample as the teacher does where its flow stands in for the truth.
+
+        Compared with bilinear flow, an upsampling that keeps edges would unlearn them.
+        """
         as_it_is = not self._options.distillation.refined
         if self._teacher is not None and self._teacher.upsampling == "bilinear" and as_it_is:
             return upsample_bilinear(refined.flow)
@@ -123,14 +134,14 @@ class Objective:
 
     @torch.no_grad()
     def _start(self, frames: list[EncodedFrame], flow: Tensor, random: np.random.Generator) -> Tensor:
-        """The first pair's flow carried forward, wrong as it is in a long stream; zero for clips that start cold."""
+        """Carry the first pair's flow forward, with the errors of a long stream; zero for clips that start cold."""
         options = self._options.warm_start
         for _ in range(int(random.integers(0, options.repeats + 1))):
             *_, refined = self._iterate(frames[0], frames[1], options.iterations, flow)
             flow = refined.flow
         start = forward_splat(flow).flow
         batch = flow.shape[0]
-        choosing = random.random(batch) < options.chosen
+        choosing = random.random(batch) < options.adaptive
         if choosing.any():
             features = frames[1].features, frames[2].features
             chosen = choose_start(*features, options.iterations, flow, cold_bias=0.0).flow
@@ -140,7 +151,7 @@ class Objective:
         return start * _floats(random.random(batch) < options.share, flow)
 
     @torch.no_grad()
-    def _teach(self, clips: Clips, taught: list[EncodedFrame]) -> Clips:
+    def _teach(self, clips: ClipBatch, taught: list[EncodedFrame]) -> ClipBatch:
         """The teacher's flow where a pair has no known flow at all."""
         assert self._teacher is not None
         unknown = ~clips.valid.flatten(2).any(dim=2)
@@ -159,7 +170,7 @@ class Objective:
             flows[:, number] = torch.where(unknown[:, number, None, None, None], flow_px, flows[:, number])
         return clips._replace(flows=flows, valid=clips.valid | unknown[..., None, None])
 
-    def _taught(self, clips: Clips, images: Tensor, encoded: EncodedFrame, step: int) -> tuple[Clips, Tensor]:
+    def _taught(self, clips: ClipBatch, images: Tensor, encoded: EncodedFrame, step: int) -> tuple[ClipBatch, Tensor]:
         """The clips with the teacher's flow, and the weighted distance to its features."""
         none = encoded.features.new_zeros(())
         if self._teacher is None:
@@ -195,7 +206,7 @@ def arithmetic(name: str, device: torch.device) -> AbstractContextManager[object
 
 
 def _drawn(longest: int, random: np.random.Generator) -> int:
-    """0 half of the time, else up to `longest`, all alike."""
+    """Draw 0 half of the time, else 1 to `longest` with equal chances."""
     return int(random.integers(1, longest + 1)) if longest and random.random() < 0.5 else 0
 
 

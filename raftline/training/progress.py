@@ -1,14 +1,15 @@
-"""What a run tells while it goes: a line for people, a CSV file, TensorBoard where it is installed."""
+"""What a run reports on the way: a line for people, a CSV file, TensorBoard where it is installed."""
 
 import csv
 import importlib.util
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from raftline.training.whole_file import written_whole
 
 Say = Callable[[str], None]
 
@@ -24,7 +25,7 @@ class Record:
     warm_epe_px: float
     learning_rate: float
     gradient: float
-    """Its length before clipping."""
+    """Its norm before clipping."""
     clips_per_second: float
     """Of all processes."""
     validation_epe_px: float | None = None
@@ -33,7 +34,7 @@ class Record:
 
 
 class CsvLog:
-    """One row a record; a resumed run goes on after its checkpoint's step and drops the rows behind it."""
+    """One row per record. A resumed run continues after its checkpoint's step and drops later rows."""
 
     def __init__(self, path: Path, from_step: int) -> None:
         self._path = path
@@ -42,12 +43,10 @@ class CsvLog:
         if from_step and path.exists():
             with path.open(newline="") as file:
                 kept = [row for row in csv.DictReader(file) if (row.get("step") or "0").isdigit()]
-        part = path.with_suffix(".part")
-        with part.open("w", newline="") as file:
+        with written_whole(path) as part, part.open("w", newline="") as file:
             writer = csv.DictWriter(file, self._names, extrasaction="ignore")
             writer.writeheader()
             writer.writerows(row for row in kept if int(row["step"]) <= from_step)
-        os.replace(part, path)
 
     def write(self, record: Record) -> None:
         """Append one row."""
@@ -57,7 +56,7 @@ class CsvLog:
 
 
 def open_tensorboard(folder: Path) -> Callable[[Record], None] | None:
-    """A function that writes records for TensorBoard, or None where it is not installed."""
+    """Make a function that writes records for TensorBoard, or None where it is not installed."""
     if importlib.util.find_spec("tensorboard") is None:
         return None
     from torch.utils.tensorboard import SummaryWriter
@@ -74,7 +73,7 @@ def open_tensorboard(folder: Path) -> Callable[[Record], None] | None:
 
 
 def plain_line(record: Record, steps: int, seconds_left: float) -> str:
-    """One record for people."""
+    """One record as a line for people."""
     errors = "" if math.isnan(record.epe_px) else f"EPE {record.epe_px:.2f} px  "
     if not math.isnan(record.warm_epe_px):
         errors += f"warm {record.warm_epe_px:.2f} px  "
@@ -94,5 +93,5 @@ def _duration(seconds: float) -> str:
 
 
 def say_plainly(text: str) -> None:
-    """A line on stdout."""
+    """Print a line with the time of day on stdout."""
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)

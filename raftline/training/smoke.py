@@ -5,6 +5,7 @@ other is killed on its way and started again. Both must end with the same weight
 """
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -16,13 +17,15 @@ import torch
 
 from raftline.raft.model import Raft
 from raftline.training.checkpoint import NAME, WEIGHTS, load_checkpoint
-from raftline.training.options import TrainOptions, load_options
+from raftline.training.options import TrainOptions
+from raftline.training.options_file import load_options
 from raftline.training.sources import synthetic_clips
 from raftline.training.validation import validate
 
 _ROOT = Path(__file__).resolve().parents[2]
 _CONFIG = _ROOT / "configs" / "train" / "smoke.yaml"
 _PATIENCE_SECONDS = 3600
+"""Chosen by hand; a run takes minutes on two cores."""
 
 
 class SmokeError(RuntimeError):
@@ -52,16 +55,10 @@ def main(folder: Path) -> None:
 
 
 def _start(output: Path) -> subprocess.Popen[bytes]:
-    command = [
-        sys.executable,
-        "-m",
-        "raftline.training.train",
-        str(_CONFIG),
-        "--device",
-        "cpu",
-        "--set",
-        f"output={output}",
-    ]
+    output.mkdir(parents=True, exist_ok=True)
+    place = output / "output.yaml"
+    place.write_text(json.dumps({"output": str(output)}))
+    command = [sys.executable, "-m", "raftline.training.train", str(_CONFIG), str(place), "--device", "cpu"]
     return subprocess.Popen(command, cwd=_ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
 

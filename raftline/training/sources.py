@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import torch
 
-from raftline.synthetic.batch import Clips
+from raftline.synthetic.clip_batch import ClipBatch
 from raftline.synthetic.clips import SyntheticClips, SyntheticOptions
 from raftline.training.file_clips import FileClips
 from raftline.training.frame_clips import FrameClips
@@ -12,10 +12,10 @@ from raftline.training.options import TrainOptions
 
 
 class Sources:
-    """What each step of each process trains on: a function of seed, step and process.
+    """The clips of each step and process, a function of seed, step and process number.
 
     Raises:
-        ValueError: data that are not there or not as expected (TexturesError, DatasetError).
+        ValueError: data that are missing or not laid out as expected (TexturesError, DatasetError).
     """
 
     def __init__(self, options: TrainOptions, device: torch.device, rank: int, count: int) -> None:
@@ -38,11 +38,16 @@ class Sources:
 
     @property
     def clips_per_step(self) -> int:
-        """Of all processes together."""
+        """Clips of all processes together."""
         return (self._synthetic_size + self._files_size + self._frames_size) * self._count
 
-    def batches(self, step: int) -> Iterator[Clips]:
-        """One batch of each kind that there is. Files of the next step begin to be read."""
+    @property
+    def batches_per_step(self) -> int:
+        """Batches of each process: one for each kind of clips."""
+        return sum(kind is not None for kind in (self._synthetic, self._frames, self._files))
+
+    def batches(self, step: int) -> Iterator[ClipBatch]:
+        """Make one batch of each kind, and start to read the files of the next step."""
         if self._synthetic is not None:
             numbers = self._numbers(step, self._synthetic_size)
             yield self._synthetic.batch([number % self._repeat for number in numbers] if self._repeat else numbers)
@@ -54,12 +59,12 @@ class Sources:
             yield clips
 
     def validation(self, options: TrainOptions) -> SyntheticClips:
-        """Clips that are not trained on, of the same textures where there are synthetic ones."""
+        """Make clips that are not trained on, from the same textures."""
         clips = self._synthetic or synthetic_clips(options, self._device)
         return clips.with_seed(options.validation.seed)
 
     def close(self) -> None:
-        """End what reads ahead."""
+        """Stop reading ahead."""
         if self._files is not None:
             self._files.close()
 
@@ -69,10 +74,12 @@ class Sources:
 
 
 def synthetic_clips(options: TrainOptions, device: torch.device) -> SyntheticClips:
-    """The run's synthetic data set."""
+    """Open the run's synthetic data set."""
     wanted = options.synthetic
     return SyntheticClips(
-        SyntheticOptions(options.height, options.width, wanted.textures, wanted.tile_px, wanted.scenes, wanted.damage),
+        SyntheticOptions(
+            options.height, options.width, wanted.textures, wanted.tile_px, wanted.scenes, wanted.degradations
+        ),
         options.seed,
         device,
     )

@@ -1,9 +1,14 @@
-"""Train: `python -m raftline.training.train CONFIG`. The same command goes on where the last one stopped.
+"""Train: `python -m raftline.training.train CONFIG [MORE ...]`. The same command resumes a run that was stopped.
 
-Needs torch, numpy, OpenCV, safetensors, PyYAML and rich: no more than a bare GPU machine has.
+Settings in the files MORE replace those in CONFIG. Several processes, one for each GPU or for some CPU cores:
+
+    torchrun --nproc-per-node N -m raftline.training.train CONFIG
+
+Needs torch, numpy, OpenCV, safetensors, PyYAML, pydantic and rich.
 """
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -14,55 +19,79 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as distributed
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from raftline.raft.devices import choose_device
-from raftline.training.options import TrainOptions, load_options
+from raftline.training.options import TrainOptions
+from raftline.training.options_file import load_options
+from raftline.training.processes import USER_MISTAKE, average, process_count, process_group, rank, start_processes
 from raftline.training.progress import CsvLog, Record, open_tensorboard, plain_line, say_plainly
-from raftline.training.replicas import Replicas, run_replicas
 from raftline.training.trainer import StepReport, Trainer, seconds_left
 
 LOG = "log.csv"
+OPTIONS = "options.json"
+"""What the processes of a run read, after the command line was laid over the file."""
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def start(options: TrainOptions, device: str = "auto", minutes: float | None = None) -> None:
+    """`train` in `options.processes` processes, or in those that torchrun started.
+
+    Raises:
+        ValueError: see `train`; or more processes than GPUs.
+        ProcessError: one of several processes ended.
+    """
+    if options.processes == 1 or distributed.is_torchelastic_launched():
+        train(options, device, minutes)
+        return
+    if choose_device(device).type == "cuda" and options.processes > torch.cuda.device_count():
+        raise ValueError(
+            f"processes: found {options.processes}; allowed: at most {torch.cuda.device_count()}, one for each GPU"
+        )
+    options.output.mkdir(parents=True, exist_ok=True)
+    resolved = options.output / OPTIONS
+    resolved.write_text(options.model_dump_json(indent=2) + "\n")
+    limits = [] if minutes is None else ["--minutes", str(minutes)]
+    start_processes(options.processes, "raftline.training.train", [str(resolved), "--device", device, *limits])
 
 
 def train(options: TrainOptions, device: str = "auto", minutes: float | None = None, tensorboard: bool = True) -> bool:
     """Train until `options.steps` are done, time is up, or SIGINT or SIGTERM comes; then save.
 
     Args:
-        minutes: stop after so many, to be gone on with by the same call.
+        options: `processes` is not read: torchrun decides how many there are.
+        device: auto (CUDA if there, else CPU), cpu, cuda or cuda:N.
+        minutes: stop after this time; the same call resumes the run.
+        tensorboard: write for TensorBoard where it is installed.
 
     Returns:
         Whether all steps are done.
 
     Raises:
-        ValueError: data, weights or checkpoint that cannot be used, or a loss that is no number (DivergedError).
-        ReplicaError: another process of the run is gone.
+        ValueError: data, weights or checkpoint that cannot be used, or a loss that is not finite (DivergedError).
     """
-    chosen = choose_device(device)
-    if chosen.type == "cuda" and options.processes > 1:
-        raise ValueError(f"processes: {options.processes} are for the CPU; on a GPU raise synthetic.clips instead")
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
-    return run_replicas(options.processes, _run, options, str(chosen), deadline, tensorboard)
-
-
-def _run(replicas: Replicas, options: TrainOptions, device: str, deadline: float | None, tensorboard: bool) -> bool:
-    first = replicas.rank == 0
-    with _stop_wanted(first) as stop_wanted:
-        trainer = Trainer(options, torch.device(device), replicas)
-        tell = _Teller(trainer, tensorboard) if first else None
+    chosen = choose_device(device)
+    if chosen.type == "cuda" and distributed.is_torchelastic_launched():
+        chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(chosen)
+    with process_group(chosen), _stop_wanted() as stop_wanted:
+        trainer = Trainer(options, chosen)
+        tell = _Teller(trainer, tensorboard) if rank() == 0 else None
         try:
-            return _loop(trainer, replicas, tell, lambda: stop_wanted() or _late(deadline))
+            return _loop(trainer, tell, lambda: stop_wanted() or _late(deadline))
         finally:
             trainer.sources.close()
             if tell is not None:
                 tell.close()
 
 
-def _loop(trainer: Trainer, replicas: Replicas, tell: "_Teller | None", stop_wanted: Callable[[], bool]) -> bool:
+def _loop(trainer: Trainer, tell: "_Teller | None", stop_wanted: Callable[[], bool]) -> bool:
     options = trainer.options
     reports: list[Callable[[], StepReport]] = []
     saved = trainer.steps_done
-    while trainer.steps_done < options.steps and not _all_stop(replicas, stop_wanted):
+    while trainer.steps_done < options.steps and not _all_stop(stop_wanted):
         reports.append(trainer.step())
         done = trainer.steps_done
         validating = done % options.validation.every_steps == 0 or done == options.steps
@@ -79,15 +108,15 @@ def _loop(trainer: Trainer, replicas: Replicas, tell: "_Teller | None", stop_wan
     return trainer.steps_done >= options.steps
 
 
-def _all_stop(replicas: Replicas, stop_wanted: Callable[[], bool]) -> bool:
+def _all_stop(stop_wanted: Callable[[], bool]) -> bool:
     """Whether any process wants to stop: all do then, at the same step."""
     vote = torch.tensor([float(stop_wanted())])
-    replicas.average([vote])
+    average(vote)
     return bool(vote > 0)
 
 
 class _Teller:
-    """Log and progress of the first process."""
+    """Log and progress, in the first process."""
 
     def __init__(self, trainer: Trainer, tensorboard: bool) -> None:
         options = trainer.options
@@ -98,7 +127,7 @@ class _Teller:
         self._begun = self._last = time.monotonic()
         self._first_step = trainer.steps_done
         self._bar: Progress | None = None
-        where = f"RAFT-{options.architecture} on {trainer.device}, {options.processes} process(es)"
+        where = f"RAFT-{options.architecture} on {trainer.device}, {process_count()} process(es)"
         also = " and TensorBoard" if self._tensorboard is not None else ""
         begin = f"from step {trainer.steps_done}" if trainer.steps_done else f"from {options.initial or 'scratch'}"
         say_plainly(f"{where}, {begin} to {options.steps}; log: {options.output / LOG}{also}")
@@ -109,7 +138,7 @@ class _Teller:
             self._task = self._bar.add_task("begins", total=options.steps, completed=trainer.steps_done)
 
     def __call__(self, reports: list[Callable[[], StepReport]], validating: bool) -> None:
-        """Tell of the steps since the last call."""
+        """Report the steps since the last call."""
         read = [report() for report in reports]
         now = time.monotonic()
         speed = self._trainer.sources.clips_per_step * len(read) / max(now - self._last, 1e-9)
@@ -133,20 +162,19 @@ class _Teller:
         self._last = time.monotonic()
 
     def close(self) -> None:
-        """End the bar; say where things are."""
+        """End the bar; print how far the run is and where its files are."""
         if self._bar is not None:
             self._bar.stop()
         done, steps = self._trainer.steps_done, self._trainer.options.steps
-        more = "" if done >= steps else "; the same command goes on from the last checkpoint"
+        more = "" if done >= steps else "; the same command resumes from the last checkpoint"
         say_plainly(f"{done} of {steps} steps done, in {self._trainer.options.output}{more}")
 
 
 @contextmanager
-def _stop_wanted(first: bool) -> Iterator[Callable[[], bool]]:
-    """A question whether SIGINT or SIGTERM has come. Processes other than the first leave that to it."""
+def _stop_wanted() -> Iterator[Callable[[], bool]]:
+    """Give a function that says whether SIGINT or SIGTERM has come."""
     came: list[int] = []
-    handler = (lambda number, _: came.append(number)) if first else signal.SIG_IGN
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in STOP_SIGNALS}
     try:
         yield lambda: bool(came)
     finally:
@@ -158,39 +186,24 @@ def _late(deadline: float | None) -> bool:
     return deadline is not None and time.monotonic() > deadline
 
 
-def parse_override(text: str) -> tuple[str, object]:
-    """`key.path=value`, the value in YAML -> both."""
-    import yaml
-
-    key, separator, value = text.partition("=")
-    if not separator or not key:
-        raise ValueError(f"--set {text!r}: expected KEY.PATH=VALUE")
-    return key, yaml.safe_load(value)
-
-
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, help="a file of configs/train")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="lay over one value")
-    parser.add_argument("--minutes", type=float, help="stop, saved, after so many")
+    parser.add_argument("more", type=Path, nargs="*", help="files whose settings replace those before them")
+    parser.add_argument("--minutes", type=float, help="stop after this time, saved")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    arguments = parser.parse_args()
-    return told(lambda: train(overridden(arguments.config, arguments.set), arguments.device, arguments.minutes))
-
-
-def overridden(config: Path, overrides: list[str]) -> TrainOptions:
-    """The options of a file with KEY.PATH=VALUE laid over it."""
-    return load_options(config, dict(parse_override(text) for text in overrides))
+    given = parser.parse_args()
+    return told(lambda: start(load_options(given.config, *given.more), given.device, given.minutes))
 
 
 def told(work: Callable[[], object]) -> int:
-    """Do it; a failure is told in a line. The exit code: 2 for the user's mistake, 1 for ours."""
+    """Run `work` and print an error in one line. Returns the exit code: 2 for the user's mistake, 1 for ours."""
     try:
         work()
     except (ValueError, OSError, RuntimeError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, ValueError) else 1
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return USER_MISTAKE if isinstance(error, ValueError) else 1
     return 0
 
 

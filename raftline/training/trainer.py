@@ -2,56 +2,60 @@
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from raftline.raft.devices import keep_freed_memory
 from raftline.raft.model import Raft
 from raftline.raft.weights.loading import load_raft
+from raftline.synthetic.clip_batch import ClipBatch
 from raftline.training.blocks import BlockObjective
 from raftline.training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from raftline.training.objective import Objective, StepLoss
 from raftline.training.options import TrainOptions
-from raftline.training.replicas import Alone, Replicas, gradients
+from raftline.training.processes import average, process_count, rank
 from raftline.training.schedule import learning_rate
 from raftline.training.sources import Sources
 from raftline.training.validation import Validation, validate
 
 
 class DivergedError(ValueError):
-    """The loss is no number any more; the last checkpoint is as good as it was."""
+    """The loss is not finite. The last checkpoint is intact."""
 
 
 class StepReport(NamedTuple):
-    """What a step tells. Means over the processes."""
+    """Measures of one step, averaged over the processes."""
 
     step: int
-    """Steps done with it."""
+    """Steps done, including this one."""
     loss: float
     epe_px: float
     warm_epe_px: float
     learning_rate: float
     gradient: float
+    """Norm before clipping."""
 
 
 class Trainer:
-    """A run: `step` after `step` from where the checkpoint in `options.output` stands, or from the beginning.
+    """A training run, from the checkpoint in `options.output` or from the start.
 
-    Args:
-        replicas: the other processes of the run.
+    In a process group of torch each process trains on its own clips, and their gradients are averaged. The first one
+    keeps the moving average and writes the files.
 
     Raises:
         ValueError: weights, data or checkpoint that cannot be used; the message names them.
     """
 
-    def __init__(self, options: TrainOptions, device: torch.device, replicas: Replicas | None = None) -> None:
+    def __init__(self, options: TrainOptions, device: torch.device) -> None:
         self.options = options
         self.device = device
-        self._replicas = replicas or Alone()
         _prepare(device, options)
         self.model = _initial(options).to(device)
         self.average = Raft(options.architecture, self.model.upsampling)
@@ -68,39 +72,44 @@ class Trainer:
         if options.distillation.teacher is not None:
             teacher = load_raft(options.distillation.teacher, device)
         objective = BlockObjective if options.distillation.blocks else Objective
-        self._objective = objective(self.model, options, teacher)
-        self.sources = Sources(options, device, self._replicas.rank, self._replicas.count)
+        loss = _Loss(self.model, objective(self.model, options, teacher))
+        self.sources = Sources(options, device, rank(), process_count())
         self.steps_done = 0
         checkpoint = load_checkpoint(options.output, options.architecture)
         if checkpoint is not None:
             self._restore(checkpoint)
+        self._loss = _distributed(loss, teacher is not None) if process_count() > 1 else loss
         self._unread: _Unread | None = None
 
     def step(self) -> Callable[[], StepReport]:
-        """One update. The report is a call away, because reading it waits for the device.
+        """Do one update.
+
+        Returns:
+            A function that gives the report. Calling it waits for the device.
 
         Raises:
-            DivergedError: the loss of the step before was not finite. Its clips are named; nothing of it is saved.
+            DivergedError: the previous step's loss was not finite. The message names its clips; nothing was saved.
         """
         options, done = self.options, self.steps_done
         rate = learning_rate(done, options.steps, options.schedule)
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group["share"]
         self._optimizer.zero_grad()
-        random = np.random.Generator(np.random.PCG64([options.seed, 2, done, self._replicas.rank]))
+        random = np.random.Generator(np.random.PCG64([options.seed, 2, done, rank()]))
         losses, names = self._backward(done, random)
         told = torch.stack(list(losses))
         self.check()
         self._unread = _Unread(told, names)
-        self._replicas.average([*gradients(self.model), told])
+        average(told)
         length = nn.utils.clip_grad_norm_(self.model.parameters(), options.clip)
         self._optimizer.step()
-        self._follow()
+        if rank() == 0:
+            self._follow()
         self.steps_done = done + 1
         return lambda: _report(done + 1, told, rate, length)
 
     def check(self) -> None:
-        """Wait for the last step and look at its loss. Raises DivergedError."""
+        """Wait for the last step's loss and check it. Raises DivergedError."""
         unread, self._unread = self._unread, None
         loss = 0.0 if unread is None else unread.loss()
         if unread is not None and not math.isfinite(loss):
@@ -111,9 +120,9 @@ class Trainer:
             )
 
     def save(self) -> None:
-        """Write checkpoint and weights; only the first process does. Raises DivergedError, CheckpointError, OSError."""
+        """Write checkpoint and weights, in the first process. Raises DivergedError, CheckpointError, OSError."""
         self.check()
-        if self._replicas.rank == 0:
+        if rank() == 0:
             first, second = (
                 {name: self._optimizer.state[parameter][key] for name, parameter in self._learning()}
                 for key in ("exp_avg", "exp_avg_sq")
@@ -122,29 +131,36 @@ class Trainer:
             save_checkpoint(self.options.output, checkpoint, self.options.architecture)
 
     def validate(self) -> Validation:
-        """The averaged weights on the validation clips."""
+        """Measure the averaged weights on the validation clips."""
         options = self.options.validation
         warm = self.options.warm_start.iterations
         clips = self.sources.validation(self.options)
         return validate(self.average, clips, options.clips, options.iterations, warm)
 
     def _backward(self, done: int, random: np.random.Generator) -> tuple[StepLoss, list[str]]:
-        """Gradients of the step's batches, in proportion to their sizes; their mean losses; their names."""
+        """Add up the gradients of the step's batches, weighted by size. Returns mean losses and the clips' names."""
         total: list[Tensor] = []
         names: list[str] = []
-        whole = self.sources.clips_per_step // self._replicas.count
-        for clips in self.sources.batches(done):
+        whole = self.sources.clips_per_step // process_count()
+        for number, clips in enumerate(self.sources.batches(done), start=1):
             share = len(clips.names) / whole
-            losses = self._objective(clips, done, random)
-            (losses.loss * share).backward()
+            with self._averaging(number == self.sources.batches_per_step):
+                losses = self._loss(clips, done, random)
+                (losses.loss * share).backward()
             total.append(torch.stack([losses.loss.detach() * share, losses.epe_px * share, losses.warm_epe_px]))
             names += clips.names
         loss, epe_px, warm_epe_px = torch.stack(total).unbind(dim=1)
         return StepLoss(loss.sum(), epe_px.sum(), warm_epe_px.nanmean()), names
 
+    def _averaging(self, last: bool) -> AbstractContextManager[None]:
+        """Gradients of a step's batches add up, and the last batch's backward averages them over the processes."""
+        if last or not isinstance(self._loss, DistributedDataParallel):
+            return nullcontext()
+        return self._loss.no_sync()
+
     @torch.no_grad()
     def _follow(self) -> None:
-        """The moving average takes its step. In a run's first steps it is short, so that the start is forgotten."""
+        """Update the moving average. It is short in a run's first steps, so that it forgets the initial weights."""
         decay = min(self.options.ema, (1 + self.steps_done) / (10 + self.steps_done))
         for ours, source in zip(self.average.parameters(), self.model.parameters(), strict=True):
             ours.lerp_(source, 1 - decay)
@@ -176,8 +192,27 @@ class Trainer:
         self.steps_done = checkpoint.step
 
 
+class _Loss(nn.Module):
+    """An objective as a module of the trained network alone, which DistributedDataParallel can wrap."""
+
+    def __init__(self, model: Raft, objective: Objective | BlockObjective) -> None:
+        super().__init__()
+        self.model = model
+        self._objective = objective
+
+    def forward(self, clips: ClipBatch, step: int, random: np.random.Generator) -> StepLoss:
+        return self._objective(clips, step, random)
+
+
+def _distributed(loss: _Loss, has_teacher: bool) -> DistributedDataParallel:
+    # Of a 1x1 kernel the channels-last layout and the plain one are the same memory; torch warns that they differ.
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+    # A teacher's blocks or its upsampling may stand in for parts of the network, whose parameters get no gradient.
+    return DistributedDataParallel(loss, find_unused_parameters=has_teacher)
+
+
 class _Unread:
-    """A step's losses on their way from the device: reading them waits for that step, not for what came after it."""
+    """A step's losses on their way from the device. Reading them waits for that step, not for later ones."""
 
     def __init__(self, told: Tensor, names: list[str]) -> None:
         self.names = names
@@ -188,7 +223,7 @@ class _Unread:
             self._arrived.record()
 
     def loss(self) -> float:
-        """Of this process alone."""
+        """This process's loss."""
         if self._arrived is not None:
             self._arrived.synchronize()
         return float(self._copy[0])
@@ -225,7 +260,7 @@ def _initial(options: TrainOptions) -> Raft:
 
 
 def _begun(initial: str, options: TrainOptions) -> Raft:
-    """The network of `initial`; with another upsampling than that one's where `options` say so."""
+    """Load the network of `initial`, with another upsampling where `options` ask for it."""
     loaded = load_raft(initial, "cpu")
     if loaded.architecture != options.architecture:
         raise ValueError(
@@ -240,7 +275,7 @@ def _begun(initial: str, options: TrainOptions) -> Raft:
 
 
 def _parameter_groups(model: Raft, by_layer: bool) -> list[dict[str, object]]:
-    """For the optimizer; `share`: of the schedule's learning rate. Of a model in its initial state."""
+    """Groups for the optimizer, of a model with its initial weights. `share`: share of the schedule's learning rate."""
     if not by_layer:
         return [{"params": list(model.parameters()), "share": 1.0}]
     layers = [module for module in model.modules() if isinstance(getattr(module, "weight", None), nn.Parameter)]
@@ -259,5 +294,5 @@ def _report(step: int, told: Tensor, rate: float, length: Tensor) -> StepReport:
 
 
 def seconds_left(begun: float, done_here: int, to_do: int) -> float:
-    """From the speed so far."""
+    """Estimate from the speed so far."""
     return (time.monotonic() - begun) / max(1, done_here) * to_do

@@ -6,11 +6,12 @@ import torch
 
 from raftline.kernels.forward_splat import forward_splat
 from raftline.raft.model import Raft
-from raftline.synthetic.batch import network_input
+from raftline.synthetic.clip_batch import network_input
 from raftline.synthetic.clips import SyntheticClips
 from raftline.training.loss import end_point_error
 
 _BATCH = 8
+"""Bounds memory; the errors are those of clips one by one."""
 
 
 class Validation(NamedTuple):

@@ -42,8 +42,10 @@ def test_train_tells_how_it_goes_and_its_weights_are_those_of_other_commands(fol
     assert row["dataset"] == "synthetic" and row["epe_px"] > 0
 
 
-def test_a_run_that_is_asked_to_end_saves_and_says_how_to_go_on(folder: Path) -> None:
-    with running(folder, "train", "config.yaml", "--device", "cpu", "--set", "steps=100000") as process:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_run_that_is_asked_to_end_saves_and_says_how_to_go_on(folder: Path, processes: int) -> None:
+    arguments = ("--device", "cpu", "--set", "steps=100000", "--set", f"processes={processes}")
+    with running(folder, "train", "config.yaml", *arguments) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if "step 1/" in line:
@@ -51,16 +53,18 @@ def test_a_run_that_is_asked_to_end_saves_and_says_how_to_go_on(folder: Path) ->
                 break
         rest = process.stdout.read()
         assert process.wait(60) == 0
-    assert "the same command goes on from the last checkpoint" in rest
+    assert "the same command resumes from the last checkpoint" in rest
     assert (folder / "trained" / "checkpoint.safetensors").is_file()
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["config.yaml", "--set", "itertions=3"], "itertions: no such key; did you mean 'iterations'?"),
+        (["config.yaml", "--set", "itertions=3"], "did you mean 'iterations'?"),
         (["config.yaml", "--set", "synthetic.textures=none"], "textures none: not there"),
         (["config.yaml", "--set", "synthetic.textures=none", "--set", "processes=2"], "textures none: not there"),
+        (["config.yaml", "--set", "gamma"], "expected key.path=value, such as synthetic.textures=photographs"),
+        (["config.yaml", "--set", "gamma=high"], "gamma: found 'high'; allowed: a valid number"),
         (["config.yaml", "--set", "files={pairs: 1, sets: ['chairs:none']}"], "none is not there"),
     ],
 )

@@ -67,14 +67,14 @@ def test_the_split_file_of_chairs_leaves_the_validation_pairs(tmp_path: Path) ->
         open_dataset(f"chairs:{tmp_path}")
 
 
-def test_pictures_are_rgb(tmp_path: Path) -> None:
+def test_images_are_rgb(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "red.png"), np.full((2, 3, 3), (0, 0, 255), np.uint8))
     assert read_image(tmp_path / "red.png")[1, 2].tolist() == [255, 0, 0]
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((2, 3), 7, np.uint8))
     assert read_image(tmp_path / "grey.png").shape == (2, 3, 3)
 
 
-def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
+def test_what_is_no_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("hello")
     with pytest.raises(DatasetError, match=r"text.png: cannot be read"):
         read_image(tmp_path / "text.png")

@@ -67,8 +67,8 @@ def test_kitti_with_the_authors_weights_padding_and_iterations() -> None:
 
 
 def sintel_like(folder: Path, frames: int, step_px: int) -> Path:
-    """A textured picture that moves right by whole pixels, in Sintel's layout, with its exact flow."""
-    picture = texture(128, 200)
+    """A textured image that moves right by whole pixels, in Sintel's layout, with its exact flow."""
+    image = texture(128, 200)
     images = folder / "training" / "clean" / "slide"
     truths = folder / "training" / "flow" / "slide"
     images.mkdir(parents=True)
@@ -77,7 +77,7 @@ def sintel_like(folder: Path, frames: int, step_px: int) -> Path:
     flow[..., 0] = step_px
     for number in range(frames):
         left = 40 - number * step_px
-        cv2.imwrite(str(images / f"frame_{number + 1:04d}.png"), picture[:, left : left + 160, ::-1])
+        cv2.imwrite(str(images / f"frame_{number + 1:04d}.png"), image[:, left : left + 160, ::-1])
         if number < frames - 1:
             write_flow(truths / f"frame_{number + 1:04d}.flo", flow)
     return folder
@@ -145,10 +145,10 @@ def test_errors_are_averaged_over_pixels_and_outliers_counted(tmp_path: Path, mo
     assert row.fl_all_percent == pytest.approx(100 * (64 * 40 * 2) / (3 * 64 * 160))
 
 
-def test_a_flow_of_another_size_than_its_pictures_is_refused(tmp_path: Path) -> None:
+def test_a_flow_of_another_size_than_its_images_is_refused(tmp_path: Path) -> None:
     folder = sintel_like(tmp_path, frames=2, step_px=0)
     write_flow(folder / "training" / "flow" / "slide" / "frame_0001.flo", np.zeros((5, 6, 2)))
-    with pytest.raises(ValueError, match=r"frame_0001: the pictures are 160x128, the flow 6x5"):
+    with pytest.raises(ValueError, match=r"frame_0001: the images are 160x128, the flow 6x5"):
         evaluate("dis", [f"sintel:{folder}"])
 
 

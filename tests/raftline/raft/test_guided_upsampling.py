@@ -19,7 +19,7 @@ from raftline.raft.preprocess import to_network_input
 from raftline.raft.upsample import GuidedMaskPredictor, upsample_bilinear
 from raftline.raft.weights.errors import WeightsMismatch
 from raftline.raft.weights.loading import load_raft
-from raftline.synthetic.batch import network_input
+from raftline.synthetic.clip_batch import network_input
 from raftline.synthetic.clips import SyntheticClips, SyntheticOptions
 from raftline.synthetic.scene import SceneOptions
 from tests.raftline.raft.recipes import texture, waves

@@ -1,4 +1,4 @@
-"""The data set: the same clips for the same seed, and damage that does what its name says."""
+"""The data set: the same clips for the same seed, and degradations that do what their names say."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import torch
 
 from raftline.synthetic.clips import SyntheticClips, SyntheticOptions
 from raftline.synthetic.compression import h264_like, jpeg
-from raftline.synthetic.degradations import Damage, DamageOptions, damaged
+from raftline.synthetic.degradations import DegradationOptions, Degradations, degrade
 from raftline.synthetic.photographs import TexturesError, pack_photographs, read_photographs
 from raftline.synthetic.textures import texture_tiles
 from tests.raftline.raft.recipes import texture
 
 OPTIONS = SyntheticOptions(128, 136, tile_px=128)
-CLEAN = DamageOptions(**dict.fromkeys(vars(DamageOptions()), 0.0))
-NOTHING = Damage(1.0, 1.0, False, (1.0, 1.0, 1.0), 0.0, None, 0.0, 0.0, None, None)
+CLEAN = DegradationOptions(**dict.fromkeys(vars(DegradationOptions()), 0.0))
+NOTHING = Degradations(1.0, 1.0, False, (1.0, 1.0, 1.0), 0.0, None, 0.0, 0.0, None, None)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,9 @@ def test_a_clip_is_a_function_of_seed_and_number(clips: SyntheticClips) -> None:
 
 
 def test_a_clip_is_the_same_in_every_batch_but_for_its_noise() -> None:
-    quiet = SyntheticClips(dataclasses.replace(OPTIONS, damage=dataclasses.replace(DamageOptions(), noise=0.0)), seed=1)
+    quiet = SyntheticClips(
+        dataclasses.replace(OPTIONS, degradations=dataclasses.replace(DegradationOptions(), noise=0.0)), seed=1
+    )
     alone, among = quiet.batch([9]), quiet.batch([8, 9])
     assert torch.equal(alone.flows[0], among.flows[1])
     torch.testing.assert_close(alone.frames[0], among.frames[1], atol=1, rtol=0)  # a rounding may fall the other way
@@ -54,7 +56,7 @@ def test_frames_are_whole_grey_levels_and_flows_finite(clips: SyntheticClips) ->
 
 
 def test_motions_are_from_none_to_large_and_often_small() -> None:
-    drawn = SyntheticClips(dataclasses.replace(OPTIONS, damage=CLEAN), seed=2).batch(range(48))
+    drawn = SyntheticClips(dataclasses.replace(OPTIONS, degradations=CLEAN), seed=2).batch(range(48))
     largest = drawn.flows.norm(dim=2).flatten(1).amax(dim=1)
     assert int((largest == 0).sum()) >= 2
     assert int((largest > 20).sum()) >= 5
@@ -69,12 +71,12 @@ def grey_ramp(frames: int = 3) -> torch.Tensor:
 NO_FLOW = torch.zeros(1, 2, 2, 64, 64)
 
 
-def test_no_damage_is_none() -> None:
-    assert torch.equal(damaged(grey_ramp(), NO_FLOW, [NOTHING], 0), grey_ramp().round())
+def test_without_degradations_frames_stay() -> None:
+    assert torch.equal(degrade(grey_ramp(), NO_FLOW, [NOTHING], 0), grey_ramp().round())
 
 
 def test_exposure_scales_each_frame_by_its_own_gain() -> None:
-    seen = damaged(grey_ramp(), NO_FLOW, [dataclasses.replace(NOTHING, gains=(1.0, 0.5, 2.0))], 0)
+    seen = degrade(grey_ramp(), NO_FLOW, [dataclasses.replace(NOTHING, gains=(1.0, 0.5, 2.0))], 0)
     assert torch.equal(seen[0, 1], (grey_ramp()[0, 1] * 0.5).round())
     assert seen[0, 2].max() == 255
 
@@ -82,7 +84,7 @@ def test_exposure_scales_each_frame_by_its_own_gain() -> None:
 def test_noise_has_the_deviation_asked_for_and_its_seed_decides() -> None:
     noisy = dataclasses.replace(NOTHING, noise=5.0)
     flat = torch.full((1, 3, 3, 64, 64), 128.0)
-    one, again, other = (damaged(flat, NO_FLOW, [noisy], seed) for seed in (1, 1, 2))
+    one, again, other = (degrade(flat, NO_FLOW, [noisy], seed) for seed in (1, 1, 2))
     assert torch.equal(one, again) and not torch.equal(one, other)
     assert float(one.std()) == pytest.approx(5.0, rel=0.05)
     assert not torch.equal(one[:, 0], one[:, 1])
@@ -90,14 +92,14 @@ def test_noise_has_the_deviation_asked_for_and_its_seed_decides() -> None:
 
 def test_grey_frames_have_no_color() -> None:
     colored = torch.from_numpy(texture(64, 64)).permute(2, 0, 1).float().repeat(1, 3, 1, 1, 1)
-    seen = damaged(colored, NO_FLOW, [dataclasses.replace(NOTHING, saturation=0.0)], 0)
+    seen = degrade(colored, NO_FLOW, [dataclasses.replace(NOTHING, saturation=0.0)], 0)
     assert torch.equal(seen[:, :, 0], seen[:, :, 2])
 
 
 def test_a_blur_keeps_the_mean_and_takes_detail() -> None:
     kernels = np.full((3, 7, 7), 1 / 49)
     colored = torch.from_numpy(texture(64, 64)).permute(2, 0, 1).float().repeat(1, 3, 1, 1, 1)
-    seen = damaged(colored.clone(), NO_FLOW, [dataclasses.replace(NOTHING, kernels=kernels)], 0)
+    seen = degrade(colored.clone(), NO_FLOW, [dataclasses.replace(NOTHING, kernels=kernels)], 0)
     assert float(seen.mean()) == pytest.approx(float(colored.mean()), rel=0.02)
     assert float(seen.std()) < 0.6 * float(colored.std())
 
@@ -144,15 +146,15 @@ def test_packed_photographs_are_those_of_the_folder(tmp_path: Path) -> None:
 
 
 def test_what_holds_no_photographs_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TexturesError, match="no picture in this folder"):
+    with pytest.raises(TexturesError, match="no image in this folder"):
         list(read_photographs(tmp_path))
     with pytest.raises(TexturesError, match=r"not there\. Give a folder"):
         list(read_photographs(tmp_path / "none"))
     (tmp_path / "packed").write_text("hello")
-    with pytest.raises(TexturesError, match=r"not a file of packed pictures .* Make one of a folder"):
+    with pytest.raises(TexturesError, match=r"not a file of packed images .* Make one of a folder"):
         list(read_photographs(tmp_path / "packed"))
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8")
-    with pytest.raises(TexturesError, match=r"broken.jpg: not a picture, or damaged"):
+    with pytest.raises(TexturesError, match=r"broken.jpg: not an image, or damaged"):
         list(read_photographs(tmp_path))
 
 

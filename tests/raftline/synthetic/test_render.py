@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from raftline.synthetic.layer_bounds import bounds_of
 from raftline.synthetic.motion import Pose
 from raftline.synthetic.render import RenderedScenes, render
 from raftline.synthetic.scene import Bend, Layer, Scene, SceneOptions, Stock, draw_scene
 from raftline.synthetic.shapes import shape_maps
-from raftline.synthetic.visible_window import window_of
 
 HEIGHT, WIDTH = 128, 160
 SHAPES = shape_maps(10, seed=0)
@@ -147,7 +147,7 @@ def test_a_bend_is_undone_to_a_thousandth_of_a_pixel() -> None:
     assert np.abs(flow).max() > 1
 
 
-def test_all_layers_of_a_depth_at_once_are_painted_as_one_by_one_in_their_windows(
+def test_all_layers_of_a_depth_at_once_are_painted_as_one_by_one_within_their_bounds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The way of a GPU against the way of a CPU."""
@@ -155,18 +155,18 @@ def test_all_layers_of_a_depth_at_once_are_painted_as_one_by_one_in_their_window
     stock = Stock(0, len(tiles), len(SHAPES), 256)
     options = SceneOptions(static=0, bending=0.5)
     scenes = [draw_scene(np.random.default_rng([3, n]), HEIGHT, WIDTH, stock, options) for n in range(6)]
-    windowed = render(scenes, HEIGHT, WIDTH, tiles, SHAPES)
+    bounded = render(scenes, HEIGHT, WIDTH, tiles, SHAPES)
     monkeypatch.setattr("raftline.synthetic.render._one_by_one", lambda device: False)
     whole = render(scenes, HEIGHT, WIDTH, tiles, SHAPES)
     # The sampling of a larger grid rounds otherwise in its last lanes.
-    torch.testing.assert_close(windowed.frames, whole.frames, atol=0.01, rtol=0)
-    torch.testing.assert_close(windowed.flows, whole.flows, atol=1e-4, rtol=0)
-    assert float((windowed.visible != whole.visible).float().mean()) < 1e-4
+    torch.testing.assert_close(bounded.frames, whole.frames, atol=0.01, rtol=0)
+    torch.testing.assert_close(bounded.flows, whole.flows, atol=1e-4, rtol=0)
+    assert float((bounded.visible != whole.visible).float().mean()) < 1e-4
 
 
-def test_layers_that_are_never_seen_have_no_window() -> None:
-    assert window_of(square(-500, 60, 20, (0, 0)), HEIGHT, WIDTH) is None
-    rows, columns = window_of(square(80, 60, 20, (-30, 30)), HEIGHT, WIDTH) or (slice(0), slice(0))
+def test_layers_that_are_never_seen_have_no_bounds() -> None:
+    assert bounds_of(square(-500, 60, 20, (0, 0)), HEIGHT, WIDTH) is None
+    rows, columns = bounds_of(square(80, 60, 20, (-30, 30)), HEIGHT, WIDTH) or (slice(0), slice(0))
     assert columns.start <= 40 and columns.stop >= 120
     assert rows.start <= 50 and rows.stop >= 70
     assert rows.stop - rows.start < 40

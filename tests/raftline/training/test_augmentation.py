@@ -1,4 +1,4 @@
-"""What changes the pictures changes the flow with them."""
+"""What changes the images changes the flow with them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from raftline.training.augmentation import (
-    AugmentationOptions,
     Pair,
     augment,
     flip_horizontally,
@@ -15,13 +14,14 @@ from raftline.training.augmentation import (
     rescale_dense,
     rescale_sparse,
 )
+from raftline.training.options import AugmentationOptions
 from tests.raftline.raft.recipes import texture
 
 PLAIN = AugmentationOptions(scale=(0.0, 0.0), stretch=0.0, flips=False, color=False, eraser=0.0)
 
 
 def pair(u: int = 6, v: int = -3, height: int = 160, width: int = 200) -> Pair:
-    """A picture that moves by whole pixels, and its flow."""
+    """An image that moves by whole pixels, and its flow."""
     large = cv2.GaussianBlur(texture(height + 40, width + 40), (0, 0), 2.0).astype(np.uint8)
     image1 = large[20 : 20 + height, 20 : 20 + width]
     image2 = large[20 - v : 20 - v + height, 20 - u : 20 - u + width]
@@ -30,7 +30,7 @@ def pair(u: int = 6, v: int = -3, height: int = 160, width: int = 200) -> Pair:
 
 
 def warp_error(changed: Pair) -> float:
-    """Mean difference between the first picture and the second fetched along the flow, away from the border."""
+    """Mean difference between the first image and the second fetched along the flow, away from the border."""
     height, width = changed.valid.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)
     fetched = cv2.remap(changed.image2, x + changed.flow_px[..., 0], y + changed.flow_px[..., 1], cv2.INTER_LINEAR)
@@ -95,7 +95,7 @@ def test_a_crop_is_of_the_size_asked_for_and_still_true(sparse: bool) -> None:
             assert warp_error(changed) < 1.5
 
 
-def test_a_picture_smaller_than_the_crop_is_enlarged() -> None:
+def test_a_image_smaller_than_the_crop_is_enlarged() -> None:
     changed = augment(pair(2, 0, 64, 80), (128, 160), PLAIN, np.random.default_rng(0), sparse=False)
     assert changed.valid.shape == (128, 160)
     assert changed.flow_px[64, 80, 0] > 4
@@ -109,7 +109,7 @@ def test_colors_change_and_the_flow_does_not() -> None:
     assert abs(changed.image1.astype(int).mean() - plain.image1.astype(int).mean()) > 1
 
 
-def test_only_the_second_picture_is_erased_and_never_the_callers() -> None:
+def test_only_the_second_image_is_erased_and_never_the_callers() -> None:
     original = pair()
     kept = original.image2.copy()
     options = AugmentationOptions(scale=(0, 0), stretch=0, flips=False, color=False, eraser=1.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,7 @@ import torch
 from raftline.raft.model import Architecture, Raft
 from raftline.raft.weights.loading import load_raft
 from raftline.training.blocks import BlockObjective
-from raftline.training.options import DistillationOptions
-from raftline.training.schedule import ScheduleOptions
+from raftline.training.options import DistillationOptions, ScheduleOptions
 from raftline.training.trainer import Trainer
 from tests.raftline.training.training_bench import CPU, shifted_clips, small_options
 
@@ -76,8 +74,8 @@ def test_some_steps_take_a_network_from_scratch_most_of_the_way(tmp_path: Path) 
 
 @pytest.mark.parametrize("teacher", [None, Raft("large")])
 def test_a_teacher_of_the_same_architecture_is_asked_for(teacher: Raft | None, tmp_path: Path) -> None:
-    options = dataclasses.replace(
-        small_options(tmp_path / "out"), distillation=DistillationOptions(blocks=True), schedule=ScheduleOptions()
+    options = small_options(tmp_path / "out").with_changes(
+        distillation=DistillationOptions(blocks=True), schedule=ScheduleOptions()
     )
     found = "none" if teacher is None else "RAFT-large"
     with pytest.raises(ValueError, match=rf"distillation.blocks: expected .* RAFT-small.* found {found}"):

@@ -40,7 +40,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_training_needs_nothing_that_a_bare_machine_lacks() -> None:
-    blocked = ("av", "pydantic", "redis", "typer", "prometheus_client", "pipeline", "stages")
+    blocked = ("av", "redis", "typer", "prometheus_client", "pipeline", "stages")
     modules = (
         "raftline.training.budget",
         "raftline.evaluation.evaluation",

@@ -79,13 +79,14 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: p
     monkeypatch.undo()
     loaded = load_checkpoint(tmp_path, "small")
     assert loaded is not None and loaded.step == 7
+    assert sorted(file.name for file in tmp_path.iterdir()) == [NAME, WEIGHTS]
 
 
 def test_a_damaged_one_is_named_with_what_to_do(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, checkpoint(7), "small")
     save_checkpoint(tmp_path, checkpoint(14), "small")
     (tmp_path / NAME).write_bytes((tmp_path / NAME).read_bytes()[:1000])
-    with pytest.raises(CheckpointError, match=rf"{NAME}: damaged .*Remove it to go on from {PREVIOUS}"):
+    with pytest.raises(CheckpointError, match=rf"{NAME}: damaged .*Remove it to resume from {PREVIOUS}"):
         load_checkpoint(tmp_path, "small")
 
 

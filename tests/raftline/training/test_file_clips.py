@@ -11,8 +11,8 @@ import torch
 
 from raftline.evaluation.datasets import DatasetError, open_dataset
 from raftline.flow.files import FlowFileError, write_flow
-from raftline.training.augmentation import AugmentationOptions
 from raftline.training.file_clips import FileClips
+from raftline.training.options import AugmentationOptions
 from tests.data import data_path
 from tests.raftline.evaluation.test_pfm import write_pfm
 from tests.raftline.raft.recipes import texture
@@ -20,7 +20,7 @@ from tests.raftline.raft.recipes import texture
 SIZE = (128, 136)
 
 
-def write_picture(path: Path, seed: int = 0) -> None:
+def write_image(path: Path, seed: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), texture(144, 160, seed))
 
@@ -28,7 +28,7 @@ def write_picture(path: Path, seed: int = 0) -> None:
 def chairs(folder: Path, count: int) -> Path:
     for number in range(1, count + 1):
         for ending in (1, 2):
-            write_picture(folder / "data" / f"{number:05d}_img{ending}.ppm", number)
+            write_image(folder / "data" / f"{number:05d}_img{ending}.ppm", number)
         write_flow(folder / "data" / f"{number:05d}_flow.flo", np.full((144, 160, 2), number, np.float32))
     return folder
 
@@ -91,7 +91,7 @@ def test_a_flow_of_another_size_is_named(tmp_path: Path) -> None:
     folder = chairs(tmp_path, 1)
     write_flow(folder / "data" / "00001_flow.flo", np.zeros((10, 12, 2)))
     clips = clips_of(f"chairs:{folder}")
-    with pytest.raises(DatasetError, match=r"00001_img1.ppm: the pictures are 160x144 .* the flow 12x10"):
+    with pytest.raises(DatasetError, match=r"00001_img1.ppm: the images are 160x144 .* the flow 12x10"):
         clips.batch([0])
     clips.close()
 
@@ -100,7 +100,7 @@ def test_things_in_its_layout_forward_and_backward(tmp_path: Path) -> None:
     images, truths = Path("TRAIN/A/0003/left"), tmp_path / "optical_flow/TRAIN/A/0003"
     for number in (6, 7, 8):
         for quality in ("frames_cleanpass", "frames_finalpass"):
-            write_picture(tmp_path / quality / images / f"{number:04d}.png")
+            write_image(tmp_path / quality / images / f"{number:04d}.png")
     flow_px = np.ones((144, 160, 2), np.float32)
     for number in (6, 7):
         write_pfm(truths / "into_future/left" / f"OpticalFlowIntoFuture_{number:04d}_L.pfm", flow_px)
@@ -121,7 +121,7 @@ def test_things_in_its_layout_forward_and_backward(tmp_path: Path) -> None:
 
 def test_hd1k_in_its_layout_pairs_only_within_a_sequence(tmp_path: Path) -> None:
     for name in ("000000_0000", "000000_0001", "000001_0000", "000001_0001", "000001_0002"):
-        write_picture(tmp_path / "hd1k_input/image_2" / f"{name}.png")
+        write_image(tmp_path / "hd1k_input/image_2" / f"{name}.png")
         truth = tmp_path / "hd1k_flow_gt/flow_occ" / f"{name}.png"
         truth.parent.mkdir(parents=True, exist_ok=True)
         write_flow(truth, np.zeros((144, 160, 2), np.float32))

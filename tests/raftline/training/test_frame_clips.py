@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import cv2
@@ -20,9 +19,9 @@ from tests.raftline.training.training_bench import CPU, small_options
 
 @pytest.fixture
 def packed(tmp_path: Path) -> Path:
-    """Two runs of a picture that moves right, 6 px from frame to frame."""
-    pictures = [cv2.GaussianBlur(texture(180, 260, seed), (0, 0), 9) for seed in (0, 1)]
-    frames = [np.ascontiguousarray(p[:, 20 - 6 * n : 240 - 6 * n]).astype(np.uint8) for p in pictures for n in range(3)]
+    """Two runs of an image that moves right, 6 px from frame to frame."""
+    images = [cv2.GaussianBlur(texture(180, 260, seed), (0, 0), 9) for seed in (0, 1)]
+    frames = [np.ascontiguousarray(p[:, 20 - 6 * n : 240 - 6 * n]).astype(np.uint8) for p in images for n in range(3)]
     assert write_packed(frames, tmp_path / "frames.safetensors") == 6
     return tmp_path / "frames.safetensors"
 
@@ -32,7 +31,7 @@ def test_runs_are_cropped_alike_and_nothing_of_their_flow_is_known(packed: Path)
     assert batch.frames.shape == (6, 3, 3, 128, 136)
     assert not batch.valid.any()
     for clip in batch.frames:
-        # Six pixels of motion at most twice the size: far nearer to each other than to the other picture.
+        # Six pixels of motion at most twice the size: far nearer to each other than to the other image.
         assert float((clip[0] - clip[1]).abs().mean()) < 0.8 * float((clip[0] - clip[0].flip(1)).abs().mean())
     assert {name.rpartition(" ")[2] for name in batch.names} == {"0", "1"}
 
@@ -56,14 +55,14 @@ def test_videos_are_packed_in_runs_of_three(tmp_path: Path) -> None:
 
 def test_a_file_of_something_else_is_refused(packed: Path, tmp_path: Path) -> None:
     write_packed([texture(128, 128)], tmp_path / "one")
-    with pytest.raises(TexturesError, match="1 pictures, expected runs of 3"):
+    with pytest.raises(TexturesError, match="1 images, expected runs of 3"):
         FrameClips(tmp_path / "one", (128, 128), 0)
 
 
 def test_a_teacher_makes_them_worth_a_step(packed: Path, tmp_path: Path) -> None:
     overrides = {"frames.clips": 1, "frames.source": str(packed), "distillation.teacher": "default"}
     options = small_options(tmp_path / "out", **{**overrides, "synthetic.clips": 0})
-    trainer = Trainer(dataclasses.replace(options, iterations=2), CPU)
+    trainer = Trainer(options.with_changes(iterations=2), CPU)
     report = trainer.step()()
     assert report.loss > 0 and np.isfinite(report.gradient)
     assert 0 < report.epe_px < 50  # from the teacher's flow

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -21,9 +21,11 @@ RANDOM = np.random.default_rng
 
 @pytest.mark.parametrize("architecture", ["small", "large"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_gradients_reach_every_module(architecture: Architecture, precision: str, tmp_path: Path) -> None:
+def test_gradients_reach_every_module(
+    architecture: Architecture, precision: Literal["float32", "bfloat16"], tmp_path: Path
+) -> None:
     options = small_options(tmp_path / "out", architecture=architecture)
-    options = dataclasses.replace(options, precision=PrecisionOptions(precision, precision))  # type: ignore[arg-type]
+    options = options.with_changes(precision=PrecisionOptions(encoders=precision, update=precision))
     torch.manual_seed(0)
     model = Raft(architecture).train()
     losses = Objective(model, options)(shifted_clips(), 0, RANDOM(0))
@@ -38,15 +40,15 @@ def test_gradients_reach_every_module(architecture: Architecture, precision: str
 
 
 def default_objective(tmp_path: Path, **changes: object) -> Objective:
-    options = dataclasses.replace(small_options(tmp_path / "out"), **changes)  # type: ignore[arg-type]
+    options = small_options(tmp_path / "out").with_changes(**changes)
     model = load_raft("default", "cpu").requires_grad_(True)
     return Objective(model, options)
 
 
 def test_a_warm_start_is_nearer_to_the_truth_than_a_cold_one(tmp_path: Path) -> None:
     clips = shifted_clips(shift_px=14)
-    warm = dataclasses.replace(NO_NOISE, iterations=1)
-    cold = dataclasses.replace(warm, share=0.0)
+    warm = NO_NOISE.model_copy(update={"iterations": 1})
+    cold = warm.model_copy(update={"share": 0.0})
     after_warm = default_objective(tmp_path, iterations=6, warm_start=warm)(clips, 0, RANDOM(0))
     after_cold = default_objective(tmp_path, iterations=6, warm_start=cold)(clips, 0, RANDOM(0))
     assert float(after_warm.epe_px) == float(after_cold.epe_px)
@@ -74,8 +76,8 @@ def test_the_start_is_the_flow_carried_forward_without_its_gradient(
 
 def test_a_chosen_start_is_near_the_truth_too(tmp_path: Path) -> None:
     clips = shifted_clips(shift_px=14)
-    chosen = dataclasses.replace(NO_NOISE, iterations=1, chosen=1.0)
-    cold = dataclasses.replace(NO_NOISE, iterations=1, share=0.0)
+    chosen = NO_NOISE.model_copy(update={"iterations": 1, "adaptive": 1.0})
+    cold = NO_NOISE.model_copy(update={"iterations": 1, "share": 0.0})
     after_chosen = default_objective(tmp_path, iterations=6, warm_start=chosen)(clips, 0, RANDOM(0))
     after_cold = default_objective(tmp_path, iterations=6, warm_start=cold)(clips, 0, RANDOM(0))
     assert float(after_chosen.warm_epe_px) < 0.8 * float(after_cold.warm_epe_px)
@@ -89,7 +91,7 @@ def test_clips_of_one_pair_have_no_second_start(tmp_path: Path) -> None:
 
 def test_the_teachers_own_features_are_no_distance_away(tmp_path: Path) -> None:
     options = small_options(tmp_path / "out")
-    options = dataclasses.replace(options, distillation=DistillationOptions("default", features=1.0))
+    options = options.with_changes(distillation=DistillationOptions(teacher="default", features=1.0))
     teacher = load_raft("default", "cpu")
     alike = Objective(load_raft("default", "cpu").requires_grad_(True), options, teacher)(shifted_clips(), 0, RANDOM(0))
     alone = Objective(load_raft("default", "cpu").requires_grad_(True), options)(shifted_clips(), 0, RANDOM(0))
@@ -104,8 +106,8 @@ def test_the_teachers_own_features_are_no_distance_away(tmp_path: Path) -> None:
 
 def test_the_weight_of_the_features_falls_to_nothing(tmp_path: Path) -> None:
     options = small_options(tmp_path / "out")
-    wanted = DistillationOptions("default", features=1.0, features_steps=10)
-    options = dataclasses.replace(options, distillation=wanted)
+    wanted = DistillationOptions(teacher="default", features=1.0, features_steps=10)
+    options = options.with_changes(distillation=wanted)
     torch.manual_seed(0)
     objective = Objective(Raft("small"), options, load_raft("default", "cpu"))
     early, middle, late = (float(objective(shifted_clips(), n, RANDOM(0)).loss.detach()) for n in (0, 5, 10))
@@ -115,7 +117,7 @@ def test_the_weight_of_the_features_falls_to_nothing(tmp_path: Path) -> None:
 
 def test_the_teachers_flow_stands_in_only_where_nothing_is_known(tmp_path: Path) -> None:
     options = small_options(tmp_path / "out")
-    options = dataclasses.replace(options, distillation=DistillationOptions("default", features=0.0))
+    options = options.with_changes(distillation=DistillationOptions(teacher="default", features=0.0))
     clips = shifted_clips(batch=2)
     clips.flows[0] = 100.0  # a truth that nothing would guess
     clips.flows[1] = torch.nan
@@ -128,8 +130,8 @@ def test_the_teachers_flow_stands_in_only_where_nothing_is_known(tmp_path: Path)
 
 
 def test_a_teacher_that_blurs_edges_does_not_teach_upsampling(tmp_path: Path) -> None:
-    wanted = DistillationOptions(str(data_path("weights", "raft-small.pth")), features=0.0)
-    options = dataclasses.replace(small_options(tmp_path / "out"), distillation=wanted)
+    wanted = DistillationOptions(teacher=str(data_path("weights", "raft-small.pth")), features=0.0)
+    options = small_options(tmp_path / "out").with_changes(distillation=wanted)
     torch.manual_seed(0)
     for known in (True, False):
         model = Raft("small", "guided").train()
@@ -144,18 +146,18 @@ def test_a_teacher_that_blurs_edges_does_not_teach_upsampling(tmp_path: Path) ->
 
 def test_a_teacher_of_another_architecture_teaches_flow_alone(tmp_path: Path) -> None:
     options = small_options(tmp_path / "out", architecture="large")
-    wanted = dataclasses.replace(options, distillation=DistillationOptions("default", features=1.0))
+    wanted = options.with_changes(distillation=DistillationOptions(teacher="default", features=1.0))
     with pytest.raises(ValueError, match=r"distillation.features: 1.0 asks for .* RAFT-small, but RAFT-large"):
         Objective(Raft("large"), wanted, load_raft("default", "cpu"))
-    Objective(Raft("large"), dataclasses.replace(wanted, distillation=DistillationOptions("default", 0.0)),
+    Objective(Raft("large"), wanted.with_changes(distillation=DistillationOptions(teacher="default", features=0.0)),
               load_raft("default", "cpu"))  # fmt: skip
 
 
 def test_a_teacher_that_reads_the_models_features_encodes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = DistillationOptions("default", features=0.0, reads="model")
-    options = dataclasses.replace(small_options(tmp_path / "out"), distillation=wanted, learn="update_block")
+    wanted = DistillationOptions(teacher="default", features=0.0, reads="model")
+    options = small_options(tmp_path / "out").with_changes(distillation=wanted, learn="update_block")
     clips = shifted_clips()
     clips.valid[:] = False
     teacher = load_raft("default", "cpu")
@@ -165,21 +167,21 @@ def test_a_teacher_that_reads_the_models_features_encodes_nothing(
 
 
 def test_features_that_still_change_are_not_for_the_teacher_to_read(tmp_path: Path) -> None:
-    wanted = DistillationOptions("default", features=0.0, reads="model")
+    wanted = DistillationOptions(teacher="default", features=0.0, reads="model")
     with pytest.raises(ValueError, match=r"distillation.reads: model needs .* found learn: all"):
-        dataclasses.replace(small_options(tmp_path / "out"), distillation=wanted)
+        small_options(tmp_path / "out").with_changes(distillation=wanted)
 
 
 def test_a_teacher_of_another_architecture_cannot_read_the_models_features(tmp_path: Path) -> None:
-    wanted = DistillationOptions("default", features=0.0, reads="model")
+    wanted = DistillationOptions(teacher="default", features=0.0, reads="model")
     options = small_options(tmp_path / "out", architecture="large")
-    options = dataclasses.replace(options, distillation=wanted, learn="update_block")
+    options = options.with_changes(distillation=wanted, learn="update_block")
     with pytest.raises(ValueError, match=r"distillation.reads: model gives RAFT-small the features of the RAFT-large"):
         Objective(Raft("large"), options, load_raft("default", "cpu"))
 
 
-def test_iterations_that_lead_in_are_taken_and_not_learnt_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clips, cold = shifted_clips(shift_px=14), dataclasses.replace(NO_NOISE, iterations=1, share=0.0)
+def test_burn_in_iterations_are_taken_and_not_learnt_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips, cold = shifted_clips(shift_px=14), NO_NOISE.model_copy(update={"iterations": 1, "share": 0.0})
     learnt: list[bool] = []
     step = Raft.step
 
@@ -190,7 +192,7 @@ def test_iterations_that_lead_in_are_taken_and_not_learnt_from(tmp_path: Path, m
     monkeypatch.setattr(Raft, "step", watched)
     longer = default_objective(tmp_path, iterations=4, warm_start=cold)(clips, 0, RANDOM(0))
     learnt.clear()
-    objective = default_objective(tmp_path, iterations=3, lead_in=1, warm_start=cold)
+    objective = default_objective(tmp_path, iterations=3, burn_in=1, warm_start=cold)
     seeds = range(6)
     outcomes = [objective(clips, 0, RANDOM(seed)) for seed in seeds]
     firsts = [losses.loss for losses in outcomes if float(losses.epe_px) == float(longer.epe_px)]
@@ -201,7 +203,7 @@ def test_iterations_that_lead_in_are_taken_and_not_learnt_from(tmp_path: Path, m
     assert all(parameter.grad is not None for parameter in objective.model.parameters())
 
 
-def test_a_teachers_flow_can_be_brought_nearer_to_the_pictures_and_teach_upsampling(
+def test_a_teachers_flow_can_be_brought_nearer_to_the_images_and_teach_upsampling(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taught = []
@@ -212,8 +214,8 @@ def test_a_teachers_flow_can_be_brought_nearer_to_the_pictures_and_teach_upsampl
 
     monkeypatch.setattr("raftline.training.objective.refine_on_images", nearer)
     options = small_options(tmp_path / "out")
-    distillation = DistillationOptions("default", features=0.0, refined=True)
-    options = dataclasses.replace(options, distillation=distillation)
+    distillation = DistillationOptions(teacher="default", features=0.0, refined=True)
+    options = options.with_changes(distillation=distillation)
     model, teacher = load_raft("default", "cpu").requires_grad_(True), load_raft("default", "cpu")
     teacher.upsampling = "bilinear"
     clips = shifted_clips()

@@ -154,22 +154,3 @@ def test_frozen_batch_norms_keep_their_statistics(tmp_path: Path) -> None:
         trainer.step()
         changed = [name for name, value in trainer.model.named_buffers() if not torch.equal(value, before[name])]
         assert bool(changed) != frozen
-
-
-def test_several_processes_are_for_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raftline.training.train.choose_device", lambda device: torch.device("cuda"))
-    with pytest.raises(ValueError, match="processes: 2 are for the CPU"):
-        train(small_options(tmp_path / "out", processes=2), "cuda")
-
-
-@pytest.mark.timeout(180)
-def test_two_processes_average_their_gradients(tmp_path: Path) -> None:
-    """One step on clips 0 and 1, one by each process, moves the weights as one step on both by one process does."""
-    two = weights_after(small_options(tmp_path / "two", steps=1, processes=2, **{"warm_start.share": 0.0}))
-    one = small_options(tmp_path / "one", steps=1, **{"warm_start.share": 0.0, "synthetic.clips": 2})
-    together = weights_after(one)
-    start = Trainer(small_options(tmp_path / "start"), CPU).model.state_dict()
-    moved = torch.cat([(together[name] - start[name]).flatten() for name in together])
-    apart = torch.cat([(together[name] - two[name]).flatten() for name in together])
-    # Noise is drawn for a batch, so the two clips have other noise; the signs of AdamW's first step are nearly all.
-    assert float(apart.abs().mean()) < 0.35 * float(moved.abs().mean())

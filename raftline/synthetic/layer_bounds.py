@@ -1,16 +1,17 @@
-"""Where a layer can be seen: a rectangle for each, so that a CPU need not look at the rest of the frame."""
+"""Bounds of what a layer shows, so that a CPU need not look at the rest of the frame."""
 
 import numpy as np
 
 from raftline.synthetic.scene import Layer
 
-Window = tuple[slice, slice]
+Bounds = tuple[slice, slice]
 """Rows and columns of the frame."""
 _MARGIN_PX = 2
+"""For the edge, which is blended over a pixel, and for rounding."""
 
 
-def window_of(layer: Layer, height: int, width: int) -> Window | None:
-    """The rows and columns in which `layer` may be seen, in any of the three frames; None where it never is."""
+def bounds_of(layer: Layer, height: int, width: int) -> Bounds | None:
+    """Bound `layer` in all three frames of height x width px; None where it is never visible."""
     if layer.shape_map is None:
         return slice(0, height), slice(0, width)
     corners = np.array([[-1, 1, -1, 1], [-1, -1, 1, 1]]) - layer.shape_map[:, 2:]
