@@ -103,7 +103,7 @@ def test_a_mistake_in_the_configuration_is_one_line(folder: Path) -> None:
 
 
 def test_without_a_source_it_says_how_to_give_one(folder: Path) -> None:
-    assert "give one with -i INPUT" in run(folder, "run", "counting.yaml", code=2).stderr
+    assert "add one with -i INPUT" in run(folder, "run", "counting.yaml", code=2).stderr
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_anything_starts(folder: Path) -> None:
@@ -196,9 +196,9 @@ def test_validate_shows_the_pipeline_without_running_it(folder: Path) -> None:
     assert "hunter2" not in said
 
 
-def test_validate_refuses_a_circle(folder: Path) -> None:
+def test_validate_refuses_a_cycle(folder: Path) -> None:
     (folder / "counting.yaml").write_text(YAML.replace("reads: counter", "reads: sums"))
-    assert "circle: sums -> sums" in run(folder, "validate", "counting.yaml", code=2).stderr
+    assert "cycle: sums -> sums" in run(folder, "validate", "counting.yaml", code=2).stderr
 
 
 def test_a_stage_s_options_can_be_read(folder: Path) -> None:
