@@ -44,8 +44,7 @@ class CudaKernel:
 
         Args:
             arguments: a tensor is passed as its address, None as a null pointer, a numpy scalar as it is: its type
-            must be
-                that of the parameter.
+                must be that of the parameter.
             defines: each becomes -DNAME=value; there is one compilation for each set of them and each device.
         """
         import cupy  # here: importing this module must neither need nor compile anything

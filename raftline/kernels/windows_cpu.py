@@ -25,10 +25,10 @@ def find_corners(xy: Array, level: int, radius: int, size: tuple[int, ...], corn
     """Find the column and the row of the first cell of each window.
 
     Args:
-        xy: (N, 2) float32, coordinates in cells of level 0. level, size: the number of the level, and its height and
-        width in cells. corners: (N, 2) int32, written. A window that lies completely outside, or whose place is not
-        defined, gets a corner from
-            which every cell is outside.
+        xy: (N, 2) float32, coordinates in cells of level 0.
+        level, size: the number of the level, and its height and width in cells.
+        corners: (N, 2) int32, written. A window that lies completely outside, or whose place is not defined, gets a
+            corner from which every cell is outside.
     """
     _find_corners(xy, np.float32(0.5**level), radius, size[0], size[1], corners)
 

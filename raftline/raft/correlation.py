@@ -1,5 +1,4 @@
-"""Correlation of the features of two frames, and its pyramid (section 3.2 of arXiv 2003.12039), held in one of two
-ways.
+"""Correlation of the features of two frames, and its pyramid (section 3.2 of arXiv 2003.12039), held in two ways.
 
 A level of the pyramid averages dot products over 1, 2, 4, 8 cells of the later frame. That equals the dot product
 with averaged features, so both ways begin by averaging the features of the later frame. They differ in when the dot
