@@ -145,11 +145,20 @@ def test_what_stages_share_knows_no_stage() -> None:
     refuse([i for i in ours if not within(i.imported, ("stages.shared", "raftline", *CONTRACT))])
 
 
+OPTIONS = ("raftline.flow.options", "raftline.evaluation.protocol", "raftline.raft.choices")
+"""What the command line makes its options of."""
+
+
+def test_options_are_described_without_anything_heavy() -> None:
+    refuse([i for i in of(*OPTIONS) if is_foreign(i.imported)])
+    refuse([i for i in of(*OPTIONS) if within(i.imported, OURS) and not within(i.imported, OPTIONS)])
+
+
 def test_the_command_line_loads_what_is_heavy_only_in_the_commands_that_need_it() -> None:
     heavy = ("torch", "av", "cv2", "numba", "scipy", "stages", "raftline")
     light = [i for i in of("run_pipeline", "raftline.cli", "raftline.__main__") if i.at_top]
     light = [i for i in light if not within(i.importer, ("raftline.cli.sheets",))]
-    refuse([i for i in light if within(i.imported, heavy) and not within(i.imported, ("raftline.cli",))])
+    refuse([i for i in light if within(i.imported, heavy) and not within(i.imported, ("raftline.cli", *OPTIONS))])
 
 
 def test_the_command_line_reaches_into_no_stage() -> None:
