@@ -33,6 +33,7 @@ from raftline.raft.model import Architecture, Raft
 
 PARTS = ("rates", "parts", "accuracy", "confidence", "speed", "lookup", "warm_start", "memory")
 ITERATIONS = 12
+"""The default of streams, and torchvision's default number of flow updates."""
 VGA, HD, UHD = (640, 480), (1920, 1080), (3840, 2160)
 
 

@@ -38,6 +38,7 @@ from raftline.raft.weights.loading import load_raft
 
 ITERATIONS = (1, 2, 4, 6, 12)
 REFERENCE_ITERATIONS = 24
+"""Those of the paper's protocol on KITTI: the flow has settled by then."""
 STARTS = ("cold", "warm", "adaptive")
 SLACK_PX = 0.02
 """How much worse than the better of cold and warm still counts as never costing."""

@@ -15,6 +15,7 @@ from raftline.raft.model import CoarseFlow, Raft, UpdateState
 
 _MATRIX = {"cpu": 2048, "cuda": 8192}
 _COPY_BYTES = {"cpu": 1 << 28, "cuda": 1 << 32}
+"""Sides of matrices and sizes of copies: large enough that the caches and the launches do not count. Chosen by hand."""
 
 
 def seconds_of(run: Callable[[], object], device: torch.device, repeats: int) -> list[float]:

@@ -59,39 +59,35 @@ def print_report(report: dict[str, Any]) -> None:
 
 
 def targets(report: dict[str, Any]) -> Iterator[Target]:
-    """What a run is to reach, by its device."""
-    gpu = "cuda" in report["command"]
-    speed, memory = report.get("speed", {}), report.get("memory", {})
-
-    def faster(network: str, name: str, peer: str = "torchvision") -> float | None:
-        race = speed.get(network, {}).get("times_faster", {})
-        return race.get(f"{peer} / {name}", {}).get("median")
-
+    """What a run has to reach, by its device."""
     yield Target(
         "auto against float32, 12 iterations, the scene that differs most", "px", _largest_change(report), 0.02, False
     )
+    yield from (_gpu_targets if "cuda" in report["command"] else _cpu_targets)(report)
+
+
+def _cpu_targets(report: dict[str, Any]) -> Iterator[Target]:
+    memory = report.get("memory", {})
     few = report.get("accuracy", {}).get("auto", {}).get("fewest_iterations_within_0.02_px", 12)
-    warm = report.get("warm_start", {}).get("adaptive", {}).get("median")
-    if not gpu:
-        yield Target(
-            "RAFT-small 640x480, 12 iterations, times torchvision's", "x", faster("small", "ours, 12"), 2.5, True
-        )
-        yield Target(f"the same at {few}, the fewest that keep its EPE", "x", faster("small", f"ours, {few}"), 4, True)
-        yield Target(
-            "RAFT-large 640x480, 12 iterations, times torchvision's", "x", faster("large", "ours, 12"), 2, True
-        )
-        yield Target(
-            "RAFT-small 1080p, the whole process", "GB", _of(memory, "small 1920x1080 auto", "process_gb"), 2, False
-        )
-        yield Target("warm start at 1080p, the choice included", "ms", warm, 6, False)
-        return
-    autocast = faster("large", "ours, 12", "torchvision, autocast")
+    small, large = _times_faster(report, "small", "ours, 12"), _times_faster(report, "large", "ours, 12")
+    yield Target("RAFT-small 640x480, 12 iterations, times torchvision's", "x", small, 2.5, True)
+    at_few = _times_faster(report, "small", f"ours, {few}")
+    yield Target(f"the same at {few}, the fewest that keep its EPE", "x", at_few, 4, True)
+    yield Target("RAFT-large 640x480, 12 iterations, times torchvision's", "x", large, 2, True)
+    peak = _of(memory, "small 1920x1080 auto", "process_gb")
+    yield Target("RAFT-small 1080p, the whole process", "GB", peak, 2, False)
+    yield Target("adaptive warm start at 1080p", "ms", _of(report, "warm_start", "adaptive", "median"), 6, False)
+
+
+def _gpu_targets(report: dict[str, Any]) -> Iterator[Target]:
+    memory = report.get("memory", {})
+    autocast = _times_faster(report, "large", "ours, 12", "torchvision, autocast")
+    large = _times_faster(report, "large", "ours, 12")
     yield Target("RAFT-large 1080p, times torchvision's under autocast", "x", autocast, 3, True)
-    yield Target("RAFT-large 1080p, times torchvision's in float32", "x", faster("large", "ours, 12"), 4, True)
-    yield Target(
-        "RAFT-large 1080p, a frame", "ms", _of(speed, "large", "ms_per_frame", "ours, 12", "median"), 20, False
-    )
-    yield Target("warm start at 1080p, the choice included", "ms", warm, 1, False)
+    yield Target("RAFT-large 1080p, times torchvision's in float32", "x", large, 4, True)
+    milliseconds = _of(report, "speed", "large", "ms_per_frame", "ours, 12", "median")
+    yield Target("RAFT-large 1080p, a frame", "ms", milliseconds, 20, False)
+    yield Target("adaptive warm start at 1080p", "ms", _of(report, "warm_start", "adaptive", "median"), 1, False)
     yield Target("RAFT-large 1080p on demand", "GB", _of(memory, "large 1920x1080 on-demand", "gpu_gb"), 1.3, False)
     yield Target("RAFT-large 4K on demand", "GB", _of(memory, "large 3840x2160 on-demand", "gpu_gb"), 6, False)
     for lookup in report.get("lookup", []):
@@ -100,6 +96,10 @@ def targets(report: dict[str, Any]) -> Iterator[Target]:
             yield Target(f"lookup {size}, times grid_sample's", "x", lookup["times_faster_than_grid_sample"], 8, True)
             ratio = round(found["on demand"]["median"] / found["all pairs"]["median"], 2)
             yield Target(f"lookup {size}, on demand / all pairs", "x", ratio, 1.2 if size == "1920x1080" else 1, False)
+
+
+def _times_faster(report: dict[str, Any], network: str, name: str, peer: str = "torchvision") -> float | None:
+    return _of(report, "speed", network, "times_faster", f"{peer} / {name}", "median")
 
 
 def _parts(name: str, part: dict[str, Any], rates: dict[str, float]) -> Table:

@@ -49,14 +49,14 @@ def _video(path: str, first: int, step: int = 1, size: tuple[int, int] | None = 
 def _tennis(first: int) -> Callable[[int], Clip]:
     def read(count: int) -> Clip:
         paths = sorted((needed_data() / "masks" / "tennis").iterdir())
-        return Clip([_picture(path) for path in paths[first : first + count]])
+        return Clip([_image(path) for path in paths[first : first + count]])
 
     return read
 
 
 def _sintel(count: int) -> Clip:
     folder = needed_data() / "flow" / "sintel" / "training"
-    frames = [_picture(path) for path in sorted((folder / "clean" / "alley_2").iterdir())[:count]]
+    frames = [_image(path) for path in sorted((folder / "clean" / "alley_2").iterdir())[:count]]
     truth = [_flo(path) for path in sorted((folder / "flow" / "alley_2").iterdir())[: len(frames) - 1]]
     return Clip(frames, [None, *truth])
 
@@ -88,10 +88,10 @@ CLIPS: dict[str, tuple[str, Callable[[int], Clip]]] = {
 }
 
 
-def _picture(path: Path) -> Frame:
+def _image(path: Path) -> Frame:
     found = cv2.imread(str(path))
     if found is None:
-        raise OSError(f"{path}: expected a picture, found one that cannot be read")
+        raise OSError(f"{path}: expected an image, found one that cannot be read")
     return _rgb(found)
 
 

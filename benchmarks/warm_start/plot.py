@@ -24,7 +24,7 @@ def draw(clips: Mapping[str, Any], iterations: Sequence[int], columns: int = 4) 
 
 
 def _panel(name: str, clip: Mapping[str, Any], iterations: Sequence[int]) -> np.ndarray:
-    picture = np.full((PANEL[1], PANEL[0], 3), 255, np.uint8)
+    image = np.full((PANEL[1], PANEL[0], 3), 255, np.uint8)
     curves = {start: np.array([clip[start][str(number)] for number in iterations]) for start in _COLORS}
     values = np.concatenate(list(curves.values()))
     low, high = float(np.log(values.min() * 0.85)), float(np.log(values.max() * 1.15))
@@ -35,25 +35,25 @@ def _panel(name: str, clip: Mapping[str, Any], iterations: Sequence[int]) -> np.
     def y_of(value: np.ndarray) -> np.ndarray:
         return PANEL[1] - below - (PANEL[1] - above - below) * (np.log(value) - low) / (high - low)
 
-    _text(picture, f"{name} ({clip['mean_px']:.1f} px a frame), {clip['measure']}, px", (10, 22), 0.42)
+    _text(image, f"{name} ({clip['mean_px']:.1f} px a frame), {clip['measure']}, px", (10, 22), 0.42)
     for number, place in zip(iterations, x, strict=True):
-        cv2.line(picture, (int(place), above), (int(place), PANEL[1] - below), (235, 235, 235), 1)
-        _text(picture, str(number), (int(place) - 5, PANEL[1] - below + 18), 0.4)
+        cv2.line(image, (int(place), above), (int(place), PANEL[1] - below), (235, 235, 235), 1)
+        _text(image, str(number), (int(place) - 5, PANEL[1] - below + 18), 0.4)
     for value in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20):
         if low < np.log(value) < high:
             y = int(y_of(np.array(value)))
-            cv2.line(picture, (left, y), (PANEL[0] - right, y), (235, 235, 235), 1)
-            _text(picture, f"{value:g}", (8, y + 4), 0.4)
+            cv2.line(image, (left, y), (PANEL[0] - right, y), (235, 235, 235), 1)
+            _text(image, f"{value:g}", (8, y + 4), 0.4)
     for place, (start, curve) in enumerate(curves.items()):
         points = np.stack([x, y_of(curve)], axis=1).round().astype(np.int32)
-        cv2.polylines(picture, [points], False, _COLORS[start], 2, cv2.LINE_AA)
+        cv2.polylines(image, [points], False, _COLORS[start], 2, cv2.LINE_AA)
         for point in points:
-            cv2.circle(picture, (int(point[0]), int(point[1])), 3, _COLORS[start], -1, cv2.LINE_AA)
-        _text(picture, start, (PANEL[0] - 80, above + 14 + 16 * place), 0.42, _COLORS[start])
-    return picture
+            cv2.circle(image, (int(point[0]), int(point[1])), 3, _COLORS[start], -1, cv2.LINE_AA)
+        _text(image, start, (PANEL[0] - 80, above + 14 + 16 * place), 0.42, _COLORS[start])
+    return image
 
 
 def _text(
-    picture: np.ndarray, text: str, place: tuple[int, int], scale: float, color: tuple[int, int, int] = _INK
+    image: np.ndarray, text: str, place: tuple[int, int], scale: float, color: tuple[int, int, int] = _INK
 ) -> None:
-    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, color, 1, cv2.LINE_AA)
+    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, color, 1, cv2.LINE_AA)

@@ -23,6 +23,7 @@ def with_options(defaults: Any, *, without: Collection[str] = ()) -> Callable[[C
         defaults: a dataclass instance whose fields carry metadata as `raftline.flow.options.described` gives it.
         without: fields that the command does not offer; they keep their defaults.
     """
+    types = typing.get_type_hints(type(defaults))
     fields = [field for field in dataclasses.fields(defaults) if field.name not in without]
 
     def decorate(command: Callable[..., R]) -> Callable[..., R]:
@@ -43,7 +44,10 @@ def with_options(defaults: Any, *, without: Collection[str] = ()) -> Callable[[C
                 raise UserError(str(error)) from error
             return command(**arguments, options=options)
 
-        parameters = [*given, *(_parameter(field, getattr(defaults, field.name)) for field in fields)]
+        parameters = [
+            *given,
+            *(_parameter(field, types[field.name], getattr(defaults, field.name)) for field in fields),
+        ]
         # Typer reads both; keyword-only, as parameters without a default may not follow others.
         parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
         wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
@@ -72,6 +76,6 @@ def option_like(field: dataclasses.Field[Any], default: Any, none: str | None = 
     )
 
 
-def _parameter(field: dataclasses.Field[Any], default: Any) -> inspect.Parameter:
-    annotation = Annotated[field.type, option_like(field, default)]  # type: ignore[valid-type]
+def _parameter(field: dataclasses.Field[Any], kind: Any, default: Any) -> inspect.Parameter:
+    annotation = Annotated[kind, option_like(field, default)]
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

@@ -14,11 +14,11 @@ class KernelChoice:
     name: str
     """"cupy", "numba" or "reference"."""
     fallback: str | None
-    """Why it is the reference and not the kernel, and what to do; None where it is the kernel."""
+    """Why the reference runs instead of a kernel, and what to do; None where a kernel runs."""
 
 
 def kernel_choice(device: torch.device | str) -> KernelChoice:
-    """The implementation that a kernel has on a device. Compiles nothing."""
+    """Choose the implementation for a device. Compiles nothing."""
     return _choice(torch.device(device).type)
 
 

@@ -1,4 +1,4 @@
-"""CPU kernels become machine code at their first call."""
+"""CPU kernels, compiled at their first call."""
 
 import functools
 import threading
@@ -15,10 +15,13 @@ def compiled(kernel: _Kernel) -> _Kernel: ...
 @overload
 def compiled(*, fastmath: set[str]) -> Callable[[_Kernel], _Kernel]: ...
 def compiled(kernel: Callable[..., Any] | None = None, *, fastmath: bool | set[str] = False) -> Callable[..., Any]:
-    """Decorator: `kernel`, its arguments given by position, compiled by numba at its first call; without the GIL.
+    """Decorator: compile `kernel` with numba at its first call; it runs without the GIL.
 
-    The machine code is kept on disk for the next process where a folder lets it. fastmath: LLVM's names of the
-    liberties it may take with floating point. `__wrapped__` is the kernel in Python; a kernel cannot call another.
+    Its arguments are given by position, and a kernel cannot call another. The machine code is cached on disk for the
+    next process where a folder is writable. `__wrapped__` is the kernel in Python.
+
+    Args:
+        fastmath: LLVM's fast-math flags.
     """
     return functools.partial(_lazy, fastmath) if kernel is None else _lazy(fastmath, kernel)
 

@@ -1,4 +1,4 @@
-"""One loop over pixels, shared out over as many threads as torch uses."""
+"""A loop over pixels, shared among as many threads as torch uses."""
 
 import functools
 from collections.abc import Callable
@@ -11,9 +11,9 @@ _LEAST_SHARE = 256
 
 
 def in_threads(run: Callable[[int, int], None], count: int) -> None:
-    """Call run(begin, end) over parts of range(count), at once, and wait for all. `run` releases the GIL.
+    """Call run(begin, end) for parts of range(count) in parallel, and wait for all. `run` releases the GIL.
 
-    Not numba's own pool: that must not be entered from two threads at once, as the sessions of two sources may do.
+    Numba's own pool is not used: two threads must not enter it at once, as the sessions of two sources may do.
     """
     threads = max(1, min(torch.get_num_threads(), count // _LEAST_SHARE))
     if threads == 1:

@@ -19,7 +19,7 @@ Argument = Tensor | np.generic | None
 
 
 def source(file: str) -> str:
-    """The text of a file below this folder, its includes of ours put in their places: CuPy gets one text."""
+    """Read a file below this folder with our own includes inserted: CuPy compiles one text."""
     path = FOLDER / file
 
     def included(found: re.Match[str]) -> str:
@@ -40,12 +40,12 @@ class CudaKernel:
     def launch(
         self, device: torch.device, blocks: int, threads: int, arguments: Sequence[Argument], **defines: int
     ) -> None:
-        """Start it on the device's current torch stream, with a grid and a block of one dimension.
+        """Launch it on the current torch stream of the device, with a grid and a block of one dimension.
 
         Args:
-            arguments: a tensor is given as its address, None as a null pointer, a numpy scalar as it is: its type
-                must be the parameter's.
-            defines: each becomes -DNAME=value, and with the device decides which compilation is run.
+            arguments: a tensor is passed as its address, None as a null pointer, a numpy scalar as it is: its type
+                must be that of the parameter.
+            defines: each becomes -DNAME=value; there is one compilation for each set of them and each device.
         """
         import cupy  # here: importing this module must neither need nor compile anything
 

@@ -1,15 +1,17 @@
-"""Maps over one grid, (B, C, H, W) each: checks at the door of the kernels that read several."""
+"""Checks of maps over one grid, (B, C, H, W) each, for kernels that read several."""
 
 import torch
 from torch import Tensor
 
 
 def check_maps(**maps: tuple[Tensor, int | None]) -> None:
-    """Raises ValueError where maps do not go together, with what was found and what is expected.
+    """Check that maps fit together: float32 (B, C, H, W), none of them 0, with batch, size and device of the first one.
 
     Args:
-        maps: by the name to say: float32 (B, C, H, W), none of them 0, and how many channels it has to have, None for
-            as many as the first one has. Batch, size and device have to be the first one's.
+        maps: by name, each with the number of channels that it must have; None: as many as the first one.
+
+    Raises:
+        ValueError: maps that do not fit, with what was found and what is expected.
     """
     leading, (first, channels) = next(iter(maps.items()))
     if first.ndim != 4 or 0 in first.shape or channels not in (None, first.shape[1]):

@@ -22,19 +22,19 @@ def rows_of(planes: Tensor) -> Array:
 
 
 def find_corners(xy: Array, level: int, radius: int, size: tuple[int, ...], corners: Array) -> None:
-    """Column and row of each window's first cell.
+    """Find the column and the row of the first cell of each window.
 
     Args:
         xy: (N, 2) float32, coordinates in cells of level 0.
         level, size: the number of the level, and its height and width in cells.
-        corners: (N, 2) int32, written. A window that is wholly outside, or has no defined place, gets a corner from
-            which every cell is outside.
+        corners: (N, 2) int32, written. A window that lies completely outside, or whose place is not defined, gets a
+            corner from which every cell is outside.
     """
     _find_corners(xy, np.float32(0.5**level), radius, size[0], size[1], corners)
 
 
 def mix_windows(windows: Array, xy: Array, level: int, radius: int, out: Array) -> None:
-    """The values between the cells.
+    """Interpolate the values between the cells.
 
     Args:
         windows: (N, (2r+2)**2) float32.

@@ -1,8 +1,8 @@
-"""Correlation of two frames' features, and its pyramid (section 3.2 of arXiv 2003.12039), held in one of two ways.
+"""Correlation of the features of two frames, and its pyramid (section 3.2 of arXiv 2003.12039), held in two ways.
 
-A level of the pyramid averages dot products over 1, 2, 4, 8 cells of the later frame. That is the dot product with
-the averaged features, so both ways begin with the later frame's features averaged; they differ in when the dot
-products are computed: all at once, or where the iterations look.
+A level of the pyramid averages dot products over 1, 2, 4, 8 cells of the later frame. That equals the dot product
+with averaged features, so both ways begin by averaging the features of the later frame. They differ in when the dot
+products are computed: all in advance, or when they are looked up.
 """
 
 import math
@@ -26,22 +26,22 @@ hand."""
 
 
 class Correlation(Protocol):
-    """What the iterations need of it."""
+    """What the updates need of it."""
 
     radius: int
 
     def lookup(self, coords: Tensor) -> Tensor:
-        """coords (B, 2, H, W), (x, y) in cells -> (B, LEVELS * (2r+1)^2, H, W)."""
+        """Look up coords (B, 2, H, W), (x, y) in cells; returns (B, LEVELS * (2r+1)^2, H, W)."""
         ...
 
 
 def choose_correlation(
     device: torch.device, pairs: int, height: int, width: int, dtype: torch.dtype, asked: CorrelationChoice = "auto"
 ) -> CorrelationMode:
-    """How to hold the correlation of `pairs` pairs of height x width cells.
+    """Choose how to hold the correlation of `pairs` pairs of height x width cells.
 
-    On the CPU always on demand: a volume that does not fit the caches is slower to read back than to compute. On a
-    GPU all pairs, as long as the volume takes no more than half of what is free.
+    On a CPU always on demand: a volume that does not fit the caches is slower to read than to compute. On a GPU all
+    pairs, if the volume takes no more than half of the free memory.
 
     Raises:
         ValueError: "on-demand" was asked for and there is no kernel for it on the device.
@@ -59,7 +59,7 @@ def choose_correlation(
 
 
 def volume_bytes(pairs: int, height: int, width: int, dtype: torch.dtype) -> int:
-    """Size of all levels of the all-pairs volume."""
+    """Compute the size of all levels of the all-pairs volume."""
     cells = sum((height >> level) * (width >> level) for level in range(LEVELS))
     return pairs * height * width * cells * dtype.itemsize
 
@@ -67,13 +67,13 @@ def volume_bytes(pairs: int, height: int, width: int, dtype: torch.dtype) -> int
 def correlate(
     features1: Tensor, features2: Tensor, radius: int, mode: CorrelationMode | None = None, both_ways: bool = False
 ) -> Correlation:
-    """The correlation of B pairs.
+    """Correlate B pairs.
 
     Args:
         features1, features2: (B, C, H, W) of the earlier and the later frame.
         radius: of the lookup window, in cells of each level.
-        mode: None lets `choose_correlation` decide. All pairs where gradients are wanted.
-        both_ways: 2B pairs instead: the later B look up from the later frame in the earlier one.
+        mode: None lets `choose_correlation` decide. Where gradients are wanted it is all-pairs in any case.
+        both_ways: 2B pairs instead; the second B look up from the later frame in the earlier one.
     """
     if torch.is_grad_enabled() and (features1.requires_grad or features2.requires_grad):
         mode = "all-pairs"
@@ -88,9 +88,9 @@ def correlate(
 class AllPairsCorrelation:
     """Dot products of every feature of one frame with every feature of the next, averaged over 1, 2, 4, 8 cells.
 
-    Level l is a (B, H, W, H >> l, W >> l) tensor: the pixel that looks first, the cells it looks at after it. Memory
-    is quadratic in the pixels: 4/3 * (H * W)^2 numbers. The way back takes the finest level, three quarters of the
-    arithmetic, from the way forth, transposed.
+    Level l is a (B, H, W, H >> l, W >> l) tensor: first the pixel that looks up, then the cells that it compares
+    with. Memory is quadratic in the pixels: 4/3 * (H * W)^2 numbers. The finest level of the way back, three quarters
+    of the arithmetic, is that of the way forth, transposed.
     """
 
     def __init__(self, features1: Tensor, features2: Tensor, radius: int, both_ways: bool = False) -> None:

@@ -151,8 +151,9 @@ class Raft(nn.Module):
         self.upsampling: Upsampling = upsampling or dims.upsampling
         self.mask_predictor: MaskPredictor | GuidedMaskPredictor | None = None
         if self.upsampling == "convex":
-            self.mask_predictor = MaskPredictor(dims.hidden, 256)
+            self.mask_predictor = MaskPredictor(dims.hidden, 256)  # the authors' core/update.py
         elif self.upsampling == "guided":
+            # Chosen by hand, to cost a small part of an update; the shipped weights have this shape.
             self.mask_predictor = GuidedMaskPredictor(dims.hidden, dims.context, patches=64, width=160)
 
     def forward(self, image1: Tensor, image2: Tensor, iterations: int = 12, flow_init: Tensor | None = None) -> Tensor:

@@ -53,6 +53,7 @@ class GuidedMaskPredictor(nn.Module):
         self.patches = nn.Conv2d(3, patches, CELL_PX, stride=CELL_PX)
         self.convrelu = ConvNormReLU(hidden + patches + context + _STEPS, width, 3)
         self.conv = nn.Conv2d(width, MASK_CHANNELS, 1)
+        # Small, chosen by hand: training begins at the bias, which is nearly bilinear.
         nn.init.normal_(self.conv.weight, std=0.01)
         with torch.no_grad():
             self.conv.bias.copy_(_bilinear_logits())  # type: ignore[union-attr]

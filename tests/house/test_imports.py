@@ -161,6 +161,15 @@ def test_help_and_import_load_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+OPTIONS = ("raftline.flow.options", "raftline.evaluation.protocol", "raftline.raft.choices")
+"""What the command line makes its options of."""
+
+
+def test_options_are_described_without_anything_heavy() -> None:
+    refuse([i for i in of(*OPTIONS) if is_foreign(i.imported)])
+    refuse([i for i in of(*OPTIONS) if within(i.imported, OURS) and not within(i.imported, OPTIONS)])
+
+
 def test_the_command_line_reaches_into_no_stage() -> None:
     refuse([i for i in of("raftline.cli") if within(i.imported, ("stages",)) and not shared_file(i.imported)])
 

@@ -19,12 +19,12 @@ class Carried(NamedTuple):
 
 
 def forward_splat(flow: Tensor, error: Tensor | None = None, values: Tensor | None = None) -> Carried:
-    """Carry a flow along itself: where a cell goes, its flow goes with it, and so do its values.
+    """Carry flow along itself: the flow and the values of a cell move to where the cell goes.
 
     Every cell lands on the nearest cell of its target (halves to even). Of several, the one with the least error
-    stays; without errors the one that moves most, which is most often in front; of equals the last in reading
-    order. So the result never depends on the order of execution. Holes are filled from their neighbours, coarse
-    to fine: a cell of a coarser level is the mean of what landed in it, a hole is interpolated between such cells.
+    wins; without errors the one that moves most, which is usually in front; of equals the last in reading order. So
+    the result never depends on the order of execution. Holes are filled from their neighbours, coarse to fine: a cell
+    of a coarser level is the mean of what landed in it, a hole is interpolated between such cells.
 
     Args:
         flow: (B, 2, H, W), (x, y) in cells.

@@ -1,7 +1,7 @@
-"""The lookup where gradients are wanted: the kernel forward, and a kernel backward that adds window by window.
+"""The lookup with gradients: a kernel for the forward pass, and one for the backward pass that adds window by window.
 
-The gradient of a level is as large as the level, and one lookup fills a few cells of each plane. Autograd would
-make such a gradient for each iteration and add them up; `SharedLevels` lets all lookups of the same levels add to one.
+The gradient of a level is as large as the level, and one lookup fills only a few cells of each plane. Autograd would
+make such a gradient for each update and sum them; `SharedLevels` lets all lookups of the same levels add to one.
 """
 
 from collections.abc import Callable, Iterable

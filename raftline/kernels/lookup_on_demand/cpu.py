@@ -11,14 +11,15 @@ from raftline.kernels.cpu_threads import in_threads
 from raftline.kernels.windows_cpu import Array, find_corners, mix_windows, rows_of
 
 _NO_CORNER = np.iinfo(np.int32).min
+"""Where nothing is kept: no window has this corner."""
 
 
 @dataclass(frozen=True)
 class KeptWindows:
-    """The dot products of the windows last looked at, for lookups of one pair after another.
+    """The dot products of the windows of the last lookup, for successive lookups of one pair.
 
-    While a pixel's coordinates stay within one cell its window stays, and only how it is mixed changes. That holds
-    for 99 % of the pixels from the third iteration on.
+    While the coordinates of a pixel stay within one cell, its window stays the same, and only the interpolation
+    changes. That holds for 99 % of the pixels from the third update on.
     """
 
     corners: list[Array]

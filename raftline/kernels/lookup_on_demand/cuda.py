@@ -22,7 +22,7 @@ MAX_VECTORS = 2**31 - 1
 
 @dataclass(frozen=True)
 class KeptOnCuda:
-    """The windows last looked at, for lookups of one pair after another: those that stay are not computed again.
+    """The windows of the last lookup, for successive lookups of one pair: those that stay are not computed again.
 
     It may be made while a CUDA graph is recorded, each replay of which begins with nothing kept.
     """

@@ -7,7 +7,7 @@ from raftline.kernels.lookup.reference import lookup
 
 
 def lookup_on_demand(features1: Tensor, levels2: list[Tensor], coords: Tensor, radius: int) -> Tensor:
-    """The lookup of the dot products of features, said without a word about when they are computed.
+    """Look up dot products of features.
 
     Averaging the dot products over cells, as the pyramid does, is the dot product with the averaged features.
 

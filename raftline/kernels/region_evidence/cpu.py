@@ -1,6 +1,7 @@
 """The evidence of regions on the CPU, in machine code made by numba at first use.
 
-Where all is explained well nothing can be found, so only cells in reach of a region that is not are compared.
+Where the flow explains everything well there is nothing to find, so only cells within reach of badly explained ones are
+compared.
 """
 
 import numpy as np

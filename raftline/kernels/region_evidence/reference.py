@@ -18,19 +18,19 @@ class EvidenceRules:
     reach: int
     """Displacements compared, cells each way."""
     side: int
-    """Odd: of the square, in cells, that is heard together."""
+    """Odd: side of the square, in cells, whose evidence is averaged."""
     margin: float
-    """By so much a cell's cosine similarity must rise before it counts."""
+    """Rise of the cosine similarity of a cell from which it counts."""
     reached: float
-    """Cells: displacements as near as that to the flow a cell has, along x and y, are no news."""
+    """Cells along x and y: displacements this close to the flow of a cell do not count."""
     alike: int
-    """Cells: displacements as near as that to the best one, along x and y, are no others."""
+    """Cells along x and y: displacements this close to the best one are not another displacement."""
     least: float
-    """Evidence up to this is as good as none."""
+    """Evidence up to this counts as none."""
 
 
 class RegionEvidence(NamedTuple):
-    """What the square around each cell speaks for."""
+    """Evidence of the square around each cell."""
 
     sought: Tensor
     """(B, 2, H, W) float32, whole cells: the displacement with the most evidence; 0 where there is none."""
@@ -43,10 +43,10 @@ class RegionEvidence(NamedTuple):
 def region_evidence(
     features1: Tensor, features2: Tensor, flow: Tensor, explained: Tensor, rules: EvidenceRules
 ) -> RegionEvidence:
-    """The displacement by which the cells of a square become most like the later frame, beyond what their flow does.
+    """Find the displacement that explains the cells of a square better than their flow does, and its evidence.
 
-    A cell's rise is its cosine similarity at a displacement, less the one that its flow explains, less the margin,
-    and 0 at least. Evidence is the mean over a square; beyond the border there is nothing.
+    The rise of a cell is its cosine similarity at a displacement, minus that at its flow, minus the margin, and at
+    least 0. Evidence is the mean rise over a square; beyond the border it is 0.
 
     Args:
         features1, features2: (B, C, H, W), of length 1 over C.

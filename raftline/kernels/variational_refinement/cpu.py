@@ -20,6 +20,7 @@ from raftline.kernels.variational_refinement.reference import VariationalRules
 from raftline.kernels.windows_cpu import Array
 
 _LIBERTIES = {"reassoc", "contract", "nsz", "arcp"}
+"""LLVM's fast-math flags without nnan and ninf: comparisons with NaN, which a flow may hold, must stay false."""
 _LINEARISED_BEYOND = 2
 """Rows of the images that a row's motion tensor reads on either side."""
 

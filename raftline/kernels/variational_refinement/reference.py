@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class VariationalRules:
-    """What the energy weighs, and how far it is followed downhill."""
+    """Weights of the energy, and iterations of its minimisation."""
 
     smoothness: float
     """Weight of a step of the flow between neighbours against a residual, both in px."""

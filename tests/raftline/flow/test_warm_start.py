@@ -186,7 +186,7 @@ def distance_px(model: Raft, frames: list[EncodedFrame], kind: str) -> float:
     last, distances = None, []
     for earlier, later in itertools.pairwise(frames):
         start = None
-        if kind == "chosen":
+        if kind == "adaptive":
             start = choose_start(earlier.features, later.features, 1, last).flow
         elif kind == "warm" and last is not None:
             start = forward_splat(last).flow
@@ -208,9 +208,9 @@ def test_a_shaky_clip_ends_nearer_than_from_zero_and_than_from_the_last_flow() -
     model = load_raft(data_path("weights", "raft-small.pth"), "cpu")
     images = read_clip("shaky", "meshflow-8.m4v", first=200, count=4, step=3)
     frames = [model.encode(image) for image in images]
-    cold, warm, chosen = (distance_px(model, frames, kind) for kind in ("cold", "warm", "chosen"))
+    cold, warm, adaptive = (distance_px(model, frames, kind) for kind in ("cold", "warm", "adaptive"))
     # Measured 0.4 of the better one on more frames at a larger size.
-    assert chosen < 0.7 * min(cold, warm)
+    assert adaptive < 0.7 * min(cold, warm)
 
 
 @torch.inference_mode()
