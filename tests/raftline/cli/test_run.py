@@ -34,15 +34,17 @@ def sums(frames: int) -> str:
     return "".join(f"{index} {index % 256 * 128}\n" for index in range(frames))
 
 
+COMMANDS = ("run", "batch", "worker", "validate", "stages", "configs", "flow", "evaluate", "train", "doctor")
+COMMANDS += ("contact-sheet", "event-sheet")
+
+
 def test_without_arguments_it_says_what_there_is(folder: Path) -> None:
     said = run(folder, code=2).stdout
-    for name in ("run", "batch", "worker", "validate", "stages", "flow", "evaluate", "train", "doctor"):
+    for name in COMMANDS:
         assert f" {name} " in said
 
 
-@pytest.mark.parametrize(
-    "name", ["run", "batch", "worker", "validate", "stages", "flow", "evaluate", "train", "doctor"]
-)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself(name: str) -> None:
     result = CliRunner().invoke(app, [name, "--help"])
     assert result.exit_code == 0

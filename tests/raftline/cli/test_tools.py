@@ -53,8 +53,8 @@ def test_flow_as_a_picture_is_in_color(folder: Path) -> None:
     [
         (["first.png", "second.png", "-o", "flow.jpg"], "flow.jpg: found the suffix '.jpg'; allowed: .flo, .npz, .png"),
         (["first.png", "small.png", "-o", "flow.flo"], "first.png is 128x96 px, small.png is 40x40 px"),
-        (["first.png", "none.png", "-o", "flow.flo"], "picture none.png: not there"),
-        (["first.png", "broken.png", "-o", "flow.flo"], "picture broken.png: cannot be read"),
+        (["first.png", "none.png", "-o", "flow.flo"], "image none.png: not there"),
+        (["first.png", "broken.png", "-o", "flow.flo"], "image broken.png: cannot be read"),
         (["first.png", "second.png", "-o", "first.png/flow.flo"], "cannot be written"),
         (["first.png", "second.png", "-o", "flow.flo", "--weights", "none.pth"], "none.pth"),
         (["first.png", "second.png", "-o", "flow.flo", "--weights", "broken.png"], "broken.png"),

@@ -63,7 +63,7 @@ def test_a_run_that_is_asked_to_end_saves_and_says_how_to_go_on(folder: Path, pr
         (["config.yaml", "--set", "itertions=3"], "did you mean 'iterations'?"),
         (["config.yaml", "--set", "synthetic.textures=none"], "textures none: not there"),
         (["config.yaml", "--set", "synthetic.textures=none", "--set", "processes=2"], "textures none: not there"),
-        (["config.yaml", "--set", "gamma"], "expected key.path=value, such as synthetic.textures=photographs"),
+        (["config.yaml", "--set", "gamma"], "expected KEY.PATH=VALUE, such as synthetic.textures=photographs"),
         (["config.yaml", "--set", "gamma=high"], "gamma: found 'high'; allowed: a valid number"),
         (["config.yaml", "--set", "files={pairs: 1, sets: ['chairs:none']}"], "none is not there"),
     ],
