@@ -7,6 +7,8 @@ only entries 2 and 5 are not zero, and hold it in px.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 VECTOR_LENGTH = 8
@@ -33,6 +35,22 @@ def transform_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Points (..., 2) px through `matrix` (3, 3), or through each of (N, 3, 3) where points are (P, 2): (N, P, 2)."""
     moved = points @ np.swapaxes(matrix[..., :, :2], -1, -2) + matrix[..., None, :, 2]
     return moved[..., :2] / moved[..., 2:]
+
+
+def transform_xy(matrix: np.ndarray, x: Any, y: Any) -> tuple[Any, Any]:
+    """Coordinates through a plane transform, where x and y are arrays of their own.
+
+    Unlike `transform_points` it multiplies element by element: dtypes are kept, and the result does not depend on the
+    order in which a matrix product sums.
+
+    Args:
+        matrix: (3, 3); of float32 where the coordinates are.
+        x: Columns, a number or an array that broadcasts with `y`.
+        y: Rows.
+    """
+    depth = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
+    to_x = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]) / depth
+    return to_x, (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) / depth
 
 
 def centred(width: int, height: int) -> tuple[np.ndarray, float]:

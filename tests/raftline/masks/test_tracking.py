@@ -18,7 +18,7 @@ def region(x: int, y: int = 10, width: int = 10, height: int = 8, velocity: tupl
 
 
 def tracker_of(persistence: float = 0.1, hold: float = 0.5) -> RegionTracker:
-    return RegionTracker(persistence, hold, px_per_cell=1)
+    return RegionTracker(persistence, hold, px_per_point=1)
 
 
 def test_a_camera_that_pans_keeps_the_ids() -> None:
@@ -180,7 +180,7 @@ def test_a_zone_that_is_none_is_refused(zone: list) -> None:
 @pytest.mark.parametrize(
     ("step_seconds", "persistence", "frames"), [(0.04, 0.2, 5), (0.1, 0.2, 4), (1.0, 0.2, 1), (0.1, 0.0, 1)]
 )
-def test_where_frames_are_few_a_region_proves_itself_in_four(
+def test_at_low_frame_rates_a_region_is_confirmed_in_four_frames(
     step_seconds: float, persistence: float, frames: int
 ) -> None:
     tracker = tracker_of(persistence, hold=5.0)
