@@ -31,9 +31,9 @@ def truth(at: int) -> np.ndarray:
 
 
 def scene(at: int) -> np.ndarray:
-    picture = WORLD.copy()
-    picture[truth(at)] = SPRITE.ravel()
-    return picture
+    image = WORLD.copy()
+    image[truth(at)] = SPRITE.ravel()
+    return image
 
 
 def clip(shake: float = 0.0, pan: float = 0.0, noise: float = 2.0) -> list[Flow]:
@@ -44,10 +44,8 @@ def clip(shake: float = 0.0, pan: float = 0.0, noise: float = 2.0) -> list[Flow]
     points = np.stack([x, y], axis=-1).reshape(-1, 2)
     for at in range(FRAMES):
         camera = similarity(*(rng.normal(0, shake, 2) + (pan * at, 0)), degrees=float(rng.normal(0, shake / 8)))
-        picture = warp_image(scene(at), camera) + rng.normal(0, noise, (HEIGHT, WIDTH))
-        frame = Frame(
-            header(at), at, WIDTH, HEIGHT, "gray8", (np.clip(picture, 0, 255).astype(np.uint8),), "bt709", "pc"
-        )
+        image = warp_image(scene(at), camera) + rng.normal(0, noise, (HEIGHT, WIDTH))
+        frame = Frame(header(at), at, WIDTH, HEIGHT, "gray8", (np.clip(image, 0, 255).astype(np.uint8),), "bt709", "pc")
         if at == 0:
             flows.append(Flow(header(at), frame, "first", None))
         else:

@@ -162,7 +162,7 @@ def test_a_gap_and_another_size_are_borne(still: list[Flow]) -> None:
     messages += [replace(messages[-1], start="cold", grid_px=np.zeros((3, 5, 2), np.float32), step_seconds=0.03)]
     masks = masks_of(run_stage(MotionMask, messages))
     assert np.asarray(masks[-1].mask).shape == (21, 33)
-    assert masks[-1].uncertain  # a black picture says nothing about the camera
+    assert masks[-1].uncertain  # a black image says nothing about the camera
 
 
 def test_a_frame_without_a_time_is_borne(still: list[Flow]) -> None:
