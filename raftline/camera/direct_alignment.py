@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from raftline.camera.alignment_picture import AlignmentPicture, AlignmentPoints
 from raftline.camera.camera_motion import CameraMotion, grid_centres
+from raftline.camera.luma_pyramid import AlignmentPoints, LumaPyramid
 from raftline.camera.plane_models import PLANE_MODELS, ModelName, PlaneModel
 from raftline.camera.transforms import centred, frame_corners, transform_points
 from raftline.camera.weighted_squares import weighted_squares
@@ -48,8 +48,8 @@ class Alignment:
 
 def refined_motion(
     motion: CameraMotion,
-    before: AlignmentPicture,
-    after: AlignmentPicture,
+    before: LumaPyramid,
+    after: LumaPyramid,
     flow_px: np.ndarray,
     model: ModelName,
     weights: np.ndarray | None = None,
@@ -87,8 +87,8 @@ def _following(flow_px: np.ndarray, motion: CameraMotion) -> np.ndarray:
 
 
 def align(
-    before: AlignmentPicture,
-    after: AlignmentPicture,
+    before: LumaPyramid,
+    after: LumaPyramid,
     matrix: np.ndarray,
     model: PlaneModel,
     cell_weights: np.ndarray,
@@ -108,8 +108,8 @@ def align(
 
 
 def _at_level(
-    before: AlignmentPicture,
-    after: AlignmentPicture,
+    before: LumaPyramid,
+    after: LumaPyramid,
     level: int,
     matrix: np.ndarray,
     model: PlaneModel,

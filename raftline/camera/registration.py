@@ -27,7 +27,7 @@ _FITS_BETTER = 0.6
 
 
 @dataclass(frozen=True)
-class Landmarks:
+class Keypoints:
     """Points of the background that a frame can be aligned by."""
 
     x: np.ndarray
@@ -40,7 +40,7 @@ class Landmarks:
     """(N, 2) float32 grey levels per point, along x and y"""
 
 
-def landmarks(luma: np.ndarray, known: np.ndarray) -> Landmarks | None:
+def keypoints(luma: np.ndarray, known: np.ndarray) -> Keypoints | None:
     """The point of the steepest luma in each block of 12; None where there are too few. luma: float32 (h, w)."""
     smooth = _smooth(luma)
     along_x = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8)
@@ -60,10 +60,12 @@ def landmarks(luma: np.ndarray, known: np.ndarray) -> Landmarks | None:
     y = chosen // columns * _BLOCK + best[chosen] // _BLOCK
     x = chosen % columns * _BLOCK + best[chosen] % _BLOCK
     gradient = np.stack([along_x[y, x], along_y[y, x]], axis=1)
-    return Landmarks(x.astype(np.float32), y.astype(np.float32), smooth[y, x], gradient)
+    return Keypoints(x.astype(np.float32), y.astype(np.float32), smooth[y, x], gradient)
 
 
-def aligned(luma: np.ndarray, marks: Landmarks, guess: np.ndarray, turns: bool = False) -> tuple[np.ndarray, bool]:
+def register(
+    luma: np.ndarray, template: Keypoints, guess: np.ndarray, perspective: bool = False
+) -> tuple[np.ndarray, bool]:
     """Where the background lies in a frame: (3, 3), points of the background to points of the frame; and if it fits.
 
     luma: uint8 (h, w) of the frame. guess: (3, 3), wrong by a few points at most. Inverse compositional alignment
@@ -71,11 +73,11 @@ def aligned(luma: np.ndarray, marks: Landmarks, guess: np.ndarray, turns: bool =
     for a camera that turns: what flow gets wrong in perspective would add up from frame to frame.
     """
     smooth = _smooth(luma)
-    steps = _steps(marks, luma.shape)[:, : 8 if turns else 6]
-    contrast = max(_LIKE_NOISE, float(marks.luma.std()))
+    steps = _steps(template, luma.shape)[:, : 8 if perspective else 6]
+    contrast = max(_LIKE_NOISE, float(template.luma.std()))
     matrix, fits = guess, False
     for _ in range(_ITERATIONS):
-        error, inside = _error(smooth, marks, matrix)
+        error, inside = _error(smooth, template, matrix)
         if np.count_nonzero(inside) < _LEAST_POINTS:
             return guess, False
         sigma = _sigma(error[inside])
@@ -90,15 +92,15 @@ def aligned(luma: np.ndarray, marks: Landmarks, guess: np.ndarray, turns: bool =
     return (matrix / matrix[2, 2], True) if fits else (guess, False)
 
 
-def fits_in_place(luma: np.ndarray, marks: Landmarks, found: np.ndarray) -> bool:
+def fits_in_place(luma: np.ndarray, template: Keypoints, found: np.ndarray) -> bool:
     """Whether a frame fits the landmarks where they are, and hardly better at `found`.
 
     Coding and noise pull a frame of little contrast by several points at the corners, to where it does not fit any
     better. luma: uint8 (h, w). found: (3, 3), as `aligned` returns it.
     """
     smooth = _smooth(luma)
-    there, inside = _error(smooth, marks, found)
-    here, _ = _error(smooth, marks, np.eye(3))
+    there, inside = _error(smooth, template, found)
+    here, _ = _error(smooth, template, np.eye(3))
     if not inside.any() or _sigma(here[inside]) > _NOISE_SIGMA:
         return False
     most = (_TUKEY * _sigma(there[inside])) ** 2
@@ -117,12 +119,12 @@ def _smooth(luma: np.ndarray) -> np.ndarray:
     return cv2.GaussianBlur(luma, (5, 5), 1.2)
 
 
-def _error(smooth: np.ndarray, marks: Landmarks, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _error(smooth: np.ndarray, template: Keypoints, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of each landmark, without what all share, float32 (N,) grey levels; and which lie in the frame, bool (N,)."""
-    x, y = _through(matrix, marks.x, marks.y)
+    x, y = _through(matrix, template.x, template.y)
     inside = (x >= 2) & (x <= smooth.shape[1] - 3) & (y >= 2) & (y <= smooth.shape[0] - 3)
     there = cv2.remap(smooth, x[None], y[None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
-    error = there.astype(np.float32) - marks.luma
+    error = there.astype(np.float32) - template.luma
     return (error - np.median(error[inside]) if inside.any() else error), inside
 
 
@@ -130,14 +132,14 @@ def _sigma(error: np.ndarray) -> float:
     return max(_MIN_SIGMA, 1.4826 * float(np.median(np.abs(error))))
 
 
-def _steps(marks: Landmarks, shape: tuple[int, ...]) -> np.ndarray:
+def _steps(template: Keypoints, shape: tuple[int, ...]) -> np.ndarray:
     """(N, 8): what each parameter, a point's displacement half the width from the centre, does to a landmark's luma.
 
     The first six are affine, the other two tilt the plane.
     """
     half = shape[1] / 2
-    u, v = (marks.x - shape[1] / 2) / half, (marks.y - shape[0] / 2) / half
-    along_x, along_y = marks.gradient[:, 0], marks.gradient[:, 1]
+    u, v = (template.x - shape[1] / 2) / half, (template.y - shape[0] / 2) / half
+    along_x, along_y = template.gradient[:, 0], template.gradient[:, 1]
     away = -(along_x * u + along_y * v)
     steps = [along_x * u, along_x * v, along_x, along_y * u, along_y * v, along_y, away * u, away * v]
     return np.stack(steps, axis=1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from raftline.camera.registration import Landmarks, aligned, farthest, fits_in_place, landmarks
+from raftline.camera.registration import Keypoints, farthest, fits_in_place, keypoints, register
 from raftline.masks.gaussian_mixture import DOUBT, EVIDENCE_PER_SIGMA, LEARN, SKIP, Background
 from raftline.masks.illumination import light_change
 
@@ -56,7 +56,7 @@ class SceneModel:
         self._shape = (rows, columns)
         self._shadows_out = shadows_out
         self._background = Background(rows, columns, memory_seconds)
-        self._marks: Landmarks | None = None
+        self._marks: Keypoints | None = None
         self._marks_age = 0
         self._to_background = np.eye(3)
         """Points of the last frame to points of the background."""
@@ -92,7 +92,7 @@ class SceneModel:
         self._anew_seconds += step_seconds
         if self._marks is None:
             return (self.fixed and self._anew_seconds <= _ANEW_SECONDS) or _unmoved(before, picture[..., 0])
-        found, fits = aligned(picture[..., 0], self._marks, np.eye(3))
+        found, fits = register(picture[..., 0], self._marks, np.eye(3))
         limit = _STILL_POINTS * (2.0 if self.fixed else 1.0)
         if fits:
             stands = farthest(found, self._shape) < limit or fits_in_place(picture[..., 0], self._marks, found)
@@ -129,7 +129,7 @@ class SceneModel:
             self._marks, self._anew_seconds = None, 0.0
         elif light.curves is not None:
             self._background.relight(light.curves)
-            self._marks = landmarks(self._background.luma, self._background.known)
+            self._marks = keypoints(self._background.luma, self._background.known)
         evidence, known = self._background.evidence(placed, self._tolerance(placed, inside))
         if not self._standing:
             evidence = _calibrated(evidence)
@@ -163,7 +163,7 @@ class SceneModel:
         self._background.learn(self._placed, how, step_seconds)
         self._marks_age += 1
         if self._marks is None or self._marks_age >= _LANDMARK_FRAMES:
-            self._marks, self._marks_age = landmarks(self._background.luma, self._background.known), 0
+            self._marks, self._marks_age = keypoints(self._background.luma, self._background.known), 0
 
     @property
     def _standing(self) -> bool:
@@ -173,7 +173,7 @@ class SceneModel:
         """Place the frame by the camera's motion, then by the picture; move the background along."""
         guess = camera @ np.linalg.inv(self._to_background)
         if self._marks is not None:
-            guess, _ = aligned(picture[..., 0], self._marks, guess, turns=True)
+            guess, _ = register(picture[..., 0], self._marks, guess, perspective=True)
         if farthest(guess, self._shape) < _STILL_POINTS:
             self._to_background = np.eye(3)
             return
@@ -193,7 +193,7 @@ class SceneModel:
             self._background.shift(-int(whole[0]), -int(whole[1]))
             self._to_background, self._marks = unshifted @ self._to_background, None
         if self._marks is None:
-            self._marks, self._marks_age = landmarks(self._background.luma, self._background.known), 0
+            self._marks, self._marks_age = keypoints(self._background.luma, self._background.known), 0
 
     def _place(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The frame on the background's points, and which of these it covers."""
@@ -226,10 +226,10 @@ class SceneModel:
 
 def _unmoved(before: np.ndarray | None, luma: np.ndarray) -> bool:
     """Whether a frame lies where the one before did, uint8 (h, w) each: flow is too coarse to place the first ones."""
-    marks = None if before is None else landmarks(before.astype(np.float32), np.ones(before.shape, bool))
+    marks = None if before is None else keypoints(before.astype(np.float32), np.ones(before.shape, bool))
     if marks is None:
         return False
-    found, fits = aligned(luma, marks, np.eye(3))
+    found, fits = register(luma, marks, np.eye(3))
     return fits and farthest(found, luma.shape) < _STILL_POINTS
 
 

@@ -21,7 +21,7 @@ _POINTS = 8_000
 
 
 @dataclass(frozen=True)
-class AlignmentPicture:
+class LumaPyramid:
     """Made once per frame, used with the one before and the one after."""
 
     levels: tuple[np.ndarray, ...]
@@ -31,7 +31,7 @@ class AlignmentPicture:
     height: int
 
     @classmethod
-    def of(cls, luma: np.ndarray) -> AlignmentPicture:
+    def of(cls, luma: np.ndarray) -> LumaPyramid:
         """luma: uint8 (H, W)."""
         height, width = luma.shape
         scale = min(1.0, _MAX_SIDE_PX / max(height, width))
