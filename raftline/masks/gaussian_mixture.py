@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from raftline.camera.transforms import transform_xy
 from raftline.kernels.compiled import compiled
 from raftline.masks.row_threads import by_rows
 
@@ -116,10 +117,7 @@ class Background:
         """Move the model by a plane transform (3, 3), each point taking the nearest."""
         rows, columns = self._state.shape[:2]
         x, y = np.meshgrid(np.arange(columns), np.arange(rows))
-        back = np.linalg.inv(matrix)
-        depth = back[2, 0] * x + back[2, 1] * y + back[2, 2]
-        from_x = np.rint((back[0, 0] * x + back[0, 1] * y + back[0, 2]) / depth).astype(np.intp)
-        from_y = np.rint((back[1, 0] * x + back[1, 1] * y + back[1, 2]) / depth).astype(np.intp)
+        from_x, from_y = (np.rint(each).astype(np.intp) for each in transform_xy(np.linalg.inv(matrix), x, y))
         inside = (from_x >= 0) & (from_x < columns) & (from_y >= 0) & (from_y < rows)
         moved = np.zeros_like(self._state)
         moved[inside] = self._state[from_y[inside], from_x[inside]]

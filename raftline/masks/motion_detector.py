@@ -98,7 +98,7 @@ class MotionDetector:
         self._tracker.tracks = []
         self._cells = np.zeros((0, 0), bool)
         self._other_seconds[:] = 0.0
-        self._picture = self.grid.picture(planes)
+        self._picture = self.grid.image(planes)
         self._scene.begin_anew(self._picture)
         ended, began = self._events.update(seconds, 0.0, (), seconds)
         return Detection(self.grid.full_size(np.zeros(self.grid.shape, bool)), (), ended, began)
@@ -115,7 +115,7 @@ class MotionDetector:
     def stands(self, planes: Sequence[np.ndarray], step_seconds: float) -> bool:
         """Whether the camera is seen to stand, without regard to the flow. Call it once a frame, before `detect`."""
         self._before = self._picture
-        self._picture = self.grid.picture(planes)
+        self._picture = self.grid.image(planes)
         return self._scene.stands(self._picture, step_seconds)
 
     @property

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from raftline.camera.transforms import transform_xy
+
 _NOISE_SIGMAS = 3.0
 _LEAST_LEVELS = 3.0
 _SIGMA_OF_MEDIAN = 1.4826
@@ -19,13 +21,13 @@ def supported(flow: np.ndarray, camera: np.ndarray, earlier: np.ndarray, later: 
     under, and more than a common change of light.
     """
     x, y = np.meshgrid(*(np.arange(size, dtype=np.float32) for size in flow.shape[1::-1]))
-    camera_x, camera_y = _through(camera, x, y)
+    camera_x, camera_y = transform_xy(camera.astype(np.float32), x, y)
     flow_x, flow_y = x + flow[..., 0], y + flow[..., 1]
     here, after = (cv2.blur(luma, (2, 2)) for luma in (earlier, later))
     left_by_camera = _difference(here, after, camera_x, camera_y)
     left_by_flow = _difference(here, after, flow_x, flow_y)
     # Where a moving thing arrives the picture changes too; a plain surface that merely shares its flow stays the same.
-    found_x, found_y = _through(np.linalg.inv(camera), flow_x, flow_y)
+    found_x, found_y = transform_xy(np.linalg.inv(camera).astype(np.float32), flow_x, flow_y)
     on_arrival = cv2.remap(left_by_camera, found_x, found_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     sigma = _SIGMA_OF_MEDIAN * float(np.median(left_by_camera[::3, ::3]))
     visible = np.minimum(left_by_camera, on_arrival) > max(_LEAST_LEVELS, _NOISE_SIGMAS * sigma)
@@ -44,13 +46,6 @@ def snapped(moving: np.ndarray, support: np.ndarray, reach: float) -> np.ndarray
     padded = cv2.copyMakeBorder(opened, radius, radius, radius, radius, cv2.BORDER_REPLICATE)
     closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, element)[radius:-radius, radius:-radius]
     return moving & (_without_holes(np.ascontiguousarray(closed)) > 0)
-
-
-def _through(matrix: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points with coordinates x and y, float32 (h, w), through a plane transform (3, 3)."""
-    m = matrix.astype(np.float32)
-    depth = m[2, 0] * x + m[2, 1] * y + m[2, 2]
-    return (m[0, 0] * x + m[0, 1] * y + m[0, 2]) / depth, (m[1, 0] * x + m[1, 1] * y + m[1, 2]) / depth
 
 
 def _difference(here: np.ndarray, later: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:

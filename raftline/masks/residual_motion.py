@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from raftline.camera.transforms import transform_xy
 from raftline.camera.working_grid import WorkingGrid
 from raftline.kernels.cell import CELL_PX
 from raftline.masks.picture_change import snapped, supported
@@ -121,10 +122,8 @@ def cell_residual(grid_px: np.ndarray, camera: np.ndarray) -> np.ndarray:
     centre = (CELL_PX - 1) / 2
     x = (np.arange(columns, dtype=np.float64) * CELL_PX + centre)[None, :]
     y = (np.arange(rows, dtype=np.float64) * CELL_PX + centre)[:, None]
-    depth = camera[2, 0] * x + camera[2, 1] * y + camera[2, 2]
-    explained_x = (camera[0, 0] * x + camera[0, 1] * y + camera[0, 2]) / depth - x
-    explained_y = (camera[1, 0] * x + camera[1, 1] * y + camera[1, 2]) / depth - y
-    return (grid_px - np.stack([explained_x, explained_y], axis=-1)).astype(np.float32)
+    to_x, to_y = transform_xy(camera, x, y)
+    return (grid_px - np.stack([to_x - x, to_y - y], axis=-1)).astype(np.float32)
 
 
 def moving_cells(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from raftline.camera.transforms import transform_xy
 from raftline.masks.regions import Region
 
 _OVERLAP_WEIGHT = 1.0
@@ -184,9 +185,8 @@ def _expected(track: Track, seconds: float, px_per_cell: float) -> tuple[float, 
 def _carried(track: Track, camera: np.ndarray) -> Track:
     """The track after the camera's motion, its size kept."""
     x, y = track.centre
-    depth = camera[2, 0] * x + camera[2, 1] * y + camera[2, 2]
-    along_x = float((camera[0, 0] * x + camera[0, 1] * y + camera[0, 2]) / depth) - x
-    along_y = float((camera[1, 0] * x + camera[1, 1] * y + camera[1, 2]) / depth) - y
+    to_x, to_y = transform_xy(camera, x, y)
+    along_x, along_y = float(to_x) - x, float(to_y) - y
     left, top, width, height = track.box
     return replace(
         track,
