@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from raftline.camera.registration import Landmarks, aligned, farthest, fits_in_place, landmarks
+from raftline.camera.registration import Keypoints, farthest, fits_in_place, keypoints, register
 from raftline.camera.transforms import transform_points
 from raftline.masks.gaussian_mixture import DOUBT, LEARN, SKIP, STEPS_PER_SIGMA, GaussianMixture
 from raftline.masks.illumination import illumination_change
@@ -22,11 +22,11 @@ by which a point would take another's place."""
 _SETTLED_SECONDS = 1.0
 """A camera that has stood for this long is one that stands."""
 _ANEW_SECONDS = 2.0
-"""For this long after the background began anew, a camera that stood is taken to stand on while there are no landmarks
+"""For this long after the background began anew, a camera that stood is taken to stand on while there are no keypoints
 yet, and a second such change is taken for a camera that moves."""
 _SHIFTED_POINTS = 8
 """A camera that moved this far has the background shifted along, by whole points. More seldom than every frame: new
-landmarks are needed each time."""
+keypoints are needed each time."""
 _BENT_POINTS = 16.0
 """By which the frame may lie turned or scaled on the background. Resampling, which puts that right, takes the nearest
 point and tears edges by half of one: it must not happen in every frame of a camera that turns."""
@@ -40,8 +40,8 @@ _LEAST_STEEP = 100
 """Samples on such edges that a median needs."""
 _SIGMA_OF_MEDIAN = 1.4826
 """Of a normal distribution: its sigma over the median of absolute deviations, 1 / 0.6745."""
-_LANDMARK_FRAMES = 10
-"""Landmarks are chosen again after this many frames: the background changes slowly, and choosing costs time."""
+_KEYPOINT_FRAMES = 10
+"""Keypoints are chosen again after this many frames: the background changes slowly, and choosing costs time."""
 _EVERY = 4
 """One point in this many along each axis is asked for a change of illumination: enough for medians."""
 _COMMON_SIGMAS = 1.9
@@ -81,8 +81,8 @@ class RegisteredBackground:
         self._shape = (rows, columns)
         self._shadows_out = shadows_out
         self._mixture = GaussianMixture(rows, columns, memory_seconds)
-        self._marks: Landmarks | None = None
-        self._marks_age = 0
+        self._keypoints: Keypoints | None = None
+        self._keypoints_age = 0
         self._to_background = np.eye(3)
         """Points of the last frame to points of the background."""
         self._still_seconds = 0.0
@@ -104,7 +104,7 @@ class RegisteredBackground:
     def begin_anew(self, image: np.ndarray) -> None:
         """Forget everything but a frame, uint8 (h, w, 3)."""
         self._mixture.forget()
-        self._marks, self._to_background, self._luma = None, np.eye(3), image[..., 0]
+        self._keypoints, self._to_background, self._luma = None, np.eye(3), image[..., 0]
         self._still_seconds = 0.0
         self._first = image
 
@@ -116,12 +116,12 @@ class RegisteredBackground:
     def _seen_to_stand(self, image: np.ndarray, step_seconds: float) -> bool:
         before, self._luma = self._luma, image[..., 0]
         self._anew_seconds += step_seconds
-        if self._marks is None:
+        if self._keypoints is None:
             return (self.fixed and self._anew_seconds <= _ANEW_SECONDS) or _unmoved(before, image[..., 0])
-        found, fits = aligned(image[..., 0], self._marks, np.eye(3))
+        found, fits = register(image[..., 0], self._keypoints, np.eye(3))
         limit = _STILL_POINTS * (2.0 if self.fixed else 1.0)
         if fits:
-            stands = farthest(found, self._shape) < limit or fits_in_place(image[..., 0], self._marks, found)
+            stands = farthest(found, self._shape) < limit or fits_in_place(image[..., 0], self._keypoints, found)
         else:
             stands = self.fixed and self._under_other_illumination(image)
         self._still_seconds = self._still_seconds + step_seconds if stands else 0.0
@@ -181,9 +181,9 @@ class RegisteredBackground:
         how[moving] = SKIP
         how = self._onto(how, cv2.INTER_NEAREST)
         self._mixture.learn(self._placed, how, step_seconds)
-        self._marks_age += 1
-        if self._marks is None or self._marks_age >= _LANDMARK_FRAMES:
-            self._marks, self._marks_age = landmarks(self._mixture.luma, self._mixture.known), 0
+        self._keypoints_age += 1
+        if self._keypoints is None or self._keypoints_age >= _KEYPOINT_FRAMES:
+            self._keypoints, self._keypoints_age = keypoints(self._mixture.luma, self._mixture.known), 0
 
     @property
     def _standing(self) -> bool:
@@ -195,17 +195,17 @@ class RegisteredBackground:
         change = illumination_change(_sampled(placed), colors, known & _sampled(inside))
         if change.kind == "anew":
             self._mixture.forget()
-            self._marks, self._anew_seconds = None, 0.0
+            self._keypoints, self._anew_seconds = None, 0.0
         elif change.curves is not None:
             self._mixture.relight(change.curves)
-            self._marks = landmarks(self._mixture.luma, self._mixture.known)
+            self._keypoints = keypoints(self._mixture.luma, self._mixture.known)
         return change.levels
 
     def _follow(self, image: np.ndarray, camera: np.ndarray) -> None:
         """Place the frame by the camera's motion, then by the image; move the background along."""
         guess = camera @ np.linalg.inv(self._to_background)
-        if self._marks is not None:
-            guess, _ = aligned(image[..., 0], self._marks, guess, turns=True)
+        if self._keypoints is not None:
+            guess, _ = register(image[..., 0], self._keypoints, guess, perspective=True)
         if farthest(guess, self._shape) < _STILL_POINTS:
             self._to_background = np.eye(3)
             return
@@ -218,12 +218,12 @@ class RegisteredBackground:
         bent = farthest(unshifted @ self._to_background, self._shape)
         if bent > _BENT_POINTS + 1.0:
             self._mixture.resample(np.linalg.inv(self._to_background))
-            self._to_background, self._marks = np.eye(3), None
+            self._to_background, self._keypoints = np.eye(3), None
         elif np.abs(whole).max() >= _SHIFTED_POINTS:
             self._mixture.shift(-int(whole[0]), -int(whole[1]))
-            self._to_background, self._marks = unshifted @ self._to_background, None
-        if self._marks is None:
-            self._marks, self._marks_age = landmarks(self._mixture.luma, self._mixture.known), 0
+            self._to_background, self._keypoints = unshifted @ self._to_background, None
+        if self._keypoints is None:
+            self._keypoints, self._keypoints_age = keypoints(self._mixture.luma, self._mixture.known), 0
 
     def _place(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The frame on the background's points, and which of these it covers."""
@@ -256,10 +256,10 @@ class RegisteredBackground:
 
 def _unmoved(before: np.ndarray | None, luma: np.ndarray) -> bool:
     """Whether a frame lies where the one before did, uint8 (h, w) each: flow is too coarse to place the first ones."""
-    marks = None if before is None else landmarks(before.astype(np.float32), np.ones(before.shape, bool))
-    if marks is None:
+    template = None if before is None else keypoints(before.astype(np.float32), np.ones(before.shape, bool))
+    if template is None:
         return False
-    found, fits = aligned(luma, marks, np.eye(3))
+    found, fits = register(luma, template, np.eye(3))
     return fits and farthest(found, luma.shape) < _STILL_POINTS
 
 

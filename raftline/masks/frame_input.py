@@ -40,7 +40,7 @@ class FrameInput:
     @cached_property
     def image(self) -> np.ndarray:
         """uint8 (h, w, 3) luma and two of chroma on the working grid."""
-        return self.grid.picture(self.planes)
+        return self.grid.image(self.planes)
 
     @cached_property
     def luma(self) -> np.ndarray:

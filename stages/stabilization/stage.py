@@ -14,7 +14,7 @@ from pipeline import stage
 from pipeline.errors import ConfigError
 from pipeline.messages import EndOfStream, Flow, Frame, Gap, Message, Stabilized
 from raftline.camera.camera_motion import CameraMotion, fit_camera_motion
-from raftline.camera.direct_alignment import AlignmentPicture, refined_motion
+from raftline.camera.direct_alignment import LumaPyramid, refined_motion
 from raftline.camera.parallax import ParallaxField
 from raftline.camera.plane_models import ModelName
 from raftline.camera.texture import texture_weights
@@ -127,13 +127,13 @@ class Stabilization(stage.Stage):
         self._size: tuple[int, int] | None = None
         self._after_gap = False
         self._last = (0, 0)
-        self._picture: AlignmentPicture | None = None
+        self._picture: LumaPyramid | None = None
         self._parallax: ParallaxField | None = None
         self.context.status(smoothing="look_ahead" if looks_ahead else "whole_clip")
 
     def process(self, message: Flow) -> Iterable[Message]:
         if _position(message) <= self._last:
-            self._picture = AlignmentPicture.of(_luma(message.frame))
+            self._picture = LumaPyramid.of(_luma(message.frame))
             self._mode.take_again(message)
             return
         yield from self._mode.take(message, self._measure(message))
@@ -184,7 +184,7 @@ class Stabilization(stage.Stage):
         duplicate = not starts and message.start == "duplicate"
         motion, revised = CameraMotion.still(), []
         luma = _luma(frame)
-        before, self._picture = self._picture, AlignmentPicture.of(luma)
+        before, self._picture = self._picture, LumaPyramid.of(luma)
         if starts and self.options.parallax == "auto":
             self._parallax = ParallaxField(*size, self._unseen_seconds)
         if not starts and not duplicate:
@@ -221,7 +221,7 @@ class Stabilization(stage.Stage):
         return "rolling_shutter" if self.options.readout_ms else self.options.model
 
     def _camera(
-        self, flow_px: np.ndarray, weights: np.ndarray, before: AlignmentPicture | None, now: AlignmentPicture
+        self, flow_px: np.ndarray, weights: np.ndarray, before: LumaPyramid | None, now: LumaPyramid
     ) -> CameraMotion:
         plane = self._parallax.plane_trust(*weights.shape) if self._parallax is not None else None
         if plane is not None:

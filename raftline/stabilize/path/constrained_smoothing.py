@@ -32,7 +32,7 @@ def corner_margin(zoom: float, width: int, height: int) -> np.ndarray:
     return 0.5 * (1.0 - 1.0 / zoom) * np.tile([width - 1.0, height - 1.0], 4)
 
 
-def detour(
+def constrained_path(
     begun: np.ndarray,
     held: np.ndarray,
     times: np.ndarray,

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from raftline.camera.transforms import SHIFTS, VECTOR_LENGTH, motion_matrices, motion_vectors
-from raftline.stabilize.path.constrained_smoothing import corner_displacements, corner_margin, detour
-from raftline.stabilize.path.fading import fading
+from raftline.stabilize.path.constrained_smoothing import constrained_path, corner_displacements, corner_margin
 from raftline.stabilize.path.past_path import PastPath
 from raftline.stabilize.path.slow_movement import OF_A_BEGIN, fit_slow_movement
 from raftline.stabilize.path.smoothing_kernel import ORDER, TYPICAL_STEP, time_shares
+from raftline.stabilize.path.tail_prediction import tail_prediction
 from raftline.stabilize.warp.crop import fitting_share, zoom_matrix
 from raftline.stabilize.warp.rolling_shutter import sweeps
 
@@ -213,7 +213,7 @@ class LookAheadSmoother:
         if fits:
             return planned
         size = self.width, self.height
-        return planned + detour(begun, held, times, beside, _DETOUR_SHARE * self.cutoff_hz, margin, size)
+        return planned + constrained_path(begun, held, times, beside, _DETOUR_SHARE * self.cutoff_hz, margin, size)
 
     def _steady(self, times: np.ndarray, path: np.ndarray, at: np.ndarray) -> np.ndarray:
         """(M, 8) at `at` (M,) s: the slow movement, and what was shown beside it, which fades."""
@@ -231,7 +231,7 @@ class LookAheadSmoother:
         if not len(past.times):
             return slow(at)
         beside = past.shown - slow(past.times)
-        return slow(at) + fading(past.times, beside, at, self.cutoff_hz, past.seconds, past.begins)
+        return slow(at) + tail_prediction(past.times, beside, at, self.cutoff_hz, past.seconds, past.begins)
 
     def _forget(self) -> None:
         """Drop what no sweep of a pending frame needs; what was shown lives on in `PastPath`."""

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from raftline.camera.transforms import centred, motion_matrices, motion_vectors
-from raftline.stabilize.path.constrained_smoothing import corner_displacements, corner_margin, detour
+from raftline.stabilize.path.constrained_smoothing import constrained_path, corner_displacements, corner_margin
 from raftline.stabilize.path.slow_movement import slow_path
 from raftline.stabilize.path.smoothing_kernel import penalised_least_squares, steady_times, time_shares
 from raftline.stabilize.warp.crop import fitting_share, required_zoom, zoom_matrices
@@ -196,7 +196,9 @@ def _constrained(run: CameraPath, limits: PathLimits, zoom: float) -> np.ndarray
     beside = slow_path(times, path, cutoff_hz) - path
     begun, held = np.empty(0), np.empty((0, path.shape[1]))
     size = run.width, run.height
-    steps = beside + detour(begun, held, times, beside, cutoff_hz, margin, size, _CLIP_ITERATIONS, _CLIP_PENALTY)
+    steps = beside + constrained_path(
+        begun, held, times, beside, cutoff_hz, margin, size, _CLIP_ITERATIONS, _CLIP_PENALTY
+    )
     steps = _composed(run, own, steps, cutoff_hz)
     return steps[np.cumsum(own) - 1]
 

@@ -11,9 +11,9 @@ import numpy as np
 class Ridge:
     """A design (N, K), taken apart."""
 
-    across: np.ndarray
-    strength: np.ndarray
-    along: np.ndarray
+    u: np.ndarray
+    s: np.ndarray
+    vt: np.ndarray
 
     @classmethod
     def of(cls, design: np.ndarray) -> Ridge:
@@ -25,12 +25,12 @@ class Ridge:
         A mean, since the choice of one would jump from frame to frame. Also the logarithm of how likely all of them
         make each column, (D,). alike (D, D) of 0 and 1: columns that share a prior, and are made likely together.
         """
-        seen = self.across.T @ target
-        explained = priors[:, None] * self.strength**2
+        seen = self.u.T @ target
+        explained = priors[:, None] * self.s**2
         shrunk = explained / (1.0 + explained)
         left = np.maximum((target**2).sum(axis=0) - np.einsum("sk,kd->sd", shrunk, seen**2), 1e-12)
         likelihood = -0.5 * len(target) * np.log(left) - 0.5 * np.log1p(explained).sum(axis=1)[:, None]
         likelihood = likelihood @ alike
         share = np.exp(likelihood - likelihood.max(axis=0))
-        gain = shrunk.T @ (share / share.sum(axis=0)) / np.maximum(self.strength, 1e-9)[:, None]
-        return self.along.T @ (gain * seen), likelihood.max(axis=0) + np.log(share.mean(axis=0))
+        gain = shrunk.T @ (share / share.sum(axis=0)) / np.maximum(self.s, 1e-9)[:, None]
+        return self.vt.T @ (gain * seen), likelihood.max(axis=0) + np.log(share.mean(axis=0))

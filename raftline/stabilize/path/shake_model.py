@@ -1,6 +1,6 @@
 """What shake looks like: how its samples go together in time, so that slow movement can be told from it.
 
-Were shake noise without memory, the last sway of a hand would pass for the begin of a movement. At the ends of a shot,
+Were shake white noise, the last sway of a hand would pass for the begin of a movement. At the ends of a shot,
 and in the last half second that a live stabilizer knows, that is the greatest error. A hand shakes at 1 to 8 Hz.
 """
 
@@ -18,10 +18,10 @@ _BEYOND = 0.1
 """The same beyond a hand's shake.
 
 Exact motions of a pan cut into shots of 5 s, three of them, J: 0.05 px; 0.06 with 0.05 for all in place of `BETWEEN`,
-0.08 with noise without memory. Shake that falls with the frequency, or 30 times the noise, change little.
+0.08 with white noise. Shake that falls with the frequency, or 30 times the noise, change little.
 """
 _NOISE = 1e-3
-"""Power per Hz of noise without memory: what is measured wrong."""
+"""Power per Hz of white noise: what is measured wrong."""
 
 
 def shake_covariance(times: np.ndarray, seconds: np.ndarray, cutoff_hz: float, between: float) -> np.ndarray:

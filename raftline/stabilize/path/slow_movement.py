@@ -30,7 +30,7 @@ _LEAST_SECONDS = 10.0**-_DIGITS
 
 
 @dataclass(frozen=True)
-class Expectation:
+class Prior:
     """What slow movement may be before anything of it is seen."""
 
     strengths: tuple[float, ...]
@@ -41,10 +41,10 @@ class Expectation:
     """Of this expectation, beside others."""
 
 
-OF_A_SHOT = (Expectation(tuple(10.0 ** np.arange(-2.0, 2.6, 0.5)), 30.0),)
+OF_A_SHOT = (Prior(tuple(10.0 ** np.arange(-2.0, 2.6, 0.5)), 30.0),)
 """A pan at an even pace outweighs its sway, and is kept to the ends of its shot."""
 OF_A_BEGIN = (
-    Expectation(tuple(10.0 ** np.arange(-2.0, 2.1, 0.5)), 2.0),
+    Prior(tuple(10.0 ** np.arange(-2.0, 2.1, 0.5)), 2.0),
     replace(*OF_A_SHOT, odds=0.05),
 )
 """Half a second is known at the begin of a path: where a pan may be steep, shake passes for the begin of one. A pan
@@ -96,7 +96,7 @@ def fit_slow_movement(
     cutoff_hz: float,
     seconds: np.ndarray,
     kept_share: float,
-    expected: tuple[Expectation, ...] = OF_A_SHOT,
+    expected: tuple[Prior, ...] = OF_A_SHOT,
     together: tuple[int, ...] = (),
 ) -> SlowMovement:
     """What of path (N, D) at `times` (N,) s, growing, at least one, is slower than `kept_share` of `cutoff_hz`.
@@ -172,7 +172,7 @@ class _SlowBasis:
 
 
 def _models(
-    times: np.ndarray, seconds: np.ndarray, cutoff_hz: float, kept_share: float, expected: tuple[Expectation, ...]
+    times: np.ndarray, seconds: np.ndarray, cutoff_hz: float, kept_share: float, expected: tuple[Prior, ...]
 ) -> list[_SlowBasis]:
     """Of each expectation, and shake with each of `BETWEEN`."""
     away = np.round(times - times[-1], _DIGITS).tobytes()
@@ -186,7 +186,7 @@ def _slow_basis(
     seconds_bytes: bytes,
     cutoff_hz: float,
     kept_share: float,
-    expected: Expectation,
+    expected: Prior,
     between: float,
 ) -> _SlowBasis:
     """A camera of steady rate asks for the same with every frame."""

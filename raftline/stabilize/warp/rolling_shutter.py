@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from raftline.camera.transforms import motion_matrices
+from raftline.camera.transforms import motion_matrices, transform_xy
 from raftline.stabilize.warp.warp import Interpolation, interpolation_flag
 
 
@@ -75,9 +75,6 @@ def _sources(
     """Where each sample of the result lies in the plane, float32 (h, w) twice."""
     x = (step * np.arange(shape[1]) + offset[0])[None, :].astype(np.float32)
     y = (step * np.arange(shape[0]) + offset[1])[:, None].astype(np.float32)
-    back = np.linalg.inv(matrix).astype(np.float32)
-    depth = back[2, 0] * x + back[2, 1] * y + back[2, 2]
-    at_x = (back[0, 0] * x + back[0, 1] * y + back[0, 2]) / depth
-    at_y = (back[1, 0] * x + back[1, 1] * y + back[1, 2]) / depth
+    at_x, at_y = transform_xy(np.linalg.inv(matrix).astype(np.float32), x, y)
     at_x, at_y = exposed_at(at_x, at_y, sweep, height)
     return (at_x - np.float32(offset[0])) / np.float32(step), (at_y - np.float32(offset[1])) / np.float32(step)

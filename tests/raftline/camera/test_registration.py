@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from raftline.camera.registration import aligned, farthest, fits_in_place, landmarks
+from raftline.camera.registration import farthest, fits_in_place, keypoints, register
 from raftline.masks.background import RegisteredBackground
 from raftline.stabilize.warp.warp import warp_image
 from tests.raftline.synthetic_motion import HEIGHT, WIDTH, similarity, textured
@@ -20,23 +20,23 @@ def noisy(luma: np.ndarray, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("moved", [similarity(0.6, -0.4), similarity(2.0, 1.0, degrees=0.3, scale=1.003)])
 def test_a_frame_is_placed_to_a_fraction_of_a_point(moved: np.ndarray) -> None:
-    marks = landmarks(FRAME.astype(np.float32), KNOWN)
-    assert marks is not None
+    template = keypoints(FRAME.astype(np.float32), KNOWN)
+    assert template is not None
     picture = noisy(warp_image(FRAME, moved))
     picture[50:110, 60:140] = 255 - picture[50:110, 60:140]  # something that is not background
-    found, fits = aligned(picture, marks, np.eye(3))
+    found, fits = register(picture, template, np.eye(3))
     assert fits and farthest(np.linalg.inv(moved) @ found, FRAME.shape) < 0.15
 
 
-def test_another_picture_does_not_fit() -> None:
-    marks = landmarks(FRAME.astype(np.float32), KNOWN)
-    assert marks is not None
-    found, fits = aligned(textured(WIDTH, HEIGHT, seed=9), marks, np.eye(3))
+def test_another_image_does_not_fit() -> None:
+    template = keypoints(FRAME.astype(np.float32), KNOWN)
+    assert template is not None
+    found, fits = register(textured(WIDTH, HEIGHT, seed=9), template, np.eye(3))
     assert not fits and np.array_equal(found, np.eye(3))
 
 
-def test_a_blank_wall_has_no_landmarks() -> None:
-    assert landmarks(np.full((HEIGHT, WIDTH), 90, np.float32), KNOWN) is None
+def test_a_blank_wall_has_no_keypoints() -> None:
+    assert keypoints(np.full((HEIGHT, WIDTH), 90, np.float32), KNOWN) is None
 
 
 def picture_of(luma: np.ndarray) -> np.ndarray:
@@ -69,13 +69,13 @@ def test_a_camera_that_stands_is_recognised_and_one_that_moves_too() -> None:
 @pytest.mark.parametrize("contrast", [1.0, 0.3])
 def test_a_frame_that_fits_elsewhere_hardly_better_lies_in_place(contrast: float) -> None:
     low = 70 + contrast * (FRAME.astype(np.float32) - 128)
-    marks = landmarks(low, KNOWN)
-    assert marks is not None
+    template = keypoints(low, KNOWN)
+    assert template is not None
     wobble = similarity(0.3, -0.2)
-    assert fits_in_place(noisy(low), marks, wobble)
+    assert fits_in_place(noisy(low), template, wobble)
     for moved in (similarity(0.8, -0.6), similarity(4.0, 2.0)):
         picture = noisy(warp_image(np.rint(low).astype(np.uint8), moved))
-        assert not fits_in_place(picture, marks, moved)
+        assert not fits_in_place(picture, template, moved)
 
 
 @pytest.mark.parametrize("share", [0.7, 1.4])
@@ -119,12 +119,14 @@ def test_flow_that_drifts_does_not_push_the_background_of_a_camera_that_stands()
 
 
 def test_a_camera_that_turns_is_followed_in_perspective() -> None:
-    marks = landmarks(FRAME.astype(np.float32), KNOWN)
-    assert marks is not None
+    template = keypoints(FRAME.astype(np.float32), KNOWN)
+    assert template is not None
     moved = similarity(1.5, -1.0)
     moved[2, 0] = 8e-5  # 2 points at the corners
     picture = noisy(warp_image(FRAME, moved))
-    (flat, _), (found, fits) = (aligned(picture, marks, np.eye(3), turns=turns) for turns in (False, True))
+    (flat, _), (found, fits) = (
+        register(picture, template, np.eye(3), perspective=perspective) for perspective in (False, True)
+    )
     off = [farthest(np.linalg.inv(moved) @ each, FRAME.shape) for each in (flat, found)]
     assert fits and off[1] < 0.15 and off[0] > 0.5
 

@@ -126,7 +126,7 @@ def test_a_grid_covers_frames_of_every_size_and_format(size: tuple[int, int]) ->
     chroma = np.full((-(-height // 2), -(-width // 2)), 90, np.uint8)
     rgb = np.full((height, width, 3), 100, np.uint8)
     for planes in ((luma, chroma, chroma), (luma,), (rgb,)):
-        image = grid.picture(planes)
+        image = grid.image(planes)
         assert image.shape == (*grid.shape, 3) and (image[..., 0] == 100).all()
     assert grid.full_size(np.ones(grid.shape, bool)).shape == (height, width)
     assert grid.full_size(np.ones(grid.shape, bool)).min() == 255 and max(grid.shape) <= 960

@@ -54,7 +54,7 @@ def test_the_ends_of_a_short_shot_shake_little_more_than_its_middle() -> None:
     """After a cut a path begins anew: what its ends shake is what a cut costs."""
     base, shaken = shaken_path(TIMES)
     left = slow_path(TIMES, shaken, 0.6) - base
-    # 30 where the end is told from shake that is noise without memory
+    # 30 where the end is told from shake that is white noise
     assert jitter_px(shaken - base) > 50 * jitter_px(left)
     for end in (slice(0, 10), slice(140, 150)):
         moved = np.diff(left[end][:, [2, 5]], axis=0)

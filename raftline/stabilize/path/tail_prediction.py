@@ -18,7 +18,7 @@ _FREE_PX = 1000.0
 """A distance that a path may begin with at next to no cost."""
 
 
-def fading(
+def tail_prediction(
     times: np.ndarray, apart: np.ndarray, at: np.ndarray, cutoff_hz: float, seconds: np.ndarray, begins: bool
 ) -> np.ndarray:
     """How a distance (N, D) at `times` (N,) s, each standing for `seconds` (N,), goes on at `at` (M,) s: (M, D).
@@ -46,4 +46,4 @@ def fading(
 def _heights(hz: np.ndarray, cutoff_hz: float) -> np.ndarray:
     limit = (hz / (_SEEN_CYCLES * cutoff_hz)) ** _SEEN_ORDER
     cost = (limit / (1.0 + limit)) ** 2 + _DISTANCE_COST
-    return np.sqrt(1.0 / cost - 1.0 / (1.0 + _DISTANCE_COST))  # the rest of it is noise without memory
+    return np.sqrt(1.0 / cost - 1.0 / (1.0 + _DISTANCE_COST))  # the rest of it is white noise
