@@ -12,10 +12,16 @@ import numpy as np
 
 WIDTH, HEIGHT = 640, 360
 SPRITE_FRAMES = 100
+_LEARNED_FRAMES = 20
+"""Not scored: models of the background learn it in them."""
 _NOISE_SIGMA = 2.0
+"""Grey levels: a good camera by day."""
 _WORLD_WIDTH = 1100
+"""px: room for a pan of 2 px over all frames, and shake."""
 _HIGHWAY_SCORED_FROM = 470
-_SHADOW, _OUTSIDE, _UNKNOWN, _MOVES = 50, 85, 170, 255
+"""First frame of CDnet 2014's temporal region of interest for this clip."""
+_OUTSIDE, _UNKNOWN, _MOVES = 85, 170, 255
+"""Values of CDnet's ground truth."""
 
 Camera = Literal["fixed", "jitter", "pan"]
 
@@ -46,10 +52,15 @@ class Clip:
 @dataclass(frozen=True)
 class _Sprite:
     half: tuple[int, int]
+    """Half axes of the ellipse, px."""
     start: tuple[float, float]
+    """Centre in the first frame, px."""
     velocity: tuple[float, float]
+    """px a frame; it bounces off the rim."""
     degrees: float
+    """Turn of the ellipse."""
     patch: tuple[int, int]
+    """Where in the photograph its texture is taken, px."""
 
 
 _SPRITES = (
@@ -93,8 +104,7 @@ def _sprite_shots(data: Path, scene: int, camera: Camera) -> Iterator[Shot]:
             image[drawn > 0] = _shifted(texture, *offset)[drawn > 0]
             moves |= drawn
         noisy = np.clip(image + rng.normal(0, _NOISE_SIGMA, image.shape), 0, 255).astype(np.uint8)
-        # Models of the background are given 20 frames to learn it.
-        yield Shot(noisy, moves > 0, np.ones(moves.shape, bool) if at >= 20 else None)
+        yield Shot(noisy, moves > 0, np.ones(moves.shape, bool) if at >= _LEARNED_FRAMES else None)
 
 
 def _sprite_at(sprite: _Sprite, at: int, shift: tuple[float, float]) -> tuple[np.ndarray, float, float]:
@@ -139,7 +149,7 @@ def _tennis_shots(folder: Path) -> Iterator[Shot]:
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """uint8 (H, W, 3). Raises FileNotFoundError for what is not there or no image."""
+    """Read an image file as uint8 (H, W, 3) RGB. Raises FileNotFoundError if it is missing or no image."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         raise FileNotFoundError(f"{path} is no image")
@@ -147,7 +157,7 @@ def read_rgb(path: Path) -> np.ndarray:
 
 
 def read_gray(path: Path) -> np.ndarray:
-    """uint8 (H, W). Raises FileNotFoundError for what is not there or no image."""
+    """Read an image file as uint8 (H, W). Raises FileNotFoundError if it is missing or no image."""
     image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if image is None:
         raise FileNotFoundError(f"{path} is no image")

@@ -18,7 +18,9 @@ from stages.shared.color import plane_array
 STILL_FPS = 10
 _STILL_SIZE = (640, 360)
 _NOISE_SIGMA = 5.0
+"""Grey levels: a cheap camera at dusk."""
 _BIT_RATE = 500_000
+"""b/s: low enough for coding to show."""
 
 
 def video_frames(path: Path, every: int = 1, size: tuple[int, int] | None = None) -> Iterator[Frame]:

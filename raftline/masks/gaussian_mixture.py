@@ -165,6 +165,7 @@ def _shifted(values: np.ndarray, columns: int, rows: int) -> np.ndarray:
 
 
 _NO_TOLERANCE = np.zeros((0, 0), np.uint8)
+"""Stands for none in a kernel, whose arguments have one type."""
 
 
 @compiled

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 _MOST_IDS = 200
 _MOST_PLACES = 64
 """Both keep an event small, as it travels in a stream's entry and in a snapshot: about 1 and 2 kB of JSON."""
+_EVEN_SHARE = 0.9
+"""Of the distance in time between places, that a further one has to keep: frames do not come at exact distances."""
 
 Path = tuple[tuple[float, float, float], ...]
 """(seconds, x, y) of each place, px."""
@@ -142,7 +144,7 @@ def extended_path(path: Path, seconds: float, place: tuple[float, float] | None)
     """
     if place is None or (path and seconds <= path[-1][0]):
         return path
-    if len(path) >= 3 and seconds - path[-1][0] < 0.9 * (path[1][0] - path[0][0]):
+    if len(path) >= 3 and seconds - path[-1][0] < _EVEN_SHARE * (path[1][0] - path[0][0]):
         return path
     path = path[::2] if len(path) >= _MOST_PLACES else path
     return (*path, (round(seconds, 3), round(place[0], 1), round(place[1], 1)))

@@ -39,11 +39,11 @@ _HIGH_OF_FLOOR = 1.5
 class Thresholds:
     """What counts as moving."""
 
-    high_px_s: float = 45.0
+    high_px_s: float
     """A region counts if some of it is at least this fast."""
-    low_px_s: float = 20.0
+    low_px_s: float
     """It extends to all connected parts at least this fast."""
-    min_area: float = 0.0005
+    min_area: float
     """Smallest region, as a share of the frame, 0-1."""
 
 

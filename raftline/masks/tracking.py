@@ -80,9 +80,7 @@ class Track:
 class RegionTracker:
     """Gives ids. A region keeps its id while it overlaps, or lies near, where its track was heading."""
 
-    def __init__(
-        self, persistence_seconds: float, hold_seconds: float, px_per_point: float, slow_px_s: float = 20.0
-    ) -> None:
+    def __init__(self, persistence_seconds: float, hold_seconds: float, px_per_point: float, slow_px_s: float) -> None:
         """Begin with no track.
 
         Args:

@@ -18,7 +18,7 @@ def region(x: int, y: int = 10, width: int = 10, height: int = 8, velocity: tupl
 
 
 def tracker_of(persistence: float = 0.1, hold: float = 0.5) -> RegionTracker:
-    return RegionTracker(persistence, hold, px_per_point=1)
+    return RegionTracker(persistence, hold, px_per_point=1, slow_px_s=20)
 
 
 def test_a_camera_that_pans_keeps_the_ids() -> None:
