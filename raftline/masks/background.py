@@ -17,37 +17,37 @@ from raftline.masks.gaussian_mixture import DOUBT, LEARN, SKIP, STEPS_PER_SIGMA,
 from raftline.masks.illumination import illumination_change
 
 _STILL_POINTS = 0.4
-"""A frame that lies less than this from the background's place, at every corner, lies on it: less than half a point,
-by which a point would take another's place."""
+"""A frame lies on the background if no corner is off by more than this: under half a point, every point falls on its
+own."""
 _SETTLED_SECONDS = 1.0
-"""A camera that has stood for this long is one that stands."""
+"""A camera is fixed once it has stood still for this long."""
 _ANEW_SECONDS = 2.0
-"""For this long after the background began anew, a camera that stood is taken to stand on while there are no keypoints
-yet, and a second such change is taken for a camera that moves."""
+"""For this long after the background began anew, a fixed camera is taken to stand still while there are no keypoints,
+and another change of illumination is taken for motion of the camera."""
 _SHIFTED_POINTS = 8
-"""A camera that moved this far has the background shifted along, by whole points. More seldom than every frame: new
-keypoints are needed each time."""
+"""The background is shifted along, by whole points, once the camera has moved this far. Each shift costs new keypoints,
+so that it must not happen in every frame."""
 _BENT_POINTS = 16.0
-"""By which the frame may lie turned or scaled on the background. Resampling, which puts that right, takes the nearest
-point and tears edges by half of one: it must not happen in every frame of a camera that turns."""
+"""How far the frame may lie turned or scaled on the background, at its corners. Resampling puts that right, but takes
+the nearest point and tears edges by half of one: it must not happen in every frame of a camera that turns."""
 _MISALIGNED, _ALIGNED = 0.35, 0.12
-"""Most and least points, halved, by which a frame under a moving camera is taken to lie beside the background. Below
-the least, edges would be told so surely that the mean over 3x3 points carried them two points outwards.
-"""
+"""Most and least misalignment of a frame under a moving camera, in units of two points, which a
+3x3 gradient spans. With less than the least, the distance of an edge would be so large that its mean over 3x3 points
+reaches two points outwards."""
 _STEEP_LEVELS = 24
-"""Of luma within 3x3 points: what such edges are off by is alignment and blur, and not noise."""
+"""Of luma within 3x3 points: on edges this steep, differences come from misalignment and blur, not from noise."""
 _LEAST_STEEP = 100
-"""Samples on such edges that a median needs."""
+"""Samples on such edges that the median needs; with fewer the most misalignment is assumed."""
 _SIGMA_OF_MEDIAN = 1.4826
 """Of a normal distribution: its sigma over the median of absolute deviations, 1 / 0.6745."""
 _KEYPOINT_FRAMES = 10
 """Keypoints are chosen again after this many frames: the background changes slowly, and choosing costs time."""
 _EVERY = 4
-"""One point in this many along each axis is asked for a change of illumination: enough for medians."""
+"""One point in this many along each axis is sampled for illumination and misalignment: enough for medians."""
 _COMMON_SIGMAS = 1.9
-"""Three quarters of a background stay below this."""
+"""Distance that three quarters of a background's points stay below, in sigmas: `_calibrated` scales to it."""
 _CLEANEST = 0.55
-"""Of that: cleaner frames are not told from each other."""
+"""Of that: the least a frame is scaled by, so that clean frames do not raise noise."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class RegisteredBackground:
         self._first = image
 
     def stands(self, image: np.ndarray, step_seconds: float) -> bool:
-        """Whether a frame, uint8 (h, w, 3), lies where the background does, as far as can be told without flow."""
+        """Whether the camera stands still at a frame, uint8 (h, w, 3), as far as the images tell without flow."""
         self._stands = self._seen_to_stand(image, step_seconds)
         return self._stands
 
@@ -238,20 +238,20 @@ class RegisteredBackground:
         return values if self._standing else _warped(values, self._to_background)
 
     def _tolerance(self, placed: np.ndarray, inside: np.ndarray) -> np.ndarray | None:
-        """Grey levels by which a point may be off because the frame lies beside the background, uint8 (h, w).
+        """Grey levels by which a point may be off because the frame is misaligned or blurred, uint8 (h, w).
 
-        Most of the edges tell how far it does, or how blurred it is: those of things that move are few.
+        The median over all edges tells by how much: edges of things that move are few.
         """
         if self._standing:
             return None
         luma = self._mixture.luma.astype(np.uint8)
         slope = cv2.morphologyEx(luma, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
         steep = (_sampled(slope) > _STEEP_LEVELS) & _sampled(inside) & _sampled(self._mixture.known)
-        beside = _MISALIGNED
+        misaligned = _MISALIGNED
         if np.count_nonzero(steep) >= _LEAST_STEEP:
             off = cv2.absdiff(_sampled(placed[..., 0]), _sampled(luma))[steep]
-            beside = _SIGMA_OF_MEDIAN * float(np.median(off / _sampled(slope)[steep]))
-        return cv2.convertScaleAbs(slope, alpha=min(max(beside, _ALIGNED), _MISALIGNED))
+            misaligned = _SIGMA_OF_MEDIAN * float(np.median(off / _sampled(slope)[steep]))
+        return cv2.convertScaleAbs(slope, alpha=min(max(misaligned, _ALIGNED), _MISALIGNED))
 
 
 def _unmoved(before: np.ndarray | None, luma: np.ndarray) -> bool:
@@ -269,7 +269,7 @@ def _sampled(values: np.ndarray) -> np.ndarray:
 
 
 def _calibrated(distance: np.ndarray) -> np.ndarray:
-    """Distances in units of what most of the frame shows: what misalignment and blur do everywhere tells nothing."""
+    """Distances scaled by what most of the frame shows: misalignment and blur everywhere are no motion."""
     told = distance[::4, ::4]
     told = told[told > 0]
     common = float(np.percentile(told, 75)) / (_COMMON_SIGMAS * STEPS_PER_SIGMA) if told.size else 1.0

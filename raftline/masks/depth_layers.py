@@ -14,23 +14,24 @@ from raftline.kernels.cell import CELL_PX
 from raftline.masks.residual_motion import cell_residual
 
 _LEAST_SHARE = 0.08
-"""Of the frame: less is an object, whatever it is."""
+"""Of the frame: what is smaller is an object, not scenery."""
 _RIM_SHARE = 0.25
-"""Of the frame's rim that scenery lies at: ground has a half of it, a lorry across the frame a seventh."""
+"""Of the frame's rim, that scenery covers at least: ground covers half of it, a lorry across the frame a seventh."""
 _MOST_LAYERS = 2
-"""Beside the camera's own plane: far, middle and near."""
+"""Besides the camera's own plane: far, middle and near in all."""
 _FOLLOWS_PX = 1.0
-"""A cell follows a layer's motion if it is off by less: flow at 1/8 of a frame is not more exact."""
+"""A cell follows a layer's motion if it is off by less than this; flow at depth edges is no more exact."""
 _FOLLOWS_SIGMAS = 3.0
-"""The same in sigmas of the layer's fit, where that is more: 99 % of what follows it."""
+"""The same in sigmas of the layer's fit, if larger: 99 % of what follows it, by Rayleigh's distribution."""
 _FASTER = 1.5
-"""Than the fastest of a layer: what comes out from behind it has no flow of its own, but one like its neighbours'."""
+"""Times the fastest of a layer: what is faster stays. What a layer uncovers has no flow of its own, but one like its
+neighbours'."""
 
 
 def depth_layers(
     grid_px: np.ndarray, residual_px: np.ndarray, moving: np.ndarray, width: int, height: int
 ) -> np.ndarray:
-    """Of the moving cells, those taken to be scenery at another depth.
+    """Tell which moving cells are scenery at another depth.
 
     Scenery shares one plane motion of its own, is large, and lies at the frame's rim, as ground and walls do. From two
     frames it cannot be told from a thing as large that moves: a result that relies on this is uncertain.

@@ -32,9 +32,9 @@ class FrameMotion:
     mask: np.ndarray
     """uint8 (H, W): 255 moves, 0 does not."""
     objects: tuple[MovingObject, ...]
-    """Those that count, by their first appearance."""
+    """Those that count."""
     ended: OpenEvent | None
-    """The event that is known to have ended when this frame came."""
+    """The event that ended, as is known from this frame on."""
     began: OpenEvent | None
     """The event that began."""
     camera: CameraMotion | None
