@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from raftline.masks.motion_events import EventRecorder, Path, extended_path
+from raftline.masks.motion_events import EventRecorder, extended_path
 
 
 def test_an_event_lasts_from_the_first_sight_to_the_last_and_knows_its_peak() -> None:
@@ -58,8 +58,8 @@ def test_a_recorder_goes_on_from_its_state() -> None:
 
 
 def test_a_path_keeps_even_distances_and_stays_short() -> None:
-    path: Path = ()
-    for at in range(1000):
+    path = extended_path((), 0.0, (0.0, 0.0))
+    for at in range(1, 1000):
         path = extended_path(path, at * 0.04, (float(at), 2.0 * at))
     assert 32 <= len(path) <= 64 and path[0] == (0.0, 0.0, 0.0)
     steps = [after[0] - before[0] for before, after in itertools.pairwise(path)]
