@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.messages import Flow, Gap, Message
 from pipeline.stage import Context
 from raftline.camera.parallax import of_far_plane, shifted
-from raftline.stabilize.path.intent import MEANT_HZ
+from raftline.stabilize.path.cutoff_choice import INTENDED_HZ
 from raftline.stabilize.path.look_ahead import TRIPOD_HZ, LookAheadSmoother
 from raftline.stabilize.path.path_records import JsonLinesSpool, PathRecord
 from stages.stabilization.correction import Corrector, Settings, appended, cut_back, flat
@@ -54,7 +54,7 @@ class LookAhead:
         return LookAheadSmoother(
             record.width,
             record.height,
-            TRIPOD_HZ if settings.tripod else settings.cutoff_hz or MEANT_HZ,
+            TRIPOD_HZ if settings.tripod else settings.cutoff_hz or INTENDED_HZ,
             settings.look_ahead_seconds,
             settings.zoom,
             settings.zooming != "none",

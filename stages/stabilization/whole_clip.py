@@ -13,8 +13,8 @@ from pipeline.messages import Flow, Frame, Gap, Header, Message
 from pipeline.stage import Context
 from raftline.camera.parallax import of_far_plane, shifted
 from raftline.camera.transforms import motion_matrices, motion_vectors
-from raftline.stabilize.path.gain_smoothing import smooth_gains
-from raftline.stabilize.path.intent import meant_cutoff
+from raftline.stabilize.path.cutoff_choice import choose_cutoff
+from raftline.stabilize.path.parallax_smoothing import smooth_gains
 from raftline.stabilize.path.path_plot import PathRun
 from raftline.stabilize.path.path_records import JsonLinesSpool, PathRecord, path_of, runs_of
 from raftline.stabilize.path.path_smoothing import CameraPath, PathLimits, accumulate, own_frames, smooth_clip
@@ -81,7 +81,7 @@ class WholeClip:
     def _limits(self, runs: list[CameraPath]) -> PathLimits:
         settings = self._settings
         return PathLimits(
-            settings.cutoff_hz or meant_cutoff(runs),
+            settings.cutoff_hz or choose_cutoff(runs),
             max_zoom=settings.max_zoom,
             zooming=settings.zooming,
             tripod=settings.tripod,
