@@ -56,7 +56,7 @@ def required_zoom(corrections: np.ndarray, width: int, height: int, most: float 
 
 
 def fitting_share(vectors: np.ndarray, zoom: float, width: int, height: int) -> np.ndarray:
-    """Return the largest share (N,) in [0, 1] of each correction vector (N, 8) px that leaves no border at this zoom."""
+    """Return the largest share (N,), 0-1, of each correction vector (N, 8) px that leaves no border at this zoom."""
     enlarge = zoom_matrix(zoom, width, height)
     low, high = np.zeros(len(vectors)), np.ones(len(vectors))
     whole = covers(enlarge @ motion_matrices(vectors, width, height), width, height, _PLANNED_BORDER_PX)

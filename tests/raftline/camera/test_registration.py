@@ -22,9 +22,9 @@ def noisy(luma: np.ndarray, seed: int = 0) -> np.ndarray:
 def test_a_frame_is_placed_to_a_fraction_of_a_point(moved: np.ndarray) -> None:
     template = keypoints(FRAME.astype(np.float32), KNOWN)
     assert template is not None
-    picture = noisy(warp_image(FRAME, moved))
-    picture[50:110, 60:140] = 255 - picture[50:110, 60:140]  # something that is not background
-    found, fits = register(picture, template, np.eye(3))
+    image = noisy(warp_image(FRAME, moved))
+    image[50:110, 60:140] = 255 - image[50:110, 60:140]  # something that is not background
+    found, fits = register(image, template, np.eye(3))
     assert fits and farthest(np.linalg.inv(moved) @ found, FRAME.shape) < 0.15
 
 
@@ -39,7 +39,7 @@ def test_a_blank_wall_has_no_keypoints() -> None:
     assert keypoints(np.full((HEIGHT, WIDTH), 90, np.float32), KNOWN) is None
 
 
-def picture_of(luma: np.ndarray) -> np.ndarray:
+def image_of(luma: np.ndarray) -> np.ndarray:
     return np.stack([luma, np.full_like(luma, 128), np.full_like(luma, 128)], axis=-1)
 
 
@@ -47,7 +47,7 @@ def test_the_background_goes_along_with_a_camera_that_pans() -> None:
     scene, nothing = SceneModel(HEIGHT, WIDTH, 10.0, shadows_out=True), np.zeros((HEIGHT, WIDTH), bool)
     camera = similarity(-3.0, 0.0)
     for at in range(40):
-        seen = scene.look(picture_of(noisy(WORLD[:, 3 * at : 3 * at + WIDTH], at)), camera if at else None)
+        seen = scene.look(image_of(noisy(WORLD[:, 3 * at : 3 * at + WIDTH], at)), camera if at else None)
         scene.learn(nothing, nothing, 0.04)
     assert not scene.fixed
     # all but what came in lately at the right is known, and looks as it did
@@ -58,12 +58,12 @@ def test_the_background_goes_along_with_a_camera_that_pans() -> None:
 def test_a_camera_that_stands_is_recognised_and_one_that_moves_too() -> None:
     scene, nothing = SceneModel(HEIGHT, WIDTH, 10.0, shadows_out=True), np.zeros((HEIGHT, WIDTH), bool)
     for at in range(45):
-        picture = picture_of(noisy(FRAME, at))
-        scene.stands(picture, 0.04)
-        scene.look(picture, None)
+        image = image_of(noisy(FRAME, at))
+        scene.stands(image, 0.04)
+        scene.look(image, None)
         scene.learn(nothing, nothing, 0.04)
     assert scene.fixed
-    assert not scene.stands(picture_of(noisy(WORLD[:, 2 : 2 + WIDTH])), 0.04) and not scene.fixed
+    assert not scene.stands(image_of(noisy(WORLD[:, 2 : 2 + WIDTH])), 0.04) and not scene.fixed
 
 
 @pytest.mark.parametrize("contrast", [1.0, 0.3])
@@ -74,8 +74,8 @@ def test_a_frame_that_fits_elsewhere_hardly_better_lies_in_place(contrast: float
     wobble = similarity(0.3, -0.2)
     assert fits_in_place(noisy(low), template, wobble)
     for moved in (similarity(0.8, -0.6), similarity(4.0, 2.0)):
-        picture = noisy(warp_image(np.rint(low).astype(np.uint8), moved))
-        assert not fits_in_place(picture, template, moved)
+        image = noisy(warp_image(np.rint(low).astype(np.uint8), moved))
+        assert not fits_in_place(image, template, moved)
 
 
 @pytest.mark.parametrize("share", [0.7, 1.4])
@@ -83,18 +83,18 @@ def test_a_camera_that_stands_still_stands_after_a_jump_of_the_exposure(share: f
     scene, nothing = SceneModel(HEIGHT, WIDTH, 10.0, shadows_out=True), np.zeros((HEIGHT, WIDTH), bool)
     for at in range(60):
         lit = FRAME * (share if at >= 45 else 1.0)
-        picture = picture_of(noisy(lit, at))
-        stands = scene.stands(picture, 0.04)
-        seen = scene.look(picture, None)
+        image = image_of(noisy(lit, at))
+        stands = scene.stands(image, 0.04)
+        seen = scene.look(image, None)
         scene.learn(nothing, nothing, 0.04)
         assert stands or at < 45
     assert scene.fixed and np.percentile(seen.evidence, 95) < 4 * 16
 
 
 def seen_by(scene: SceneModel, luma: np.ndarray, at: int, x_points: float = 0.0) -> bool:
-    picture, nothing = picture_of(noisy(luma, at)), np.zeros((HEIGHT, WIDTH), bool)
-    stands = scene.stands(picture, 0.04)
-    scene.look(picture, None if stands else similarity(x_points, 0.0))
+    image, nothing = image_of(noisy(luma, at)), np.zeros((HEIGHT, WIDTH), bool)
+    stands = scene.stands(image, 0.04)
+    scene.look(image, None if stands else similarity(x_points, 0.0))
     scene.learn(nothing, nothing, 0.04)
     return stands
 
@@ -112,7 +112,7 @@ def test_a_switch_to_infrared_does_not_move_the_camera_and_a_fast_pan_does() -> 
 
 def test_flow_that_drifts_does_not_push_the_background_of_a_camera_that_stands() -> None:
     scene = SceneModel(HEIGHT, WIDTH, 10.0, shadows_out=True)
-    scene.begin_anew(picture_of(noisy(FRAME, 0)))
+    scene.begin_anew(image_of(noisy(FRAME, 0)))
     scene.learn_first(np.zeros((HEIGHT, WIDTH), bool))
     stands = [seen_by(scene, FRAME, at, 0.8) for at in range(1, 40)]
     assert all(stands) and scene.fixed
@@ -123,9 +123,9 @@ def test_a_camera_that_turns_is_followed_in_perspective() -> None:
     assert template is not None
     moved = similarity(1.5, -1.0)
     moved[2, 0] = 8e-5  # 2 points at the corners
-    picture = noisy(warp_image(FRAME, moved))
+    image = noisy(warp_image(FRAME, moved))
     (flat, _), (found, fits) = (
-        register(picture, template, np.eye(3), perspective=perspective) for perspective in (False, True)
+        register(image, template, np.eye(3), perspective=perspective) for perspective in (False, True)
     )
     off = [farthest(np.linalg.inv(moved) @ each, FRAME.shape) for each in (flat, found)]
     assert fits and off[1] < 0.15 and off[0] > 0.5
@@ -136,7 +136,7 @@ def test_the_background_stays_sharp_under_a_camera_that_goes_on_zooming() -> Non
     zoom = similarity(0.0, 0.0, scale=1.02)
     frames = [noisy(warp_image(FRAME, np.linalg.matrix_power(zoom, at)), at) for at in range(20)]
     for at, frame in enumerate(frames):
-        seen = scene.look(picture_of(frame), zoom if at else None)
+        seen = scene.look(image_of(frame), zoom if at else None)
         scene.learn(nothing, nothing, 0.04)
     assert seen.known.mean() > 0.9
     assert np.percentile(seen.evidence[seen.known], 95) < 3 * 16
@@ -147,7 +147,7 @@ def test_a_camera_that_holds_on_for_a_frame_stays_where_it_was_on_the_background
     at_x = [0, 0, 1, 2, 4, 5, 3, 3]
     for at, (before, x) in enumerate(zip([0, *at_x[:-1]], at_x, strict=True)):
         camera = None if x == before else similarity(float(before - x), 0.0)
-        seen = scene.look(picture_of(noisy(WORLD[:, x : x + WIDTH], at)), camera)
+        seen = scene.look(image_of(noisy(WORLD[:, x : x + WIDTH], at)), camera)
         scene.learn(nothing, nothing, 0.04)
     assert seen.known.mean() > 0.9
     assert np.percentile(seen.evidence[seen.known], 99) < 5 * 16
@@ -161,7 +161,7 @@ def test_how_faint_a_thing_is_seen_depends_on_how_well_the_frame_fits(blur: floa
         if at == 19:
             frame = np.asarray(cv2.GaussianBlur(frame, (0, 0), blur), np.uint8) if blur else frame
             frame[80:100, 150:190] -= np.minimum(frame[80:100, 150:190], 25)
-        seen = scene.look(picture_of(frame), similarity(-3.0, 0.0) if at else None)
+        seen = scene.look(image_of(frame), similarity(-3.0, 0.0) if at else None)
         scene.learn(nothing, nothing, 0.04)
     assert np.median(seen.evidence[82:98, 152:188]) > least_sigmas * 16
     assert np.percentile(seen.evidence[seen.known], 95) < 4.5 * 16
@@ -170,13 +170,13 @@ def test_how_faint_a_thing_is_seen_depends_on_how_well_the_frame_fits(blur: floa
 def test_the_background_is_known_at_the_third_frame_but_where_something_moved_in_the_first() -> None:
     scene, moved = SceneModel(HEIGHT, WIDTH, 10.0, shadows_out=True), np.zeros((HEIGHT, WIDTH), bool)
     moved[60:100, 80:140] = True
-    scene.begin_anew(picture_of(noisy(FRAME, 0)))
+    scene.begin_anew(image_of(noisy(FRAME, 0)))
     assert scene.began_anew
     scene.learn_first(moved)
     assert not scene.began_anew
     known = []
     for at in (1, 2):
-        scene.stands(picture_of(noisy(FRAME, at)), 0.04)
-        known.append(scene.look(picture_of(noisy(FRAME, at)), None).known)
+        scene.stands(image_of(noisy(FRAME, at)), 0.04)
+        known.append(scene.look(image_of(noisy(FRAME, at)), None).known)
         scene.learn(np.zeros_like(moved), moved, 0.04)
     assert not known[0].any() and np.array_equal(known[1], ~moved)
