@@ -10,7 +10,8 @@ import numpy as np
 
 from benchmarks.data import needed_data
 from raftline.camera.camera_motion import CameraMotion, fit_camera_motion
-from raftline.camera.direct_alignment import LumaPyramid, refined_motion
+from raftline.camera.direct_alignment import refined_motion
+from raftline.camera.luma_pyramid import LumaPyramid
 from raftline.camera.parallax import ParallaxField
 from raftline.camera.texture import texture_weights
 from raftline.stabilize.path.look_ahead import LookAheadSmoother

@@ -1,4 +1,4 @@
-"""What is known of each frame's camera motion, as lines of JSON that survive a killed process."""
+"""The measured camera motion of each frame, as lines of JSON that survive a killed process."""
 
 from __future__ import annotations
 
@@ -20,25 +20,29 @@ class PathRecord:
     """One frame's measured motion."""
 
     index: int
-    """Which decoded frame of the source, from 0."""
+    """Index of the decoded frame in its source, from 0."""
     pts_seconds: float | None
+    """Presentation time; None if unknown."""
     width: int
-    """px"""
+    """Width of the frame, px."""
     height: int
-    """px"""
+    """Height of the frame, px."""
     camera: tuple[float, ...]
     """Row-major 3x3: px of the frame before to px of this one."""
     model: str
-    """As `CameraMotion.model`."""
+    """As in `CameraMotion`."""
     confidence: float
+    """As in `CameraMotion`."""
     inlier_share: float
+    """As in `CameraMotion`."""
     residual_px: float
+    """As in `CameraMotion`."""
     starts_path: bool
     """Motion is not continuous with the frame before: the first frame, a cut, a gap, another size."""
     duplicate: bool
     """The frame repeats the one before."""
     parallax_percent: tuple[int, ...] | None = None
-    """Gains of the mesh, row-major, as `raftline.camera.parallax` has them, in percent; None: one plane."""
+    """Gains of the mesh (see `raftline.camera.parallax`), row-major, in percent; None: one plane."""
     revised: tuple[tuple[int, float, float], ...] = ()
     """Index of frames of the path up to this one; px along x and y by which their `camera` shifts too little."""
 
@@ -55,7 +59,7 @@ class PathRecord:
         gains: np.ndarray | None = None,
         revised: Sequence[tuple[int, float, float]] = (),
     ) -> PathRecord:
-        """A record of `motion`, rounded as it will be written."""
+        """Make a record of `motion`, rounded as it will be written; the other arguments as the fields."""
         return cls(
             index,
             None if pts_seconds is None else round(pts_seconds, 9),
@@ -73,6 +77,7 @@ class PathRecord:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> PathRecord:
+        """Make a record of the JSON values of `to_json`."""
         percent = values["parallax_percent"]
         gains = None if percent is None else tuple(percent)
         revised = tuple((index, x, y) for index, x, y in values["revised"])
@@ -80,11 +85,11 @@ class PathRecord:
 
     @classmethod
     def from_values(cls, values: Sequence[Any]) -> PathRecord:
-        """From the values of `to_json` alone, in order."""
+        """Make a record of the values of `to_json` without their names, in order."""
         return cls.from_json(dict(zip((field.name for field in fields(cls)), values, strict=True)))
 
     def to_json(self, **more: Any) -> dict[str, Any]:
-        """JSON values, and `more` beside them."""
+        """Return JSON values, followed by `more`."""
         return {**asdict(self), **more}
 
     @property
@@ -101,13 +106,18 @@ class PathRecord:
 
 
 class JsonLinesSpool:
-    """A file of JSON lines that is appended to, and cut back to a length that is known to count.
+    """A file of JSON lines that is appended to, and cut back to a length that is known to be valid.
 
-    A line is with the operating system when `append` returns, so that a killed process loses none. Raises OSError.
+    A line is with the operating system when `append` returns, so that a killed process loses none. Methods raise
+    OSError as files do.
     """
 
     def __init__(self, path: Path, length: int = 0) -> None:
-        """Go on after the first `length` bytes; what lies behind them is dropped. Raises EOFError if there is less."""
+        """Open a file and go on after its first `length` bytes; the rest is dropped.
+
+        Raises:
+            EOFError: The file holds less.
+        """
         if length and (not path.exists() or path.stat().st_size < length):
             raise EOFError(f"{path} should hold {length} bytes and does not")
         self._file = path.open("r+b" if length else "w+b", buffering=0)
@@ -117,6 +127,7 @@ class JsonLinesSpool:
         self.length = length
 
     def append(self, values: Mapping[str, Any]) -> None:
+        """Write a line."""
         line = json.dumps(values, separators=(",", ":")).encode() + b"\n"
         view = memoryview(line)
         while view:
@@ -124,21 +135,22 @@ class JsonLinesSpool:
         self.length += len(line)
 
     def lines(self) -> list[dict[str, Any]]:
-        """Everything that was appended."""
+        """Return everything that was appended."""
         return [json.loads(line) for line in self.path.read_bytes()[: self.length].splitlines()]
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
 
 def runs_of(records: Sequence[PathRecord]) -> list[Sequence[PathRecord]]:
-    """The continuous runs that the records, in order, make up."""
+    """Split records, in order, into continuous runs."""
     begins = [at for at, record in enumerate(records) if record.starts_path or at == 0]
     return [records[first:after] for first, after in zip(begins, begins[1:] + [len(records)], strict=False)]
 
 
 def path_of(run: Sequence[PathRecord]) -> CameraPath:
-    """The camera's path in one of `runs_of`."""
+    """Return the camera's path in one of `runs_of`."""
     times = np.array([np.nan if record.pts_seconds is None else record.pts_seconds for record in run])
     matrices = np.stack([record.matrix for record in run])
     duplicates = np.array([record.duplicate for record in run])

@@ -20,9 +20,9 @@ def noisy(luma: np.ndarray, seed: int = 0) -> np.ndarray:
 def test_a_frame_is_placed_to_a_fraction_of_a_point(moved: np.ndarray) -> None:
     template = keypoints(FRAME.astype(np.float32), KNOWN)
     assert template is not None
-    picture = noisy(warp_image(FRAME, moved))
-    picture[50:110, 60:140] = 255 - picture[50:110, 60:140]  # something that is not background
-    found, fits = register(picture, template, np.eye(3))
+    image = noisy(warp_image(FRAME, moved))
+    image[50:110, 60:140] = 255 - image[50:110, 60:140]  # something that is not background
+    found, fits = register(image, template, np.eye(3))
     assert fits and farthest(np.linalg.inv(moved) @ found, FRAME.shape) < 0.15
 
 
@@ -45,8 +45,8 @@ def test_a_frame_that_fits_elsewhere_hardly_better_lies_in_place(contrast: float
     wobble = similarity(0.3, -0.2)
     assert fits_in_place(noisy(low), template, wobble)
     for moved in (similarity(0.8, -0.6), similarity(4.0, 2.0)):
-        picture = noisy(warp_image(np.rint(low).astype(np.uint8), moved))
-        assert not fits_in_place(picture, template, moved)
+        image = noisy(warp_image(np.rint(low).astype(np.uint8), moved))
+        assert not fits_in_place(image, template, moved)
 
 
 def test_a_camera_that_turns_is_followed_in_perspective() -> None:
@@ -54,9 +54,9 @@ def test_a_camera_that_turns_is_followed_in_perspective() -> None:
     assert template is not None
     moved = similarity(1.5, -1.0)
     moved[2, 0] = 8e-5  # 2 points at the corners
-    picture = noisy(warp_image(FRAME, moved))
+    image = noisy(warp_image(FRAME, moved))
     (flat, _), (found, fits) = (
-        register(picture, template, np.eye(3), perspective=perspective) for perspective in (False, True)
+        register(image, template, np.eye(3), perspective=perspective) for perspective in (False, True)
     )
     off = [farthest(np.linalg.inv(moved) @ each, FRAME.shape) for each in (flat, found)]
     assert fits and off[1] < 0.15 and off[0] > 0.5
