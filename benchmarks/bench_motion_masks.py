@@ -1,7 +1,7 @@
 """Motion masks and events on known truth, beside what people use today, in one run.
 
     python -m benchmarks.bench_motion_masks [--only sprites real events still speed] [--estimators dis raft]
-        [--minutes 10] [--raft-minutes 2] [--cache DIR] [--json FILE] [--pictures DIR]
+        [--minutes 10] [--raft-minutes 2] [--cache DIR] [--json FILE] [--images DIR]
 
 Flow is that of configs/cameras.yaml, the live setting, with the shipped weights and with `estimator: dis`. The
 masks are at their defaults for files, which show a thing from its first frame on, except where a row says otherwise. It
@@ -56,7 +56,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--raft-minutes", type=float, default=2, help="of still video, with raft")
     parser.add_argument("--cache", type=Path, help="folder that keeps the flow for the next run")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--pictures", type=Path, help="folder for pictures of masks over frames")
+    parser.add_argument("--images", type=Path, help="folder for images of masks over frames")
     parser.add_argument("--data", type=Path, default=data, help="folder of the test data")
     return parser.parse_args()
 
@@ -81,20 +81,20 @@ def _scored(clips: list[Clip], arguments: argparse.Namespace) -> dict[str, Any]:
         shots = list(clip.shots())
         for name, make in PEERS.items():
             peer = make()
-            _score(scores[name], shots, (peer(shot.picture) for shot in shots))
+            _score(scores[name], shots, (peer(shot.image) for shot in shots))
         for estimator in arguments.estimators:
             kept = _score(scores[f"raftline, {estimator}"], shots, _ours(clip, shots, estimator, arguments, {}))
-            if arguments.pictures:
-                _picture(arguments.pictures / f"masks_{clip.name}_{estimator}.jpg", shots, kept)
+            if arguments.images:
+                _save_strip(arguments.images / f"masks_{clip.name}_{estimator}.jpg", shots, kept)
     return {name: score.result() for name, score in scores.items()}
 
 
 def _scored_loosely(clip: Clip, arguments: argparse.Namespace) -> dict[str, Any]:
-    """For a truth outside of the picture's edges: what a mask on the edges can reach, and ours with such a margin."""
+    """For a truth outside of the image's edges: what a mask on the edges can reach, and ours with such a margin."""
     if not clip.loose:
         return {}
     shots = list(clip.shots())
-    margin_px = drawn_outside_px((shot.picture, shot.moves) for shot in shots)
+    margin_px = drawn_outside_px((shot.image, shot.moves) for shot in shots)
     on_edges = MaskScores()
     _score(on_edges, shots, (shrunk(shot.moves, margin_px) for shot in shots))
     result = {f"the truth, shrunk by {margin_px} px to the edges": on_edges}
@@ -107,7 +107,7 @@ def _scored_loosely(clip: Clip, arguments: argparse.Namespace) -> dict[str, Any]
 def _ours(
     clip: Clip, shots: list[Shot], estimator: str, arguments: argparse.Namespace, options: dict[str, Any]
 ) -> Iterator[np.ndarray]:
-    frames = (rgb_frame(shot.picture, at, clip.fps) for at, shot in enumerate(shots))
+    frames = (rgb_frame(shot.image, at, clip.fps) for at, shot in enumerate(shots))
     found = masks(flows(clip.name, frames, live_options(estimator), arguments.cache), options)
     return (np.asarray(mask.mask) > 0 for mask in found)
 
@@ -127,16 +127,16 @@ def _shown(frames: int) -> list[int]:
     return [round(share * (frames - 1)) for share in (0.45, 0.7, 0.95)]
 
 
-def _picture(path: Path, shots: list[Shot], kept: dict[int, np.ndarray]) -> None:
+def _save_strip(path: Path, shots: list[Shot], kept: dict[int, np.ndarray]) -> None:
     """Masks in red over frames, the truth's outline in green."""
     path.parent.mkdir(parents=True, exist_ok=True)
     strip = []
     for at, mask in sorted(kept.items()):
-        picture = np.ascontiguousarray(shots[at].picture[..., ::-1])
-        picture[mask] = picture[mask] // 2 + np.array([0, 0, 127], np.uint8)
+        image = np.ascontiguousarray(shots[at].image[..., ::-1])
+        image[mask] = image[mask] // 2 + np.array([0, 0, 127], np.uint8)
         outlines, _ = cv2.findContours(shots[at].moves.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(picture, outlines, -1, (0, 255, 0), 1)
-        strip.append(cv2.resize(picture, (427, 240), interpolation=cv2.INTER_AREA))
+        cv2.drawContours(image, outlines, -1, (0, 255, 0), 1)
+        strip.append(cv2.resize(image, (427, 240), interpolation=cv2.INTER_AREA))
     cv2.imwrite(str(path), np.hstack(strip), [cv2.IMWRITE_JPEG_QUALITY, 80])
 
 
@@ -206,9 +206,9 @@ def _speed(arguments: argparse.Namespace) -> dict[str, Any]:
     for estimator in arguments.estimators:
         messages = [flow for flow, _ in zip(_road_flows(arguments, estimator), range(300), strict=False)]
         result[f"raftline, {estimator}"] = _timed_masks(messages)
-    pictures = [cv2.cvtColor(np.asarray(frame.planes[0]), cv2.COLOR_GRAY2RGB) for frame in frames[:100]]
+    images = [cv2.cvtColor(np.asarray(frame.planes[0]), cv2.COLOR_GRAY2RGB) for frame in frames[:100]]
     for name, make in PEERS.items():
-        result[name] = _timed(make(), pictures)
+        result[name] = _timed(make(), images)
     return result
 
 

@@ -12,10 +12,16 @@ import numpy as np
 
 WIDTH, HEIGHT = 640, 360
 SPRITE_FRAMES = 100
+_LEARNED_FRAMES = 20
+"""Not scored: models of the background learn it in them."""
 _NOISE_SIGMA = 2.0
+"""Grey levels: a good camera by day."""
 _WORLD_WIDTH = 1100
+"""px: room for a pan of 2 px over all frames, and shake."""
 _HIGHWAY_SCORED_FROM = 470
-_SHADOW, _OUTSIDE, _UNKNOWN, _MOVES = 50, 85, 170, 255
+"""First frame of CDnet 2014's temporal region of interest for this clip."""
+_OUTSIDE, _UNKNOWN, _MOVES = 85, 170, 255
+"""Values of CDnet's ground truth."""
 
 Camera = Literal["fixed", "jitter", "pan"]
 
@@ -24,7 +30,7 @@ Camera = Literal["fixed", "jitter", "pan"]
 class Shot:
     """One frame of a clip with its truth."""
 
-    picture: np.ndarray
+    image: np.ndarray
     """uint8 (H, W, 3) RGB."""
     moves: np.ndarray
     """bool (H, W)."""
@@ -40,16 +46,21 @@ class Clip:
     fps: int
     shots: Callable[[], Iterator[Shot]]
     loose: bool = False
-    """Its truth is drawn outside of the picture's edges, as those for filling in what is cut out are."""
+    """Its truth is drawn outside of the image's edges, as those for filling in what is cut out are."""
 
 
 @dataclass(frozen=True)
 class _Sprite:
     half: tuple[int, int]
+    """Half axes of the ellipse, px."""
     start: tuple[float, float]
+    """Centre in the first frame, px."""
     velocity: tuple[float, float]
+    """px a frame; it bounces off the rim."""
     degrees: float
+    """Turn of the ellipse."""
     patch: tuple[int, int]
+    """Where in the photograph its texture is taken, px."""
 
 
 _SPRITES = (
@@ -85,16 +96,15 @@ def _sprite_shots(data: Path, scene: int, camera: Camera) -> Iterator[Shot]:
     margin = ((world.shape[1] - WIDTH) / 2, (world.shape[0] - HEIGHT) / 2)
     for at in range(SPRITE_FRAMES):
         shift = {"fixed": (0.0, 0.0), "jitter": rng.normal(0, 2, 2), "pan": (2.0 * at - SPRITE_FRAMES, 0.0)}[camera]
-        picture = _shifted(world, -margin[0] - shift[0], -margin[1] - shift[1])
+        image = _shifted(world, -margin[0] - shift[0], -margin[1] - shift[1])
         moves = np.zeros((HEIGHT, WIDTH), np.uint8)
         for sprite in _SPRITES:
             drawn, x, y = _sprite_at(sprite, at, shift)
             offset = (x - 200 + sprite.patch[0], y - texture.shape[0] / 2 + sprite.patch[1])
-            picture[drawn > 0] = _shifted(texture, *offset)[drawn > 0]
+            image[drawn > 0] = _shifted(texture, *offset)[drawn > 0]
             moves |= drawn
-        noisy = np.clip(picture + rng.normal(0, _NOISE_SIGMA, picture.shape), 0, 255).astype(np.uint8)
-        # Models of the background are given 20 frames to learn it.
-        yield Shot(noisy, moves > 0, np.ones(moves.shape, bool) if at >= 20 else None)
+        noisy = np.clip(image + rng.normal(0, _NOISE_SIGMA, image.shape), 0, 255).astype(np.uint8)
+        yield Shot(noisy, moves > 0, np.ones(moves.shape, bool) if at >= _LEARNED_FRAMES else None)
 
 
 def _sprite_at(sprite: _Sprite, at: int, shift: tuple[float, float]) -> tuple[np.ndarray, float, float]:
@@ -117,9 +127,9 @@ def _shifted(image: np.ndarray, x: float, y: float) -> np.ndarray:
 
 
 def _photograph(path: Path, width: int) -> np.ndarray:
-    picture = read_rgb(path)
-    size = (width, round(picture.shape[0] * width / picture.shape[1]))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    image = read_rgb(path)
+    size = (width, round(image.shape[0] * width / image.shape[1]))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def _highway_shots(folder: Path) -> Iterator[Shot]:
@@ -139,16 +149,16 @@ def _tennis_shots(folder: Path) -> Iterator[Shot]:
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """uint8 (H, W, 3). Raises FileNotFoundError for what is not there or no picture."""
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise FileNotFoundError(f"{path} is no picture")
-    return np.ascontiguousarray(picture[..., ::-1])
+    """Read an image file as uint8 (H, W, 3) RGB. Raises FileNotFoundError if it is missing or no image."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise FileNotFoundError(f"{path} is no image")
+    return np.ascontiguousarray(image[..., ::-1])
 
 
 def read_gray(path: Path) -> np.ndarray:
-    """uint8 (H, W). Raises FileNotFoundError for what is not there or no picture."""
-    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if picture is None:
-        raise FileNotFoundError(f"{path} is no picture")
-    return np.asarray(picture, np.uint8)
+    """Read an image file as uint8 (H, W). Raises FileNotFoundError if it is missing or no image."""
+    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if image is None:
+        raise FileNotFoundError(f"{path} is no image")
+    return np.asarray(image, np.uint8)

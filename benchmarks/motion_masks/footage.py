@@ -18,7 +18,9 @@ from stages.shared.color import plane_array
 STILL_FPS = 10
 _STILL_SIZE = (640, 360)
 _NOISE_SIGMA = 5.0
+"""Grey levels: a cheap camera at dusk."""
 _BIT_RATE = 500_000
+"""b/s: low enough for coding to show."""
 
 
 def video_frames(path: Path, every: int = 1, size: tuple[int, int] | None = None) -> Iterator[Frame]:
@@ -31,8 +33,8 @@ def video_frames(path: Path, every: int = 1, size: tuple[int, int] | None = None
                 continue
             at = number // every
             width, height = size or (decoded.width, decoded.height)
-            picture = decoded.reformat(width, height, "yuv420p", interpolation="AREA")
-            planes = tuple(plane_array(plane) for plane in picture.planes)
+            image = decoded.reformat(width, height, "yuv420p", interpolation="AREA")
+            planes = tuple(plane_array(plane) for plane in image.planes)
             header = Header("clip", decoded.pts, Fraction(stream.time_base or 1), 10**18, 1, at + 1)
             yield Frame(header, at, width, height, "yuv420p", planes, "bt709", "tv")
 
@@ -67,6 +69,6 @@ def write_still_video(path: Path, photograph: Path, minutes: float) -> None:
             light = jumps[int(seconds / 20)] * (1 + np.sin(2 * np.pi * seconds / 120) / 6)
             shown = infrared if seconds % 70 >= 35 else scene
             noise = rng.standard_normal((_STILL_SIZE[1], _STILL_SIZE[0], 1), np.float32) * _NOISE_SIGMA
-            picture = np.clip(shown * light + noise, 0, 255).astype(np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            image = np.clip(shown * light + noise, 0, 255).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())

@@ -14,13 +14,13 @@ Peer = Callable[[np.ndarray], np.ndarray]
 def mog2() -> Peer:
     """OpenCV's mixture of Gaussians with its defaults, shadows left out."""
     model = cv2.createBackgroundSubtractorMOG2()
-    return lambda picture: model.apply(picture) == 255
+    return lambda image: model.apply(image) == 255
 
 
 def knn() -> Peer:
     """OpenCV's k nearest neighbours with its defaults, shadows left out."""
     model = cv2.createBackgroundSubtractorKNN()
-    return lambda picture: model.apply(picture) == 255
+    return lambda image: model.apply(image) == 255
 
 
 class DisMinusCamera:
@@ -30,8 +30,8 @@ class DisMinusCamera:
         self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self._before: np.ndarray | None = None
 
-    def __call__(self, picture: np.ndarray) -> np.ndarray:
-        luma = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         before, self._before = self._before, luma
         if before is None:
             return np.zeros(luma.shape, bool)

@@ -31,11 +31,11 @@ def live_options(estimator: str) -> dict[str, Any]:
     return options
 
 
-def rgb_frame(picture: np.ndarray, at: int, fps: int) -> Frame:
+def rgb_frame(image: np.ndarray, at: int, fps: int) -> Frame:
     """A message of uint8 (H, W, 3) RGB."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     header = Header("clip", at, Fraction(1, fps), 10**18 + at, epoch=1, sequence=at + 1)
-    return Frame(header, at, width, height, "rgb24", (picture,), "rgb", "pc")
+    return Frame(header, at, width, height, "rgb24", (image,), "rgb", "pc")
 
 
 def flows(name: str, frames: Iterable[Frame], options: dict[str, Any], cache: Path | None) -> Iterator[Flow]:
@@ -97,6 +97,6 @@ def _keep(path: Path, made: list[Flow]) -> None:
 
 
 def _digest(options: dict[str, Any]) -> str:
-    weights = sorted((_ROOT / "stages" / "raft" / "weights").glob("*.safetensors"))
+    weights = sorted((_ROOT / "raftline" / "raft" / "weights").glob("*.safetensors"))
     contents = b"".join(path.read_bytes() for path in weights) if options["estimator"] == "raft" else b""
     return hashlib.sha256(json.dumps(options, sort_keys=True).encode() + contents).hexdigest()[:16]

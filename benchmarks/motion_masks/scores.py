@@ -45,16 +45,16 @@ class MaskScores:
 
 
 def drawn_outside_px(frames: Iterable[tuple[np.ndarray, np.ndarray]], most_px: int = 8) -> int:
-    """How far outside of the picture's edges a truth is drawn, px: the picture is steepest that far inside its outline.
+    """How far outside of the image's edges a truth is drawn, px: the image is steepest that far inside its outline.
 
     frames: pairs of uint8 (H, W, 3) and its truth, bool (H, W).
     """
     totals, counts = np.zeros(most_px + 2), np.zeros(most_px + 2)
-    for picture, truth in frames:
-        gray = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (0, 0), 1).astype(np.float32)
+    for image, truth in frames:
+        gray = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (0, 0), 1).astype(np.float32)
         steep = cv2.magnitude(cv2.Sobel(gray, cv2.CV_32F, 1, 0), cv2.Sobel(gray, cv2.CV_32F, 0, 1))
         inside, outside = (cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, 5) for side in (truth, ~truth))
-        # Half a px on either side of an outline belongs to it, and what lies at the picture's rim is no edge.
+        # Half a px on either side of an outline belongs to it, and what lies at the image's rim is no edge.
         depth_px = np.where(truth, np.rint(inside), 1 - np.rint(outside))[8:-8, 8:-8]
         near = (depth_px >= 0) & (depth_px <= most_px + 1)
         at = depth_px[near].astype(np.intp)

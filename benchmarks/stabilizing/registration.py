@@ -10,6 +10,7 @@ import numpy as np
 from scipy.signal import butter, sosfiltfilt
 
 from benchmarks.stabilizing.clips import FPS, HEIGHT, WIDTH, Clip
+from raftline.camera.transforms import frame_corners, transform_points
 
 _GRID_PX = 32
 _WINDOW_PX = 21
@@ -18,7 +19,7 @@ _GOOD_PX = 1.0
 """Rounds go on until a corner moves by less: points that are so close are found to 0.02 px."""
 _CUTOFF_HZ = 1.0
 _LOST_PX = 60.0
-CORNERS = np.array([[0, 0], [WIDTH - 1, 0], [WIDTH - 1, HEIGHT - 1], [0, HEIGHT - 1]], np.float64)
+CORNERS = frame_corners(WIDTH, HEIGHT)
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def corner_path(
         if at == 0 or at in cuts:
             guess = _coarse(base, output)
         guess = _registered(base, output, guess, layer)
-        paths.append(_through(guess, CORNERS) - CORNERS)
+        paths.append(transform_points(guess, CORNERS) - CORNERS)
     return np.stack(paths)
 
 
@@ -76,7 +77,7 @@ def _registered(base: np.ndarray, output: np.ndarray, guess: np.ndarray, layer: 
     points = points[layer[points[:, 1].astype(int), points[:, 0].astype(int)] > 0]
     for _ in range(_ROUNDS):
         back = cv2.warpPerspective(output, guess, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-        inside = _through(guess, points)
+        inside = transform_points(guess, points)
         inside = ((inside > 8) & (inside < (WIDTH - 9, HEIGHT - 9))).all(axis=1)
         here = points[inside].reshape(-1, 1, 2)
         moved, found, _ = cv2.calcOpticalFlowPyrLK(
@@ -89,10 +90,10 @@ def _registered(base: np.ndarray, output: np.ndarray, guess: np.ndarray, layer: 
         if step is None:
             return guess
         step = np.vstack([step, [0, 0, 1]])
-        if np.abs(_through(step, CORNERS) - CORNERS).max() > _LOST_PX:
+        if np.abs(transform_points(step, CORNERS) - CORNERS).max() > _LOST_PX:
             return guess
         guess = guess @ step
-        if np.abs(_through(step, CORNERS) - CORNERS).max() < _GOOD_PX:
+        if np.abs(transform_points(step, CORNERS) - CORNERS).max() < _GOOD_PX:
             break
     return guess
 
@@ -106,8 +107,3 @@ def _coarse(base: np.ndarray, output: np.ndarray) -> np.ndarray:
     there = np.array([points_out[pair.trainIdx].pt for pair in pairs], np.float32)
     found, _ = cv2.estimateAffinePartial2D(here, there, method=cv2.RANSAC, ransacReprojThreshold=3.0)
     return np.eye(3) if found is None else np.vstack([found, [0, 0, 1]])
-
-
-def _through(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    moved = np.c_[points, np.ones(len(points))] @ matrix.T
-    return moved[:, :2] / moved[:, 2:]

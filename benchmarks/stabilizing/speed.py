@@ -10,7 +10,8 @@ import numpy as np
 
 from benchmarks.data import needed_data
 from raftline.camera.camera_motion import CameraMotion, fit_camera_motion
-from raftline.camera.direct_alignment import AlignmentPicture, refined_motion
+from raftline.camera.direct_alignment import refined_motion
+from raftline.camera.luma_pyramid import LumaPyramid
 from raftline.camera.parallax import ParallaxField
 from raftline.camera.texture import texture_weights
 from raftline.stabilize.path.look_ahead import LookAheadSmoother
@@ -35,13 +36,13 @@ def milliseconds() -> dict[str, float]:
     steps[1:, :2, 2] = rng.normal(0, 4, (299, 2))
     times = np.arange(300) / 30
     path = camera_path(steps, times, np.zeros(300, bool), WIDTH, HEIGHT)
-    before, shaken = AlignmentPicture.of(luma), np.roll(luma, (2, 3), (0, 1))
-    after = AlignmentPicture.of(shaken)
+    before, shaken = LumaPyramid.of(luma), np.roll(luma, (2, 3), (0, 1))
+    after = LumaPyramid.of(shaken)
     shift = CameraMotion(np.array([[1.0, 0, 3], [0, 1.0, 2], [0, 0, 1]]), "similarity", 1.0, 1.0, 0.2)
     moved = np.full((rows, columns, 2), (3.0, 2.0), np.float32)
     trust, parallax = np.ones((rows, columns)), ParallaxField(WIDTH, HEIGHT)
     found = {
-        "align_prepare": _least(lambda: AlignmentPicture.of(luma)),
+        "align_prepare": _least(lambda: LumaPyramid.of(luma)),
         "align": _least(lambda: refined_motion(shift, before, after, moved, "similarity")),
         "texture": _least(lambda: texture_weights(luma)),
         "fit": _least(lambda: fit_camera_motion(flow, WIDTH, HEIGHT, "similarity", trust)),

@@ -1,8 +1,16 @@
-"""A camera motion refined on the pictures themselves: all of their texture at once, to hundredths of a px.
+"""Frame to frame: a camera motion refined on the images themselves, to hundredths of a px.
 
-Flow errs in each cell by tenths of a px, and together where it is poorly lit; a plane model has few parameters, and
-every edge of the picture says something about them. Inverse compositional alignment (Baker and Matthews 2004) with
-Tukey's weights and a change of brightness.
+Flow errs in each cell by tenths of a px, and by more in poor light. A plane model has few parameters, and every edge of
+the image bears on them. Inverse compositional alignment (Baker and Matthews 2004), coarse to fine, with Tukey's
+weights and a change of gain and brightness.
+
+`registration` places a frame on a background by the same algorithm and shares the plane models and weights. It does
+not share this loop: here thousands of points are sampled in float64 to hundredths of a px and give a covariance, which
+decides whether the result replaces the flow's; there at most 1500 float32 keypoints say, damped and without a
+covariance, where the frame lies to a tenth of a point, and whether it fits at all.
+
+Constants without another reason were chosen by hand; `python -m benchmarks.bench_stabilization --parts known` shows
+their effect.
 """
 
 from __future__ import annotations
@@ -12,52 +20,73 @@ from typing import Any
 
 import numpy as np
 
-from raftline.camera.alignment_picture import AlignmentPicture, AlignmentPoints
-from raftline.camera.camera_motion import CameraMotion, grid_centres
+from raftline.camera.camera_motion import CameraMotion, confidence_of, grid_centres
+from raftline.camera.luma_pyramid import AlignmentPoints, LumaPyramid
 from raftline.camera.plane_models import PLANE_MODELS, ModelName, PlaneModel
+from raftline.camera.robust_weights import TUKEY_SIGMAS, tukey_weights
 from raftline.camera.transforms import centred, frame_corners, transform_points
 from raftline.camera.weighted_squares import weighted_squares
 from raftline.kernels.compiled import compiled
 
 _ITERATIONS = 5
-_STEP_PX = 0.01
+"""On each level."""
+_CONVERGED_PX = 0.01
+"""Step of all parameters at which iterations end: the error that is sought."""
 _MAX_CONDITION = 1e8
-_LEAST_CORRELATION = 0.3
-"""Of two pictures of one scene; unrelated ones stay under 0.2."""
-_TUKEY = 4.685
-_LEAST_SIGMA = 0.25
-"""Grey levels, of pictures blurred as above: rounding alone leaves as much."""
+"""Of the normal matrix, as in `robust_fit`."""
+_MIN_CORRELATION = 0.3
+"""Of two images of one scene; unrelated ones stay under 0.2."""
+_MAX_SIGMA_GROWTH = 1.02
+"""Growth of the residual's sigma up to which the images agree no worse."""
+_MEDIAN_OF_SIGMA = 0.6745
+"""Median of the absolute values of a Gaussian, in its sigma."""
+_MIN_SIGMA = 0.25
+"""Grey levels, of images blurred as in `luma_pyramid`: rounding alone leaves as much."""
 _MAX_ERROR_PX = 0.5
-_MAX_CHANGE_PX, _MAX_CHANGE = 8.0, 0.25
-"""How far a corner may come from where the flow saw it: px, and a share of its motion."""
-_LEAST_REACH_PX = 1.5
+"""Expected error of the corners up to which a result is used, as for the fit to the flow."""
+_MAX_CHANGE_PX, _MAX_CHANGE_SHARE = 8.0, 0.25
+"""How far alignment may take a corner from where the flow has it: px, and a share of its motion. On a blank wall the
+network's flow is 8 px off at a corner."""
+_MIN_REACH_PX = 1.5
+"""Reach of the weights of cells that follow the flow's motion, at least."""
 _MIN_POINTS = 100
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """What alignment found."""
+    """The result of an alignment."""
 
     matrix: np.ndarray
-    """(3, 3) px of the earlier frame to px of the later one."""
+    """(3, 3) float64: px of the earlier frame to px of the later one."""
     error_px: float
     """Expected error of the frame's corners, rms."""
     better: bool
-    """The pictures agree no worse than under the motion it began with."""
+    """The images agree no worse than under the motion that alignment began with."""
 
 
 def refined_motion(
     motion: CameraMotion,
-    before: AlignmentPicture,
-    after: AlignmentPicture,
+    before: LumaPyramid,
+    after: LumaPyramid,
     flow_px: np.ndarray,
     model: ModelName,
     weights: np.ndarray | None = None,
 ) -> CameraMotion:
-    """`motion`, fitted to the flow (h, w, 2) of the 8 px grid, refined on the two pictures where they say more.
+    """Refine a motion fitted to flow on the two images, where they determine it better.
 
-    Cells whose flow does not follow `motion` take no part; weights (h, w) >= 0: how far the others do. A model that the
-    flow could not support is tried too: texture too small for a field of flow can be enough for four parameters.
+    A model that the flow could not support is tried as well: texture too sparse for a field of flow can be enough for
+    four parameters.
+
+    Args:
+        motion: The motion fitted to the flow.
+        before: The earlier frame.
+        after: The later frame.
+        flow_px: (ceil(H/8), ceil(W/8), 2) float px. Cells whose flow does not follow `motion` take no part.
+        model: The model to align with.
+        weights: (ceil(H/8), ceil(W/8)) >= 0, the trust in the other cells; None trusts all alike.
+
+    Returns:
+        The refined motion, or `motion` itself where the images say no more.
     """
     if motion.model == "none":
         return motion
@@ -70,16 +99,15 @@ def refined_motion(
     corners = frame_corners(before.width, before.height)
     moved = transform_points(motion.matrix, corners)
     apart_px = np.abs(transform_points(found.matrix, corners) - moved).max()
-    if apart_px > _MAX_CHANGE_PX + _MAX_CHANGE * np.abs(moved - corners).max():
+    if apart_px > _MAX_CHANGE_PX + _MAX_CHANGE_SHARE * np.abs(moved - corners).max():
         return motion
-    share = min(1.0, motion.inlier_share / 0.5)
-    confidence = share / (1.0 + (found.error_px / _MAX_ERROR_PX) ** 2)
+    confidence = confidence_of(motion.inlier_share, found.error_px / _MAX_ERROR_PX)
     return replace(motion, matrix=found.matrix, model=model, confidence=max(confidence, motion.confidence), reason="")
 
 
 def _following(flow_px: np.ndarray, motion: CameraMotion) -> np.ndarray:
-    """(h, w) float64: 1 where the flow is the motion's, 0 where it is not."""
-    reach_px = max(_TUKEY * motion.residual_px, _LEAST_REACH_PX)
+    """Return (h, w) float64: 1 where the flow is the motion's, 0 where it is not."""
+    reach_px = max(TUKEY_SIGMAS * motion.residual_px, _MIN_REACH_PX)
     found = np.empty(flow_px.shape[:2])
     x, y = grid_centres(*flow_px.shape[:2])
     _follow(flow_px, x, y, motion.matrix, reach_px, found)
@@ -87,16 +115,24 @@ def _following(flow_px: np.ndarray, motion: CameraMotion) -> np.ndarray:
 
 
 def align(
-    before: AlignmentPicture,
-    after: AlignmentPicture,
+    before: LumaPyramid,
+    after: LumaPyramid,
     matrix: np.ndarray,
     model: PlaneModel,
     cell_weights: np.ndarray,
 ) -> Alignment | None:
-    """Refine `matrix` (3, 3), px to px, by what all trusted texture says.
+    """Align two images, from a first guess on.
 
-    cell_weights: (h, w) >= 0 of the earlier frame's 8 px cells, 0 where the content does not follow the camera. None
-    where the trusted texture does not determine the model.
+    Args:
+        before: The earlier frame.
+        after: The later frame.
+        matrix: (3, 3), px to px: the guess.
+        model: The plane model to align with.
+        cell_weights: (ceil(H/8), ceil(W/8)) >= 0, the trust in the earlier frame's 8 px cells; 0 where the content does
+            not follow the camera.
+
+    Returns:
+        The alignment, or None if the trusted texture does not determine the model.
     """
     found: Alignment | None = None
     for level in range(len(before.levels)):
@@ -108,8 +144,8 @@ def align(
 
 
 def _at_level(
-    before: AlignmentPicture,
-    after: AlignmentPicture,
+    before: LumaPyramid,
+    after: LumaPyramid,
     level: int,
     matrix: np.ndarray,
     model: PlaneModel,
@@ -125,17 +161,15 @@ def _at_level(
     if found is None:
         return None
     warp, covariance, better = found
-    corners = (frame_corners(width, height) * to_centred[0, 0] + to_centred[:2, 2]).T
-    at_corners = model.design(corners, corners)[:, : len(covariance)]
-    error_px = float(np.sqrt(np.einsum("ajn,jk,akn->n", at_corners, covariance, at_corners).mean()))
+    error_px = model.corner_error_px(covariance, width, height)
     back = np.linalg.inv(to_local) @ warp @ to_local
     return Alignment(back / back[2, 2], error_px * before.width / width, better)
 
 
 def _design(points: AlignmentPoints, model: PlaneModel) -> np.ndarray:
-    """(parameters + 2, N): change of value by each parameter of the model, by gain and by brightness.
+    """Return (parameters + 2, N): the change of value by each parameter of the model, by gain and by brightness.
 
-    What the matrix does not hold (`PlaneModel.beside`) is found as gain and brightness are: to first order.
+    What the matrix does not hold (`PlaneModel.extra`) is found to first order, as gain and brightness are.
     """
     along_u, along_v = model.design(points.local, points.local)
     design = np.empty((model.parameters + 2, len(points.value)))
@@ -147,12 +181,12 @@ def _design(points: AlignmentPoints, model: PlaneModel) -> np.ndarray:
 def _solved(
     points: AlignmentPoints, other: np.ndarray, warp: np.ndarray, model: PlaneModel
 ) -> tuple[np.ndarray, np.ndarray, bool] | None:
-    """Warp (3, 3) in centred coordinates, covariance of the parameters in px², and whether it is no worse."""
+    """Return the warp (3, 3) in centred coordinates, the covariance (K, K) px², and whether it is no worse."""
     height, width = other.shape
     to_centred, half_diagonal = centred(width, height)
     from_centred = np.linalg.inv(to_centred)
-    design, k = _design(points, model), model.parameters - model.beside
-    light, sigmas, inverse = np.zeros(len(design) - k), [], None
+    design, k = _design(points, model), model.parameters - model.extra
+    offsets, sigmas, inverse = np.zeros(len(design) - k), [], None
     difference, weights, residual = np.empty((3, len(points.value)))
     for _ in range(_ITERATIONS):
         _compare(other, points.local, points.value, points.trust, from_centred @ warp, difference, weights)
@@ -160,34 +194,38 @@ def _solved(
         if inside.sum() < _MIN_POINTS:
             return None
         if not sigmas:
-            light[-1] = np.median(difference[inside])
-        _leave(difference, design[k:], light, residual)
+            offsets[-1] = np.median(difference[inside])
+        _subtract(difference, design[k:], offsets, residual)
         sigmas.append(_scale(residual, weights))
-        robust = np.maximum(weights, 0.0) * np.maximum(1.0 - (residual / (_TUKEY * min(sigmas))) ** 2, 0.0) ** 2
+        robust = np.maximum(weights, 0.0) * tukey_weights(residual, min(sigmas))
         normal, right = weighted_squares(design, robust, residual)
         if not np.linalg.cond(normal[:k, :k]) < _MAX_CONDITION:
             return None
         inverse = np.linalg.pinv(normal)
         step = inverse @ right
         warp = warp @ np.linalg.inv(model.matrix(step[:k], half_diagonal))
-        light += step[k:]
-        if np.abs(step[:k]).max() < _STEP_PX:
+        offsets += step[k:]
+        if np.abs(step[:k]).max() < _CONVERGED_PX:
             break
     assert inverse is not None
-    value, shown = points.value[inside], difference[inside] + points.value[inside]
-    better = sigmas[-1] <= 1.02 * sigmas[0] and bool(np.corrcoef(value, shown)[0, 1] > _LEAST_CORRELATION)
+    value, warped = points.value[inside], difference[inside] + points.value[inside]
+    correlation = np.corrcoef(value, warped)[0, 1]
+    better = sigmas[-1] <= _MAX_SIGMA_GROWTH * sigmas[0] and bool(correlation > _MIN_CORRELATION)
     return warp, inverse[:k, :k] * sigmas[-1] ** 2, better
 
 
 def _scale(residual: np.ndarray, weights: np.ndarray) -> float:
-    """Robust sigma of the residuals that count."""
+    """Return the robust sigma, grey levels, of the residuals that count."""
     counted = np.abs(residual[weights > 0])
-    return max(float(np.median(counted)) / 0.6745, _LEAST_SIGMA) if counted.size else _LEAST_SIGMA
+    return max(float(np.median(counted)) / _MEDIAN_OF_SIGMA, _MIN_SIGMA) if counted.size else _MIN_SIGMA
 
 
 @compiled
 def _follow(flow_px: Any, x: Any, y: Any, matrix: Any, reach_px: Any, found: Any) -> None:
-    """Tukey's weights (h, w) of what `matrix` (3, 3) leaves of flow (h, w, 2) at x (w,), y (h,) px."""
+    """Weigh cells (h, w) by Tukey's biweight of the flow (h, w, 2) less that of `matrix` (3, 3), at x (w,), y (h,) px.
+
+    `transforms.transform_xy`, spelt out: a kernel cannot call another.
+    """
     for i in range(y.size):
         for j in range(x.size):
             away = matrix[2, 0] * x[j] + matrix[2, 1] * y[i] + matrix[2, 2]
@@ -199,9 +237,10 @@ def _follow(flow_px: Any, x: Any, y: Any, matrix: Any, reach_px: Any, found: Any
 
 @compiled
 def _compare(image: Any, local: Any, value: Any, trust: Any, matrix: Any, difference: Any, weights: Any) -> None:
-    """What an image float32 (h, w) shows where `matrix` (3, 3) moves points local (2, N) to, less `value`.
+    """Sample an image float32 (h, w) where `matrix` (3, 3) takes points local (2, N), and subtract `value`.
 
-    Bilinear: `cv2.remap` rounds to 1/32 px, which is more than is sought here. weights: the trust; -1 outside.
+    Bilinear in float64: `cv2.remap` rounds to 1/32 px, more than the error that is sought. weights: the trust; -1
+    outside. `transforms.transform_xy`, spelt out: a kernel cannot call another.
     """
     height, width = image.shape
     for n in range(value.size):
@@ -221,8 +260,8 @@ def _compare(image: Any, local: Any, value: Any, trust: Any, matrix: Any, differ
 
 
 @compiled
-def _leave(difference: Any, design: Any, factors: Any, residual: Any) -> None:
-    """What factors (K,) of design (K, N) leave of a difference (N,)."""
+def _subtract(difference: Any, design: Any, factors: Any, residual: Any) -> None:
+    """Subtract factors (K,) of design (K, N) from a difference (N,)."""
     for n in range(difference.size):
         residual[n] = difference[n]
     for k in range(factors.size):

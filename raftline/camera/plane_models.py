@@ -1,7 +1,7 @@
 """The plane models that camera motion is fitted with, each linear in its parameters.
 
-Points are in coordinates about the frame's centre in half diagonals (see `transforms.centred`), displacements in px,
-so parameters are px of displacement half a diagonal away and comparable with each other.
+Points are in centred coordinates (see `transforms.centred`), displacements in px. A parameter is thus the displacement
+in px that it causes half a diagonal away from the centre, and all are comparable with each other.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+
+from raftline.camera.transforms import centred_points, frame_corners
 
 ModelName = Literal["translation", "similarity", "affine", "rolling_shutter", "homography"]
 
@@ -31,7 +33,7 @@ def _affine(x: np.ndarray, y: np.ndarray, x_moved: np.ndarray, y_moved: np.ndarr
 
 
 def _rolling_shutter(x: np.ndarray, y: np.ndarray, x_moved: np.ndarray, y_moved: np.ndarray) -> tuple[list, list]:
-    """Affine, and what rows show that are read one after the other while turn and scale go on changing."""
+    """Affine, and the bend of rows read one after the other while turn and scale go on changing."""
     along_x, along_y = _affine(x, y, x_moved, y_moved)
     return along_x + [-y * y, x * y], along_y + [x * y, y * y]
 
@@ -43,23 +45,33 @@ def _homography(x: np.ndarray, y: np.ndarray, x_moved: np.ndarray, y_moved: np.n
 
 @dataclass(frozen=True)
 class PlaneModel:
-    """A model of how a picture's points move between two frames."""
+    """How the points of an image move between two frames."""
 
     name: ModelName
     parameters: int
+    """Count of parameters."""
     rows: Callable[..., tuple[list, list]]
+    """Function of x, y, x_moved, y_moved (N,) to the rows of the design for u and for v."""
     simpler: ModelName | None
-    """What to fall back to where the data do not support this one."""
-    beside: int = 0
-    """How many of the parameters, the last ones, are no part of the matrix."""
+    """The model to fall back to where the data do not support this one."""
+    extra: int = 0
+    """Count of the last parameters that the matrix leaves out."""
 
     def design(self, points: np.ndarray, moved: np.ndarray) -> np.ndarray:
-        """(2, parameters, N): what each parameter adds to u and v of points (2, N) that went to `moved` (2, N)."""
+        """Return what each parameter adds to the displacement.
+
+        Args:
+            points: (2, N), centred.
+            moved: (2, N), centred: where the points went.
+
+        Returns:
+            (2, parameters, N), without unit: u and v in px for each px of a parameter.
+        """
         along_x, along_y = self.rows(*points, *moved)
         return np.stack([*along_x, *along_y]).reshape(2, self.parameters, -1)
 
     def matrix(self, parameters: np.ndarray, half_diagonal: float) -> np.ndarray:
-        """(3, 3) in centred coordinates, from parameters in px."""
+        """Return the transform (3, 3) float64, in coordinates whose unit is `half_diagonal` px, of parameters in px."""
         p = parameters / half_diagonal
         if self.name == "translation":
             steps = [[0, 0, p[0]], [0, 0, p[1]], [0, 0, 0]]
@@ -71,11 +83,23 @@ class PlaneModel:
             steps = [[p[0], p[1], p[2]], [p[3], p[4], p[5]], [p[6], p[7], 0]]
         return np.eye(3) + np.array(steps, np.float64)
 
+    def corner_error_px(self, covariance: np.ndarray, width: int, height: int) -> float:
+        """Return the expected error of a fit at the frame's corners, rms.
+
+        Args:
+            covariance: (K, K) px² of the first K parameters.
+            width: Width of the frame, px.
+            height: Height of the frame, px.
+        """
+        corners = centred_points(frame_corners(width, height).T, width, height)
+        rows = self.design(corners, corners)[:, : len(covariance)]
+        return float(np.sqrt(np.einsum("ajn,jk,akn->n", rows, covariance, rows).mean()))
+
 
 PLANE_MODELS: dict[str, PlaneModel] = {
     "translation": PlaneModel("translation", 2, _translation, None),
     "similarity": PlaneModel("similarity", 4, _similarity, "translation"),
     "affine": PlaneModel("affine", 6, _affine, "similarity"),
-    "rolling_shutter": PlaneModel("rolling_shutter", 8, _rolling_shutter, "affine", beside=2),
+    "rolling_shutter": PlaneModel("rolling_shutter", 8, _rolling_shutter, "affine", extra=2),
     "homography": PlaneModel("homography", 8, _homography, "affine"),
 }

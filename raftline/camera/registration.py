@@ -1,4 +1,11 @@
-"""Where a frame lies on the background: the camera's motion added up, and corrected by the picture itself."""
+"""Frame to background: where a frame lies on a background that the camera's motion, added up, has drifted from.
+
+Inverse compositional alignment (Baker and Matthews 2004) of an affine or plane transform by keypoints, with Tukey's
+weights. `direct_alignment` says what it shares with alignment from frame to frame, and why it has a loop of its own.
+
+Coordinates are points of the grid that the caller works on (see `working_grid`), x right, y down; a point is its px.
+Constants without another reason were chosen by hand; `python -m benchmarks.bench_motion_masks` shows their effect.
+"""
 
 from __future__ import annotations
 
@@ -7,41 +14,67 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from raftline.camera.plane_models import PLANE_MODELS, PlaneModel
+from raftline.camera.robust_weights import TUKEY_SIGMAS, tukey_weights
+from raftline.camera.transforms import frame_corners, transform_xy
+
 _BLOCK = 12
-_LEAST_GRADIENT = 3.0
+"""Side of the blocks of which each gives one keypoint, points: spreads them over the frame."""
+_BLUR_SIGMA = 1.2
+"""Points: gradients then hold over the few points by which a guess is wrong."""
+_MIN_GRADIENT = 3.0
 """Grey levels per point: less is no texture to align by."""
-_LEAST_POINTS = 40
-_MAX_POINTS = 1500
+_MIN_KEYPOINTS = 40
+"""Five for each parameter of a plane transform."""
+_MAX_KEYPOINTS = 1500
 _ITERATIONS = 4
-_TUKEY = 4.685
 _MIN_SIGMA = 1.0
-_DONE = 0.01
-_WELL_ALIGNED = 0.4
-_LIKE_ITSELF = 0.35
-"""Of the landmarks' own contrast: a picture that differs by more is another one."""
-_LIKE_NOISE = 10.0
+"""Grey levels: smoothed noise of a camera leaves as much."""
+_SIGMA_OF_MEDIAN = 1.4826
+"""Sigma of a Gaussian, in the median of its absolute values."""
+_DAMPING = 1e-3
+"""Added to the normal matrix, which then has an inverse whatever the keypoints."""
+_CONVERGED = 0.01
+"""Points: step at which iterations end."""
+_MIN_FITTING_SHARE = 0.4
+"""Weight that the keypoints in the frame must have on average to fit."""
+_MAX_RELATIVE_SIGMA = 0.35
+"""Residual's sigma up to which a frame fits, in the keypoints' own contrast: what differs by more is another scene."""
+_MIN_CONTRAST = 10.0
+"""Grey levels of contrast, at least: less is like noise."""
 _NOISE_SIGMA = 3.0
-"""Grey levels of misfit, after smoothing, that noise and coding explain: noise of sigma 12 leaves that."""
-_FITS_BETTER = 0.6
-"""Share of the misfit that is left: of a camera that moves under 0.2, of coding and noise over 0.75."""
+"""Grey levels of residual, after smoothing, that noise and coding explain: noise of sigma 12 leaves as much."""
+_REMAINING_SHARE = 0.6
+"""Share of the residual's square that a true motion leaves at most: a camera that moves leaves under 0.2, coding and
+noise over 0.75."""
+_RIM = 2
+"""Points from the frame's edge inside of which a keypoint counts: the reach of the smoothing."""
 
 
 @dataclass(frozen=True)
-class Landmarks:
-    """Points of the background that a frame can be aligned by."""
+class Keypoints:
+    """Points of a background that a frame can be registered by."""
 
     x: np.ndarray
-    """(N,) float32 columns"""
+    """(N,) float32 columns."""
     y: np.ndarray
-    """(N,) float32 rows"""
+    """(N,) float32 rows."""
     luma: np.ndarray
-    """(N,) float32"""
+    """(N,) float32 grey levels, smoothed."""
     gradient: np.ndarray
-    """(N, 2) float32 grey levels per point, along x and y"""
+    """(N, 2) float32 grey levels per point, along x and y."""
 
 
-def landmarks(luma: np.ndarray, known: np.ndarray) -> Landmarks | None:
-    """The point of the steepest luma in each block of 12; None where there are too few. luma: float32 (h, w)."""
+def keypoints(luma: np.ndarray, known: np.ndarray) -> Keypoints | None:
+    """Pick the point of steepest luma in each block of 12 x 12 points.
+
+    Args:
+        luma: (h, w) float32 grey levels of the background.
+        known: (h, w) bool: where there is a background.
+
+    Returns:
+        At most about 1500 keypoints; None if there are too few to register by.
+    """
     smooth = _smooth(luma)
     along_x = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8)
     along_y = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8)
@@ -53,105 +86,113 @@ def landmarks(luma: np.ndarray, known: np.ndarray) -> Landmarks | None:
     blocks = steep[: rows * _BLOCK, : columns * _BLOCK].reshape(rows, _BLOCK, columns, _BLOCK)
     flat = blocks.transpose(0, 2, 1, 3).reshape(rows * columns, _BLOCK * _BLOCK)
     best = flat.argmax(axis=1)
-    chosen = np.flatnonzero(flat[np.arange(len(flat)), best] >= _LEAST_GRADIENT)
-    if len(chosen) < _LEAST_POINTS:
+    chosen = np.flatnonzero(flat[np.arange(len(flat)), best] >= _MIN_GRADIENT)
+    if len(chosen) < _MIN_KEYPOINTS:
         return None
-    chosen = chosen[:: -(-len(chosen) // _MAX_POINTS)]
+    chosen = chosen[:: -(-len(chosen) // _MAX_KEYPOINTS)]
     y = chosen // columns * _BLOCK + best[chosen] // _BLOCK
     x = chosen % columns * _BLOCK + best[chosen] % _BLOCK
     gradient = np.stack([along_x[y, x], along_y[y, x]], axis=1)
-    return Landmarks(x.astype(np.float32), y.astype(np.float32), smooth[y, x], gradient)
+    return Keypoints(x.astype(np.float32), y.astype(np.float32), smooth[y, x], gradient)
 
 
-def aligned(luma: np.ndarray, marks: Landmarks, guess: np.ndarray, turns: bool = False) -> tuple[np.ndarray, bool]:
-    """Where the background lies in a frame: (3, 3), points of the background to points of the frame; and if it fits.
+def register(
+    luma: np.ndarray, template: Keypoints, guess: np.ndarray, perspective: bool = False
+) -> tuple[np.ndarray, bool]:
+    """Find where a background lies in a frame.
 
-    luma: uint8 (h, w) of the frame. guess: (3, 3), wrong by a few points at most. Inverse compositional alignment
-    (Baker and Matthews 2004) of an affine correction, robust, with a brightness offset. turns: of a plane transform,
-    for a camera that turns: what flow gets wrong in perspective would add up from frame to frame.
+    Args:
+        luma: (h, w) uint8 grey levels of the frame.
+        template: The background's keypoints.
+        guess: (3, 3) points of the background to points of the frame, wrong by a few points at most.
+        perspective: Correct the guess by a plane transform instead of an affine one, for a camera that turns: errors
+            in perspective would add up from frame to frame.
+
+    Returns:
+        The corrected transform (3, 3) and True, or the guess and False if the frame does not fit the background.
     """
     smooth = _smooth(luma)
-    steps = _steps(marks, luma.shape)[:, : 8 if turns else 6]
-    contrast = max(_LIKE_NOISE, float(marks.luma.std()))
+    model = PLANE_MODELS["homography" if perspective else "affine"]
+    design = _design(template, luma.shape)[:, : model.parameters]
+    contrast = max(_MIN_CONTRAST, float(template.luma.std()))
     matrix, fits = guess, False
     for _ in range(_ITERATIONS):
-        error, inside = _error(smooth, marks, matrix)
-        if np.count_nonzero(inside) < _LEAST_POINTS:
+        error, inside = _error(smooth, template, matrix)
+        if np.count_nonzero(inside) < _MIN_KEYPOINTS:
             return guess, False
         sigma = _sigma(error[inside])
-        weight = np.where(inside, np.maximum(1 - (error / (_TUKEY * sigma)) ** 2, 0) ** 2, 0).astype(np.float32)
-        weighted = steps * weight[:, None]
-        normal = weighted.T @ steps + np.eye(steps.shape[1], dtype=np.float32) * 1e-3
+        weight = np.where(inside, tukey_weights(error, sigma), 0).astype(np.float32)
+        weighted = design * weight[:, None]
+        normal = weighted.T @ design + np.eye(design.shape[1], dtype=np.float32) * _DAMPING
         change = np.linalg.solve(normal.astype(np.float64), (weighted.T @ error).astype(np.float64))
-        fits = float(weight.sum()) > _WELL_ALIGNED * np.count_nonzero(inside) and sigma < _LIKE_ITSELF * contrast
-        matrix = matrix @ np.linalg.inv(_projective(change, luma.shape))
-        if np.abs(change).max() < _DONE:
+        fits = float(weight.sum()) > _MIN_FITTING_SHARE * np.count_nonzero(inside)
+        fits = fits and sigma < _MAX_RELATIVE_SIGMA * contrast
+        matrix = matrix @ np.linalg.inv(_step(model, change, luma.shape))
+        if np.abs(change).max() < _CONVERGED:
             break
     return (matrix / matrix[2, 2], True) if fits else (guess, False)
 
 
-def fits_in_place(luma: np.ndarray, marks: Landmarks, found: np.ndarray) -> bool:
-    """Whether a frame fits the landmarks where they are, and hardly better at `found`.
+def fits_in_place(luma: np.ndarray, template: Keypoints, found: np.ndarray) -> bool:
+    """Tell whether a frame fits the background where it is, and hardly better at `found`.
 
-    Coding and noise pull a frame of little contrast by several points at the corners, to where it does not fit any
-    better. luma: uint8 (h, w). found: (3, 3), as `aligned` returns it.
+    Coding and noise pull a frame of little contrast by several points at the corners, to where it fits no better.
+
+    Args:
+        luma: (h, w) uint8 grey levels of the frame.
+        template: The background's keypoints.
+        found: (3, 3), as `register` returns it.
     """
     smooth = _smooth(luma)
-    there, inside = _error(smooth, marks, found)
-    here, _ = _error(smooth, marks, np.eye(3))
+    there, inside = _error(smooth, template, found)
+    here, _ = _error(smooth, template, np.eye(3))
     if not inside.any() or _sigma(here[inside]) > _NOISE_SIGMA:
         return False
-    most = (_TUKEY * _sigma(there[inside])) ** 2
+    most = (TUKEY_SIGMAS * _sigma(there[inside])) ** 2
     left, had = (float(np.minimum(error[inside] ** 2, most).mean()) for error in (there, here))
-    return left > _FITS_BETTER * had
+    return left > _REMAINING_SHARE * had
 
 
 def farthest(matrix: np.ndarray, shape: tuple[int, ...]) -> float:
-    """How far `matrix` (3, 3) moves a corner of (rows, columns), in points."""
-    corners = np.array([[0, 0], [shape[1] - 1, 0], [0, shape[0] - 1], [shape[1] - 1, shape[0] - 1]], np.float32)
-    x, y = _through(matrix, corners[:, 0], corners[:, 1])
-    return float(np.hypot(x - corners[:, 0], y - corners[:, 1]).max())
+    """Return how far `matrix` (3, 3) moves a corner of a frame of (rows, columns) at most, in points."""
+    x, y = frame_corners(shape[1], shape[0]).astype(np.float32).T
+    to_x, to_y = transform_xy(matrix.astype(np.float32), x, y)
+    return float(np.hypot(to_x - x, to_y - y).max())
 
 
 def _smooth(luma: np.ndarray) -> np.ndarray:
-    return cv2.GaussianBlur(luma, (5, 5), 1.2)
+    return cv2.GaussianBlur(luma, (5, 5), _BLUR_SIGMA)
 
 
-def _error(smooth: np.ndarray, marks: Landmarks, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of each landmark, without what all share, float32 (N,) grey levels; and which lie in the frame, bool (N,)."""
-    x, y = _through(matrix, marks.x, marks.y)
-    inside = (x >= 2) & (x <= smooth.shape[1] - 3) & (y >= 2) & (y <= smooth.shape[0] - 3)
+def _error(smooth: np.ndarray, template: Keypoints, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each keypoint's residual less their median, float32 (N,) grey levels; and which are in the frame, bool."""
+    x, y = transform_xy(matrix.astype(np.float32), template.x, template.y)
+    height, width = smooth.shape
+    inside = (x >= _RIM) & (x <= width - 1 - _RIM) & (y >= _RIM) & (y <= height - 1 - _RIM)
     there = cv2.remap(smooth, x[None], y[None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
-    error = there.astype(np.float32) - marks.luma
+    error = there.astype(np.float32) - template.luma
     return (error - np.median(error[inside]) if inside.any() else error), inside
 
 
 def _sigma(error: np.ndarray) -> float:
-    return max(_MIN_SIGMA, 1.4826 * float(np.median(np.abs(error))))
+    return max(_MIN_SIGMA, _SIGMA_OF_MEDIAN * float(np.median(np.abs(error))))
 
 
-def _steps(marks: Landmarks, shape: tuple[int, ...]) -> np.ndarray:
-    """(N, 8): what each parameter, a point's displacement half the width from the centre, does to a landmark's luma.
+def _design(template: Keypoints, shape: tuple[int, ...]) -> np.ndarray:
+    """Return (N, 8) float32: the change of a keypoint's luma by each parameter of a homography.
 
-    The first six are affine, the other two tilt the plane.
+    The same columns as `PlaneModel.design` times the gradient, in half widths about (w / 2, h / 2).
     """
     half = shape[1] / 2
-    u, v = (marks.x - shape[1] / 2) / half, (marks.y - shape[0] / 2) / half
-    along_x, along_y = marks.gradient[:, 0], marks.gradient[:, 1]
+    u, v = (template.x - shape[1] / 2) / half, (template.y - shape[0] / 2) / half
+    along_x, along_y = template.gradient[:, 0], template.gradient[:, 1]
     away = -(along_x * u + along_y * v)
-    steps = [along_x * u, along_x * v, along_x, along_y * u, along_y * v, along_y, away * u, away * v]
-    return np.stack(steps, axis=1)
+    columns = [along_x * u, along_x * v, along_x, along_y * u, along_y * v, along_y, away * u, away * v]
+    return np.stack(columns, axis=1)
 
 
-def _projective(change: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _step(model: PlaneModel, change: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the transform (3, 3), points to points, of a change of the parameters."""
     half = shape[1] / 2
     centre = np.array([[1 / half, 0, -1.0], [0, 1 / half, -shape[0] / (2 * half)], [0, 0, 1]])
-    step = np.eye(3)
-    step.flat[: len(change)] += change / half
-    return np.linalg.inv(centre) @ step @ centre
-
-
-def _through(matrix: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    m = matrix.astype(np.float32)
-    depth = m[2, 0] * x + m[2, 1] * y + m[2, 2]
-    return (m[0, 0] * x + m[0, 1] * y + m[0, 2]) / depth, (m[1, 0] * x + m[1, 1] * y + m[1, 2]) / depth
+    return np.linalg.inv(centre) @ model.matrix(change, half) @ centre

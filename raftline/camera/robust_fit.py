@@ -1,4 +1,8 @@
-"""Robust fit of a plane model to displacements: a consensus of random pairs, refined by reweighted least squares."""
+"""Robust fit of a plane model to displacements: a consensus of random pairs, refined by reweighted least squares.
+
+Constants without another reason were chosen by hand; `python -m benchmarks.bench_stabilization --parts known` shows
+their effect.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +13,40 @@ from typing import Any
 import numpy as np
 
 from raftline.camera.plane_models import PlaneModel
+from raftline.camera.robust_weights import tukey_weights
 from raftline.camera.weighted_squares import weighted_squares
 from raftline.kernels.compiled import compiled
 
 _HYPOTHESES = 160
+"""Pairs drawn. A third of the flow agreeing, a pair is good with 1/9: all 160 are bad once in 1.5e8 times."""
+_MIN_PAIR_DISTANCE = 0.15
+"""Half diagonals between the points of a pair: closer ones tell no turn."""
 _SCORED_POINTS = 500
+"""Points that each hypothesis is scored on."""
 _ITERATIONS = 8
+_CONVERGED_PX = 1e-4
+"""Step of all parameters at which iterations end."""
+_MAX_CONDITION = 1e8
+"""Of the normal matrix: beyond, float64 leaves under half of the digits, and the points do not determine the model."""
 _MIN_SIGMA_PX = 0.05
-_TUKEY = 4.685  # 95 % efficiency under Gaussian noise
-_RAYLEIGH_MEDIAN = 1.1774  # of the length of a 2D Gaussian residual, in sigmas
+"""Flow is no more exact than this."""
+_RAYLEIGH_MEDIAN = 1.1774
+"""Median length of a two-dimensional Gaussian residual, in sigmas of one axis: sqrt(2 ln 2)."""
+_CENTRE_WEIGHT, _RIM_WEIGHT = 0.3, 1.7
+"""Weight of a point in the middle and at the rim, between them by the fourth power. A thing in the middle must then
+fill 72 % of the frame to be taken for the world."""
 
 
 @dataclass(frozen=True)
 class RobustFit:
-    """What a fit found."""
+    """The result of a fit."""
 
     parameters: np.ndarray
-    """(k,) float64 px, as `PlaneModel` has them."""
+    """(k,) float64 px, as in `PlaneModel`."""
     weights: np.ndarray
     """(N,) float64: the given weights times the robust ones."""
     residual_px: np.ndarray
-    """(N,) float64: length of what the model leaves."""
+    """(N,) float64: length of the residual displacement."""
     sigma_px: float
     """Robust scale of the residual along one axis."""
     covariance: np.ndarray
@@ -39,17 +56,27 @@ class RobustFit:
 def consensus(
     points: np.ndarray, flow: np.ndarray, weights: np.ndarray, half_diagonal: float, threshold_px: float
 ) -> np.ndarray:
-    """Residual lengths (N,) px of the similarity that most weight agrees with, from pairs of points.
+    """Find the similarity that most of the weight agrees with, among those of random pairs of points (RANSAC).
 
-    points (2, N) centred, flow (2, N) px, weights (N,) >= 0 with a positive sum. Pairs are drawn with a fixed seed, so
-    that the same flow always gives the same motion.
+    Hypotheses are scored by truncated squares (MSAC). Pairs are drawn with a fixed seed, so that the same flow always
+    gives the same motion.
+
+    Args:
+        points: (2, N) centred (see `transforms.centred`).
+        flow: (2, N) px.
+        weights: (N,) >= 0 with a positive sum.
+        half_diagonal: Half the frame's diagonal, px.
+        threshold_px: Residual at which squares are truncated, px.
+
+    Returns:
+        (N,) px: the length of the residual of each point.
     """
     start = points[0] + 1j * points[1]
     end = start + (flow[0] + 1j * flow[1]) / half_diagonal
     chance = np.cumsum(weights)
     pairs, few = _draws(min(_SCORED_POINTS, len(start)))
     first, second = np.searchsorted(chance, pairs * chance[-1], side="right")
-    apart = np.abs(start[first] - start[second]) > 0.15
+    apart = np.abs(start[first] - start[second]) > _MIN_PAIR_DISTANCE
     first, second = first[apart], second[apart]
     turn = (end[first] - end[second]) / (start[first] - start[second])
     shift = end[first] - turn * start[first]
@@ -67,18 +94,15 @@ def consensus(
 
 @functools.lru_cache(maxsize=8)
 def _draws(scored: int) -> tuple[np.ndarray, np.ndarray]:
-    """Evenly between 0 and 1: of pairs of points (2, hypotheses), and of points that they are scored by (scored,)."""
+    """Draw uniformly from 0 to 1: pairs of points (2, hypotheses), and the points that score them (scored,)."""
     rng = np.random.default_rng(0)
     return rng.random((2, _HYPOTHESES)), rng.random(scored)
 
 
 def _rim_preference(points: np.ndarray) -> np.ndarray:
-    """(N,) between 0.3 and 1.7: what moves by itself is more often in the middle, the world around it at the rim.
-
-    A thing in the middle must fill 72 % of the picture to be taken for the world.
-    """
+    """Return weights (N,): what moves by itself is more often in the middle, the world around it at the rim."""
     from_centre = np.abs(points) / np.maximum(np.abs(points).max(axis=1, keepdims=True), 1e-9)
-    return 0.3 + 1.4 * from_centre.max(axis=0) ** 4
+    return _CENTRE_WEIGHT + (_RIM_WEIGHT - _CENTRE_WEIGHT) * from_centre.max(axis=0) ** 4
 
 
 def refine(
@@ -90,34 +114,44 @@ def refine(
     residual_px: np.ndarray,
     threshold_px: float,
 ) -> RobustFit | None:
-    """Iteratively reweighted least squares (Tukey's biweight) from the residuals of a first guess.
+    """Fit a model by iteratively reweighted least squares with Tukey's biweight, from the residuals of a first guess.
 
-    Arguments as in `consensus`. Returns None where the points do not determine the model.
+    Args:
+        model: The model to fit.
+        points: As in `consensus`.
+        flow: As in `consensus`.
+        weights: As in `consensus`.
+        half_diagonal: As in `consensus`.
+        residual_px: (N,) px: what `consensus` returned.
+        threshold_px: As in `consensus`; twice the first sigma.
+
+    Returns:
+        The fit, or None if the points do not determine the model.
     """
     design = model.design(points, points + flow / half_diagonal)
     sigma = threshold_px / 2.0
     parameters, inverse = np.zeros(model.parameters), np.eye(model.parameters)
     robust, residual_px, scratch = np.zeros(len(weights)), residual_px.copy(), np.empty((2, len(weights)))
     for _ in range(_ITERATIONS):
-        robust = weights * np.maximum(1.0 - (residual_px / (_TUKEY * sigma)) ** 2, 0.0) ** 2
+        robust = weights * tukey_weights(residual_px, sigma)
         (normal, right), (more, more_right) = (
             weighted_squares(rows, robust, along) for rows, along in zip(design, flow, strict=True)
         )
         normal += more
-        if np.linalg.cond(normal) > 1e8:
+        if np.linalg.cond(normal) > _MAX_CONDITION:
             return None
         inverse = np.linalg.inv(normal)
         previous = parameters
         parameters = inverse @ (right + more_right)
         _lengths(design, flow, parameters, scratch, residual_px)
         sigma = _scale(residual_px, weights, gate_px=3.0 * max(sigma, threshold_px / 3.0))
-        if np.max(np.abs(parameters - previous)) < 1e-4:
+        if np.max(np.abs(parameters - previous)) < _CONVERGED_PX:
             break
     return RobustFit(parameters, robust, residual_px, sigma, inverse * sigma**2)
 
 
 def _scale(residual_px: np.ndarray, weights: np.ndarray, gate_px: float) -> float:
-    """Weighted median of the residuals within the gate, as the sigma of one axis."""
+    """Return the sigma of one axis, from the weighted median of the residuals within the gate of 3 sigmas."""
     near = residual_px < gate_px
     values, weights = residual_px[near], weights[near]
     if not weights.any():
@@ -127,7 +161,7 @@ def _scale(residual_px: np.ndarray, weights: np.ndarray, gate_px: float) -> floa
 
 @compiled(fastmath={"reassoc", "contract"})
 def _score(start: Any, end: Any, preference: Any, turn: Any, shift: Any, reach: Any, cost: Any) -> None:
-    """Truncated squares of what each similarity (H,) leaves of points (N,), all complex; summed with `preference`."""
+    """Sum the truncated squared residuals of points (N,) under each similarity (H,), all complex, by `preference`."""
     for hypothesis in range(turn.size):
         a, b = turn[hypothesis].real / reach, turn[hypothesis].imag / reach
         x, y = shift[hypothesis].real / reach, shift[hypothesis].imag / reach
@@ -141,7 +175,7 @@ def _score(start: Any, end: Any, preference: Any, turn: Any, shift: Any, reach: 
 
 @compiled
 def _lengths(design: Any, flow: Any, parameters: Any, left: Any, lengths: Any) -> None:
-    """Of what parameters (K,) of design (2, K, N) leave of flow (2, N)."""
+    """Take the lengths (N,) of the residual of flow (2, N) under parameters (K,) of design (2, K, N)."""
     for axis in range(2):
         for n in range(lengths.size):
             left[axis, n] = flow[axis, n]
@@ -154,9 +188,9 @@ def _lengths(design: Any, flow: Any, parameters: Any, left: Any, lengths: Any) -
 
 @compiled
 def _weighted_median(values: Any, weights: Any) -> Any:
-    """The least value up to which lies half the weight. Both (N,) are put in another order.
+    """Return the least value up to which half the weight lies; reorders both (N,).
 
-    Hoare's selection: of the two parts on either side of a value, only that is looked at which holds the median.
+    Hoare's selection: of the two parts on either side of a pivot, it goes on with the one that holds the median.
     """
     first, last = 0, values.size - 1
     wanted = 0.5 * weights.sum()

@@ -1,4 +1,4 @@
-"""Where the picture has enough texture for its motion to be seen."""
+"""Where an image has enough texture for its motion to be seen."""
 
 from __future__ import annotations
 
@@ -7,30 +7,39 @@ from typing import Any
 import cv2
 import numpy as np
 
+from raftline.kernels.cell import CELL_PX
 from raftline.kernels.compiled import compiled
 
-GRID_PX = 8
-_HALF_CELL = GRID_PX // 2
-"""A cell's side in the picture at half its size, where texture is looked at."""
+_HALF_CELL = CELL_PX // 2
+"""Side of a cell in the image at half its size, where texture is looked at."""
 _SCHARR_GAIN = 32.0
-"""Of OpenCV's Scharr filter, times a grey level per px."""
-_SEEN_CONTRAST = 4.0
-"""Squared grey levels per px along the weaker direction at which a cell counts half."""
-_ROUNDING = 0.08
+"""Response of OpenCV's Scharr filter to a gradient of one grey level per px."""
+_HALF_WEIGHT_CONTRAST = 4.0
+"""Squared grey levels per px along the weaker direction at which a cell weighs half; chosen by hand, `python -m
+benchmarks.bench_stabilization --parts known` shows its effect."""
+_ROUNDING_CONTRAST = 0.08
 """The same that rounding to whole grey levels can give (measured on noise of sigma 1)."""
+_NOISE_VARIANCE_GAIN = 0.025
+"""Variance of a gradient component after the blur of sigma 1 over 5 px, in that of white noise: 0.0225, rounded up."""
 _LAPLACIAN_LEVELS = 8 * 255 + 1
-"""Values that the size of the noise filter's answer may have."""
+"""Count of values that the magnitude of the noise filter's response may have."""
 
 
 def texture_weights(luma: np.ndarray) -> np.ndarray:
-    """How far each 8 px cell's motion is determined by its texture, float32 (ceil(H/8), ceil(W/8)) in [0, 1].
+    """Tell how far each cell's texture determines its motion.
 
-    luma: uint8 (H, W). The smaller eigenvalue of the structure tensor (Shi and Tomasi 1994), less what noise alone
-    would give: 0 on a blank wall however noisy, near 0 on a lone straight edge, 1 on texture.
+    The smaller eigenvalue of the structure tensor (Shi and Tomasi 1994), less what noise alone would give: 0 on a blank
+    wall however noisy, near 0 on a lone straight edge, 1 on texture.
+
+    Args:
+        luma: (H, W) uint8 grey levels.
+
+    Returns:
+        (ceil(H/8), ceil(W/8)) float32 in [0, 1], one for each 8 px cell.
     """
     height, width = luma.shape
-    rows, columns = -(-height // GRID_PX), -(-width // GRID_PX)
-    beyond = (0, rows * GRID_PX - height, 0, columns * GRID_PX - width)
+    rows, columns = -(-height // CELL_PX), -(-width // CELL_PX)
+    beyond = (0, rows * CELL_PX - height, 0, columns * CELL_PX - width)
     padded = cv2.copyMakeBorder(luma, *beyond, cv2.BORDER_REPLICATE) if any(beyond) else luma
     half = cv2.resize(padded, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     smooth = cv2.GaussianBlur(half, (5, 5), 1.0)
@@ -39,25 +48,26 @@ def texture_weights(luma: np.ndarray) -> np.ndarray:
     _structure(along_x, along_y, sums)
     xx, yy, xy = (cv2.blur(each, (3, 3)) for each in sums / np.float32((_SCHARR_GAIN * _HALF_CELL) ** 2))
     weaker = (xx + yy) / 2 - np.sqrt(((xx - yy) / 2) ** 2 + xy**2)
-    seen = np.maximum(weaker - 2.0 * _noise_gradient_variance(half) - _ROUNDING, 0.0)
-    return (seen / (seen + _SEEN_CONTRAST)).astype(np.float32)
+    seen = np.maximum(weaker - 2.0 * _noise_gradient_variance(half) - _ROUNDING_CONTRAST, 0.0)
+    return (seen / (seen + _HALF_WEIGHT_CONTRAST)).astype(np.float32)
 
 
 def _noise_gradient_variance(image: np.ndarray) -> float:
-    """Variance of one gradient component that the picture's noise explains, after the blur above.
+    """Return the variance of one gradient component that the image's noise explains, after the blur above.
 
-    Noise as Immerkaer (1996) measures it, but by the median over the picture: texture raises it less than his mean.
+    Noise is measured with the filter of Immerkaer (1996), by the median over the image: texture raises that less than
+    his mean.
     """
     counts = np.zeros(_LAPLACIAN_LEVELS, np.int64)
     _laplacian_counts(image, counts)
-    middle = (counts.sum() + np.arange(1, 3)) // 2  # of an even number both, as a median takes them
-    sigma = float(np.searchsorted(np.cumsum(counts), middle).mean()) / (6.0 * 0.6745)
-    return 0.025 * sigma**2
+    middle = (counts.sum() + np.arange(1, 3)) // 2  # the two middle ones of an even count, as a median takes them
+    sigma = float(np.searchsorted(np.cumsum(counts), middle).mean()) / (6.0 * 0.6745)  # filter's gain, median of sigma
+    return _NOISE_VARIANCE_GAIN * sigma**2
 
 
 @compiled
 def _structure(along_x: Any, along_y: Any, sums: Any) -> None:
-    """Gradients int16 (4 h, 4 w) to sums of their products xx, yy, xy over cells, float32 (3, h, w)."""
+    """Sum the products xx, yy, xy of gradients int16 (4 h, 4 w) over cells, float32 (3, h, w)."""
     row = np.empty((3, along_x.shape[1]), np.int32)
     for i in range(sums.shape[1]):
         row[:] = 0
@@ -77,12 +87,12 @@ def _structure(along_x: Any, along_y: Any, sums: Any) -> None:
 
 @compiled
 def _laplacian_counts(image: Any, counts: Any) -> None:
-    """How often each size of Immerkaer's filter's answer occurs at every other px of uint8 (h, w)."""
+    """Count the magnitudes of the response of Immerkaer's filter at every other px of uint8 (h, w)."""
     height, width = image.shape
     for i in range(0, height, 2):
         up, down = abs(i - 1), i + 1 if i + 1 < height else max(height - 2, 0)
         for j in range(0, width, 2):
             left, right = abs(j - 1), j + 1 if j + 1 < width else max(width - 2, 0)
             beside = np.int64(image[up, j]) + image[down, j] + image[i, left] + image[i, right]
-            across = np.int64(image[up, left]) + image[up, right] + image[down, left] + image[down, right]
-            counts[abs(4 * np.int64(image[i, j]) - 2 * beside + across)] += 1
+            diagonal = np.int64(image[up, left]) + image[up, right] + image[down, left] + image[down, right]
+            counts[abs(4 * np.int64(image[i, j]) - 2 * beside + diagonal)] += 1

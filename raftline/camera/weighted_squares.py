@@ -1,4 +1,4 @@
-"""Weighted least squares over many points: one pass, without copies of the design."""
+"""Weighted least squares over many points, in one pass and without copies of the design."""
 
 from __future__ import annotations
 
@@ -9,20 +9,28 @@ import numpy as np
 from raftline.kernels.compiled import compiled
 
 _BLOCK = 512
-"""Points whose rows stay in the nearest cache while all their products are taken."""
+"""Points whose rows stay in the L1 cache while all their products are taken: 512 x 10 rows x 8 bytes are 40 kB."""
 
 
 def weighted_squares(design: np.ndarray, weights: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Normal matrix (K, K) and right hand side (K,) of design (K, N) for target (N,), weights (N,) >= 0; all float64.
+    """Return the normal equations of a weighted least-squares fit.
 
-    A matrix product of so few rows would be shared out over threads, which wait for each other longer than it takes.
+    A BLAS product of so few rows would be shared out over threads, which wait for each other longer than it takes.
+
+    Args:
+        design: (K, N) float64.
+        weights: (N,) float64 >= 0.
+        target: (N,) float64.
+
+    Returns:
+        Normal matrix (K, K) and right hand side (K,), float64.
     """
     normal, right = np.zeros((len(design), len(design))), np.zeros(len(design))
     _squares(design, weights, target, normal, right)
     return normal, right
 
 
-@compiled(fastmath={"reassoc", "contract"})  # sums in any order, several at once
+@compiled(fastmath={"reassoc", "contract"})  # lets LLVM vectorise the sums
 def _squares(design: Any, weights: Any, target: Any, normal: Any, right: Any) -> None:
     count, points = design.shape
     weighted = np.empty(_BLOCK)

@@ -1,4 +1,4 @@
-"""The grid that motion is looked for on: the frame itself, or, of a large one, every few px of it."""
+"""The grid that motion masks are computed on: the frame itself or, for a large frame, a coarser one."""
 
 from __future__ import annotations
 
@@ -10,46 +10,56 @@ import cv2
 import numpy as np
 
 _SIDE_POINTS = 640
+"""Points along the longer side, about: chosen by hand for the time it takes, `python -m benchmarks.bench_motion_masks`
+shows its effect."""
 _NO_COLOR = 128
+"""Chroma of grey."""
 
 
 @dataclass(frozen=True)
 class WorkingGrid:
-    """Points at even distances over a frame, each standing for a square of `step_px`, at most about 640 across."""
+    """Points at even distances over a frame, at most about 640 along a side, each for a square of `step_px`."""
 
     width: int
-    """px of the frame"""
+    """Width of the frame, px."""
     height: int
-    """px of the frame"""
+    """Height of the frame, px."""
 
     @cached_property
     def step_px(self) -> int:
-        """Distance of the points."""
+        """Distance of neighbouring points."""
         return max(1, min(round(max(self.width, self.height) / _SIDE_POINTS), self.width, self.height))
 
     @property
     def first_px(self) -> float:
-        """x and y of the first point."""
+        """Both coordinates of the first point."""
         return (self.step_px - 1) / 2
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(rows, columns); a rest at the right and bottom that is narrower than a step has no points."""
+        """(rows, columns) of points; a rest at the right and bottom that is narrower than a step has none."""
         return self.height // self.step_px, self.width // self.step_px
 
     @cached_property
     def to_px(self) -> np.ndarray:
-        """(3, 3): a point's (column, row) to px of the frame."""
+        """(3, 3) float64: a point's (column, row) to px of the frame."""
         step, first = float(self.step_px), self.first_px
         return np.array([[step, 0.0, first], [0.0, step, first], [0.0, 0.0, 1.0]])
 
     @cached_property
     def from_px(self) -> np.ndarray:
-        """(3, 3): px of the frame to (column, row)."""
+        """(3, 3) float64: px of the frame to (column, row)."""
         return np.linalg.inv(self.to_px)
 
-    def picture(self, planes: Sequence[np.ndarray]) -> np.ndarray:
-        """uint8 (h, w, 3) luma, blue, red of a frame's planes: yuv420p, packed RGB, or grey."""
+    def image(self, planes: Sequence[np.ndarray]) -> np.ndarray:
+        """Reduce a frame to the grid's points.
+
+        Args:
+            planes: uint8 planes of the frame: three of yuv420p, one of packed RGB (H, W, 3), or one of grey (H, W).
+
+        Returns:
+            (h, w, 3) uint8: luma, blue and red chroma.
+        """
         if len(planes) == 1 and planes[0].ndim == 3:
             return cv2.cvtColor(self._reduced(planes[0], 1), cv2.COLOR_RGB2YUV)
         luma = self._reduced(planes[0], 1)
@@ -59,7 +69,7 @@ class WorkingGrid:
         return cv2.merge([luma, self._reduced(planes[1], 2), self._reduced(planes[2], 2)])
 
     def full_size(self, mask: np.ndarray) -> np.ndarray:
-        """A mask (h, w) as uint8 (height, width) of 0 and 255, with smooth edges between the points."""
+        """Enlarge a mask (h, w) of the points to the frame: uint8 (height, width) of 0 and 255, with smooth edges."""
         values = mask.astype(np.uint8) * np.uint8(255)
         if self.step_px == 1:
             return values
@@ -71,11 +81,10 @@ class WorkingGrid:
         return cv2.copyMakeBorder(large, *rest, cv2.BORDER_REPLICATE) if any(rest) else large
 
     def _reduced(self, plane: np.ndarray, subsampled: int) -> np.ndarray:
-        """A plane at the grid's points; what lies beyond the last whole square is left out."""
+        """Resample a plane at the grid's points, without what lies beyond the last whole square."""
         rows, columns = self.shape
         used = plane[: -(-rows * self.step_px // subsampled), : -(-columns * self.step_px // subsampled)]
         if used.shape[:2] == (rows, columns):
             return used
-        enlarged = used.shape[0] < rows
-        how = cv2.INTER_LINEAR if enlarged else cv2.INTER_AREA
-        return cv2.resize(used, (columns, rows), interpolation=how)
+        interpolation = cv2.INTER_LINEAR if used.shape[0] < rows else cv2.INTER_AREA
+        return cv2.resize(used, (columns, rows), interpolation=interpolation)

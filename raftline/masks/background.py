@@ -1,4 +1,8 @@
-"""The background under a camera that stands, shakes or turns: what of a frame does not belong to it."""
+"""The background under a camera that stands, shakes or turns: what of a frame does not belong to it.
+
+Points are those of the working grid. Numbers without a source were chosen by hand;
+`python -m benchmarks.bench_motion_masks` shows their effect.
+"""
 
 from __future__ import annotations
 
@@ -7,57 +11,78 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from raftline.camera.registration import Landmarks, aligned, farthest, fits_in_place, landmarks
-from raftline.masks.gaussian_mixture import DOUBT, EVIDENCE_PER_SIGMA, LEARN, SKIP, Background
-from raftline.masks.illumination import light_change
+from raftline.camera.registration import Keypoints, farthest, fits_in_place, keypoints, register
+from raftline.camera.transforms import transform_points
+from raftline.masks.gaussian_mixture import DOUBT, LEARN, SKIP, STEPS_PER_SIGMA, GaussianMixture
+from raftline.masks.illumination import illumination_change
 
 _STILL_POINTS = 0.4
-"""A frame that lies less than this from the background's place, at every corner, lies on it."""
+"""A frame lies on the background if no corner is off by more than this: under half a point, every point falls on its
+own."""
 _SETTLED_SECONDS = 1.0
+"""A camera is fixed once it has stood still for this long."""
 _ANEW_SECONDS = 2.0
+"""For this long after the background began anew, a fixed camera is taken to stand still while there are no keypoints,
+and another change of illumination is taken for motion of the camera."""
 _SHIFTED_POINTS = 8
+"""The background is shifted along, by whole points, once the camera has moved this far. Each shift costs new keypoints,
+so that it must not happen in every frame."""
 _BENT_POINTS = 16.0
-"""By which the frame may lie turned or scaled on the background. Resampling, which puts that right, takes the nearest
-point and tears edges by half of one: it must not happen in every frame of a camera that turns."""
+"""How far the frame may lie turned or scaled on the background, at its corners. Resampling puts that right, but takes
+the nearest point and tears edges by half of one: it must not happen in every frame of a camera that turns."""
 _MISALIGNED, _ALIGNED = 0.35, 0.12
-"""Most and least points, halved, by which a frame under a moving camera is taken to lie beside the background. Below
-the least, edges would be told so surely that the mean over 3x3 points carried them two points outwards.
-"""
+"""Most and least misalignment of a frame under a moving camera, in units of two points, which a
+3x3 gradient spans. With less than the least, the distance of an edge would be so large that its mean over 3x3 points
+reaches two points outwards."""
 _STEEP_LEVELS = 24
-"""Of luma within 3x3 points: what such edges are off by is alignment and blur, and not noise."""
+"""Of luma within 3x3 points: on edges this steep, differences come from misalignment and blur, not from noise."""
 _LEAST_STEEP = 100
+"""Samples on such edges that the median needs; with fewer the most misalignment is assumed."""
 _SIGMA_OF_MEDIAN = 1.4826
-_LANDMARK_FRAMES = 10
+"""Of a normal distribution: its sigma over the median of absolute deviations, 1 / 0.6745."""
+_KEYPOINT_FRAMES = 10
+"""Keypoints are chosen again after this many frames: the background changes slowly, and choosing costs time."""
 _EVERY = 4
-"""Points of which one is asked for a change of the light, along each axis."""
+"""One point in this many along each axis is sampled for illumination and misalignment: enough for medians."""
 _COMMON_SIGMAS = 1.9
-"""Three quarters of a background stay below this."""
+"""Distance that three quarters of a background's points stay below, in sigmas: `_calibrated` scales to it."""
 _CLEANEST = 0.55
-"""Of that: cleaner frames are not told from each other."""
+"""Of that: the least a frame is scaled by, so that clean frames do not raise noise."""
 
 
 @dataclass(frozen=True)
-class Seen:
+class AgainstBackground:
     """A frame against the background."""
 
-    evidence: np.ndarray
-    """uint8 (h, w), 16 for each sigma away from the background; 0 where it is unknown."""
+    mahalanobis: np.ndarray
+    """uint8 (h, w): Mahalanobis distance from the background's nearest color, 16 for each sigma; 0 where the background
+    is unknown, or in shadow."""
     known: np.ndarray
     """bool (h, w): where there is a background."""
-    light_levels: float
-    """By how many grey levels the light changed since the frame before; 255 where it cannot be told."""
+    illumination_levels: float
+    """By how many grey levels the illumination changed since the frame before; 255 where it cannot be told."""
 
 
-class SceneModel:
-    """A background, and where the last frame lies on it."""
+class RegisteredBackground:
+    """A background, and where the last frame lies on it.
+
+    For each frame after the first: `stands`, then `look`, then `learn`.
+    """
 
     def __init__(self, rows: int, columns: int, memory_seconds: float, shadows_out: bool) -> None:
-        """shadows_out: under a camera that stands, shadows belong to the background."""
+        """Begin with nothing known.
+
+        Args:
+            rows: Of the working grid.
+            columns: Of the working grid.
+            memory_seconds: Time constant of learning.
+            shadows_out: Under a camera that stands, shadows belong to the background.
+        """
         self._shape = (rows, columns)
         self._shadows_out = shadows_out
-        self._background = Background(rows, columns, memory_seconds)
-        self._marks: Landmarks | None = None
-        self._marks_age = 0
+        self._mixture = GaussianMixture(rows, columns, memory_seconds)
+        self._keypoints: Keypoints | None = None
+        self._keypoints_age = 0
         self._to_background = np.eye(3)
         """Points of the last frame to points of the background."""
         self._still_seconds = 0.0
@@ -67,78 +92,73 @@ class SceneModel:
         self._anew_seconds = np.inf
         """Since the background had to begin anew."""
         self._placed: np.ndarray | None = None
+        """The last frame on the background's points."""
         self._first: np.ndarray | None = None
-        """The picture it began anew with, until it is known what moves in it."""
+        """The image it began anew with, until it is known what moves in it."""
 
     @property
     def fixed(self) -> bool:
         """The camera has been standing for a while."""
         return self._still_seconds >= _SETTLED_SECONDS
 
-    def begin_anew(self, picture: np.ndarray) -> None:
-        """Nothing is known but a frame (h, w, 3)."""
-        self._background.forget()
-        self._marks, self._to_background, self._luma = None, np.eye(3), picture[..., 0]
+    def begin_anew(self, image: np.ndarray) -> None:
+        """Forget everything but a frame, uint8 (h, w, 3)."""
+        self._mixture.forget()
+        self._keypoints, self._to_background, self._luma = None, np.eye(3), image[..., 0]
         self._still_seconds = 0.0
-        self._first = picture
+        self._first = image
 
-    def stands(self, picture: np.ndarray, step_seconds: float) -> bool:
-        """Whether the frame (h, w, 3) lies where the background does, as far as can be told without flow."""
-        self._stands = self._seen_to_stand(picture, step_seconds)
+    def stands(self, image: np.ndarray, step_seconds: float) -> bool:
+        """Whether the camera stands still at a frame, uint8 (h, w, 3), as far as the images tell without flow."""
+        self._stands = self._seen_to_stand(image, step_seconds)
         return self._stands
 
-    def _seen_to_stand(self, picture: np.ndarray, step_seconds: float) -> bool:
-        before, self._luma = self._luma, picture[..., 0]
+    def _seen_to_stand(self, image: np.ndarray, step_seconds: float) -> bool:
+        before, self._luma = self._luma, image[..., 0]
         self._anew_seconds += step_seconds
-        if self._marks is None:
-            return (self.fixed and self._anew_seconds <= _ANEW_SECONDS) or _unmoved(before, picture[..., 0])
-        found, fits = aligned(picture[..., 0], self._marks, np.eye(3))
+        if self._keypoints is None:
+            return (self.fixed and self._anew_seconds <= _ANEW_SECONDS) or _unmoved(before, image[..., 0])
+        found, fits = register(image[..., 0], self._keypoints, np.eye(3))
         limit = _STILL_POINTS * (2.0 if self.fixed else 1.0)
         if fits:
-            stands = farthest(found, self._shape) < limit or fits_in_place(picture[..., 0], self._marks, found)
+            stands = farthest(found, self._shape) < limit or fits_in_place(image[..., 0], self._keypoints, found)
         else:
-            stands = self.fixed and self._in_another_light(picture)
+            stands = self.fixed and self._under_other_illumination(image)
         self._still_seconds = self._still_seconds + step_seconds if stands else 0.0
         if stands:
             self._to_background = np.eye(3)
         return stands
 
-    def _in_another_light(self, picture: np.ndarray) -> bool:
-        """Whether a frame that does not fit may be the background in another light.
+    def _under_other_illumination(self, image: np.ndarray) -> bool:
+        """Whether a frame that does not fit may be the background under another illumination.
 
-        After a switch to infrared nothing fits; if it does so again at once, it is the camera that moves.
+        After a switch to infrared nothing fits; if that happens again at once, it is the camera that moves.
         """
-        change = light_change(_sampled(picture), *self._background.sampled(_EVERY)).change
+        change = illumination_change(_sampled(image), *self._mixture.sampled(_EVERY)).kind
         return change == "followed" or (change == "anew" and self._anew_seconds > _ANEW_SECONDS)
 
-    def look(self, picture: np.ndarray, camera: np.ndarray | None) -> Seen:
-        """Compare a frame (h, w, 3) with the background.
+    def look(self, image: np.ndarray, camera: np.ndarray | None) -> AgainstBackground:
+        """Compare a frame with the background.
 
-        camera: (3, 3), points of the frame before to points of this one; None: it stands where it was. Flow that
-        drifts does not push what `stands` saw in its place.
+        Args:
+            image: uint8 (h, w, 3), luma first.
+            camera: (3, 3), points of the frame before to points of this one; None: it stands where it was. Flow that
+                drifts does not push what `stands` saw in its place.
         """
         if self._stands:
             self._to_background = np.eye(3)
         elif camera is not None or not self._standing:
-            self._follow(picture, np.eye(3) if camera is None else camera)
-        placed, inside = self._place(picture)
-        colors, known = self._background.sampled(_EVERY)
-        light = light_change(_sampled(placed), colors, known & _sampled(inside))
-        if light.change == "anew":
-            self._background.forget()
-            self._marks, self._anew_seconds = None, 0.0
-        elif light.curves is not None:
-            self._background.relight(light.curves)
-            self._marks = landmarks(self._background.luma, self._background.known)
-        evidence, known = self._background.evidence(placed, self._tolerance(placed, inside))
-        if not self._standing:
-            evidence = _calibrated(evidence)
-        elif self._shadows_out:
-            evidence[self._background.shadows(placed, evidence)] = 0
+            self._follow(image, np.eye(3) if camera is None else camera)
+        placed, inside = self._place(image)
+        levels = self._relight(placed, inside)
+        distance, known = self._mixture.mahalanobis(placed, self._tolerance(placed, inside))
         self._placed = placed
         if self._standing:
-            return Seen(evidence, known, light.levels)
-        return Seen(self._back(evidence), self._back((known & inside).astype(np.uint8)) > 0, light.levels)
+            if self._shadows_out:
+                distance[self._mixture.shadows(placed, distance)] = 0
+            return AgainstBackground(distance, known, levels)
+        seen = (known & inside).astype(np.uint8)
+        return AgainstBackground(self._back(_calibrated(distance)), self._back(seen) > 0, levels)
 
     @property
     def began_anew(self) -> bool:
@@ -149,7 +169,7 @@ class SceneModel:
         """Learn the frame that it began anew with, in doubt where it flows, bool (h, w). Call it before `look`."""
         if self._first is not None:
             how = np.where(flowing, np.uint8(DOUBT), np.uint8(LEARN))
-            self._background.learn(self._first, how, 0.0)
+            self._mixture.learn(self._first, how, 0.0)
         self._first = None
 
     def learn(self, moving: np.ndarray, flowing: np.ndarray, step_seconds: float) -> None:
@@ -160,46 +180,56 @@ class SceneModel:
         how[flowing] = DOUBT
         how[moving] = SKIP
         how = self._onto(how, cv2.INTER_NEAREST)
-        self._background.learn(self._placed, how, step_seconds)
-        self._marks_age += 1
-        if self._marks is None or self._marks_age >= _LANDMARK_FRAMES:
-            self._marks, self._marks_age = landmarks(self._background.luma, self._background.known), 0
+        self._mixture.learn(self._placed, how, step_seconds)
+        self._keypoints_age += 1
+        if self._keypoints is None or self._keypoints_age >= _KEYPOINT_FRAMES:
+            self._keypoints, self._keypoints_age = keypoints(self._mixture.luma, self._mixture.known), 0
 
     @property
     def _standing(self) -> bool:
         return bool(np.array_equal(self._to_background, np.eye(3)))
 
-    def _follow(self, picture: np.ndarray, camera: np.ndarray) -> None:
-        """Place the frame by the camera's motion, then by the picture; move the background along."""
+    def _relight(self, placed: np.ndarray, inside: np.ndarray) -> float:
+        """Follow a change of the illumination, or begin anew; by how many grey levels it changed."""
+        colors, known = self._mixture.sampled(_EVERY)
+        change = illumination_change(_sampled(placed), colors, known & _sampled(inside))
+        if change.kind == "anew":
+            self._mixture.forget()
+            self._keypoints, self._anew_seconds = None, 0.0
+        elif change.curves is not None:
+            self._mixture.relight(change.curves)
+            self._keypoints = keypoints(self._mixture.luma, self._mixture.known)
+        return change.levels
+
+    def _follow(self, image: np.ndarray, camera: np.ndarray) -> None:
+        """Place the frame by the camera's motion, then by the image; move the background along."""
         guess = camera @ np.linalg.inv(self._to_background)
-        if self._marks is not None:
-            guess, _ = aligned(picture[..., 0], self._marks, guess, turns=True)
+        if self._keypoints is not None:
+            guess, _ = register(image[..., 0], self._keypoints, guess, perspective=True)
         if farthest(guess, self._shape) < _STILL_POINTS:
             self._to_background = np.eye(3)
             return
         self._to_background = np.linalg.inv(guess)
         self._to_background /= self._to_background[2, 2]
-        centre = np.array([self._shape[1] / 2, self._shape[0] / 2, 1.0])
-        moved = self._to_background @ centre
-        away = moved[:2] / moved[2] - centre[:2]
-        whole = np.rint(away)
+        centre = np.array([[self._shape[1] / 2, self._shape[0] / 2]])
+        whole = np.rint(transform_points(self._to_background, centre) - centre)[0]
         unshifted = np.eye(3)
         unshifted[:2, 2] = -whole
         bent = farthest(unshifted @ self._to_background, self._shape)
         if bent > _BENT_POINTS + 1.0:
-            self._background.resample(np.linalg.inv(self._to_background))
-            self._to_background, self._marks = np.eye(3), None
+            self._mixture.resample(np.linalg.inv(self._to_background))
+            self._to_background, self._keypoints = np.eye(3), None
         elif np.abs(whole).max() >= _SHIFTED_POINTS:
-            self._background.shift(-int(whole[0]), -int(whole[1]))
-            self._to_background, self._marks = unshifted @ self._to_background, None
-        if self._marks is None:
-            self._marks, self._marks_age = landmarks(self._background.luma, self._background.known), 0
+            self._mixture.shift(-int(whole[0]), -int(whole[1]))
+            self._to_background, self._keypoints = unshifted @ self._to_background, None
+        if self._keypoints is None:
+            self._keypoints, self._keypoints_age = keypoints(self._mixture.luma, self._mixture.known), 0
 
-    def _place(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _place(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The frame on the background's points, and which of these it covers."""
         if self._standing:
-            return picture, np.ones(self._shape, bool)
-        return self._onto(picture), self._onto(np.ones(self._shape, np.uint8)) > 0
+            return image, np.ones(self._shape, bool)
+        return self._onto(image), self._onto(np.ones(self._shape, np.uint8)) > 0
 
     def _onto(self, values: np.ndarray, how: int = cv2.INTER_LINEAR) -> np.ndarray:
         return values if self._standing else _warped(values, np.linalg.inv(self._to_background), how)
@@ -208,42 +238,42 @@ class SceneModel:
         return values if self._standing else _warped(values, self._to_background)
 
     def _tolerance(self, placed: np.ndarray, inside: np.ndarray) -> np.ndarray | None:
-        """Grey levels by which a point may be off because the frame lies beside the background, uint8 (h, w).
+        """Grey levels by which a point may be off because the frame is misaligned or blurred, uint8 (h, w).
 
-        By how much it does, or is blurred, is told by most of the edges: those of things that move are few.
+        The median over all edges tells by how much: edges of things that move are few.
         """
         if self._standing:
             return None
-        luma = self._background.luma.astype(np.uint8)
+        luma = self._mixture.luma.astype(np.uint8)
         slope = cv2.morphologyEx(luma, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-        steep = (_sampled(slope) > _STEEP_LEVELS) & _sampled(inside) & _sampled(self._background.known)
-        beside = _MISALIGNED
+        steep = (_sampled(slope) > _STEEP_LEVELS) & _sampled(inside) & _sampled(self._mixture.known)
+        misaligned = _MISALIGNED
         if np.count_nonzero(steep) >= _LEAST_STEEP:
             off = cv2.absdiff(_sampled(placed[..., 0]), _sampled(luma))[steep]
-            beside = _SIGMA_OF_MEDIAN * float(np.median(off / _sampled(slope)[steep]))
-        return cv2.convertScaleAbs(slope, alpha=min(max(beside, _ALIGNED), _MISALIGNED))
+            misaligned = _SIGMA_OF_MEDIAN * float(np.median(off / _sampled(slope)[steep]))
+        return cv2.convertScaleAbs(slope, alpha=min(max(misaligned, _ALIGNED), _MISALIGNED))
 
 
 def _unmoved(before: np.ndarray | None, luma: np.ndarray) -> bool:
     """Whether a frame lies where the one before did, uint8 (h, w) each: flow is too coarse to place the first ones."""
-    marks = None if before is None else landmarks(before.astype(np.float32), np.ones(before.shape, bool))
-    if marks is None:
+    template = None if before is None else keypoints(before.astype(np.float32), np.ones(before.shape, bool))
+    if template is None:
         return False
-    found, fits = aligned(luma, marks, np.eye(3))
+    found, fits = register(luma, template, np.eye(3))
     return fits and farthest(found, luma.shape) < _STILL_POINTS
 
 
 def _sampled(values: np.ndarray) -> np.ndarray:
-    """Of values (h, w) or (h, w, 3) those that `Background.sampled` has."""
+    """Of values (h, w) or (h, w, 3) those that `GaussianMixture.sampled` has."""
     return values[_EVERY // 2 :: _EVERY, _EVERY // 2 :: _EVERY]
 
 
-def _calibrated(evidence: np.ndarray) -> np.ndarray:
-    """Evidence in units of what most of the frame shows: what misalignment and blur do everywhere tells nothing."""
-    told = evidence[::4, ::4]
+def _calibrated(distance: np.ndarray) -> np.ndarray:
+    """Distances scaled by what most of the frame shows: misalignment and blur everywhere are no motion."""
+    told = distance[::4, ::4]
     told = told[told > 0]
-    common = float(np.percentile(told, 75)) / (_COMMON_SIGMAS * EVIDENCE_PER_SIGMA) if told.size else 1.0
-    return cv2.convertScaleAbs(evidence, alpha=1 / max(common, _CLEANEST))
+    common = float(np.percentile(told, 75)) / (_COMMON_SIGMAS * STEPS_PER_SIGMA) if told.size else 1.0
+    return cv2.convertScaleAbs(distance, alpha=1 / max(common, _CLEANEST))
 
 
 def _warped(values: np.ndarray, back: np.ndarray, how: int = cv2.INTER_LINEAR) -> np.ndarray:

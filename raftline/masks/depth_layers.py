@@ -1,4 +1,8 @@
-"""Scenery at another depth: what moves against the camera's plane, and is no object, but nearer or farther."""
+"""Scenery at another depth: what moves against the camera's plane, and is no object, but nearer or farther.
+
+Numbers without a source were chosen by hand, on the scenes of `tests/stages/test_motion_mask_scenes.py` and with
+`python -m benchmarks.bench_motion_masks`.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +14,37 @@ from raftline.kernels.cell import CELL_PX
 from raftline.masks.residual_motion import cell_residual
 
 _LEAST_SHARE = 0.08
-"""Of the frame: less is an object, whatever it is."""
+"""Of the frame: what is smaller is an object, not scenery."""
 _RIM_SHARE = 0.25
-"""Of the frame's rim that scenery lies at: ground has a half of it, a lorry across the frame a seventh."""
+"""Of the frame's rim, that scenery covers at least: ground covers half of it, a lorry across the frame a seventh."""
 _MOST_LAYERS = 2
+"""Besides the camera's own plane: far, middle and near in all."""
 _FOLLOWS_PX = 1.0
+"""A cell follows a layer's motion if it is off by less than this; flow at depth edges is no more exact."""
 _FOLLOWS_SIGMAS = 3.0
+"""The same in sigmas of the layer's fit, if larger: 99 % of what follows it, by Rayleigh's distribution."""
 _FASTER = 1.5
-"""Than the fastest of a layer: what comes out from behind it has no flow of its own, but one like its neighbours'."""
+"""Times the fastest of a layer: what is faster stays. What a layer uncovers has no flow of its own, but one like its
+neighbours'."""
 
 
 def depth_layers(
     grid_px: np.ndarray, residual_px: np.ndarray, moving: np.ndarray, width: int, height: int
 ) -> np.ndarray:
-    """bool (h, w) on the 1/8 grid: of the moving cells, those taken to be scenery at another depth.
+    """Tell which moving cells are scenery at another depth.
 
-    grid_px, residual_px: float32 (h, w, 2), flow and what the camera's motion leaves of it. Scenery shares one plane
-    motion of its own, is large, and lies at the frame's rim, as ground and walls do. From two frames it cannot be told
-    from a thing as large that moves: who uses this has to say that he is not certain.
+    Scenery shares one plane motion of its own, is large, and lies at the frame's rim, as ground and walls do. From two
+    frames it cannot be told from a thing as large that moves: a result that relies on this is uncertain.
+
+    Args:
+        grid_px: float32 (ceil(H/8), ceil(W/8), 2), flow in px.
+        residual_px: The same, less the camera's motion.
+        moving: bool (ceil(H/8), ceil(W/8)).
+        width: Of the frame, px.
+        height: Of the frame, px.
+
+    Returns:
+        bool (ceil(H/8), ceil(W/8)).
     """
     found, left = np.zeros(moving.shape, bool), moving.copy()
     for _ in range(_MOST_LAYERS):

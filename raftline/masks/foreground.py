@@ -1,31 +1,37 @@
-"""Where flow and background agree that something moves."""
+"""Where flow and background agree that something moves.
+
+Shares are of the working grid's width, so that they do not depend on the frame's size. Numbers without a source were
+chosen by hand; `python -m benchmarks.bench_motion_masks` shows their effect.
+"""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from raftline.masks.gaussian_mixture import EVIDENCE_PER_SIGMA
-from raftline.masks.picture_change import snapped
+from raftline.masks.gaussian_mixture import STEPS_PER_SIGMA
+from raftline.masks.photometric_support import snapped
 
 _MOST_SIGMAS = 6
 """What a single point can say: a bright edge must not shine over its neighbours."""
 _WEAK_SIGMAS = 3.2
-"""Of evidence averaged over 3x3 points: enough where the flow moves. Noise alone gives 1.6 +- 0.2."""
+"""Of the mean distance over 3x3 points: enough where the flow moves. Noise alone gives 1.6 +- 0.2."""
 _STRONG_SIGMAS = 4.5
 """Enough beside it, and, under a fixed camera, by itself."""
 _NEAR_SHARE = 0.012
-"""Of the width: how far around moving flow weak evidence counts."""
+"""How far around moving flow a weak distance counts: a cell of the flow grid at 640 points."""
 _REACH_SHARE = 0.02
-"""Of the width: how far around that strong evidence is taken to be the same thing."""
+"""How far around that a strong distance is taken to be the same thing."""
 _PLAIN_SHARE = 0.024
-"""Of the width: how wide a surface that looks like the background may be between parts that move."""
+"""How wide a surface that looks like the background may be between parts that move."""
 _EDGE_SHARE = 0.008
-"""Of the width: how far around what was found weak evidence completes it."""
+"""How far around what was found a weak distance completes it."""
 _SAME_SHARE = 0.15
 """Of a part that looks unlike the background: if the flow moves in so much of it, all of it moves."""
 _SMALL_HOLE_SHARE = 0.001
+"""Of the frame: smaller holes are filled, larger ones are seen through. About the default `min_area`."""
 _GAP_POINTS = 5
+"""Of a thing's parts, gaps up to this wide do not part them."""
 
 
 def foreground(
@@ -35,19 +41,26 @@ def foreground(
     seen_moving: np.ndarray | None,
     changing: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Two masks, bool (h, w): what moves, and what else looks unlike the background.
+    """Tell what moves from what merely looks unlike the background.
 
-    mean: uint8 (h, w), the `averaged` evidence, where `known`; flowing: bool (h, w), where the flow moves, within a
-    cell or so; seen_moving: the same where the pictures show it, which decides where the background is unknown.
-    changing: bool (h, w), where the picture does, under a camera that stands: what a thing leaves behind when it goes
-    away from where it was learned looks unlike the background, and stays as it is.
+    Args:
+        mean: uint8 (h, w), the `averaged` Mahalanobis distance from the background.
+        known: bool (h, w), where there is a background.
+        flowing: bool (h, w), where the flow moves, within a cell or so.
+        seen_moving: bool (h, w), where two images show it, which decides where the background is unknown; None: it is
+            known where it matters.
+        changing: bool (h, w), where the image does, under a camera that stands: what a thing leaves behind when it goes
+            away from where it was learned looks unlike the background, and stays as it is. None: the camera moves.
+
+    Returns:
+        Two masks, bool (h, w): what moves, and what else looks unlike the background.
     """
     wide = mean.shape[1]
     strong = clearly_other(mean)
     if not flowing.any():
         return np.zeros(strong.shape, bool), strong
     near = grown(flowing, _NEAR_SHARE * wide)
-    weak = mean > _WEAK_SIGMAS * EVIDENCE_PER_SIGMA
+    weak = mean > _WEAK_SIGMAS * STEPS_PER_SIGMA
     core = snapped(near, weak, _PLAIN_SHARE * wide)
     if seen_moving is not None:
         core |= seen_moving & ~known
@@ -55,19 +68,25 @@ def foreground(
     moves = core | (beside & grown(core, _REACH_SHARE * wide)) | _reached(beside, core)
     moves |= weak & grown(moves, _EDGE_SHARE * wide)
     tidy = cv2.medianBlur(moves.astype(np.uint8), 5)
-    moves = without_small_holes(tidy, _SMALL_HOLE_SHARE * tidy.size)
+    moves = _without_small_holes(tidy, _SMALL_HOLE_SHARE * tidy.size)
     return moves, strong & ~moves
 
 
 def clearly_other(mean: np.ndarray) -> np.ndarray:
-    """bool (h, w): what looks unlike the background by far, by `averaged` evidence."""
-    return mean > _STRONG_SIGMAS * EVIDENCE_PER_SIGMA
+    """bool (h, w): what looks unlike the background by far, by its `averaged` distance."""
+    return mean > _STRONG_SIGMAS * STEPS_PER_SIGMA
 
 
-def averaged(evidence: np.ndarray) -> np.ndarray:
-    """uint8 (h, w) evidence as `background` has it, bounded, its mean over neighbouring points."""
-    most = _MOST_SIGMAS * EVIDENCE_PER_SIGMA
-    return cv2.blur(cv2.threshold(evidence, most, most, cv2.THRESH_TRUNC)[1], (3, 3))
+def averaged(distance: np.ndarray) -> np.ndarray:
+    """uint8 (h, w): `GaussianMixture.mahalanobis` distance, bounded, its mean over 3x3 points."""
+    most = _MOST_SIGMAS * STEPS_PER_SIGMA
+    return cv2.blur(cv2.threshold(distance, most, most, cv2.THRESH_TRUNC)[1], (3, 3))
+
+
+def grown(mask: np.ndarray, points: float) -> np.ndarray:
+    """A bool mask (h, w) and what lies within so many points of it along each axis, one at least."""
+    radius = max(1, round(points))
+    return cv2.dilate(mask.astype(np.uint8), np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)) > 0
 
 
 def _reached(strong: np.ndarray, core: np.ndarray) -> np.ndarray:
@@ -86,13 +105,7 @@ def _reached(strong: np.ndarray, core: np.ndarray) -> np.ndarray:
     return reached
 
 
-def grown(mask: np.ndarray, points: float) -> np.ndarray:
-    """A bool mask (h, w) and what lies within so many points of it along each axis."""
-    radius = max(1, round(points))
-    return cv2.dilate(mask.astype(np.uint8), np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)) > 0
-
-
-def without_small_holes(mask: np.ndarray, most_area: float) -> np.ndarray:
+def _without_small_holes(mask: np.ndarray, most_area: float) -> np.ndarray:
     """uint8 (h, w) of 0 and 1, its holes of up to `most_area` points filled, as bool."""
     outlines, nesting = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     filled = mask.copy()

@@ -1,4 +1,7 @@
-"""Changes of light: those that the background can follow, and those after which it has to begin anew."""
+"""Changes of illumination: those that the background can follow, and those after which it has to begin anew.
+
+Numbers without a source were chosen by hand; `python -m benchmarks.bench_motion_masks --only still` shows their effect.
+"""
 
 from __future__ import annotations
 
@@ -7,81 +10,111 @@ from typing import Literal
 
 import numpy as np
 
-LightChange = Literal["none", "followed", "anew"]
+IlluminationChangeKind = Literal["none", "followed", "anew"]
 
 _NOTICED_LEVELS = 2.0
+"""Grey levels by which most of the image has to be brighter or darker."""
 _LEAST_SAMPLES = 200
+"""Known points that a curve of twelve bins needs."""
 _DIFFERS_SHARE = 0.25
+"""Of the points: where fewer differ, and most of the image is as bright as before, things move and nothing else."""
 _STILL_DIFFERS_SHARE = 0.5
+"""Of the points: where more differ after the curves are applied, no curve explains the change."""
 _ALL_DIFFERS_SHARE = 0.8
 _UNEXPLAINED_SHARE = 0.12
-"""Where all of the picture changed, so much that no curve explains is another light, not things that move."""
+"""Where all of the image changed, so much that no curve explains is other illumination, not things that move."""
 _DIFFERS_LEVELS = 10.0
+"""Grey levels in luma or chroma: 5 sigma of a noise of 2."""
 _LINE_FITS = 3
+"""Fits of a line, each to the points that agree with the last one."""
 _LEAST_OFF_LEVELS = 2.0
+"""Grey levels by which a point that agrees with the line may be off: rounding and coding."""
 _ONE_COLOR_VARIANCE = 1.0
-"""Squared levels: in a picture of one color, that is less, chroma is taken to be scaled and not shifted."""
+"""Squared levels: in an image of one color, that is less, chroma is taken to be scaled and not shifted."""
 _NO_COLOR = 128.0
+"""Chroma of grey."""
+_BINS = 12
+"""Of luma, each with as many points; a curve has one support point in each."""
+_BETTER = 0.7
+"""Share of what differed that may be left for the curves to be worth following."""
+_UNKNOWN_LEVELS = 255.0
+"""Stands for a change that cannot be told: more than any that can."""
 _JUMP_LEVELS = 4.0
-_DAZZLED_SECONDS = 1.0
-"""After a jump of the light coding and exposure take a while to settle; what they do then is no motion."""
+"""Grey levels from frame to frame: twice what is noticed at all."""
+_SETTLING_SECONDS = 1.0
+"""After a jump of the exposure, the camera's control and its coding take a while to settle; what they do then is no
+motion."""
 _FLICKERS = 2.5
+"""A jump is a change this many times as large as usual."""
 _MOST_FLICKER_LEVELS = 12.0
+"""Larger changes do not count as usual: a jump must not blind the detector to the next one."""
 
 
 @dataclass(frozen=True)
-class Light:
-    """What the light did between the background and a frame."""
+class IlluminationChange:
+    """What the illumination did between the background and a frame."""
 
-    change: LightChange
+    kind: IlluminationChangeKind
     curves: np.ndarray | None = None
-    """float32 (3, 256): luma, blue and red now for each level before, where `change` is ``followed``."""
+    """float32 (3, 256): luma, blue and red now for each level before, where `kind` is ``followed``."""
     levels: float = 0.0
-    """By how many grey levels most of the picture changed."""
+    """By how many grey levels most of the image changed; 255 where that cannot be told."""
 
 
-class Dazzle:
-    """Whether the light jumped lately; lamps that flicker all the time are no jump."""
+class ExposureTransient:
+    """Whether the exposure jumped lately. Lamps that flicker all the time are no jump."""
 
     def __init__(self) -> None:
         self._until_seconds = -np.inf
         self._usual_levels = 0.0
-        """By which the light changes from frame to frame."""
+        """By which the illumination changes from frame to frame."""
 
-    def lasts(self, levels: float, seconds: float, step_seconds: float) -> bool:
-        """For a frame at that time, in which the light changed by so many grey levels."""
+    def settles(self, levels: float, seconds: float, step_seconds: float) -> bool:
+        """Whether the exposure still settles, at the next frame.
+
+        Args:
+            levels: `IlluminationChange.levels`.
+            seconds: The frame's time.
+            step_seconds: Time since the frame before.
+        """
         if levels > max(_JUMP_LEVELS, _FLICKERS * self._usual_levels):
-            self._until_seconds = seconds + _DAZZLED_SECONDS
-        share = 1.0 - float(np.exp(-step_seconds / _DAZZLED_SECONDS))
+            self._until_seconds = seconds + _SETTLING_SECONDS
+        share = 1.0 - float(np.exp(-step_seconds / _SETTLING_SECONDS))
         self._usual_levels += share * (min(levels, _MOST_FLICKER_LEVELS) - self._usual_levels)
         return seconds < self._until_seconds
 
 
-def light_change(picture: np.ndarray, colors: np.ndarray, known: np.ndarray) -> Light:
-    """Compare points of a frame, uint8 (h, w, 3), with the background's colors, float32, where they are known.
+def illumination_change(image: np.ndarray, colors: np.ndarray, known: np.ndarray) -> IlluminationChange:
+    """Compare points of a frame with the background's colors.
 
-    A jump of the exposure or of the white balance changes each luma and chroma to another, over the whole picture, and
-    can be followed. A switch to infrared, or lamps that go on, change the picture so that no such curves explain it.
+    A jump of the exposure or of the white balance maps each luma and chroma to another, over the whole image, and can
+    be followed. A switch to infrared, or lamps that go on, change the image so that no such curves explain it.
+
+    Args:
+        image: uint8 (h, w, 3), luma and two of chroma.
+        colors: float32 (h, w, 3), the background's.
+        known: bool (h, w), where there is a background.
     """
     if np.count_nonzero(known) < _LEAST_SAMPLES:
-        return Light("none")
-    now, before = picture[known].astype(np.float32), colors[known]
+        return IlluminationChange("none")
+    now, before = image[known].astype(np.float32), colors[known]
     off = now[:, 0] - before[:, 0]
-    shifted = abs(float(np.median(off))) > _NOTICED_LEVELS
-    if not shifted and _differing(now, before) < _DIFFERS_SHARE:
-        return Light("none")
-    curves = np.stack([light_curve(before[:, 0], now[:, 0]), *(chroma_line(before[:, c], now[:, c]) for c in (1, 2))])
+    shift = abs(float(np.median(off)))
+    differed = _differing(now, before)
+    if shift <= _NOTICED_LEVELS and differed < _DIFFERS_SHARE:
+        return IlluminationChange("none")
+    curves = np.stack([luma_curve(before[:, 0], now[:, 0]), *(chroma_line(before[:, c], now[:, c]) for c in (1, 2))])
     lit = np.stack([curve[np.rint(before[:, channel]).astype(np.intp)] for channel, curve in enumerate(curves)], axis=1)
     left = _differing(now, lit)
-    if left > _STILL_DIFFERS_SHARE or (left > _UNEXPLAINED_SHARE and _differing(now, before) > _ALL_DIFFERS_SHARE):
-        return Light("anew", levels=255.0)
-    better = left < 0.7 * _differing(now, before) or float(np.median(np.abs(now - lit))) < 0.7 * abs(np.median(off))
-    return Light("followed", curves, abs(float(np.median(off)))) if better else Light("none")
+    if left > _STILL_DIFFERS_SHARE or (left > _UNEXPLAINED_SHARE and differed > _ALL_DIFFERS_SHARE):
+        return IlluminationChange("anew", levels=_UNKNOWN_LEVELS)
+    better = left < _BETTER * differed or float(np.median(np.abs(now - lit))) < _BETTER * abs(np.median(off))
+    return IlluminationChange("followed", curves, shift) if better else IlluminationChange("none")
 
 
-def light_curve(before: np.ndarray, now: np.ndarray) -> np.ndarray:
+def luma_curve(before: np.ndarray, now: np.ndarray) -> np.ndarray:
     """Luma now for each luma before, float32 (256,), as most of the samples (N,) of the two have it; it never falls."""
-    edges = np.unique(np.quantile(before, np.linspace(0, 1, 13)))
+    edges = np.unique(np.quantile(before, np.linspace(0, 1, _BINS + 1)))
     bins = np.clip(np.searchsorted(edges, before, "right") - 1, 0, max(len(edges) - 2, 0))
     medians = [(float(np.median(before[bins == b])), float(np.median(now[bins == b]))) for b in np.unique(bins)]
     x, y = np.array(medians).T
@@ -97,7 +130,7 @@ def light_curve(before: np.ndarray, now: np.ndarray) -> np.ndarray:
 def chroma_line(before: np.ndarray, now: np.ndarray) -> np.ndarray:
     """Chroma now for each chroma before, float32 (256,): exposure scales it, white balance shifts it.
 
-    A line, unlike luma's curve: few points of a picture are colorful, and they have to follow the others.
+    A line, unlike luma's curve: few points of an image are colorful, and they have to follow the others.
     """
     slope, shift = 1.0, float(np.median(now - before))
     for _ in range(_LINE_FITS):
@@ -111,5 +144,6 @@ def chroma_line(before: np.ndarray, now: np.ndarray) -> np.ndarray:
 
 
 def _differing(one: np.ndarray, other: np.ndarray) -> float:
+    """Share of the colors (N, 3) that differ in luma or chroma, 0-1."""
     luma, blue, red = (np.abs(one - other) > _DIFFERS_LEVELS).T
     return float(np.mean(luma | blue | red))

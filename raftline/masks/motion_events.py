@@ -8,6 +8,9 @@ from typing import Any, Protocol
 
 _MOST_IDS = 200
 _MOST_PLACES = 64
+"""Both keep an event small, as it travels in a stream's entry and in a snapshot: about 1 and 2 kB of JSON."""
+_EVEN_SHARE = 0.9
+"""Of the distance in time between places, that a further one has to keep: frames do not come at exact distances."""
 
 Path = tuple[tuple[float, float, float], ...]
 """(seconds, x, y) of each place, px."""
@@ -52,7 +55,7 @@ class OpenEvent:
         place: tuple[float, float] | None,
         uncertain: bool,
     ) -> OpenEvent:
-        """The event with one more frame, as `EventRecorder.update` has it."""
+        """The event with one more frame; arguments as for `EventRecorder.update`."""
         larger = area > self.peak_area
         return replace(
             self,
@@ -70,7 +73,12 @@ class EventRecorder:
     """One event for as long as anything moves."""
 
     def __init__(self, merge_seconds: float, after_seconds: float = 0.0) -> None:
-        """Pauses of up to `merge_seconds` belong to an event, and so do `after_seconds` after its last motion."""
+        """Begin with no event.
+
+        Args:
+            merge_seconds: Pauses of up to this belong to an event.
+            after_seconds: An event lasts this much longer than its last motion.
+        """
         self.pause_seconds = max(merge_seconds, after_seconds)
         self.after_seconds = after_seconds
         self._event: OpenEvent | None = None
@@ -90,10 +98,18 @@ class EventRecorder:
         place: tuple[float, float] | None = None,
         uncertain: bool = False,
     ) -> tuple[OpenEvent | None, OpenEvent | None]:
-        """A frame in which `area` of it (share, 0 for none) moves: (event that ended, event that began).
+        """Take the next frame.
 
-        since_seconds: when the oldest of the moving objects was first seen, which is when an event begins. place:
-        centre of the largest of them, px. uncertain: whether it is not certain what moves in this frame.
+        Args:
+            seconds: Its time.
+            area: How much of it moves, as a share; 0: nothing does.
+            object_ids: Of the moving objects.
+            since_seconds: When the oldest of them was first seen, which is when an event begins.
+            place: Centre of the largest of them, px.
+            uncertain: Whether it is uncertain what moves in this frame.
+
+        Returns:
+            The event that ended, and the event that began; None for none.
         """
         ended = began = None
         if self._event and seconds - self._event.last_seconds > self.pause_seconds:
@@ -122,10 +138,13 @@ class EventRecorder:
 
 
 def extended_path(path: Path, seconds: float, place: tuple[float, float] | None) -> Path:
-    """The path with one more place; in one that is full every other place is left out, and more come as seldom."""
+    """The path with one more place.
+
+    From a full path every other place is dropped, and further places are taken as seldom: distances in time stay even.
+    """
     if place is None or (path and seconds <= path[-1][0]):
         return path
-    if len(path) >= 3 and seconds - path[-1][0] < 0.9 * (path[1][0] - path[0][0]):
+    if len(path) >= 3 and seconds - path[-1][0] < _EVEN_SHARE * (path[1][0] - path[0][0]):
         return path
     path = path[::2] if len(path) >= _MOST_PLACES else path
     return (*path, (round(seconds, 3), round(place[0], 1), round(place[1], 1)))
@@ -144,7 +163,7 @@ class HasPlace(Protocol):
 
 
 def largest_place(moving: Sequence[HasPlace]) -> tuple[float, float] | None:
-    """Centre of the box of the one with the largest area, px; None of none."""
+    """Centre (x, y) of the box of the one with the largest area, px; None if there is none."""
     if not moving:
         return None
     x, y, width, height = max(moving, key=lambda found: found.area_px).box

@@ -20,6 +20,7 @@ class Region:
     area: int
     """Points."""
     centre: tuple[float, float]
+    """Mean (x, y) of its points."""
     velocity: tuple[float, float]
     """Mean residual motion, px/s."""
     flows: bool = True
@@ -27,10 +28,16 @@ class Region:
 
 
 def regions_of(mask: np.ndarray, least_area: float, flows: bool, apart: int = 0) -> tuple[list[Region], np.ndarray]:
-    """The regions of a bool mask (h, w) of at least so many points; and labels int32 (h, w).
+    """Find the connected regions of a mask.
 
-    Parts that are at most `apart` points from each other are one region. Region i has label i + 1; smaller ones have
-    label 0. Their velocity is left at 0.
+    Args:
+        mask: bool (h, w).
+        least_area: Smallest region, points.
+        flows: `Region.flows` of all of them.
+        apart: Parts that are at most so many points from each other are one region.
+
+    Returns:
+        The regions, their velocity left at 0; and labels, int32 (h, w): i + 1 for region i, 0 elsewhere.
     """
     values = np.ascontiguousarray(mask).view(np.uint8)
     joined = cv2.dilate(values, np.ones((apart + 1, apart + 1), np.uint8)) if apart else values
@@ -47,10 +54,14 @@ def regions_of(mask: np.ndarray, least_area: float, flows: bool, apart: int = 0)
 
 
 def with_velocities(regions: list[Region], labels: np.ndarray, velocity_px_s: np.ndarray) -> list[Region]:
-    """The regions with the mean velocity of the cells that lie in each; those in which none lies do not flow.
+    """Give regions the mean velocity of the cells that lie in them; those in which none lies do not flow.
 
-    labels: (N,) of each cell's region, 0 none. velocity_px_s: (N, 2). The faster of the cells count for more:
-    those at the rim lie half on the background.
+    The faster of the cells count for more: those at the rim lie half on the background.
+
+    Args:
+        regions: In order of their labels.
+        labels: int (N,), each cell's region from 1; 0: none.
+        velocity_px_s: (N, 2), each cell's.
     """
     speed = np.hypot(velocity_px_s[:, 0], velocity_px_s[:, 1])
     sums = [np.bincount(labels, speed * part, len(regions) + 1) for part in (1.0, *velocity_px_s.T)]

@@ -1,4 +1,7 @@
-"""What moves by itself: flow less the camera's motion, on the 1/8 grid, as a speed; and where it went."""
+"""What moves by itself: flow less the camera's motion, on the 1/8 grid, as a speed; and where it went.
+
+Numbers without a source were chosen by hand; `python -m benchmarks.bench_motion_masks` shows their effect.
+"""
 
 from __future__ import annotations
 
@@ -7,30 +10,40 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from raftline.camera.camera_motion import grid_centres
+from raftline.camera.transforms import transform_xy
 from raftline.camera.working_grid import WorkingGrid
 from raftline.kernels.cell import CELL_PX
-from raftline.masks.picture_change import snapped, supported
+from raftline.masks.photometric_support import snapped, supported
 
 _PLAIN_SHARE = 0.024
 """Of the width: how wide a plain surface between moving edges may be to count as moving with them."""
 _NOISE_SIGMAS = 4.0
+"""Of the flow's noise, which a threshold stays above: with Rayleigh's distribution one cell in 3000 lies beyond."""
 _RAYLEIGH_MEDIAN = 1.1774
+"""Median length of a vector whose parts have a normal distribution of sigma 1: sqrt(2 ln 2)."""
 _NOISE_OF_SWEEP = 0.01
+"""Of the flow's median length."""
 _SHORTENED_PX = 1.0
 """What goes less than that in a step may come out half as long, if it is small."""
 _CLEAR_SHARE = 0.6
-"""Of a cell."""
+"""Of a cell, that something has to cover for its flow to be taken as shortened."""
+_MOVING_SHARE = 0.25
+"""Of a moving cell's weight, interpolated between cell centres: a point within three quarters of a cell of one moves
+with it."""
+_HIGH_OF_FLOOR = 1.5
+"""The high threshold of hysteresis over the low one, where noise sets both."""
 
 
 @dataclass(frozen=True)
 class Thresholds:
     """What counts as moving."""
 
-    high_px_s: float = 45.0
-    """A region counts if some of it is as fast as this."""
-    low_px_s: float = 20.0
-    """and then reaches as far as it is faster than this."""
-    min_area: float = 0.0005
+    high_px_s: float
+    """A region counts if some of it is at least this fast."""
+    low_px_s: float
+    """It extends to all connected parts at least this fast."""
+    min_area: float
     """Smallest region, as a share of the frame, 0-1."""
 
 
@@ -63,13 +76,20 @@ def seen_moving(
     lumas: tuple[np.ndarray, np.ndarray],
     grid: WorkingGrid,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of what the moving cells cover, what the pictures show to have moved: bool (h, w); and flow (h, w, 2) in points.
+    """Of what the moving cells cover, what two images show to have moved: for where no background is known.
 
-    On the earlier frame, for where no background is known. camera: (3, 3) in points. lumas: uint8 (h, w) of the earlier
-    and the later frame.
+    Args:
+        cells: The moving cells.
+        grid_px: float32 (ceil(H/8), ceil(W/8), 2), flow in px.
+        camera: (3, 3), points of the earlier frame to points of the later.
+        lumas: uint8 (h, w) of the earlier and the later frame.
+        grid: The working grid.
+
+    Returns:
+        bool (h, w) on the earlier frame, and the flow there, float32 (h, w, 2) in points.
     """
     flow = _interpolated(grid_px, grid) / grid.step_px
-    moving = _interpolated(cells.moving.astype(np.float32), grid, cv2.BORDER_CONSTANT) > 0.25
+    moving = _interpolated(cells.moving.astype(np.float32), grid, cv2.BORDER_CONSTANT) > _MOVING_SHARE
     reach = max(2.0, _PLAIN_SHARE * grid.shape[1])
     return snapped(moving, supported(flow, camera, *lumas), reach), flow
 
@@ -105,7 +125,7 @@ def carried_back(moving: np.ndarray, flow: np.ndarray, labels: np.ndarray) -> np
 
 
 def _ways(moving: np.ndarray, flow: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Row and column of the moving points (h, w) that stay in the picture, and of where they go."""
+    """Row and column of the moving points (h, w) that stay in the frame, and of where they go."""
     rows, columns = np.nonzero(moving)
     steps = np.rint(flow[rows, columns]).astype(np.intp)
     to_row, to_column = rows + steps[:, 1], columns + steps[:, 0]
@@ -114,17 +134,20 @@ def _ways(moving: np.ndarray, flow: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 
 
 def cell_residual(grid_px: np.ndarray, camera: np.ndarray) -> np.ndarray:
-    """float32 (h, w, 2) px: flow (h, w, 2) px on the 1/8 grid, less what `camera` (3, 3) in px explains."""
-    rows, columns = grid_px.shape[:2]
+    """Flow less what the camera's motion explains.
+
+    Args:
+        grid_px: float32 (ceil(H/8), ceil(W/8), 2) px.
+        camera: (3, 3), px of the earlier frame to px of the later.
+
+    Returns:
+        float32 of the same shape, px.
+    """
     if np.array_equal(camera, np.eye(3)):
         return np.asarray(grid_px, np.float32)
-    centre = (CELL_PX - 1) / 2
-    x = (np.arange(columns, dtype=np.float64) * CELL_PX + centre)[None, :]
-    y = (np.arange(rows, dtype=np.float64) * CELL_PX + centre)[:, None]
-    depth = camera[2, 0] * x + camera[2, 1] * y + camera[2, 2]
-    explained_x = (camera[0, 0] * x + camera[0, 1] * y + camera[0, 2]) / depth - x
-    explained_y = (camera[1, 0] * x + camera[1, 1] * y + camera[1, 2]) / depth - y
-    return (grid_px - np.stack([explained_x, explained_y], axis=-1)).astype(np.float32)
+    x, y = np.meshgrid(*grid_centres(*grid_px.shape[:2]), sparse=True)
+    to_x, to_y = transform_xy(camera, x, y)
+    return (grid_px - np.stack([to_x - x, to_y - y], axis=-1)).astype(np.float32)
 
 
 def moving_cells(
@@ -138,8 +161,15 @@ def moving_cells(
 ) -> CellMotion:
     """The cells that are fast enough, by hysteresis (`moving_regions`), carried into the later frame.
 
-    clear: bool (h, w) on the working grid, where there is no doubt that something is there: flow of less than a px is
-    taken to be twice as long, at most a px.
+    Args:
+        grid_px: float32 (ceil(H/8), ceil(W/8), 2), flow in px.
+        residual_px: The same, less the camera's motion.
+        thresholds: What is fast and large enough.
+        step_seconds: Time between the two frames.
+        moved_before: bool cells that moved a frame ago; None: not known.
+        grid: The working grid.
+        clear: bool (h, w) on the working grid, where something is there without doubt: flow of less than a px is taken
+            to be twice as long, at most a px. None: nowhere.
     """
     step_px = cv2.magnitude(residual_px[..., 0], residual_px[..., 1])
     if clear is not None:
@@ -166,17 +196,22 @@ def moving_regions(
     thresholds: Thresholds,
     moved_before: np.ndarray | None = None,
 ) -> np.ndarray:
-    """bool (h, w): regions faster than `low_px_s` that hold something faster than `high_px_s` and are large enough.
+    """Regions faster than `low_px_s` that hold something faster than `high_px_s` and are large enough.
 
-    moved_before: bool (h, w) where `low_px_s` is enough, so that what slows down is followed until it stops. Small
-    holes are closed.
+    Small holes are closed.
+
+    Args:
+        speed_px_s: float (h, w).
+        thresholds: Of speed and area.
+        moved_before: bool (h, w), where `low_px_s` is enough, so that what slows down is followed until it stops.
+
+    Returns:
+        bool (h, w).
     """
     low = speed_px_s >= thresholds.low_px_s
     closed = cv2.morphologyEx(low.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     count, found, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
     labels = np.asarray(found, np.intp)
-    if count == 1:
-        return np.zeros(low.shape, bool)
     seeds = speed_px_s >= thresholds.high_px_s
     if moved_before is not None:
         seeds |= moved_before
@@ -190,7 +225,8 @@ def moving_regions(
 def raised_for_noise(thresholds: Thresholds, noise_px: float, step_seconds: float) -> Thresholds:
     """Thresholds that the flow's own noise (sigma along one axis, px per step) does not reach."""
     floor = _NOISE_SIGMAS * noise_px / step_seconds
-    return Thresholds(max(thresholds.high_px_s, 1.5 * floor), max(thresholds.low_px_s, floor), thresholds.min_area)
+    high_px_s = max(thresholds.high_px_s, _HIGH_OF_FLOOR * floor)
+    return Thresholds(high_px_s, max(thresholds.low_px_s, floor), thresholds.min_area)
 
 
 def flow_noise_px(residual_px: np.ndarray) -> float:
@@ -199,5 +235,5 @@ def flow_noise_px(residual_px: np.ndarray) -> float:
 
 
 def sweep_noise_px(grid_px: np.ndarray) -> float:
-    """What the flow's sigma grows by where the picture sweeps past: it is blurred, and lenses and shutters bend it."""
+    """What the flow's sigma grows by where the image sweeps past: it is blurred, and lenses and shutters bend it."""
     return _NOISE_OF_SWEEP * float(np.median(cv2.magnitude(grid_px[..., 0], grid_px[..., 1])))

@@ -1,4 +1,9 @@
-"""Regions that move, followed from frame to frame under stable ids."""
+"""Regions that move, followed from frame to frame under stable ids.
+
+As in SORT (Bewley et al. 2016), tracks are carried forward by their velocity, assigned to the regions by the Hungarian
+method, and tentative until they are confirmed. Numbers without a source were chosen by hand;
+`python -m benchmarks.bench_motion_masks` shows their effect.
+"""
 
 from __future__ import annotations
 
@@ -8,39 +13,59 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from raftline.camera.transforms import transform_xy
 from raftline.masks.regions import Region
 
 _OVERLAP_WEIGHT = 1.0
+"""Distance that boxes without overlap have more than equal ones."""
 _AREA_WEIGHT = 0.5
+"""Distance for each factor e between the areas."""
 _MOST_DISTANCE = 3.0
+"""Beyond it a region cannot be the track's."""
 _CONFIRMED_WORTH = 2.0
+"""A confirmed track's likeness counts this many times: noise does not take its region."""
 _REACH = 1.0
 """How far, in sizes of the larger box, a region's centre may lie from where it was expected."""
 _TRAVEL_POINTS = 8.0
+"""A region without flow moves if its centre went at least so far, a side of a cell at 640 points,"""
 _TRAVEL_SHARE = 0.5
+"""and at least this share of its own size: a centre shakes with the outline."""
 _MOST_TRAVEL_SECONDS = 0.5
+"""Such travel counts as seen moving for at most so long: most of it is waiting."""
 _LEAST_ALIKE = 0.75
+"""Sides of a region that changed by less are those of the same thing."""
 _SIGHTINGS = 4
+"""Frames in which a region has to move at low frame rates, as noise does not go on for as many."""
 _SIGHTINGS_SECONDS = 0.5
 """Four frames are not waited for any longer."""
 _SPLIT_SHARE = 0.2
-"""Of an object: smaller parts that split from it have to prove themselves."""
+"""Of an object: a larger part that splits from it is confirmed with it."""
+_ROUNDING_SECONDS = 1e-6
+"""By which a sum of steps may fall short of the time it stands for."""
 
 
 @dataclass(frozen=True)
 class Track:
-    """A region with a past."""
+    """A region over time. Places are in points of the working grid."""
 
     id: int
+    """Stable while it is followed."""
     box: tuple[float, float, float, float]
+    """x, y, width, height."""
     area: int
+    """Points."""
     centre: tuple[float, float]
+    """Mean (x, y) of its points."""
     velocity: tuple[float, float]
+    """px/s of the frame, after the camera's motion."""
     first_seconds: float
+    """The frame before the one it was first seen in."""
     last_seconds: float
+    """The frame it was last seen in."""
     seen_seconds: float
     """For how long in all it was seen moving."""
     confirmed: bool
+    """It was seen moving for long enough to count; tentative until then."""
     moved_seconds: float
     """When it last moved."""
     mark: tuple[float, float, float, float, float]
@@ -55,18 +80,18 @@ class Track:
 class RegionTracker:
     """Gives ids. A region keeps its id while it overlaps, or lies near, where its track was heading."""
 
-    def __init__(
-        self, persistence_seconds: float, hold_seconds: float, px_per_cell: float, slow_px_s: float = 20.0
-    ) -> None:
-        """A track is confirmed once it moved for `persistence_seconds` and in four frames.
+    def __init__(self, persistence_seconds: float, hold_seconds: float, px_per_point: float, slow_px_s: float) -> None:
+        """Begin with no track.
 
-        It is forgotten `hold_seconds` after it was seen.
-
-        slow_px_s: what travels slower than this stands.
+        Args:
+            persistence_seconds: A track is confirmed once it moved for this long, and in four frames.
+            hold_seconds: It is forgotten this long after it was last seen.
+            px_per_point: Step of the working grid.
+            slow_px_s: What travels slower than this stands.
         """
         self.persistence_seconds = persistence_seconds
         self.hold_seconds = hold_seconds
-        self.px_per_cell = px_per_cell
+        self.px_per_point = px_per_point
         self.slow_px_s = slow_px_s
         self.tracks: list[Track] = []
         self._next_id = 1
@@ -74,13 +99,20 @@ class RegionTracker:
     def update(
         self, regions: list[Region], seconds: float, step_seconds: float, camera: np.ndarray | None = None
     ) -> list[Track]:
-        """Follow the tracks into a frame; return each region's track, in order.
+        """Follow the tracks into the next frame.
 
-        camera: (3, 3), points of the frame before to points of this one; None where it stands.
+        Args:
+            regions: Of the frame.
+            seconds: Its time.
+            step_seconds: Time since the frame before.
+            camera: (3, 3), points of the frame before to points of this one; None: the camera stands.
+
+        Returns:
+            Each region's track, in order.
         """
         kept = [track for track in self.tracks if seconds - track.last_seconds <= self._patience(track)]
         self.tracks = kept if camera is None else [_carried(track, camera) for track in kept]
-        expected = [_expected(track, seconds, self.px_per_cell) for track in self.tracks]
+        expected = [_expected(track, seconds, self.px_per_point) for track in self.tracks]
         matches = _assign([_likeness(track, box, regions) for track, box in zip(self.tracks, expected, strict=True)])
         by_region = {region: self.tracks[track] for track, region in matches}
         for at, region in enumerate(regions):
@@ -100,7 +132,7 @@ class RegionTracker:
         self._next_id = state["next_id"]
 
     def needed_seconds(self, step_seconds: float) -> float:
-        """For how long a region has to be seen moving; where frames are few, in four of them."""
+        """For how long a region has to be seen moving: `persistence_seconds`, or four frames at low frame rates."""
         if self.persistence_seconds == 0:
             return 0.0
         return max(self.persistence_seconds, min(_SIGHTINGS * step_seconds, _SIGHTINGS_SECONDS))
@@ -110,7 +142,7 @@ class RegionTracker:
         return self._next_id - 1
 
     def _split_from(self, region: Region, expected: list[tuple[float, float, float, float]]) -> Track | None:
-        """The confirmed track that a new region is a part of: it need not prove itself again."""
+        """The confirmed track that a new region is a part of: it is confirmed, too."""
         x, y = region.centre
         if not region.flows:
             return None
@@ -129,11 +161,11 @@ class RegionTracker:
             track = _new_track(self._new_id(), region, seconds - step_seconds)
         if not _alike(track, region):
             track = replace(track, mark=(*region.centre, seconds, *region.box[2:]))
-        travelled = _travelled(track, region, seconds, self.px_per_cell, self.slow_px_s)
+        travelled = _travelled(track, region, seconds, self.px_per_point, self.slow_px_s)
         moves = region.flows or travelled
         since = step_seconds if region.flows else min(seconds - track.mark[2], _MOST_TRAVEL_SECONDS)
         seen = track.seen_seconds + (since if moves else 0.0)
-        velocity = region.velocity if region.flows else _drift(track, region, seconds, self.px_per_cell)
+        velocity = region.velocity if region.flows else _drift(track, region, seconds, self.px_per_point)
         return replace(
             track,
             box=region.box,
@@ -142,7 +174,7 @@ class RegionTracker:
             velocity=velocity if moves else track.velocity,
             last_seconds=seconds,
             seen_seconds=seen,
-            confirmed=track.confirmed or (moves and seen >= self.needed_seconds(step_seconds) - 1e-6),
+            confirmed=track.confirmed or (moves and seen >= self.needed_seconds(step_seconds) - _ROUNDING_SECONDS),
             moved_seconds=seconds if moves else track.moved_seconds,
             mark=(*region.centre, seconds, *region.box[2:]) if moves else track.mark,
         )
@@ -155,12 +187,12 @@ def _new_track(identity: int, region: Region, seconds: float) -> Track:
     )
 
 
-def _travelled(track: Track, region: Region, seconds: float, px_per_cell: float, slow_px_s: float) -> bool:
+def _travelled(track: Track, region: Region, seconds: float, px_per_point: float, slow_px_s: float) -> bool:
     """Whether a region that shows no flow has all the same gone a good part of its own size."""
     size = max(_TRAVEL_POINTS, _TRAVEL_SHARE * float(np.sqrt(region.box[2] * region.box[3])))
     away = float(np.hypot(region.centre[0] - track.mark[0], region.centre[1] - track.mark[1]))
     elapsed = max(seconds - track.mark[2], 1e-6)
-    return away >= size and away * px_per_cell / elapsed >= slow_px_s
+    return away >= size and away * px_per_point / elapsed >= slow_px_s
 
 
 def _alike(track: Track, region: Region) -> bool:
@@ -169,14 +201,14 @@ def _alike(track: Track, region: Region) -> bool:
     return all(_LEAST_ALIKE < now / was < 1 / _LEAST_ALIKE for now, was in sizes)
 
 
-def _drift(track: Track, region: Region, seconds: float, px_per_cell: float) -> tuple[float, float]:
+def _drift(track: Track, region: Region, seconds: float, px_per_point: float) -> tuple[float, float]:
     """px/s since the track's mark."""
-    per_second = px_per_cell / max(seconds - track.mark[2], 1e-6)
+    per_second = px_per_point / max(seconds - track.mark[2], 1e-6)
     return (region.centre[0] - track.mark[0]) * per_second, (region.centre[1] - track.mark[1]) * per_second
 
 
-def _expected(track: Track, seconds: float, px_per_cell: float) -> tuple[float, float, float, float]:
-    away = (seconds - track.last_seconds) / px_per_cell
+def _expected(track: Track, seconds: float, px_per_point: float) -> tuple[float, float, float, float]:
+    away = (seconds - track.last_seconds) / px_per_point
     x, y, width, height = track.box
     return x + track.velocity[0] * away, y + track.velocity[1] * away, width, height
 
@@ -184,9 +216,8 @@ def _expected(track: Track, seconds: float, px_per_cell: float) -> tuple[float, 
 def _carried(track: Track, camera: np.ndarray) -> Track:
     """The track after the camera's motion, its size kept."""
     x, y = track.centre
-    depth = camera[2, 0] * x + camera[2, 1] * y + camera[2, 2]
-    along_x = float((camera[0, 0] * x + camera[0, 1] * y + camera[0, 2]) / depth) - x
-    along_y = float((camera[1, 0] * x + camera[1, 1] * y + camera[1, 2]) / depth) - y
+    to_x, to_y = transform_xy(camera, x, y)
+    along_x, along_y = float(to_x) - x, float(to_y) - y
     left, top, width, height = track.box
     return replace(
         track,
@@ -197,7 +228,7 @@ def _carried(track: Track, camera: np.ndarray) -> Track:
 
 
 def _likeness(track: Track, box: tuple[float, float, float, float], regions: list[Region]) -> list[float]:
-    """How well each region continues the track, expected in `box`; 0 or less where it cannot be the same.
+    """How well each region continues the track, expected in `box`; 0 or less: it cannot be the same.
 
     Large things weigh more than small ones, and those with a past more than what may be noise.
     """
@@ -211,6 +242,7 @@ def _likeness(track: Track, box: tuple[float, float, float, float], regions: lis
 
 
 def _distance(a: tuple[float, float, float, float], b: tuple[float, ...]) -> float:
+    """Of two boxes: 0 if they are equal, infinite beyond `_REACH`."""
     overlap_x = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
     overlap_y = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
     shared = max(overlap_x, 0.0) * max(overlap_y, 0.0)

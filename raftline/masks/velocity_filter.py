@@ -12,7 +12,9 @@ class VelocityFilter:
     """Limits of an object's velocity after the camera's motion."""
 
     slowest_px_s: float = 0.0
+    """px/s of the full frame."""
     fastest_px_s: float = np.inf
+    """px/s of the full frame."""
     direction_degrees: float | None = None
     """0 is to the right, 90 down, 180 to the left, 270 up; None: any."""
     within_degrees: float = 45.0

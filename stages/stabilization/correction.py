@@ -1,4 +1,4 @@
-"""What the two ways of stabilizing share: moving a frame, and a spool whose failures the user can read."""
+"""What both ways of stabilizing share: correcting a frame, the plot, and a spool whose failures the user can read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -15,43 +15,24 @@ from pipeline.messages import Frame, Stabilized
 from pipeline.stage import Context
 from raftline.camera.mesh import centre_shift
 from raftline.stabilize.path.path_plot import PathRun, plot_paths, shake_px
-from raftline.stabilize.path.path_smoothing import Method, Zooming
-from raftline.stabilize.warp.borders import Border, Borders
+from raftline.stabilize.warp.borders import Borders
 from raftline.stabilize.warp.mesh_warp import mesh_sources, warp_mesh
 from raftline.stabilize.warp.rolling_shutter import warp_rows
-from raftline.stabilize.warp.warp import Interpolation, warp_planes
+from raftline.stabilize.warp.warp import warp_planes
 from stages.shared.image_files import png
 from stages.shared.line_file import LineFile
 from stages.shared.output_errors import write_whole
-
-
-class Settings(Protocol):
-    """The options of `stages.stabilization.Stabilization`, which says what they mean."""
-
-    cutoff_hz: float | None
-    tripod: bool
-    zooming: Zooming
-    border: Border
-    most_shift_x: float
-    most_shift_y: float
-    most_turn_degrees: float
-    plot: str | None
-    readout_ms: float
-    method: Method
-    look_ahead_seconds: float
-    max_zoom: float
-    zoom: float
-    interpolation: Interpolation
-    path: str
+from stages.stabilization.options import StabilizationOptions
 
 
 class Corrector:
-    """Moves the frames of a source, in order."""
+    """Corrects the frames of a source, in order."""
 
-    def __init__(self, settings: Settings, context: Context) -> None:
-        self._settings, self._context = settings, context
-        borders = Borders(settings.border, settings.interpolation)
-        self._borders = borders if settings.zooming == "none" else None
+    def __init__(self, options: StabilizationOptions, context: Context) -> None:
+        """Correct as the options say."""
+        self._options, self._context = options, context
+        borders = Borders(options.border, options.interpolation)
+        self._borders = borders if options.zooming == "none" else None
 
     def __call__(
         self,
@@ -61,10 +42,14 @@ class Corrector:
         sweep: np.ndarray | None = None,
         gains: np.ndarray | None = None,
     ) -> Stabilized:
-        """`frame` moved by `correction` (3, 3).
+        """Correct a frame.
 
-        steady as in `raftline.stabilize.warp.borders.Borders`; sweep (3, 3) as in
-        `raftline.stabilize.warp.rolling_shutter.sweeps`; gains as in `raftline.stabilize.warp.mesh_warp.mesh_sources`.
+        Args:
+            frame: The frame.
+            correction: (3, 3) px of the frame to px of the output.
+            steady: As in `raftline.stabilize.warp.borders.Borders`.
+            sweep: (3, 3) as in `raftline.stabilize.warp.rolling_shutter.sweeps`; None: all rows are exposed at once.
+            gains: As in `raftline.stabilize.warp.mesh_warp.mesh_sources`; None: one plane.
         """
         planes: Sequence[np.ndarray] = [np.asarray(plane) for plane in frame.planes]
         if self._borders is None:
@@ -84,8 +69,8 @@ class Corrector:
         sweep: np.ndarray | None,
         gains: np.ndarray | None,
     ) -> tuple[np.ndarray, ...]:
-        """Planes moved by `matrix`, and the mesh beside it as `correction` asks."""
-        interpolation = self._settings.interpolation
+        """Warp planes by `matrix`, and parts off the plane by the shift of `correction`."""
+        interpolation = self._options.interpolation
         if gains is not None:
             size = planes[0].shape[1], planes[0].shape[0]
             sources = mesh_sources(matrix, centre_shift(correction, *size), gains, *size, sweep)
@@ -95,37 +80,37 @@ class Corrector:
         return warp_planes(planes, matrix, interpolation)
 
 
-def write_plot(runs: list[PathRun], size: tuple[int, int], settings: Settings, context: Context) -> None:
-    """The path before and after, where the settings ask for it; how much both shake, in the status."""
+def write_plot(runs: list[PathRun], size: tuple[int, int], options: StabilizationOptions, context: Context) -> None:
+    """Say in the status how much the path shakes before and after, and plot both if the options ask for it."""
     for name in ("before", "after"):
         shakes = [(shake_px(run.times, getattr(run, name), *size), len(run.times)) for run in runs]
         total = sum(count for _, count in shakes)
         shake = (sum(px**2 * count for px, count in shakes) / max(total, 1)) ** 0.5
         context.status(**{f"shake_{name}_px": round(shake, 3)})
-    if settings.plot is None or not runs:
+    if options.plot is None or not runs:
         return
     title = f"{context.source.name}: camera path before (red), after (blue)"
-    write_whole(context.output(settings.plot), png(plot_paths(runs, *size, title)))
+    write_whole(context.output(options.plot), png(plot_paths(runs, *size, title)))
 
 
 def flat(matrix: np.ndarray) -> list[float]:
-    """Row-major, as messages and files hold a matrix."""
+    """Return a matrix row-major and rounded, as messages and files hold it."""
     return [round(float(value), 12) for value in matrix.ravel()]
 
 
 def appended(spool: LineFile | None, path: Path, values: Mapping[str, Any]) -> LineFile:
-    """The spool, begun where there is none, with a line more. Raises `OutputError`."""
+    """Append a line to the spool, which is created if there is none; return it. Raises `OutputError`."""
     spool = spool or LineFile.new(path)
     spool.append(json.dumps(values, separators=(",", ":")))
     return spool
 
 
 def cut_back(path: Path, length: int, context: Context) -> LineFile:
-    """The spool as it was when it held `length` bytes. Raises `OutputError`."""
+    """Open a spool as it was when it held `length` bytes. Raises `OutputError`."""
     try:
         return LineFile.resumed(path, length)
     except OutputError as error:
         raise OutputError(
-            f"stage {context.stage!r} cannot go on with {context.source.name!r}: {error}. What was measured "
-            "lies beside the output: a worker on another host needs the same output directory; start the run again"
+            f"stage {context.stage!r} cannot go on with {context.source.name!r}: {error}. Measurements are kept beside "
+            "the output, so a worker on another host needs the same output directory; start the run again"
         ) from error

@@ -1,4 +1,4 @@
-"""Stabilizing a camera: correct each frame once a bounded stretch of what follows it is known."""
+"""Stabilizing a camera: each frame is corrected once a bounded time of what follows it is known."""
 
 from __future__ import annotations
 
@@ -12,58 +12,65 @@ import numpy as np
 from pipeline.messages import Flow, Gap, Message
 from pipeline.stage import Context
 from raftline.camera.parallax import of_far_plane, shifted
-from raftline.stabilize.path.intent import MEANT_HZ
+from raftline.stabilize.path.cutoff_choice import INTENDED_HZ
 from raftline.stabilize.path.look_ahead import TRIPOD_HZ, LookAheadSmoother
 from raftline.stabilize.path.path_records import PathRecord
 from stages.shared.line_file import LineFile
-from stages.stabilization.correction import Corrector, Settings, appended, cut_back, flat
+from stages.stabilization.correction import Corrector, appended, cut_back, flat
+from stages.stabilization.options import StabilizationOptions
 
 
 class LookAhead:
-    """Correct each frame once enough of what follows it is known."""
+    """Holds frames back until their corrections are due."""
 
-    def __init__(self, settings: Settings, context: Context) -> None:
-        self._settings, self._context = settings, context
-        self._output = context.output(settings.path)
+    def __init__(self, options: StabilizationOptions, context: Context) -> None:
+        """Begin with no frame."""
+        self._options, self._context = options, context
+        self._output = context.output(options.path)
         self._spool: LineFile | None = None
         self._smoother: LookAheadSmoother | None = None
         self._records: deque[tuple[int, PathRecord]] = deque()
+        """Sequence and record of the frames without a correction."""
         self._held: deque[Flow] = deque()
+        """Their messages; of a restarted worker, those that it was sent again."""
         self._gains: np.ndarray | None = None
+        """Of the last corrected frame, which a duplicate repeats."""
         self._shows_path = False
-        self._corrector = Corrector(settings, context)
+        """A frame of the path is out already."""
+        self._corrector = Corrector(options, context)
 
     @property
     def unacked_window(self) -> int:
+        """Count of messages that wait for their correction."""
         return len(self._held)
 
     def take(self, message: Flow, record: PathRecord) -> Iterator[Message]:
+        """Take a frame and yield those that are now corrected."""
         if record.starts_path or self._smoother is None:
             yield from self._emit(self._smoother.finish() if self._smoother else [])
             self._smoother, self._shows_path = self._new_smoother(record), False
         self._held.append(message)
         self._records.append((message.header.sequence, record))
         if record.revised and not self._shows_path:
-            yield from self._emit(self._begun_again(record))
+            yield from self._emit(self._start_again(record))
         else:
-            yield from self._emit(
-                self._smoother.push(record.pts_seconds, _far_motion(record, record), record.duplicate)
-            )
+            motion = _far_motion(record, record)
+            yield from self._emit(self._smoother.push(record.pts_seconds, motion, record.duplicate))
 
     def _new_smoother(self, record: PathRecord) -> LookAheadSmoother:
-        settings = self._settings
+        options = self._options
         return LookAheadSmoother(
             record.width,
             record.height,
-            TRIPOD_HZ if settings.tripod else settings.cutoff_hz or MEANT_HZ,
-            settings.look_ahead_seconds,
-            settings.zoom,
-            settings.zooming != "none",
-            settings.readout_ms / 1000,
+            TRIPOD_HZ if options.tripod else options.cutoff_hz or INTENDED_HZ,
+            options.look_ahead_seconds,
+            options.zoom,
+            options.zooming != "none",
+            options.readout_ms / 1000,
         )
 
-    def _begun_again(self, latest: PathRecord) -> list[np.ndarray]:
-        """Nothing of the path is shown yet, and `latest` says how its frames moved: as if that had been known."""
+    def _start_again(self, latest: PathRecord) -> list[np.ndarray]:
+        """Smooth a path of which no frame is out yet from its begin, now that `latest` revises its motions."""
         self._smoother = self._new_smoother(latest)
         due = []
         for _, record in self._records:
@@ -71,22 +78,27 @@ class LookAhead:
         return due
 
     def take_again(self, message: Flow) -> None:
+        """Take a message that was taken before the worker was restarted."""
         if any(sequence == message.header.sequence for sequence, _ in self._records):
             self._held.append(message)
 
     def gap(self, gap: Gap) -> Iterator[Message]:
+        """Yield all frames before a gap, and the gap."""
         yield from self._emit(self._smoother.finish() if self._smoother else [])
         yield gap
 
     def finish(self) -> Iterator[Message]:
+        """Yield the last frames and complete the path's file."""
         yield from self._emit(self._smoother.finish() if self._smoother else [])
         self._spool = self._spool or LineFile.new(self._output.part)
         self._output.finish()
 
     def discard(self) -> None:
+        """Remove the path's file."""
         self._output.discard()
 
     def state(self) -> dict[str, Any]:
+        """Return everything but the frames, as JSON values."""
         return {
             "bytes": self._spool.length if self._spool else 0,
             "smoother": self._smoother.state() if self._smoother else None,
@@ -96,6 +108,7 @@ class LookAhead:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was taken. Raises `OutputError`."""
         self._spool = cut_back(self._output.part, state["bytes"], self._context)
         self._smoother = LookAheadSmoother.from_state(state["smoother"]) if state["smoother"] else None
         self._shows_path = state["shows_path"]
@@ -103,7 +116,7 @@ class LookAhead:
         self._records = deque((sequence, PathRecord.from_values(values)) for sequence, *values in state["records"])
 
     def close(self) -> None:
-        """Nothing is open between two messages."""
+        """Do nothing: no file is open between two messages."""
 
     def _emit(self, corrections: list[np.ndarray]) -> Iterator[Message]:
         moves = self._smoother.moves if self._smoother else []
@@ -123,14 +136,14 @@ class LookAhead:
 
 
 def _mesh_gains(record: PathRecord) -> np.ndarray | None:
-    """Beside the far plane."""
+    """Return the gains relative to the far plane; None: one plane."""
     if record.gains is None:
         return None
     return of_far_plane(record.matrix, record.gains, record.width, record.height)[1]
 
 
 def _far_motion(record: PathRecord, latest: PathRecord) -> np.ndarray:
-    """The motion (3, 3) of the far plane into a frame, as `latest`, it or a later one, has it."""
+    """Return the far plane's motion (3, 3) into a frame, revised by `latest`, the same record or a later one."""
     matrix = record.matrix
     for index, x, y in latest.revised:
         if index == record.index:

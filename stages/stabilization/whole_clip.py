@@ -1,4 +1,4 @@
-"""Stabilizing a file: measure it to its end, then read it again and correct it."""
+"""Stabilizing a file: it is measured to its end, then read again and corrected."""
 
 from __future__ import annotations
 
@@ -13,51 +13,64 @@ from pipeline.messages import Flow, Frame, Gap, Header, Message
 from pipeline.stage import Context
 from raftline.camera.parallax import of_far_plane, shifted
 from raftline.camera.transforms import motion_matrices, motion_vectors
-from raftline.stabilize.path.gain_smoothing import smooth_gains
-from raftline.stabilize.path.intent import meant_cutoff
+from raftline.stabilize.path.cutoff_choice import choose_cutoff
+from raftline.stabilize.path.parallax_smoothing import smooth_gains
 from raftline.stabilize.path.path_plot import PathRun
 from raftline.stabilize.path.path_records import PathRecord, path_of, runs_of
-from raftline.stabilize.path.path_smoothing import CameraPath, PathLimits, accumulate, own_frames, smooth_clip
+from raftline.stabilize.path.path_smoothing import (
+    CameraPath,
+    PathLimits,
+    SmoothedClip,
+    accumulate,
+    own_frames,
+    smooth_clip,
+)
 from raftline.stabilize.warp.rolling_shutter import sweeps
 from stages.shared.line_file import LineFile
-from stages.stabilization.correction import Corrector, Settings, appended, cut_back, flat, write_plot
+from stages.stabilization.correction import Corrector, appended, cut_back, flat, write_plot
+from stages.stabilization.options import StabilizationOptions
 
 _Move = tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]
-"""What `Corrector` takes beside a frame."""
+"""The arguments of `Corrector` after the frame."""
 
 
 class WholeClip:
-    """Measure first; correct in a second reading of the source."""
+    """Spools measurements, and corrects the frames of a second reading of the source."""
 
     unacked_window = 0
+    """No message is held back."""
 
-    def __init__(self, settings: Settings, context: Context) -> None:
-        self._settings, self._context = settings, context
-        self._output = context.output(settings.path)
+    def __init__(self, options: StabilizationOptions, context: Context) -> None:
+        """Begin with no frame."""
+        self._options, self._context = options, context
+        self._output = context.output(options.path)
         self._measured = self._output.part.with_name(f"{self._output.path.name}.measured.part")
         self._spool: LineFile | None = None
         self._finished = False
 
     def take(self, message: Flow, record: PathRecord) -> Iterable[Message]:
+        """Spool a measurement; yields nothing."""
         self._append({"frame": record.to_json(), "header": message.header.to_json()})
         return ()
 
     def take_again(self, message: Flow) -> None:
-        """Nothing is retained, so nothing comes again."""
+        """Do nothing: the message is in the spool."""
 
     def gap(self, gap: Gap) -> Iterable[Message]:
+        """Spool a gap; yields nothing."""
         values = {"reason": gap.reason, "detail": gap.detail, "gap_seconds": gap.gap_seconds}
         self._append({"gap": values, "header": gap.header.to_json()})
         return ()
 
     def finish(self) -> Iterator[Message]:
+        """Smooth the path, yield all frames corrected, and gaps, and complete the files of path and plot."""
         lines = [json.loads(line) for line in self._spool.lines()] if self._spool else []
         records = [PathRecord.from_json(line["frame"]) for line in lines if "frame" in line]
         recorded = runs_of(records)
         meshed = [_meshed(own) for own in recorded]
         runs, gains = [run for run, _ in meshed], [each for _, own in meshed for each in own]
         limits = self._limits(runs)
-        clip = smooth_clip(runs, limits, self._settings.method)
+        clip = smooth_clip(runs, limits, self._options.method)
         self._context.status(
             cutoff_hz=limits.cutoff_hz, zoom=round(clip.zoom, 4), frames_corrected_less=clip.shrunk_frames
         )
@@ -65,41 +78,46 @@ class WholeClip:
         steady = [matrix for run, path in zip(runs, clip.steady, strict=True) for matrix in _steady_steps(run, path)]
         rows = [matrix for run in runs for matrix in self._sweeps(run)]
         yield from self._second_reading(lines, list(zip(corrections, steady, rows, gains, strict=True)))
-        if runs:
-            begins = [own[0].pts_seconds or 0.0 for own in recorded]
-            plotted = [
-                PathRun(run.times + begin, accumulate(run.motions), path)
-                for run, path, begin in zip(runs, clip.steady, begins, strict=True)
-            ]
-            write_plot(plotted, (runs[0].width, runs[0].height), self._settings, self._context)
+        self._plot(runs, clip, [own[0].pts_seconds or 0.0 for own in recorded])
         path = LineFile.new(self._output.part)
         for record, correction in zip(records, corrections, strict=True):
             appended(path, self._output.part, record.to_json(correction=flat(correction)))
         self._output.finish()
         self._finished = True
 
+    def _plot(self, runs: list[CameraPath], clip: SmoothedClip, begins: list[float]) -> None:
+        """Plot the runs, which begin at these times, s."""
+        if not runs:
+            return
+        plotted = [
+            PathRun(run.times + begin, accumulate(run.motions), path)
+            for run, path, begin in zip(runs, clip.steady, begins, strict=True)
+        ]
+        write_plot(plotted, (runs[0].width, runs[0].height), self._options, self._context)
+
     def _limits(self, runs: list[CameraPath]) -> PathLimits:
-        settings = self._settings
+        options = self._options
         return PathLimits(
-            settings.cutoff_hz or meant_cutoff(runs),
-            max_zoom=settings.max_zoom,
-            zooming=settings.zooming,
-            tripod=settings.tripod,
-            most_shift=(settings.most_shift_x, settings.most_shift_y),
-            most_turn_degrees=settings.most_turn_degrees,
+            options.cutoff_hz or choose_cutoff(runs),
+            max_zoom=options.max_zoom,
+            zooming=options.zooming,
+            tripod=options.tripod,
+            most_shift=(options.most_shift_x, options.most_shift_y),
+            most_turn_degrees=options.most_turn_degrees,
         )
 
     def _sweeps(self, run: CameraPath) -> list[np.ndarray | None]:
-        """How the camera moves while each frame is read; None where all rows are exposed at once."""
-        if not self._settings.readout_ms:
+        """Return the camera's motion while each frame is read; None if all rows are exposed at once."""
+        if not self._options.readout_ms:
             return [None] * len(run.times)
         own = own_frames(run)
-        seconds = self._settings.readout_ms / 1000
+        seconds = self._options.readout_ms / 1000
         found = sweeps(run.times[own], accumulate(run.motions)[own], seconds, run.width, run.height)
         return list(found[np.cumsum(own) - 1])
 
     def _second_reading(self, lines: list[dict[str, Any]], moves: list[_Move]) -> Iterator[Message]:
-        corrector = Corrector(self._settings, self._context)
+        """Read the source again; yield the frames and gaps of the spool's lines, each frame corrected by its move."""
+        corrector = Corrector(self._options, self._context)
         again = self._context.reopen()
         frames = (item for item in again if isinstance(item, Frame))
         remaining = iter(moves)
@@ -123,16 +141,20 @@ class WholeClip:
         getattr(again, "close", lambda: None)()
 
     def discard(self) -> None:
+        """Remove the path's file and the spool."""
         self._finished = True
         self._output.discard()
 
     def state(self) -> dict[str, Any]:
+        """Return how much of the spool is valid."""
         return {"bytes": self._spool.length if self._spool else 0}
 
     def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was taken. Raises `OutputError`."""
         self._spool = cut_back(self._measured, state["bytes"], self._context)
 
     def close(self) -> None:
+        """Remove the spool if it is no longer needed."""
         if self._finished:
             self._measured.unlink(missing_ok=True)
 
@@ -141,12 +163,12 @@ class WholeClip:
 
 
 def _steady_steps(run: CameraPath, path: np.ndarray) -> list[np.ndarray | None]:
-    """How the corrected picture moves into each frame; None into the first."""
+    """Return the motion (3, 3) of the corrected video into each frame; None into the first."""
     return [None, *motion_matrices(np.diff(path, axis=0), run.width, run.height)]
 
 
 def _meshed(records: Sequence[PathRecord]) -> tuple[CameraPath, list[np.ndarray | None]]:
-    """The run as the far plane moves, and the gains beside it in each frame; None: no mesh."""
+    """Return the run of the far plane, and the gains relative to it in each frame; None: no mesh."""
     run = path_of(records)
     size = run.width, run.height
     smooth = smooth_gains(run.times, [record.gains for record in records])

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import cv2
@@ -10,10 +10,18 @@ import pytest
 
 from pipeline.messages import EndOfStream, Flow, Frame, Gap, Message
 from pipeline.testing import TestContext, run_stage
+from raftline.masks.options import MotionMaskOptions
 from stages.motion_mask import MotionMask
 from tests.raftline.synthetic_motion import HEIGHT, WIDTH
 from tests.stages.moving_clip import AWAY, BEGINS, ENDS, FRAMES, clip, f_score, header, masks_of, truth
 from tests.stages.stage_bench import Machine, bench_context
+
+
+def test_the_stage_has_the_options_of_the_library_with_their_defaults() -> None:
+    ours = MotionMask.Options()
+    assert ours.for_library(live=False) == replace(MotionMaskOptions(), watch=[], ignore=[])
+    assert not ours.for_library(live=True).backdate
+    assert {field.name for field in fields(MotionMaskOptions)} == set(MotionMask.Options.model_fields)
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +170,7 @@ def test_a_gap_and_another_size_are_borne(still: list[Flow]) -> None:
     messages += [replace(messages[-1], start="cold", grid_px=np.zeros((3, 5, 2), np.float32), step_seconds=0.03)]
     masks = masks_of(run_stage(MotionMask, messages))
     assert np.asarray(masks[-1].mask).shape == (21, 33)
-    assert masks[-1].uncertain  # a black picture says nothing about the camera
+    assert masks[-1].uncertain  # a black image says nothing about the camera
 
 
 def test_a_frame_without_a_time_is_borne(still: list[Flow]) -> None:

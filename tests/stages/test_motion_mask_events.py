@@ -98,12 +98,12 @@ def test_events_of_a_real_road_are_those_of_another_program() -> None:
         earlier, at = None, -1
         while True:
             at += 1
-            there, picture = video.read()
+            there, image = video.read()
             if not there:
                 return
             if at % 2:
                 continue
-            luma = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), (640, 360), interpolation=cv2.INTER_AREA)
+            luma = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (640, 360), interpolation=cv2.INTER_AREA)
             head = Header("source", at, Fraction(1, 25), 10**18, 1, at + 1)
             frame = Frame(head, at // 2, 640, 360, "gray8", (luma,), "bt709", "pc")
             if earlier is None:

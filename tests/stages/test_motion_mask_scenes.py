@@ -81,7 +81,7 @@ X, Y = np.meshgrid(np.arange(WIDTH, dtype=np.float32), np.arange(HEIGHT, dtype=n
 
 
 def swaying_leaves(at: int) -> np.ndarray:
-    """A tree over a third of the picture: parts of 30 px sway by up to 3 px at 0.8 Hz, each for itself, in gusts."""
+    """A tree over a third of the image: parts of 30 px sway by up to 3 px at 0.8 Hz, each for itself, in gusts."""
     seconds = at * EVERY / 30
     gust = 0.6 + 0.4 * float(np.sin(2 * np.pi * seconds / 5))
     within = np.clip((110 - np.hypot((X - 70) / 0.8, Y - 60)) / 30, 0, 1)
@@ -116,11 +116,11 @@ def test_nothing_is_said_to_move_where_nothing_goes_anywhere(scene: Callable[[in
 @pytest.mark.parametrize("scene", [swaying_leaves, rain, flickering_lamp])
 def test_somebody_who_walks_there_is_seen(scene: Callable[[int], np.ndarray]) -> None:
     def walked(at: int) -> np.ndarray:
-        picture = scene(at).copy()
+        image = scene(at).copy()
         if at >= 75:
             left = 4 * (at - 75)
-            picture[130:160, left : left + 40] = THING
-        return picture
+            image[130:160, left : left + 40] = THING
+        return image
 
     masks = masks_of(run_stage(MotionMask, watched(walked, 110)))
     began = [event.begin_seconds for mask in masks for event in mask.events]
@@ -158,7 +158,7 @@ def test_two_seconds_after_a_jump_of_the_exposure_motion_is_seen_again(still: li
     assert any(mask.objects for mask in masks[len(waits) + BEGINS + 6 :])
 
 
-def test_a_picture_in_two_depths_is_said_to_be_uncertain() -> None:
+def test_a_scene_in_two_depths_is_said_to_be_uncertain() -> None:
     """The camera goes sideways past a near half that moves twice as far as the other: no object, but parallax."""
     flows = []
     for at in range(12):

@@ -1,4 +1,4 @@
-"""What is known of each frame's camera motion, as values of JSON."""
+"""The measured camera motion of each frame, as values of JSON."""
 
 from __future__ import annotations
 
@@ -18,25 +18,29 @@ class PathRecord:
     """One frame's measured motion."""
 
     index: int
-    """Which decoded frame of the source, from 0."""
+    """Index of the decoded frame in its source, from 0."""
     pts_seconds: float | None
+    """Presentation time; None if unknown."""
     width: int
-    """px"""
+    """Width of the frame, px."""
     height: int
-    """px"""
+    """Height of the frame, px."""
     camera: tuple[float, ...]
     """Row-major 3x3: px of the frame before to px of this one."""
     model: str
-    """As `CameraMotion.model`."""
+    """As in `CameraMotion`."""
     confidence: float
+    """As in `CameraMotion`."""
     inlier_share: float
+    """As in `CameraMotion`."""
     residual_px: float
+    """As in `CameraMotion`."""
     starts_path: bool
     """Motion is not continuous with the frame before: the first frame, a cut, a gap, another size."""
     duplicate: bool
     """The frame repeats the one before."""
     parallax_percent: tuple[int, ...] | None = None
-    """Gains of the mesh, row-major, as `raftline.camera.parallax` has them, in percent; None: one plane."""
+    """Gains of the mesh (see `raftline.camera.parallax`), row-major, in percent; None: one plane."""
     revised: tuple[tuple[int, float, float], ...] = ()
     """Index of frames of the path up to this one; px along x and y by which their `camera` shifts too little."""
 
@@ -53,7 +57,7 @@ class PathRecord:
         gains: np.ndarray | None = None,
         revised: Sequence[tuple[int, float, float]] = (),
     ) -> PathRecord:
-        """A record of `motion`, rounded as it will be written."""
+        """Make a record of `motion`, rounded as it will be written; the other arguments as the fields."""
         return cls(
             index,
             None if pts_seconds is None else round(pts_seconds, 9),
@@ -71,6 +75,7 @@ class PathRecord:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> PathRecord:
+        """Make a record of the JSON values of `to_json`."""
         percent = values["parallax_percent"]
         gains = None if percent is None else tuple(percent)
         revised = tuple((index, x, y) for index, x, y in values["revised"])
@@ -78,11 +83,11 @@ class PathRecord:
 
     @classmethod
     def from_values(cls, values: Sequence[Any]) -> PathRecord:
-        """From the values of `to_json` alone, in order."""
+        """Make a record of the values of `to_json` without their names, in order."""
         return cls.from_json(dict(zip((field.name for field in fields(cls)), values, strict=True)))
 
     def to_json(self, **more: Any) -> dict[str, Any]:
-        """JSON values, and `more` beside them."""
+        """Return JSON values, followed by `more`."""
         return {**asdict(self), **more}
 
     @property
@@ -99,13 +104,13 @@ class PathRecord:
 
 
 def runs_of(records: Sequence[PathRecord]) -> list[Sequence[PathRecord]]:
-    """The continuous runs that the records, in order, make up."""
+    """Split records, in order, into continuous runs."""
     begins = [at for at, record in enumerate(records) if record.starts_path or at == 0]
     return [records[first:after] for first, after in zip(begins, begins[1:] + [len(records)], strict=False)]
 
 
 def path_of(run: Sequence[PathRecord]) -> CameraPath:
-    """The camera's path in one of `runs_of`."""
+    """Return the camera's path in one of `runs_of`."""
     times = np.array([np.nan if record.pts_seconds is None else record.pts_seconds for record in run])
     matrices = np.stack([record.matrix for record in run])
     duplicates = np.array([record.duplicate for record in run])

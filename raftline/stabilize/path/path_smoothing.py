@@ -1,4 +1,4 @@
-"""Camera paths: accumulated, cut where motion is not continuous, and smoothed over a whole clip."""
+"""Camera paths of a whole clip: accumulated, smoothed, and kept within one zoom."""
 
 from __future__ import annotations
 
@@ -7,24 +7,27 @@ from typing import Literal
 
 import numpy as np
 
-from raftline.camera.transforms import centred, motion_matrices, motion_vectors
-from raftline.stabilize.path.constrained_smoothing import corner_displacements, corner_margin, detour
+from raftline.camera.transforms import SHIFTS, centred, motion_matrices, motion_vectors
+from raftline.stabilize.path.constrained_smoothing import constrained_path, corner_displacements, corner_margin
 from raftline.stabilize.path.slow_movement import slow_path
-from raftline.stabilize.path.smoothing_kernel import penalised_least_squares, steady_times, time_shares
+from raftline.stabilize.path.smoothing_kernel import penalized_least_squares, steady_times, time_shares
 from raftline.stabilize.warp.crop import fitting_share, required_zoom, zoom_matrices
 
 Method = Literal["optimal", "gaussian"]
 Zooming = Literal["static", "dynamic", "none"]
-_SEEN_PX = 0.25
-"""A run that shakes less at every corner is left alone: interpolating it would only blur a fixed camera's picture."""
+_VISIBLE_PX = 0.25
+"""A run that shakes by less at every corner is left alone: interpolation would only blur a fixed camera's frames."""
 _TRIPOD_HZ = 0.05
-"""Cutoff where a tripod's picture would not fit the zoom."""
+"""Cutoff where the frames of `tripod` would not fit the zoom: the slowest that the stage's option allows."""
 _PULLS = 60
+"""Rounds at most that shrink corrections beyond a limit."""
 _CLIP_ITERATIONS, _CLIP_PENALTY = 400, 3.0
+"""Of ADMM. A clip is solved once, so it can take more iterations than look-ahead, to a smoother path; chosen by hand,
+`python -m benchmarks.bench_stabilization --parts known` shows their effect."""
 _ZOOM_SECONDS = 1.0
-"""Over which a dynamic zoom foresees and forgets what is needed."""
+"""Time over which a dynamic zoom rises before it is needed, and falls after."""
 _ZOOM_TO_USE = 0.998
-"""Of the zoom, what a bounded correction is planned for; the rest is for what its first-order bound leaves out."""
+"""Share of the zoom that a bounded correction is planned for; the rest covers what its first-order bound leaves out."""
 
 
 @dataclass(frozen=True)
@@ -32,34 +35,35 @@ class CameraPath:
     """One continuous run of measured camera motion."""
 
     times: np.ndarray
-    """(N,) seconds."""
+    """(N,) float64 s, strictly growing."""
     motions: np.ndarray
-    """(N, 8) px motion vectors from the frame before; the first is not used."""
+    """(N, 8) float64 px motion vectors from the frame before; the first is not used."""
     duplicates: np.ndarray
     """(N,) bool: the frame repeats the one before."""
     width: int
-    """px"""
+    """Width of the frames, px."""
     height: int
-    """px"""
+    """Height of the frames, px."""
 
 
 @dataclass(frozen=True)
 class PathLimits:
-    """What a correction may cost."""
+    """The limits of a correction."""
 
     cutoff_hz: float = 0.5
     """Camera movement slower than this is kept, faster is removed."""
     min_zoom: float = 1.0
+    """Least enlargement."""
     max_zoom: float = 1.2
-    """Corrections that would need more are made smaller, smoothly."""
+    """Largest enlargement; corrections that need more are made smaller, smoothly."""
     zooming: Zooming = "static"
     """``static``: one zoom; ``dynamic``: what is needed around each moment; ``none``: 1, and borders show."""
     tripod: bool = False
-    """All movement is removed, slow movement too, as far as the zoom allows."""
+    """Remove all movement, slow movement too, as far as the zoom allows."""
     most_shift: tuple[float, float] = (1.0, 1.0)
-    """How far the picture is shifted at most along x and y, as shares of width and height."""
+    """Largest shift along x and y, as shares of width and height."""
     most_turn_degrees: float = 180.0
-    """How far it is turned at most."""
+    """Largest turn."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +71,17 @@ class SmoothedClip:
     """Corrections for every run of a clip."""
 
     zoom: float
-    """The largest."""
+    """The largest of all frames."""
     corrections: list[np.ndarray]
     """For each run (N, 3, 3): px of the original to px of the corrected frame, zoom included."""
     steady: list[np.ndarray]
     """For each run (N, 8): the corrected path, px motion vectors without the zoom."""
     shrunk_frames: int
-    """Frames whose correction had to be cut at the last to leave no border."""
+    """Frames whose planned correction still had to be shrunk to leave no border."""
 
 
 def accumulate(motions: np.ndarray) -> np.ndarray:
-    """Motion vectors between frames (N, 8) as a path (N, 8) that begins at 0."""
+    """Add motion vectors between frames (N, 8) px up to a path (N, 8) px that begins at 0."""
     path = np.cumsum(motions, axis=0)
     return path - path[:1]
 
@@ -85,7 +89,18 @@ def accumulate(motions: np.ndarray) -> np.ndarray:
 def camera_path(
     matrices: np.ndarray, times_seconds: np.ndarray, duplicates: np.ndarray, width: int, height: int
 ) -> CameraPath:
-    """One run from matrices (N, 3, 3), the first unused. Raises ValueError for a matrix that is no camera motion."""
+    """Make a run of measured motions.
+
+    Args:
+        matrices: (N, 3, 3) px of the frame before to px of the frame; the first is not used.
+        times_seconds: (N,) s; may repeat, run backwards or be NaN.
+        duplicates: (N,) bool: the frame repeats the one before.
+        width: Width of the frames, px.
+        height: Height of the frames, px.
+
+    Raises:
+        ValueError: A matrix is no camera motion.
+    """
     return CameraPath(
         steady_times(times_seconds),
         motion_vectors(matrices, width, height),
@@ -96,18 +111,25 @@ def camera_path(
 
 
 def smooth_path(times: np.ndarray, path: np.ndarray, cutoff_hz: float, method: Method = "optimal") -> np.ndarray:
-    """The path (N, D) without what is faster than `cutoff_hz`.
+    """Remove movement faster than a cutoff.
 
-    times: (N,) seconds, strictly growing, steps of any length. ``optimal``: what `slow_movement` says of it, to its
-    very ends. ``gaussian``: a local line fitted under a Gaussian window in time.
+    Args:
+        times: (N,) s, strictly growing, in steps of any length.
+        path: (N, D) px.
+        cutoff_hz: The cutoff.
+        method: ``optimal``: the regression of `slow_movement`, which follows to the very ends. ``gaussian``: a local
+            line fitted under a Gaussian window in time.
+
+    Returns:
+        (N, D) px.
     """
     return slow_path(times, path, cutoff_hz) if method == "optimal" else _gaussian(times, path, cutoff_hz)
 
 
 def smooth_clip(runs: list[CameraPath], limits: PathLimits, method: Method = "optimal") -> SmoothedClip:
-    """Smooth every run of a clip and choose one zoom for all, as small as covers the output, at most `max_zoom`.
+    """Smooth every run of a clip and choose one zoom for all, the least that covers the output, at most `max_zoom`.
 
-    A run that would need more is smoothed again with the margin as a bound (always by least squares).
+    A run that needs more is smoothed again with the zoom's margin as a bound (always by ``optimal``).
     """
     steps = [_free(run, limits, method) for run in runs]
     needed = [_needed_zoom(run, step).max(initial=1.0) for run, step in zip(runs, steps, strict=True)]
@@ -132,7 +154,7 @@ def _needed_zoom(run: CameraPath, step: np.ndarray) -> np.ndarray:
 
 
 def _zooms(run: CameraPath, step: np.ndarray, zoom: float, limits: PathLimits) -> np.ndarray:
-    """The zoom of each frame (N,)."""
+    """Return the zoom of each frame (N,)."""
     if limits.zooming == "none":
         return np.ones(len(step))
     if limits.zooming == "static":
@@ -141,26 +163,29 @@ def _zooms(run: CameraPath, step: np.ndarray, zoom: float, limits: PathLimits) -
 
 
 def smooth_envelope(times: np.ndarray, values: np.ndarray, seconds: float) -> np.ndarray:
-    """A smooth curve (N,) nowhere below `values` (N,): their greatest within `seconds`, averaged over as long."""
+    """Return a smooth curve (N,) nowhere below `values` (N,) at `times` (N,) s.
+
+    Their maximum within `seconds` to either side, averaged with a Hann window over as long.
+    """
     highest, smooth = np.empty(len(values)), np.empty(len(values))
-    for source, made, reduce in ((values, highest, np.max), (highest, smooth, _bell_mean)):
+    for source, made, reduce in ((values, highest, np.max), (highest, smooth, _hann_mean)):
         for at, time in enumerate(times):
             first, last = np.searchsorted(times, [time - seconds, time + seconds])
             made[at] = reduce(source[first : max(last, first + 1)])
     return np.maximum(smooth, values)
 
 
-def _bell_mean(values: np.ndarray) -> float:
+def _hann_mean(values: np.ndarray) -> float:
     return float(np.average(values, weights=np.hanning(len(values) + 2)[1:-1]))
 
 
 def _limited(times: np.ndarray, steps: np.ndarray, run: CameraPath, limits: PathLimits) -> np.ndarray:
-    """Corrections (N, 8); around where a shift or turn is larger than allowed, they are made smaller, smoothly."""
+    """Shrink corrections (N, 8) smoothly around where a shift or turn is larger than allowed."""
     half_diagonal = centred(run.width, run.height)[1]
     turn_px = np.deg2rad(limits.most_turn_degrees) * half_diagonal
-    across, down = limits.most_shift[0] * run.width, limits.most_shift[1] * run.height
+    x_px, y_px = limits.most_shift[0] * run.width, limits.most_shift[1] * run.height
     limited = steps.copy()
-    for column, most in ((2, across), (5, down), (1, turn_px), (3, turn_px)):
+    for column, most in ((SHIFTS[0], x_px), (SHIFTS[1], y_px), (1, turn_px), (3, turn_px)):
         pull = np.ones(len(times))
         for _ in range(_PULLS):
             over = np.abs(limited[:, column]) / max(most, 1e-3)
@@ -168,12 +193,12 @@ def _limited(times: np.ndarray, steps: np.ndarray, run: CameraPath, limits: Path
                 break
             pull *= np.maximum(over, 1.0) ** 2
             wanted = steps[:, [column]] / pull[:, None]
-            limited[:, [column]] = penalised_least_squares(times, wanted, pull, limits.cutoff_hz)
+            limited[:, [column]] = penalized_least_squares(times, wanted, pull, limits.cutoff_hz)
     return limited
 
 
 def _free(run: CameraPath, limits: PathLimits, method: Method) -> np.ndarray:
-    """Corrections (N, 8), smoothed path minus path, without regard to the zoom; none where none could be seen."""
+    """Return corrections (N, 8), smooth path less path, without regard to the zoom; 0 if none could be seen."""
     own = own_frames(run)
     path = accumulate(run.motions)[own]
     if limits.tripod:
@@ -184,11 +209,11 @@ def _free(run: CameraPath, limits: PathLimits, method: Method) -> np.ndarray:
         steps = _composed(run, own, steps, limits.cutoff_hz)
     steps = steps[np.cumsum(own) - 1]
     corners_px = steps @ corner_displacements(run.width, run.height).T
-    return np.zeros_like(steps) if np.abs(corners_px).max(initial=0.0) < _SEEN_PX else steps
+    return np.zeros_like(steps) if np.abs(corners_px).max(initial=0.0) < _VISIBLE_PX else steps
 
 
 def _constrained(run: CameraPath, limits: PathLimits, zoom: float) -> np.ndarray:
-    """Corrections (N, 8) for a run whose free ones do not fit the zoom."""
+    """Return corrections (N, 8) for a run whose free ones do not fit the zoom."""
     cutoff_hz = _TRIPOD_HZ if limits.tripod else limits.cutoff_hz
     own = own_frames(run)
     times, path = run.times[own], accumulate(run.motions)[own]
@@ -196,13 +221,15 @@ def _constrained(run: CameraPath, limits: PathLimits, zoom: float) -> np.ndarray
     beside = slow_path(times, path, cutoff_hz) - path
     begun, held = np.empty(0), np.empty((0, path.shape[1]))
     size = run.width, run.height
-    steps = beside + detour(begun, held, times, beside, cutoff_hz, margin, size, _CLIP_ITERATIONS, _CLIP_PENALTY)
+    steps = beside + constrained_path(
+        begun, held, times, beside, cutoff_hz, margin, size, _CLIP_ITERATIONS, _CLIP_PENALTY
+    )
     steps = _composed(run, own, steps, cutoff_hz)
     return steps[np.cumsum(own) - 1]
 
 
 def _composed(run: CameraPath, own: np.ndarray, steps: np.ndarray, cutoff_hz: float) -> np.ndarray:
-    """Corrections (N, 8) that compose with the motions to what their vectors add up to, but for what is slow.
+    """Return corrections (N, 8) that compose with the motions to what their vectors add up to, slow movement aside.
 
     A turn and a shift do not commute: half a degree and 10 px leave 0.09 px, which would be shake.
     """
@@ -217,14 +244,14 @@ def _composed(run: CameraPath, own: np.ndarray, steps: np.ndarray, cutoff_hz: fl
 
 
 def own_frames(run: CameraPath) -> np.ndarray:
-    """(N,) bool: frames with a motion of their own. A duplicate takes no part and repeats the correction before it."""
+    """Return which frames have a motion of their own, (N,) bool; a duplicate repeats the correction before it."""
     own = ~run.duplicates
     own[:1] = True
     return own
 
 
 def _gaussian(times: np.ndarray, path: np.ndarray, cutoff_hz: float) -> np.ndarray:
-    """Kernel-weighted local lines; the kernel halves movement of `cutoff_hz`."""
+    """Fit local lines under a Gaussian kernel that halves movement of `cutoff_hz`; it is cut off at 4 sigma."""
     sigma = np.sqrt(np.log(2.0) / 2.0) / (np.pi * cutoff_hz)
     pull = time_shares(times)
     smooth = np.empty_like(path, np.float64)

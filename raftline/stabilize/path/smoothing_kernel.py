@@ -1,4 +1,4 @@
-"""The linear core of path smoothing: penalised least squares in time, at uneven steps."""
+"""The linear core of path smoothing: penalized least squares in time, at uneven steps."""
 
 from __future__ import annotations
 
@@ -6,14 +6,23 @@ import numpy as np
 from scipy.linalg import solveh_banded
 
 ORDER = 3
+"""Of the derivative that is penalized: of the jerk, so that a path may accelerate evenly at no cost."""
 TYPICAL_STEP = 1.0 / 30.0
-"""s, where no two samples tell it."""
+"""Seconds between frames where no two samples tell it: the rate of most cameras."""
+_MIN_STEP_SHARE = 1 / 4
+"""Shortest step, in the median one: keeps divided differences finite."""
 
 
 def steady_times(times_seconds: np.ndarray) -> np.ndarray:
-    """Strictly growing times (N,) from presentation times that may repeat, run backwards or be NaN.
+    """Make presentation times grow strictly.
 
-    A step that is missing, negative or under a quarter of the median step becomes the median or that quarter.
+    A step that is missing or not positive becomes the median step; a shorter one than a quarter of it, that quarter.
+
+    Args:
+        times_seconds: (N,) s, which may repeat, run backwards or be NaN.
+
+    Returns:
+        (N,) float64 s, from 0.
     """
     times = np.asarray(times_seconds, np.float64)
     if len(times) < 2:
@@ -21,14 +30,20 @@ def steady_times(times_seconds: np.ndarray) -> np.ndarray:
     steps = np.diff(times)
     good = steps[np.isfinite(steps) & (steps > 0)]
     typical = float(np.median(good)) if good.size else TYPICAL_STEP
-    steps = np.where(np.isfinite(steps) & (steps > 0), np.maximum(steps, typical / 4), typical)
+    steps = np.where(np.isfinite(steps) & (steps > 0), np.maximum(steps, typical * _MIN_STEP_SHARE), typical)
     return np.concatenate([[0.0], np.cumsum(steps)])
 
 
 def derivative_rows(times: np.ndarray, order: int = ORDER) -> tuple[np.ndarray, np.ndarray]:
-    """Derivative of `order` at uneven times (N,): coefficients (N - order, order + 1), and seconds of each row.
+    """Return the derivative at uneven times: divided differences times order factorial.
 
-    Row i acts on samples i .. i + order (divided differences times order factorial).
+    Args:
+        times: (N,) s, strictly growing.
+        order: Of the derivative.
+
+    Returns:
+        Coefficients (N - order, order + 1), of which row i acts on samples i to i + order; and the seconds that each
+        row stands for, (N - order,).
     """
     rows = len(times) - order
     window = np.stack([times[k : k + rows] for k in range(order + 1)], axis=1)
@@ -41,17 +56,25 @@ def derivative_rows(times: np.ndarray, order: int = ORDER) -> tuple[np.ndarray, 
 
 
 def time_shares(times: np.ndarray) -> np.ndarray:
-    """Seconds that each sample (N,) stands for."""
+    """Return the seconds (N,) that each of the samples at `times` (N,) s stands for."""
     if len(times) < 2:
         return np.ones(len(times))
     return np.gradient(times)
 
 
-def penalised_least_squares(times: np.ndarray, path: np.ndarray, weights: np.ndarray, cutoff_hz: float) -> np.ndarray:
-    """The path (N, D) that stays near `path` with as little change of acceleration as `cutoff_hz` asks for.
+def penalized_least_squares(times: np.ndarray, path: np.ndarray, weights: np.ndarray, cutoff_hz: float) -> np.ndarray:
+    """Smooth a path: least squares with a penalty on its third derivative (a smoothing spline).
 
-    Where samples are many, movement of f Hz keeps 1 / (1 + (f / cutoff_hz)^6) of itself. Arguments as in
-    `normal_equations`.
+    Far from the ends, movement of f Hz keeps 1 / (1 + (f / cutoff_hz)^6) of itself.
+
+    Args:
+        times: (N,) s, strictly growing.
+        path: (N, D) px.
+        weights: (N,) >= 0: pull of each sample.
+        cutoff_hz: Frequency of which half is kept.
+
+    Returns:
+        (N, D) float64 px.
     """
     if len(times) < 2:
         return np.array(path, np.float64)
@@ -62,10 +85,17 @@ def penalised_least_squares(times: np.ndarray, path: np.ndarray, weights: np.nda
 def normal_equations(
     times: np.ndarray, path: np.ndarray, weights: np.ndarray, cutoff_hz: float, held: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Matrix, as `scipy.linalg.solveh_banded` takes it, and right hand side (N, D) of the smooth path.
+    """Return the normal equations of the smooth path.
 
-    weights (N,) >= 0 scale the pull of each sample of path (N, D). held (K, D): smooth samples before `path` that
-    cannot change any more. times (K + N,) seconds, at least 2, strictly growing.
+    Args:
+        times: (K + N,) s, at least 2, strictly growing.
+        path: (N, D) px.
+        weights: (N,) >= 0: pull of each sample.
+        cutoff_hz: As in `penalized_least_squares`.
+        held: (K, D) px: smooth samples before `path` that cannot change any more; None for none.
+
+    Returns:
+        Matrix in the upper banded form of `scipy.linalg.solveh_banded`, and right hand side (N, D).
     """
     before = 0 if held is None else len(held)
     order = min(ORDER, len(times) - 1)
@@ -85,7 +115,7 @@ def normal_equations(
 def _add_products(
     banded: np.ndarray, target: np.ndarray, products: np.ndarray, i: int, j: int, known: np.ndarray, order: int
 ) -> None:
-    """Add the terms of samples row + i and row + j >= row + i; those with a known sample go to the right hand side."""
+    """Add the terms of samples row + i and row + j, for i <= j; those with a known sample go to the right hand side."""
     before = len(known)
     first = min(max(before - i, 0), len(products))
     columns = np.arange(first, len(products)) + j - before

@@ -1,4 +1,7 @@
-"""What is shown where a corrected frame does not reach: its mirror image, a blur, or what was seen there before."""
+"""What fills the output where a corrected frame does not reach: its mirror image, a blur, or earlier frames.
+
+The constants are a matter of looks and were chosen by eye.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,20 @@ from raftline.stabilize.warp.warp import Interpolation, chroma_matrix, warp_imag
 Border = Literal["mirror", "blur", "fill"]
 _BLUR_SHARE = 0.06
 """Reach of the blur, as a share of the plane's longer side."""
+_BLUR_REDUCTION = 8
+"""Factor by which a plane is reduced before it is blurred, for speed; nothing of it shows after the blur."""
 _FEATHER_PX = 7
+"""Width over which a frame's edge blends into what lies behind."""
 
 
 class Borders:
-    """Corrected frames of one stream, in order, without a border that shows nothing.
+    """Corrects the frames of one stream, in order, and fills their borders.
 
-    ``fill`` remembers what was shown and moves it along with the steady picture; what was never seen is mirrored.
+    ``fill`` remembers the output and moves it along with the corrected video; what was never seen is mirrored.
     """
 
     def __init__(self, border: Border, interpolation: Interpolation = "cubic") -> None:
+        """Fill borders by ``mirror``, ``blur`` or ``fill``."""
         self._border: Border = border
         self._interpolation: Interpolation = interpolation
         self._memory: list[tuple[np.ndarray, np.ndarray]] = []
@@ -30,9 +37,15 @@ class Borders:
     def __call__(
         self, planes: Sequence[np.ndarray], correction: np.ndarray, steady: np.ndarray | None = None
     ) -> tuple[np.ndarray, ...]:
-        """`planes` as in `warp_planes`, moved by `correction` (3, 3) px.
+        """Correct a frame.
 
-        steady: (3, 3) px of the corrected frame before to px of this one; None where a new path begins.
+        Args:
+            planes: As in `warp.warp_planes`.
+            correction: (3, 3) px of the frame to px of the output.
+            steady: (3, 3) px of the corrected frame before to px of this one; None if a new path begins.
+
+        Returns:
+            Planes of the same shapes.
         """
         remembered = self._memory if steady is not None and len(self._memory) == len(planes) else []
         self._memory = []
@@ -47,30 +60,30 @@ class Borders:
         return tuple(shown)
 
     def _shown(self, plane: np.ndarray, matrix: np.ndarray, memory: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-        picture = warp_image(plane, matrix, self._interpolation, mirrored=True)
+        image = warp_image(plane, matrix, self._interpolation, mirrored=True)
         if self._border == "mirror":
-            return picture
+            return image
         seen = _seen(plane.shape[:2], matrix)
         if self._border == "blur":
-            return _blended(picture, _blurred(picture), seen)
+            return _blended(image, _blurred(image), seen)
         size = (plane.shape[1], plane.shape[0])
         known = cv2.warpPerspective(np.full(size[::-1], 255, np.uint8), matrix, size)
         if memory is not None:
             behind, known_before = memory
-            beside = _blended(picture, behind, np.maximum(seen, 255 - known_before))
-            picture, known = beside, np.maximum(known, known_before)
-        self._memory.append((picture, known))
-        return picture
+            beside = _blended(image, behind, np.maximum(seen, 255 - known_before))
+            image, known = beside, np.maximum(known, known_before)
+        self._memory.append((image, known))
+        return image
 
 
 def _moved(memory: tuple[np.ndarray, np.ndarray], matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    picture, known = memory
-    size = (picture.shape[1], picture.shape[0])
-    return warp_image(picture, matrix, "linear", mirrored=True), cv2.warpPerspective(known, matrix, size)
+    image, known = memory
+    size = (image.shape[1], image.shape[0])
+    return warp_image(image, matrix, "linear", mirrored=True), cv2.warpPerspective(known, matrix, size)
 
 
 def _seen(shape: tuple[int, ...], matrix: np.ndarray) -> np.ndarray:
-    """uint8 (H, W): 255 where the frame reaches, falling to 0 within it towards its edge."""
+    """Return uint8 (H, W): 255 where the frame reaches, falling to 0 towards its edge."""
     inside = np.zeros(shape[:2], np.uint8)
     edge = min(_FEATHER_PX, (min(shape[:2]) - 1) // 4)
     inside[edge : shape[0] - edge, edge : shape[1] - edge] = 255
@@ -78,16 +91,18 @@ def _seen(shape: tuple[int, ...], matrix: np.ndarray) -> np.ndarray:
     return cv2.warpPerspective(inside, matrix, (shape[1], shape[0]))
 
 
-def _blurred(picture: np.ndarray) -> np.ndarray:
-    height, width = picture.shape[:2]
-    reach = max(1, int(_BLUR_SHARE * max(height, width)) // 8)
-    small = cv2.resize(picture, (max(1, width // 8), max(1, height // 8)), interpolation=cv2.INTER_AREA)
+def _blurred(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    reach = max(1, int(_BLUR_SHARE * max(height, width)) // _BLUR_REDUCTION)
+    small = cv2.resize(
+        image, (max(1, width // _BLUR_REDUCTION), max(1, height // _BLUR_REDUCTION)), interpolation=cv2.INTER_AREA
+    )
     small = cv2.blur(small, (2 * reach + 1, 2 * reach + 1), borderType=cv2.BORDER_REPLICATE)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def _blended(upper: np.ndarray, lower: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """`upper` where share is 255, `lower` where it is 0."""
+    """Blend uint8 images by `share` (H, W) uint8: 255 gives `upper`, 0 `lower`."""
     weight = share.astype(np.float32) / 255
     if upper.ndim == 3:
         weight = weight[..., None]

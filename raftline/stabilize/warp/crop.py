@@ -1,4 +1,4 @@
-"""How far a corrected frame covers the output: zoom that leaves no border, and corrections that fit a zoom."""
+"""Whether a corrected frame covers the output: the zoom that leaves no border, and corrections that fit a zoom."""
 
 from __future__ import annotations
 
@@ -7,21 +7,32 @@ import numpy as np
 from raftline.camera.transforms import frame_corners, motion_matrices, transform_points
 
 _BISECTIONS = 24
+"""Leave an interval of 3 / 2^24 = 2e-7 of a zoom: under a thousandth of a px at the rim of any frame."""
 BORDER_PX = 0.01
-"""How far outside of the outermost pixels' centres still counts as inside; replication fills it."""
+"""Distance beyond the centres of the outermost pixels that still counts as inside; replication fills it."""
 _PLANNED_BORDER_PX = BORDER_PX / 2
+"""Half of it, so that rounding to come stays within it."""
 
 
 def zoom_matrix(zoom: float, width: int, height: int) -> np.ndarray:
-    """(3, 3): enlarge by `zoom` about the frame's centre."""
+    """Return the transform (3, 3), px to px, that enlarges by `zoom` about the frame's centre."""
     centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
     return np.array([[zoom, 0.0, centre_x * (1 - zoom)], [0.0, zoom, centre_y * (1 - zoom)], [0.0, 0.0, 1.0]])
 
 
 def covers(matrices: np.ndarray, width: int, height: int, border_px: float = BORDER_PX) -> np.ndarray:
-    """Whether frames corrected by (N, 3, 3) fill the whole output, (N,) bool.
+    """Tell which corrected frames fill the whole output.
 
-    They do if the output's corners lie inside the frame: both are convex and stay so under a plane transform.
+    A frame does if the output's corners lie inside it: both are convex, and stay so under a plane transform.
+
+    Args:
+        matrices: (N, 3, 3) corrections, px of the frame to px of the output.
+        width: Width of frame and output, px.
+        height: Height of frame and output, px.
+        border_px: Distance beyond the outermost pixels' centres that counts as inside.
+
+    Returns:
+        (N,) bool.
     """
     inside = np.linalg.inv(matrices)
     corners = frame_corners(width, height)
@@ -33,7 +44,7 @@ def covers(matrices: np.ndarray, width: int, height: int, border_px: float = BOR
 
 
 def required_zoom(corrections: np.ndarray, width: int, height: int, most: float = 4.0) -> np.ndarray:
-    """The least zoom (N,) in [1, most] at which each correction (N, 3, 3) leaves no border; `most` where none does."""
+    """Return the least zoom (N,) in [1, most] at which each correction (N, 3, 3) leaves no border; else `most`."""
     low, high = np.ones(len(corrections)), np.full(len(corrections), most)
     low = np.where(covers(corrections, width, height, _PLANNED_BORDER_PX), high, low)
     done = low == most
@@ -45,7 +56,7 @@ def required_zoom(corrections: np.ndarray, width: int, height: int, most: float 
 
 
 def fitting_share(vectors: np.ndarray, zoom: float, width: int, height: int) -> np.ndarray:
-    """The largest share (N,) in [0, 1] of each correction vector (N, 8) px that leaves no border at this zoom."""
+    """Return the largest share (N,), 0-1, of each correction vector (N, 8) px that leaves no border at this zoom."""
     enlarge = zoom_matrix(zoom, width, height)
     low, high = np.zeros(len(vectors)), np.ones(len(vectors))
     whole = covers(enlarge @ motion_matrices(vectors, width, height), width, height, _PLANNED_BORDER_PX)
@@ -60,7 +71,7 @@ def fitting_share(vectors: np.ndarray, zoom: float, width: int, height: int) -> 
 
 
 def zoom_matrices(zooms: np.ndarray, width: int, height: int) -> np.ndarray:
-    """(N, 3, 3): enlarge by each of `zooms` (N,) about the frame's centre."""
+    """Return the transforms (N, 3, 3) that enlarge by each of `zooms` (N,) about the frame's centre."""
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
     matrices = np.zeros((len(zooms), 3, 3))
     matrices[:, 0, 0] = matrices[:, 1, 1] = zooms

@@ -1,4 +1,4 @@
-"""Pictures through a plane transform and the local motions of a mesh, interpolated once."""
+"""Images warped by a plane transform and the local motions of a mesh, interpolated once."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from raftline.stabilize.warp.rolling_shutter import exposed_at
 from raftline.stabilize.warp.warp import Interpolation, interpolation_flag
 
 _ROUNDS = 3
+"""Of finding where a vertex comes from, which depends on the gain there: gains change by little over a shift, so each
+round divides the error by many."""
 
 
 def mesh_sources(
@@ -23,10 +25,18 @@ def mesh_sources(
     height: int,
     sweep: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Where each vertex of the output lies in the frame, (rows, columns, 2) px, never beyond its outermost pixels.
+    """Find where in the frame each vertex of the output comes from.
 
-    The plane goes by `matrix` (3, 3) px to px, content of gain g `shift` (2,) px times g farther. gains: (rows,
-    columns) at vertices of the frame. sweep: (3, 3) as in `rolling_shutter.sweeps`.
+    Args:
+        matrix: (3, 3) px of the frame to px of the output: how the plane moves.
+        shift: (2,) px: content of gain g moves g times this farther.
+        gains: (rows, columns) at the vertices of the frame.
+        width: Width of frame and output, px.
+        height: Height of frame and output, px.
+        sweep: (3, 3) as in `rolling_shutter.sweeps`, or None.
+
+    Returns:
+        (rows, columns, 2) px, never beyond the frame's outermost pixels.
     """
     back, shown = np.linalg.inv(matrix), vertices(width, height).reshape(-1, 2)
     sources = transform_points(back, shown)
@@ -38,27 +48,33 @@ def mesh_sources(
 
 
 def _at(gains: np.ndarray, points: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Gains (P,) at points (P, 2) px of the frame."""
+    """Return the gains (P,) at points (P, 2) px of the frame."""
     rows, columns = gains.shape
-    down, across = hat_weights(points[:, 1], height, rows), hat_weights(points[:, 0], width, columns)
-    return np.einsum("pr,rc,pc->p", down, gains, across)
+    down, along = hat_weights(points[:, 1], height, rows), hat_weights(points[:, 0], width, columns)
+    return np.einsum("pr,rc,pc->p", down, gains, along)
 
 
 def warp_mesh(
     planes: Sequence[np.ndarray], sources: np.ndarray, interpolation: Interpolation = "cubic"
 ) -> tuple[np.ndarray, ...]:
-    """Planes as in `warp_planes`, through a mesh: its vertices show what lies at `sources` (rows, columns, 2) px."""
+    """Warp planes by a mesh.
+
+    Args:
+        planes: As in `warp.warp_planes`.
+        sources: (rows, columns, 2) px: where in the frame each vertex of the output comes from.
+        interpolation: Of pixels; between vertices it is linear.
+    """
     height, width = planes[0].shape[:2]
     flag = interpolation_flag(interpolation)
     moved = []
     for at, plane in enumerate(planes):
         step, down_px = (1.0, 0.0) if at == 0 else (2.0, 0.5)
         x, y = step * np.arange(plane.shape[1]), step * np.arange(plane.shape[0]) + down_px
-        down, across = (
+        down, along = (
             hat_weights(places, length, count).astype(np.float32)
             for places, length, count in ((y, height, sources.shape[0]), (x, width, sources.shape[1]))
         )
-        map_x, map_y = (down @ (sources[..., axis].astype(np.float32) @ across.T) for axis in (0, 1))
+        map_x, map_y = (down @ (sources[..., axis].astype(np.float32) @ along.T) for axis in (0, 1))
         if at:
             map_x, map_y = map_x / np.float32(step), (map_y - np.float32(down_px)) / np.float32(step)
         moved.append(cv2.remap(plane, map_x, map_y, flag, borderMode=cv2.BORDER_REPLICATE))

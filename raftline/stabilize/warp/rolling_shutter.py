@@ -1,6 +1,6 @@
-"""Rows that were exposed one after the other: the camera's motion without their shear, and pictures set upright again.
+"""Rolling shutter: the camera's motion without the shear it causes, and frames corrected for it.
 
-A camera that reads its rows in `readout_seconds` shows row y at a time that grows with y; the frame's time is that of
+A camera that reads its rows in `readout_seconds` exposes row y at a time that grows with y; the frame's time is that of
 its middle row. To first order the camera moves evenly while a frame is read.
 """
 
@@ -12,15 +12,23 @@ import cv2
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from raftline.camera.transforms import motion_matrices
+from raftline.camera.transforms import motion_matrices, transform_xy
 from raftline.stabilize.warp.warp import Interpolation, interpolation_flag
 
 
 def without_shear(matrix: np.ndarray, width: int, height: int) -> np.ndarray:
-    """The similarity (3, 3) of the camera in an affine motion (3, 3) between frames that were read row by row.
+    """Return the camera's similarity in the affine motion between two frames that were read row by row.
 
-    Moving while it is read shears and stretches a picture along y, and so changes what y does to x and y; what x does
-    is turn and scale alone.
+    A camera that moves while it reads shears and stretches the frame along y. That changes what y contributes to x and
+    y; what x contributes is turn and scale alone.
+
+    Args:
+        matrix: (3, 3) px to px, affine.
+        width: Width of the frames, px.
+        height: Height of the frames, px.
+
+    Returns:
+        (3, 3) px to px; the frame's centre moves as under `matrix`.
     """
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
     to = matrix @ (*centre, 1.0)
@@ -32,7 +40,18 @@ def without_shear(matrix: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def sweeps(times: np.ndarray, path: np.ndarray, readout_seconds: float, width: int, height: int) -> np.ndarray:
-    """How the camera moves while each frame is read, (N, 3, 3) px to px, from its path (N, 8) at `times` (N,) s."""
+    """Return the camera's motion while each frame is read.
+
+    Args:
+        times: (N,) s, strictly growing.
+        path: (N, 8) px motion vectors: the camera's path.
+        readout_seconds: Time between the exposure of the first row and that after the last.
+        width: Width of the frames, px.
+        height: Height of the frames, px.
+
+    Returns:
+        (N, 3, 3) px to px; identity if there are fewer than three frames.
+    """
     if len(times) < 3:
         return np.tile(np.eye(3), (len(times), 1, 1))
     velocity = CubicSpline(times, path)(times, 1)
@@ -42,7 +61,14 @@ def sweeps(times: np.ndarray, path: np.ndarray, readout_seconds: float, width: i
 def warp_rows(
     planes: Sequence[np.ndarray], matrix: np.ndarray, sweep: np.ndarray, interpolation: Interpolation = "cubic"
 ) -> tuple[np.ndarray, ...]:
-    """Planes as in `warp_planes`, moved by `matrix` (3, 3), each row first put where the middle row's time has it."""
+    """Warp planes, each row first put where the middle row's time has it.
+
+    Args:
+        planes: As in `warp.warp_planes`.
+        matrix: (3, 3) px of the frame to px of the result.
+        sweep: (3, 3) of this frame, as from `sweeps`.
+        interpolation: Of pixels.
+    """
     height = planes[0].shape[0]
     moved = []
     for plane in planes:
@@ -55,7 +81,19 @@ def warp_rows(
 
 
 def exposed_at(x: np.ndarray, y: np.ndarray, sweep: np.ndarray, height: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where rows read one after the other show what lies at x, y px at the time of the middle row."""
+    """Find where a rolling shutter shows what lies at x, y px at the time of the middle row.
+
+    The row that shows it depends on where it is shown: two rounds of a fixed point.
+
+    Args:
+        x: px, any shape.
+        y: px, the same shape.
+        sweep: (3, 3) of this frame, as from `sweeps`; affine.
+        height: Height of the frame, px.
+
+    Returns:
+        x and y, px, of the dtype of `x`.
+    """
     during = (sweep / sweep[2, 2] - np.eye(3)).astype(x.dtype)
     along_x = during[0, 0] * x + during[0, 1] * y + during[0, 2]
     along_y = during[1, 0] * x + during[1, 1] * y + during[1, 2]
@@ -72,12 +110,9 @@ def _sources(
     sweep: np.ndarray,
     height: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where each sample of the result lies in the plane, float32 (h, w) twice."""
+    """Return where in the plane each sample of the result comes from, x and y, float32 (h, w) each."""
     x = (step * np.arange(shape[1]) + offset[0])[None, :].astype(np.float32)
     y = (step * np.arange(shape[0]) + offset[1])[:, None].astype(np.float32)
-    back = np.linalg.inv(matrix).astype(np.float32)
-    depth = back[2, 0] * x + back[2, 1] * y + back[2, 2]
-    at_x = (back[0, 0] * x + back[0, 1] * y + back[0, 2]) / depth
-    at_y = (back[1, 0] * x + back[1, 1] * y + back[1, 2]) / depth
+    at_x, at_y = transform_xy(np.linalg.inv(matrix).astype(np.float32), x, y)
     at_x, at_y = exposed_at(at_x, at_y, sweep, height)
     return (at_x - np.float32(offset[0])) / np.float32(step), (at_y - np.float32(offset[1])) / np.float32(step)

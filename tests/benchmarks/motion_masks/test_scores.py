@@ -15,11 +15,11 @@ def disk(radius: int, size: int = 96) -> np.ndarray:
 @pytest.mark.parametrize("outside_px", [0, 2, 5])
 def test_how_far_outside_of_the_edges_a_truth_is_drawn_is_found_from_pictures(outside_px: int) -> None:
     rng = np.random.default_rng(0)
-    pictures = []
+    images = []
     for radius in (20, 24, 28):
         gray = np.where(disk(radius), 150, 90) + rng.normal(0, 4, (96, 96))
-        pictures.append((cv2.cvtColor(np.clip(gray, 0, 255).astype(np.uint8), cv2.COLOR_GRAY2RGB), radius))
-    assert drawn_outside_px((picture, disk(radius + outside_px)) for picture, radius in pictures) == outside_px
+        images.append((cv2.cvtColor(np.clip(gray, 0, 255).astype(np.uint8), cv2.COLOR_GRAY2RGB), radius))
+    assert drawn_outside_px((image, disk(radius + outside_px)) for image, radius in images) == outside_px
 
 
 def test_what_is_shrunk_keeps_all_that_is_farther_from_its_outline() -> None:

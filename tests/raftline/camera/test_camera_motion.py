@@ -83,7 +83,7 @@ def test_flow_at_every_pixel_gives_what_the_grid_gives() -> None:
     assert corner_error_px(fit_camera_motion(full, WIDTH, HEIGHT).matrix, TRUTH) < 0.01
 
 
-def test_a_blank_wall_says_nothing_and_does_not_move_the_picture() -> None:
+def test_a_blank_wall_says_nothing_and_does_not_move_the_frame() -> None:
     wall = np.full((HEIGHT, WIDTH), 120.0) + np.random.default_rng(0).normal(0, 4, (HEIGHT, WIDTH))
     weights = texture_weights(wall.astype(np.uint8))
     flow = np.random.default_rng(1).normal(0, 2, grid_flow(np.eye(3)).shape).astype(np.float32)
@@ -93,12 +93,12 @@ def test_a_blank_wall_says_nothing_and_does_not_move_the_picture() -> None:
     np.testing.assert_array_equal(motion.matrix, np.eye(3))
 
 
-def test_a_picture_on_a_blank_wall_is_believed_and_the_wall_is_not() -> None:
-    picture = np.full((HEIGHT, WIDTH), 120, np.uint8)
-    picture[40:150, 60:200] = textured(140, 110)
+def test_an_image_on_a_blank_wall_is_believed_and_the_wall_is_not() -> None:
+    image = np.full((HEIGHT, WIDTH), 120, np.uint8)
+    image[40:150, 60:200] = textured(140, 110)
     flow = np.random.default_rng(1).normal(0, 1, grid_flow(TRUTH).shape).astype(np.float32)
     flow[5:19, 7:26] = grid_flow(TRUTH)[5:19, 7:26]
-    motion = fit_camera_motion(flow, WIDTH, HEIGHT, weights=texture_weights(picture))
+    motion = fit_camera_motion(flow, WIDTH, HEIGHT, weights=texture_weights(image))
     assert corner_error_px(motion.matrix, TRUTH) < 0.3
 
 
@@ -131,10 +131,10 @@ def test_a_wrong_shape_is_refused_with_both_sizes() -> None:
 
 
 def test_texture_counts_and_a_lone_edge_does_not() -> None:
-    picture = np.full((HEIGHT, WIDTH), 90, np.uint8)
-    picture[:, 250:] = 180
-    picture[40:150, 20:150] = textured(130, 110)
-    weights = texture_weights(picture)
+    image = np.full((HEIGHT, WIDTH), 90, np.uint8)
+    image[:, 250:] = 180
+    image[40:150, 20:150] = textured(130, 110)
+    weights = texture_weights(image)
     assert weights.shape == (23, 40)
     assert np.median(weights[6:18, 4:17]) > 0.6
     assert weights[:, 29:33].max() < 0.05
@@ -143,8 +143,8 @@ def test_texture_counts_and_a_lone_edge_does_not() -> None:
 
 def test_texture_is_found_under_noise() -> None:
     rng = np.random.default_rng(0)
-    picture = cv2.GaussianBlur(textured(WIDTH, HEIGHT), (3, 3), 0) + rng.normal(0, 8, (HEIGHT, WIDTH))
-    assert np.median(texture_weights(np.clip(picture, 0, 255).astype(np.uint8))) > 0.5
+    image = cv2.GaussianBlur(textured(WIDTH, HEIGHT), (3, 3), 0) + rng.normal(0, 8, (HEIGHT, WIDTH))
+    assert np.median(texture_weights(np.clip(image, 0, 255).astype(np.uint8))) > 0.5
 
 
 def test_rows_read_while_the_camera_begins_to_turn_do_not_pass_for_a_turn() -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from raftline.camera.camera_motion import CameraMotion, fit_camera_motion
-from raftline.camera.direct_alignment import AlignmentPicture, align, refined_motion
+from raftline.camera.direct_alignment import align, refined_motion
+from raftline.camera.luma_pyramid import LumaPyramid
 from raftline.camera.plane_models import PLANE_MODELS
 from raftline.camera.texture import texture_weights
 from raftline.camera.transforms import frame_corners, transform_points
@@ -20,9 +21,9 @@ def corner_error_px(matrix: np.ndarray) -> float:
     return float(np.abs(transform_points(matrix, corners) - transform_points(TRUTH, corners)).max())
 
 
-def noisy(picture: np.ndarray, sigma: float, seed: int, light: float = 1.0) -> np.ndarray:
-    noise = np.random.default_rng(seed).normal(0, sigma, picture.shape)
-    return np.clip(picture * light + noise, 0, 255).astype(np.uint8)
+def noisy(image: np.ndarray, sigma: float, seed: int, light: float = 1.0) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(0, sigma, image.shape)
+    return np.clip(image * light + noise, 0, 255).astype(np.uint8)
 
 
 def rough_fit(sigma_px: float, seed: int = 3) -> tuple[CameraMotion, np.ndarray]:
@@ -35,13 +36,13 @@ def test_flow_that_is_wrong_all_over_by_a_little_is_put_right() -> None:
     after = warp_image(before, TRUTH)
     motion, flow = rough_fit(0.3)
     assert corner_error_px(motion.matrix) > 0.15  # the flow is 0.15 px off everywhere
-    refined = refined_motion(motion, AlignmentPicture.of(before), AlignmentPicture.of(after), flow, "similarity")
+    refined = refined_motion(motion, LumaPyramid.of(before), LumaPyramid.of(after), flow, "similarity")
     assert corner_error_px(refined.matrix) < 0.06  # 1/32 px is what OpenCV rounds its warps to
 
 
 def test_in_the_dark_all_texture_together_still_tells_the_motion() -> None:
     before, after = textured(WIDTH, HEIGHT), warp_image(textured(WIDTH, HEIGHT), TRUTH)
-    dark = [AlignmentPicture.of(noisy(each, 12, seed, light=0.4)) for seed, each in enumerate((before, after))]
+    dark = [LumaPyramid.of(noisy(each, 12, seed, light=0.4)) for seed, each in enumerate((before, after))]
     motion, flow = rough_fit(1.0)
     refined = refined_motion(motion, dark[0], dark[1], flow, "similarity")
     assert corner_error_px(refined.matrix) < min(0.25, corner_error_px(motion.matrix))
@@ -50,30 +51,30 @@ def test_in_the_dark_all_texture_together_still_tells_the_motion() -> None:
 def test_a_patch_on_a_blank_wall_is_enough_for_a_turn() -> None:
     wall = np.full((HEIGHT, WIDTH), 150, np.uint8)
     wall[50:120, 110:210] = textured(WIDTH, HEIGHT)[50:120, 110:210]
-    pictures = [noisy(each, 1, seed) for seed, each in enumerate((wall, warp_image(wall, TRUTH)))]
+    images = [noisy(each, 1, seed) for seed, each in enumerate((wall, warp_image(wall, TRUTH)))]
     flow = grid_flow(TRUTH) + np.random.default_rng(0).normal(0, 0.3, (*EVERYWHERE.shape, 2))
-    motion = fit_camera_motion(flow, WIDTH, HEIGHT, "similarity", texture_weights(pictures[1]))
-    before, after = (AlignmentPicture.of(each) for each in pictures)
+    motion = fit_camera_motion(flow, WIDTH, HEIGHT, "similarity", texture_weights(images[1]))
+    before, after = (LumaPyramid.of(each) for each in images)
     refined = refined_motion(motion, before, after, flow, "similarity")
     assert refined.model == "similarity" and refined.confidence > 0.8
     assert corner_error_px(refined.matrix) < 0.15
 
 
 def test_a_blank_wall_alone_tells_nothing() -> None:
-    blank = AlignmentPicture.of(np.full((HEIGHT, WIDTH), 150, np.uint8))
+    blank = LumaPyramid.of(np.full((HEIGHT, WIDTH), 150, np.uint8))
     assert align(blank, blank, np.eye(3), PLANE_MODELS["similarity"], EVERYWHERE) is None
 
 
 def test_what_moves_by_itself_takes_no_part() -> None:
     before = textured(WIDTH, HEIGHT)
     after = warp_image(before, TRUTH)
-    thing = np.s_[40:140, 60:260]  # 35 % of the picture
+    thing = np.s_[40:140, 60:260]  # 35 % of the image
     after[thing] = warp_image(textured(WIDTH, HEIGHT, 7), similarity(-6, 5))[thing]
     before[thing] = textured(WIDTH, HEIGHT, 7)[thing]
     flow = grid_flow(TRUTH)
     flow[5:18, 7:33] = (-6, 5)
     motion = fit_camera_motion(flow, WIDTH, HEIGHT)
-    refined = refined_motion(motion, AlignmentPicture.of(before), AlignmentPicture.of(after), flow, "similarity")
+    refined = refined_motion(motion, LumaPyramid.of(before), LumaPyramid.of(after), flow, "similarity")
     assert corner_error_px(refined.matrix) < 0.1
 
 
@@ -81,31 +82,31 @@ def test_another_exposure_is_no_motion() -> None:
     before = textured(WIDTH, HEIGHT)
     after = np.clip(warp_image(before, TRUTH) * 0.8 + 20, 0, 255).astype(np.uint8)
     motion, flow = rough_fit(0.3)
-    refined = refined_motion(motion, AlignmentPicture.of(before), AlignmentPicture.of(after), flow, "similarity")
+    refined = refined_motion(motion, LumaPyramid.of(before), LumaPyramid.of(after), flow, "similarity")
     assert corner_error_px(refined.matrix) < 0.08
 
 
-def test_pictures_that_do_not_belong_together_change_nothing() -> None:
+def test_images_that_do_not_belong_together_change_nothing() -> None:
     motion, flow = rough_fit(0.3)
-    pictures = AlignmentPicture.of(textured(WIDTH, HEIGHT, 1)), AlignmentPicture.of(textured(WIDTH, HEIGHT, 2))
-    refined = refined_motion(motion, *pictures, flow, "similarity")
+    images = LumaPyramid.of(textured(WIDTH, HEIGHT, 1)), LumaPyramid.of(textured(WIDTH, HEIGHT, 2))
+    refined = refined_motion(motion, *images, flow, "similarity")
     assert corner_error_px(refined.matrix) < 1.0
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20, 9), (1, 700)])
-def test_pictures_too_small_to_compare_are_left_to_the_flow(size: tuple[int, int]) -> None:
-    picture = AlignmentPicture.of(textured(*size))
+def test_images_too_small_to_compare_are_left_to_the_flow(size: tuple[int, int]) -> None:
+    pyramid = LumaPyramid.of(textured(*size))
     assert (
-        align(picture, picture, np.eye(3), PLANE_MODELS["similarity"], np.ones((-(-size[1] // 8), -(-size[0] // 8))))
+        align(pyramid, pyramid, np.eye(3), PLANE_MODELS["similarity"], np.ones((-(-size[1] // 8), -(-size[0] // 8))))
         is None
     )
 
 
 def test_the_points_compared_are_the_strongest_trusted_ones_of_each_two_by_two_px() -> None:
-    picture = AlignmentPicture.of(textured(WIDTH, HEIGHT))
+    pyramid = LumaPyramid.of(textured(WIDTH, HEIGHT))
     trust = EVERYWHERE.copy()
     trust[:, : trust.shape[1] // 2] = 0.0
-    points, image = picture.points(0, trust), picture.levels[0]
+    points, image = pyramid.points(0, trust), pyramid.levels[0]
     rows, columns = image.shape
     half_diagonal = 0.5 * np.hypot(columns - 1, rows - 1)
     x, y = np.rint(points.local * half_diagonal + [[(columns - 1) / 2], [(rows - 1) / 2]]).astype(int)

@@ -7,8 +7,8 @@ import pytest
 from raftline.camera.texture import texture_weights
 
 
-def weights_from_whole_pictures(luma: np.ndarray) -> np.ndarray:
-    """The same from pictures of gradients and their products, one after the other."""
+def weights_from_whole_images(luma: np.ndarray) -> np.ndarray:
+    """The same from images of gradients and their products, one after the other."""
     rows, columns = -(-luma.shape[0] // 8), -(-luma.shape[1] // 8)
     padded = np.pad(luma, ((0, rows * 8 - luma.shape[0]), (0, columns * 8 - luma.shape[1])), "edge")
     half = cv2.resize(padded, (columns * 4, rows * 4), interpolation=cv2.INTER_AREA)
@@ -25,9 +25,9 @@ def weights_from_whole_pictures(luma: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (48, 50), (361, 643)])
 @pytest.mark.parametrize("levels", [2, 40, 256])
-def test_weights_are_those_of_whole_pictures_of_gradients(size: tuple[int, int], levels: int) -> None:
+def test_weights_are_those_of_whole_images_of_gradients(size: tuple[int, int], levels: int) -> None:
     luma = np.random.default_rng(levels).integers(0, levels, size).astype(np.uint8)
     luma[: size[0] // 2] = cv2.blur(luma, (5, 5))[: size[0] // 2]
     if levels == 2:
         luma *= 255
-    np.testing.assert_allclose(texture_weights(luma), weights_from_whole_pictures(luma), atol=1e-5)
+    np.testing.assert_allclose(texture_weights(luma), weights_from_whole_images(luma), atol=1e-5)

@@ -3,7 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from raftline.camera.transforms import frame_corners, motion_matrices, motion_vectors, transform_points
+from raftline.camera.transforms import (
+    centred_points,
+    frame_corners,
+    motion_matrices,
+    motion_vectors,
+    transform_points,
+    transform_xy,
+)
 from tests.raftline.synthetic_motion import HEIGHT, WIDTH, similarity
 
 
@@ -51,3 +58,15 @@ def test_points_go_through_each_matrix() -> None:
     moved = transform_points(matrices, frame_corners(WIDTH, HEIGHT))
     np.testing.assert_allclose(moved[0] - frame_corners(WIDTH, HEIGHT), [[1, 0]] * 4, atol=1e-9)
     np.testing.assert_allclose(moved[1] - frame_corners(WIDTH, HEIGHT), [[0, 2]] * 4, atol=1e-9)
+
+
+def test_coordinates_in_arrays_of_their_own_go_where_points_go() -> None:
+    matrix = np.array([[1.02, -0.03, 4.0], [0.01, 0.98, -2.0], [1e-5, -2e-5, 1.0]])
+    points = frame_corners(WIDTH, HEIGHT)
+    np.testing.assert_allclose(np.stack(transform_xy(matrix, *points.T), axis=1), transform_points(matrix, points))
+    x, y = transform_xy(matrix.astype(np.float32), *points.astype(np.float32).T)
+    assert x.dtype == y.dtype == np.float32
+
+
+def test_centred_corners_are_one_unit_from_the_origin() -> None:
+    np.testing.assert_allclose(np.hypot(*centred_points(frame_corners(WIDTH, HEIGHT).T, WIDTH, HEIGHT)), 1.0)

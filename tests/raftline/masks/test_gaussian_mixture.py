@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from raftline.camera.working_grid import WorkingGrid
-from raftline.masks.gaussian_mixture import DOUBT, EVIDENCE_PER_SIGMA, LEARN, SKIP, Background
-from raftline.masks.illumination import light_change
+from raftline.masks.gaussian_mixture import DOUBT, LEARN, SKIP, STEPS_PER_SIGMA, GaussianMixture
+from raftline.masks.illumination import illumination_change
 from tests.raftline.synthetic_motion import HEIGHT, WIDTH, textured
 
 STEP = 0.04
@@ -14,27 +14,27 @@ SPOT = (slice(50, 90), slice(100, 150))
 
 
 def color(luma: np.ndarray, rng: np.random.Generator, blue: float = 110, red: float = 140) -> np.ndarray:
-    picture = np.stack([luma, np.full_like(luma, blue), np.full_like(luma, red)], axis=-1).astype(np.float32)
-    return np.clip(picture + rng.normal(0, 2, picture.shape), 0, 255).astype(np.uint8)
+    image = np.stack([luma, np.full_like(luma, blue), np.full_like(luma, red)], axis=-1).astype(np.float32)
+    return np.clip(image + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
 
 
 @pytest.fixture
-def learned() -> tuple[Background, np.ndarray, np.random.Generator]:
+def learned() -> tuple[GaussianMixture, np.ndarray, np.random.Generator]:
     rng, world = np.random.default_rng(0), textured(WIDTH, HEIGHT).astype(np.float32)
-    background = Background(HEIGHT, WIDTH, memory_seconds=10.0)
+    background = GaussianMixture(HEIGHT, WIDTH, memory_seconds=10.0)
     for _ in range(20):
         background.learn(color(world, rng), ALL, STEP)
     return background, world, rng
 
 
 def test_nothing_is_said_before_something_is_known() -> None:
-    background = Background(10, 12, 10.0)
-    assert not background.known.any() and not background.evidence(np.full((10, 12, 3), 200, np.uint8))[0].any()
+    background = GaussianMixture(10, 12, 10.0)
+    assert not background.known.any() and not background.mahalanobis(np.full((10, 12, 3), 200, np.uint8))[0].any()
 
 
 def test_a_point_is_known_when_it_was_seen_twice_and_in_doubt_when_twice_as_often() -> None:
     rng, world = np.random.default_rng(0), textured(WIDTH, HEIGHT).astype(np.float32)
-    background, how = Background(HEIGHT, WIDTH, 10.0), ALL.copy()
+    background, how = GaussianMixture(HEIGHT, WIDTH, 10.0), ALL.copy()
     how[SPOT], how[:9] = DOUBT, SKIP
     shares = []
     for _ in range(5):
@@ -46,12 +46,12 @@ def test_a_point_is_known_when_it_was_seen_twice_and_in_doubt_when_twice_as_ofte
 
 def test_what_was_not_there_stands_out_and_noise_does_not(learned: tuple) -> None:
     background, world, rng = learned
-    picture = color(world, rng)
-    picture[SPOT][..., 0] = 255 - picture[SPOT][..., 0]
-    evidence = background.evidence(picture)[0] / EVIDENCE_PER_SIGMA
-    inside = np.zeros(evidence.shape, bool)
+    image = color(world, rng)
+    image[SPOT][..., 0] = 255 - image[SPOT][..., 0]
+    distance = background.mahalanobis(image)[0] / STEPS_PER_SIGMA
+    inside = np.zeros(distance.shape, bool)
     inside[SPOT] = True
-    assert np.percentile(evidence[~inside], 99.9) < 4.0 and np.median(evidence[inside]) > 6.0
+    assert np.percentile(distance[~inside], 99.9) < 4.0 and np.median(distance[inside]) > 6.0
 
 
 def test_what_swings_between_two_colors_becomes_background(learned: tuple) -> None:
@@ -60,8 +60,8 @@ def test_what_swings_between_two_colors_becomes_background(learned: tuple) -> No
     other[SPOT] += 40
     for at in range(200):
         background.learn(color(other if at % 3 else world, rng), ALL, STEP)
-    for picture in (world, other):
-        assert np.percentile(background.evidence(color(picture, rng))[0][SPOT], 95) < 4 * EVIDENCE_PER_SIGMA
+    for image in (world, other):
+        assert np.percentile(background.mahalanobis(color(image, rng))[0][SPOT], 95) < 4 * STEPS_PER_SIGMA
 
 
 def test_what_moves_is_not_learned(learned: tuple) -> None:
@@ -71,7 +71,7 @@ def test_what_moves_is_not_learned(learned: tuple) -> None:
     other[SPOT] += 60
     for _ in range(200):
         background.learn(color(other, rng), how, STEP)
-    assert np.median(background.evidence(color(other, rng))[0][SPOT]) > 6 * EVIDENCE_PER_SIGMA
+    assert np.median(background.mahalanobis(color(other, rng))[0][SPOT]) > 6 * STEPS_PER_SIGMA
 
 
 def test_a_shadow_is_told_from_something_dark(learned: tuple) -> None:
@@ -80,10 +80,10 @@ def test_a_shadow_is_told_from_something_dark(learned: tuple) -> None:
     shaded[SPOT] *= 0.6
     dark[SPOT] = 0.6 * textured(50, 40, seed=5)
     for luma, share in ((shaded, (0.8, 1.0)), (dark, (0.0, 0.3))):
-        picture = color(luma, rng)
+        image = color(luma, rng)
         # the chroma of what is in the shade is less by the same share
-        picture[SPOT][..., 1:] = (128 + 0.6 * (picture[SPOT][..., 1:].astype(float) - 128)).astype(np.uint8)
-        found = background.shadows(picture, background.evidence(picture)[0])[SPOT][4:-4, 4:-4].mean()
+        image[SPOT][..., 1:] = (128 + 0.6 * (image[SPOT][..., 1:].astype(float) - 128)).astype(np.uint8)
+        found = background.shadows(image, background.mahalanobis(image)[0])[SPOT][4:-4, 4:-4].mean()
         assert share[0] <= found <= share[1]
 
 
@@ -91,31 +91,31 @@ def test_the_model_moves_with_the_camera_by_whole_points(learned: tuple) -> None
     background, world, rng = learned
     background.shift(12, -5)
     moved = np.roll(world, (-5, 12), (0, 1))
-    evidence, _ = background.evidence(color(moved, rng))
-    assert np.percentile(evidence[:-5, 12:], 99) < 4 * EVIDENCE_PER_SIGMA
+    distance, _ = background.mahalanobis(color(moved, rng))
+    assert np.percentile(distance[:-5, 12:], 99) < 4 * STEPS_PER_SIGMA
     assert not background.known[-5:].any() and not background.known[:, :12].any()
 
 
 def test_a_jump_of_the_exposure_is_followed(learned: tuple) -> None:
     background, world, rng = learned
     brighter = color(1.25 * world, rng)
-    light = light_change(brighter, *background.sampled(1))
-    assert light.change == "followed" and light.curves is not None and light.levels > 10
-    background.relight(light.curves)
-    assert np.percentile(background.evidence(brighter)[0], 95) < 4 * EVIDENCE_PER_SIGMA
+    change = illumination_change(brighter, *background.sampled(1))
+    assert change.kind == "followed" and change.curves is not None and change.levels > 10
+    background.relight(change.curves)
+    assert np.percentile(background.mahalanobis(brighter)[0], 95) < 4 * STEPS_PER_SIGMA
 
 
-def test_after_another_light_altogether_the_background_begins_anew(learned: tuple) -> None:
+def test_after_another_illumination_altogether_the_background_begins_anew(learned: tuple) -> None:
     background, _, rng = learned
     infrared = color(textured(WIDTH, HEIGHT, seed=3).astype(np.float32), rng, blue=128, red=128)
-    assert light_change(infrared, *background.sampled(1)).change == "anew"
+    assert illumination_change(infrared, *background.sampled(1)).kind == "anew"
 
 
-def test_something_that_moves_through_is_no_change_of_light(learned: tuple) -> None:
+def test_something_that_moves_through_is_no_change_of_illumination(learned: tuple) -> None:
     background, world, rng = learned
     other = world.copy()
     other[20:110, 80:200] = textured(120, 90, seed=7)
-    assert light_change(color(other, rng), *background.sampled(1)).change == "none"
+    assert illumination_change(color(other, rng), *background.sampled(1)).kind == "none"
 
 
 @pytest.mark.parametrize("size", [(1920, 1080), (1281, 721), (640, 360), (33, 17), (1, 1)])
@@ -126,8 +126,8 @@ def test_a_grid_covers_frames_of_every_size_and_format(size: tuple[int, int]) ->
     chroma = np.full((-(-height // 2), -(-width // 2)), 90, np.uint8)
     rgb = np.full((height, width, 3), 100, np.uint8)
     for planes in ((luma, chroma, chroma), (luma,), (rgb,)):
-        picture = grid.picture(planes)
-        assert picture.shape == (*grid.shape, 3) and (picture[..., 0] == 100).all()
+        image = grid.image(planes)
+        assert image.shape == (*grid.shape, 3) and (image[..., 0] == 100).all()
     assert grid.full_size(np.ones(grid.shape, bool)).shape == (height, width)
     assert grid.full_size(np.ones(grid.shape, bool)).min() == 255 and max(grid.shape) <= 960
 
@@ -136,20 +136,20 @@ def test_colors_follow_a_jump_of_the_exposure(learned: tuple) -> None:
     _, world, rng = learned
     blue, red = 96 + 0.2 * world, np.full_like(world, 150)
     red[SPOT] = 190  # few points are as colorful
-    background = Background(HEIGHT, WIDTH, memory_seconds=10.0)
+    background = GaussianMixture(HEIGHT, WIDTH, memory_seconds=10.0)
 
-    def picture(gain: float) -> np.ndarray:
+    def image(gain: float) -> np.ndarray:
         exact = np.stack([gain * world, 128 + gain * (blue - 128), 128 + gain * (red - 128)], axis=-1)
         return np.clip(exact + rng.normal(0, 2, exact.shape), 0, 255).astype(np.uint8)
 
     for _ in range(20):
-        background.learn(picture(1.0), ALL, STEP)
-    light = light_change(picture(1.4), *background.sampled(1))
-    assert light.change == "followed" and light.curves is not None
-    background.relight(light.curves)
-    evidence = background.evidence(picture(1.4))[0]
-    assert np.percentile(evidence, 95) < 4 * EVIDENCE_PER_SIGMA
-    assert np.median(evidence[SPOT]) < 3 * EVIDENCE_PER_SIGMA
+        background.learn(image(1.0), ALL, STEP)
+    change = illumination_change(image(1.4), *background.sampled(1))
+    assert change.kind == "followed" and change.curves is not None
+    background.relight(change.curves)
+    distance = background.mahalanobis(image(1.4))[0]
+    assert np.percentile(distance, 95) < 4 * STEPS_PER_SIGMA
+    assert np.median(distance[SPOT]) < 3 * STEPS_PER_SIGMA
 
 
 def test_a_switch_that_luma_nearly_survives_begins_anew(learned: tuple) -> None:
@@ -157,4 +157,4 @@ def test_a_switch_that_luma_nearly_survives_begins_anew(learned: tuple) -> None:
     infrared = world.copy()
     infrared[:, : WIDTH // 3] = 255 - infrared[:, : WIDTH // 3]
     grey = color(infrared, rng, blue=128, red=128)
-    assert light_change(grey, *background.sampled(1)).change == "anew"
+    assert illumination_change(grey, *background.sampled(1)).kind == "anew"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from raftline.camera.working_grid import WorkingGrid
-from raftline.masks.picture_change import snapped, supported
+from raftline.masks.photometric_support import snapped, supported
 from raftline.masks.residual_motion import (
     Thresholds,
     carried_back,
@@ -105,9 +105,9 @@ def test_noise_raises_the_thresholds_in_px_a_second() -> None:
 
 
 def plain_with_a_patch(top: int, left: int) -> np.ndarray:
-    picture = np.full((HEIGHT, WIDTH), 90, np.uint8)
-    picture[top : top + 40, left : left + 60] = textured(60, 40)
-    return picture
+    image = np.full((HEIGHT, WIDTH), 90, np.uint8)
+    image[top : top + 40, left : left + 60] = textured(60, 40)
+    return image
 
 
 def test_flow_that_spreads_over_a_plain_surface_is_cut_back_to_what_moved() -> None:
@@ -133,7 +133,7 @@ def test_so_is_flow_of_the_coarse_grid() -> None:
     assert (before & earlier).sum() / (before | earlier).sum() > 0.82
 
 
-def test_a_change_of_light_supports_nothing() -> None:
+def test_a_change_of_illumination_supports_nothing() -> None:
     earlier = textured(WIDTH, HEIGHT)
     later = np.clip(earlier.astype(int) + 15, 0, 255).astype(np.uint8)
     assert supported(np.full((HEIGHT, WIDTH, 2), 3, np.float32), np.eye(3), earlier, later).mean() < 0.01

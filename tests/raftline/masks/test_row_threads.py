@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from raftline.masks.gaussian_mixture import LEARN, Background
+from raftline.masks.gaussian_mixture import LEARN, GaussianMixture
 from raftline.masks.row_threads import by_rows
 
 
@@ -44,10 +44,10 @@ def test_the_background_is_the_same_however_many_threads_learn_it(threads: int) 
     found = []
     for number in (1, threads):
         cv2.setNumThreads(number)
-        rng, background = np.random.default_rng(0), Background(200, 90, 10.0)
+        rng, background = np.random.default_rng(0), GaussianMixture(200, 90, 10.0)
         for _ in range(8):
-            picture = rng.integers(90, 140, (200, 90, 3)).astype(np.uint8)
-            background.learn(picture, np.full((200, 90), LEARN, np.uint8), 0.04)
-        found.append((background.luma.copy(), *background.evidence(picture)))
+            image = rng.integers(90, 140, (200, 90, 3)).astype(np.uint8)
+            background.learn(image, np.full((200, 90), LEARN, np.uint8), 0.04)
+        found.append((background.luma.copy(), *background.mahalanobis(image)))
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)

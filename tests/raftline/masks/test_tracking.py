@@ -5,10 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from raftline.masks.motion_events import EventRecorder
 from raftline.masks.regions import Region
 from raftline.masks.tracking import RegionTracker
-from raftline.masks.zones import zone_mask
 
 STEP = 0.04
 
@@ -18,7 +16,7 @@ def region(x: int, y: int = 10, width: int = 10, height: int = 8, velocity: tupl
 
 
 def tracker_of(persistence: float = 0.1, hold: float = 0.5) -> RegionTracker:
-    return RegionTracker(persistence, hold, px_per_cell=1)
+    return RegionTracker(persistence, hold, px_per_point=1, slow_px_s=20)
 
 
 def test_a_camera_that_pans_keeps_the_ids() -> None:
@@ -111,76 +109,10 @@ def test_a_tracker_goes_on_from_its_state() -> None:
     assert first.update(regions, 6 * STEP, STEP) == second.update(regions, 6 * STEP, STEP)
 
 
-def test_an_event_lasts_from_the_first_sight_to_the_last_and_knows_its_peak() -> None:
-    events = EventRecorder(merge_seconds=0.2)
-    told = []
-    for at, area in enumerate([0, 0.01, 0.03, 0.02, 0, 0, 0, 0, 0, 0, 0]):
-        told += [events.update(at * 0.1, area, (7,) if area else (), at * 0.1 - 0.05)]
-    began = [began for _, began in told if began]
-    ended = [ended for ended, _ in told if ended]
-    assert len(began) == len(ended) == 1
-    assert began[0].begin_seconds == pytest.approx(0.05)
-    assert ended[0].last_seconds == pytest.approx(0.3)
-    assert (ended[0].peak_seconds, ended[0].peak_area) == (pytest.approx(0.2), 0.03)
-    assert ended[0].object_ids == (7,)
-
-
-def test_pauses_up_to_the_merge_window_belong_to_the_event() -> None:
-    for pause, count in ((0.9, 1), (1.3, 2)):
-        events = EventRecorder(merge_seconds=1.0)
-        began = [events.update(seconds, 0.01, (), seconds)[1] for seconds in (0.0, 0.1, 0.1 + pause)]
-        assert sum(event is not None for event in began) == count
-
-
-def test_an_event_goes_on_after_its_last_motion_if_asked_to() -> None:
-    events = EventRecorder(merge_seconds=0.0, after_seconds=2.0)
-    events.update(1.0, 0.1, (1,), 1.0)
-    assert events.update(2.9, 0.0, (), 2.9) == (None, None)
-    ended, _ = events.update(3.1, 0.0, (), 3.1)
-    assert ended is not None and ended.last_seconds == pytest.approx(3.0)
-
-
-@pytest.mark.parametrize(("doubts", "uncertain"), [((1, 1, 0), True), ((1, 0, 0), False), ((0, 1, 0, 1), False)])
-def test_an_event_is_uncertain_if_most_of_its_frames_are(doubts: tuple[int, ...], uncertain: bool) -> None:
-    events = EventRecorder(merge_seconds=0.5)
-    for at, doubt in enumerate(doubts):
-        events.update(at * 0.1, 0.1, (1,), at * 0.1, uncertain=bool(doubt))
-    for at in range(9):  # frames in which nothing moves say nothing about it
-        ended, _ = events.update(0.1 * len(doubts) + at * 0.1, 0.0, (), 0.0, uncertain=not uncertain)
-        if ended is not None:
-            assert ended.uncertain == uncertain
-    assert events.open_event is None
-
-
-def test_a_recorder_goes_on_from_its_state() -> None:
-    first, second = EventRecorder(0.5), EventRecorder(0.5)
-    first.update(0.0, 0.2, (1, 2), 0.0, uncertain=True)
-    second.restore(json.loads(json.dumps(first.state())))
-    assert second.open_event == first.open_event
-    assert first.update(1.0, 0.1, (3,), 0.9) == second.update(1.0, 0.1, (3,), 0.9)
-
-
-def test_zones_are_polygons_in_shares_of_the_frame() -> None:
-    watch = [[(0.5, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 1.0)]]
-    ignore = [[(0.0, 0.5), (1.0, 0.5), (1.0, 1.0), (0.0, 1.0)]]
-    allowed = zone_mask(watch, ignore, 100, 60)
-    expected = np.zeros((60, 100), bool)
-    expected[:30, 50:] = True
-    # a polygon's outline belongs to it: half a cell to either side
-    assert (allowed != expected).mean() < 0.03
-    assert zone_mask([], [], 4, 3).all()
-
-
-@pytest.mark.parametrize("zone", [[(0, 0), (1, 1)], [(0, 0), (1, 0), (1, 1.5)]])
-def test_a_zone_that_is_none_is_refused(zone: list) -> None:
-    with pytest.raises(ValueError, match="at least 3 corners"):
-        zone_mask([zone], [], 10, 10)
-
-
 @pytest.mark.parametrize(
     ("step_seconds", "persistence", "frames"), [(0.04, 0.2, 5), (0.1, 0.2, 4), (1.0, 0.2, 1), (0.1, 0.0, 1)]
 )
-def test_where_frames_are_few_a_region_proves_itself_in_four(
+def test_at_low_frame_rates_a_region_is_confirmed_in_four_frames(
     step_seconds: float, persistence: float, frames: int
 ) -> None:
     tracker = tracker_of(persistence, hold=5.0)

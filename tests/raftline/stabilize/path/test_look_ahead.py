@@ -124,7 +124,7 @@ def test_of_shake_beyond_the_zoom_no_more_comes_through_than_must(zoom: float, g
     path = shaken - base
     corrections = corrections_of(LookAheadSmoother(WIDTH, HEIGHT, 0.6, 0.5, zoom), path, TIMES[:150])
     assert covers(corrections, WIDTH, HEIGHT).all()
-    # where a detour is cut off before it is within the margin, 2.1 at a zoom of 1.06, and 1.3 at 1.05
+    # where the path is cut off before it is within the margin, 2.1 at a zoom of 1.06, and 1.3 at 1.05
     assert jitter_px(shown_path(corrections, path, zoom)) < jitter_px(path) / gain
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from raftline.stabilize.path.slow_movement import OF_A_BEGIN, SlowMovement, fit_slow_movement, slow_path
+from raftline.stabilize.path.slow_movement import BEGIN_PRIORS, SlowMovement, fit_slow_movement, slow_path
 from raftline.stabilize.path.smoothing_kernel import time_shares
 from tests.raftline.synthetic_motion import band, jitter_px, shaken_path
 
@@ -54,7 +54,7 @@ def test_the_ends_of_a_short_shot_shake_little_more_than_its_middle() -> None:
     """After a cut a path begins anew: what its ends shake is what a cut costs."""
     base, shaken = shaken_path(TIMES)
     left = slow_path(TIMES, shaken, 0.6) - base
-    # 30 where the end is told from shake that is noise without memory
+    # 30 where the end is told from shake that is white noise
     assert jitter_px(shaken - base) > 50 * jitter_px(left)
     for end in (slice(0, 10), slice(140, 150)):
         moved = np.diff(left[end][:, [2, 5]], axis=0)
@@ -100,7 +100,7 @@ def test_half_a_second_that_shakes_is_told_better_where_both_axes_say_so() -> No
         slow = []
         for seed in range(40):
             path = np.column_stack([band(np.arange(300) / 30, 1, 8, 6.0, 2 * seed + axis)[:24] for axis in (0, 1)])
-            found = fit_slow_movement(times, path, 0.6, time_shares(times), 5 / 6, OF_A_BEGIN, together)(times)
+            found = fit_slow_movement(times, path, 0.6, time_shares(times), 5 / 6, BEGIN_PRIORS, together)(times)
             slow.append(np.diff(found, axis=0) * 30)
         wrong.append(float(np.sqrt(np.mean(np.square(slow)))))
     assert wrong[1] < 0.95 * wrong[0]
@@ -110,5 +110,5 @@ def test_an_axis_that_is_led_does_not_lead_the_other() -> None:
     times = np.arange(90) / 30
     shake = band(np.arange(300) / 30, 1, 8, 3.0, 7)[:90]
     path = np.column_stack([60.0 * times + band(times, 0.05, 0.5, 20.0, 1), shake])
-    found = fit_slow_movement(times, path, 0.6, time_shares(times), 5 / 6, OF_A_BEGIN, (0, 1))(times)[:, 1]
+    found = fit_slow_movement(times, path, 0.6, time_shares(times), 5 / 6, BEGIN_PRIORS, (0, 1))(times)[:, 1]
     assert (found - found.mean()).std() < 0.3 * shake.std()

@@ -35,7 +35,7 @@ def test_perspective_counts() -> None:
     assert required_zoom(tilted[None], WIDTH, HEIGHT)[0] > 1.05
 
 
-def test_a_picture_turned_inside_out_covers_nothing() -> None:
+def test_a_frame_turned_inside_out_covers_nothing() -> None:
     behind = np.eye(3)
     behind[2, 0] = 1.0
     assert not covers(behind[None], WIDTH, HEIGHT)[0]

@@ -1,4 +1,4 @@
-"""Pictures through a mesh."""
+"""Images through a mesh."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def sources(gains: np.ndarray, correction: np.ndarray = CORRECTION, sweep: np.nd
     return mesh_sources(correction, centre_shift(correction, WIDTH, HEIGHT), gains, WIDTH, HEIGHT, sweep)
 
 
-def test_without_gains_the_picture_is_that_of_the_plane() -> None:
+def test_without_gains_the_image_is_that_of_the_plane() -> None:
     for moved, planned in zip(warp_mesh(PLANES, sources(FLAT)), warp_planes(PLANES, CORRECTION), strict=True):
         off = np.abs(moved.astype(int) - planned)[2:-2, 2:-2]
         assert off.max() <= 3  # both find places to 1/32 px
@@ -79,9 +79,9 @@ def test_rows_read_one_after_the_other_are_set_upright_at_once() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 500)])
-def test_small_and_narrow_pictures_pass(size) -> None:
+def test_small_and_narrow_images_pass(size) -> None:
     width, height = size
     gains = np.ones(mesh_shape(width, height))
     found = mesh_sources(np.eye(3), np.array([1.0, 0.0]), gains, width, height)
-    picture = np.full((height, width), 7, np.uint8)
-    assert (warp_mesh((picture,), found)[0] == 7).all()
+    image = np.full((height, width), 7, np.uint8)
+    assert (warp_mesh((image,), found)[0] == 7).all()

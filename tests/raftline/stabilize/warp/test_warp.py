@@ -40,12 +40,12 @@ def test_chroma_goes_where_its_luma_goes(siting, offset_x: float) -> None:
 
 
 @pytest.mark.parametrize("interpolation", ["linear", "cubic", "lanczos"])
-def test_back_and_forth_gives_the_picture_again(interpolation) -> None:
-    picture = cv2.GaussianBlur(textured(WIDTH, HEIGHT), (7, 7), 1.5)
+def test_back_and_forth_gives_the_image_again(interpolation) -> None:
+    image = cv2.GaussianBlur(textured(WIDTH, HEIGHT), (7, 7), 1.5)
     matrix = similarity(1.3, -0.7, degrees=1.0)
-    back = warp_image(warp_image(picture, matrix, interpolation), np.linalg.inv(matrix), interpolation)
+    back = warp_image(warp_image(image, matrix, interpolation), np.linalg.inv(matrix), interpolation)
     inner = (slice(10, -10), slice(10, -10))
-    error = np.abs(back[inner].astype(int) - picture[inner])
+    error = np.abs(back[inner].astype(int) - image[inner])
     # two interpolations blur by a few grey levels; linear by the most
     assert error.mean() < (3.0 if interpolation == "linear" else 1.0)
 
@@ -53,9 +53,9 @@ def test_back_and_forth_gives_the_picture_again(interpolation) -> None:
 def test_a_homography_is_warped_as_one() -> None:
     matrix = similarity(2, 1)
     matrix[2, :2] = (1e-4, -5e-5)
-    picture = np.zeros((HEIGHT, WIDTH), np.uint8)
-    picture[88:93, 198:203] = 255
-    moved = warp_image(picture, matrix, "linear")
+    image = np.zeros((HEIGHT, WIDTH), np.uint8)
+    image[88:93, 198:203] = 255
+    moved = warp_image(image, matrix, "linear")
     expected = matrix @ np.array([200.0, 90.0, 1.0])
     y, x = np.nonzero(moved > 128)
     np.testing.assert_allclose([x.mean(), y.mean()], expected[:2] / expected[2], atol=0.5)
@@ -70,7 +70,7 @@ def test_no_black_pixel_shows_at_the_zoom_that_covers(interpolation) -> None:
     assert moved.min() >= 234
 
 
-def test_color_pictures_move_as_grey_ones_do() -> None:
+def test_color_images_move_as_grey_ones_do() -> None:
     grey = textured(WIDTH, HEIGHT)
     color = np.repeat(grey[:, :, None], 3, axis=2)
     matrix = similarity(3.3, 2.2, degrees=2)

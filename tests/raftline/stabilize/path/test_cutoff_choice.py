@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from raftline.stabilize.path.intent import MEANT_HZ, SWAY_HZ, meant_cutoff
+from raftline.stabilize.path.cutoff_choice import INTENDED_HZ, SWAY_HZ, choose_cutoff
 from raftline.stabilize.path.path_smoothing import CameraPath
 from tests.raftline.synthetic_motion import HEIGHT, WIDTH, band, shaken_path
 
@@ -25,18 +25,18 @@ def swaying(times: np.ndarray, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("pan_px_s", [0.0, 30.0])
 def test_movement_that_is_set_apart_from_shake_is_meant(pan_px_s: float) -> None:
-    assert meant_cutoff([run_of(shaken_path(TIMES, pan_px_s=pan_px_s)[1])]) == MEANT_HZ
+    assert choose_cutoff([run_of(shaken_path(TIMES, pan_px_s=pan_px_s)[1])]) == INTENDED_HZ
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_hand_that_sways_at_all_frequencies_means_less(seed: int) -> None:
-    assert meant_cutoff([run_of(swaying(TIMES, seed))]) == SWAY_HZ
+    assert choose_cutoff([run_of(swaying(TIMES, seed))]) == SWAY_HZ
 
 
 def test_a_fixed_camera_that_shakes_and_short_shots_are_no_sway() -> None:
     base, shaken = shaken_path(TIMES)
-    assert meant_cutoff([run_of(shaken - base)]) == MEANT_HZ
-    assert meant_cutoff([run_of(shaken[first : first + 75], TIMES[:75]) for first in range(0, 300, 75)]) == MEANT_HZ
+    assert choose_cutoff([run_of(shaken - base)]) == INTENDED_HZ
+    assert choose_cutoff([run_of(shaken[first : first + 75], TIMES[:75]) for first in range(0, 300, 75)]) == INTENDED_HZ
 
 
 def test_a_pan_that_sets_out_and_stops_is_meant() -> None:
@@ -44,10 +44,10 @@ def test_a_pan_that_sets_out_and_stops_is_meant() -> None:
     base, shaken = shaken_path(TIMES)
     path = shaken - base
     path[:, 2] += np.cumsum(speed_px_s) / 30
-    assert meant_cutoff([run_of(path)]) == MEANT_HZ
+    assert choose_cutoff([run_of(path)]) == INTENDED_HZ
 
 
 @pytest.mark.parametrize("frames", [0, 1, 2, 5])
 def test_few_frames_say_nothing(frames: int) -> None:
     path = swaying(TIMES)[:frames]
-    assert meant_cutoff([run_of(path, TIMES[:frames])] if frames else []) == MEANT_HZ
+    assert choose_cutoff([run_of(path, TIMES[:frames])] if frames else []) == INTENDED_HZ

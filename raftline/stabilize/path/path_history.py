@@ -1,4 +1,4 @@
-"""The path behind a live stabilizer, in few numbers: what was measured and what was shown."""
+"""The recent past of a live stabilizer's path, measured and displayed, in a bounded number of samples."""
 
 from __future__ import annotations
 
@@ -9,22 +9,31 @@ import numpy as np
 from raftline.camera.transforms import VECTOR_LENGTH
 
 _SAMPLES = 150
+"""At most: 30 for each second of the 5 s that a cutoff of 0.6 Hz looks back; more only cost time and state."""
 _TIME_DIGITS, _PX_DIGITS = 6, 3
-"""Rounded as it is made, so that the state holds it exactly."""
+"""Decimals of s and px. Samples are rounded as they are made, so that the state holds them exactly."""
 
 
-class PastPath:
-    """At most 150 samples over a stretch of the past: frames, or means of so many as fit into one."""
+class PathHistory:
+    """At most 150 samples over a stretch of the past: frames, or means of as many as a sample's time holds."""
 
     def __init__(self, stretch_seconds: float) -> None:
+        """Remember `stretch_seconds`."""
         self.stretch_seconds = stretch_seconds
         self._table = np.empty((0, 2 + 2 * VECTOR_LENGTH))
-        """Seconds that it stands for, time, 8 px of the measured path, 8 px of the shown one."""
+        """A row for each sample: seconds that it stands for, time, 8 px of the measured path, 8 px of the shown one."""
         self.begins = True
         """Nothing of the path is forgotten yet."""
 
     def add(self, time: float, seconds: float, path: np.ndarray, shown: np.ndarray) -> None:
-        """A frame at `time`, `seconds` after the one before: path and shown, (8,) px motion vectors each."""
+        """Add a frame.
+
+        Args:
+            time: Of the frame, s.
+            seconds: Since the frame before.
+            path: (8,) px motion vector: the measured path.
+            shown: (8,) px motion vector: the displayed path.
+        """
         row = np.array([seconds, time, *path, *shown])
         before = self._table
         if len(before) and before[-1, 0] + seconds <= self.stretch_seconds / _SAMPLES * (1 + 1e-3):
@@ -38,12 +47,12 @@ class PastPath:
 
     @property
     def seconds(self) -> np.ndarray:
-        """(N,) for which each sample stands."""
+        """(N,) s that each sample stands for."""
         return self._table[:, 0]
 
     @property
     def times(self) -> np.ndarray:
-        """(N,) s"""
+        """(N,) s."""
         return self._table[:, 1]
 
     @property
@@ -57,12 +66,13 @@ class PastPath:
         return self._table[:, 2 + VECTOR_LENGTH :]
 
     def state(self) -> dict[str, Any]:
-        """As JSON values, under 30 kB."""
+        """Return everything as JSON values, under 30 kB."""
         return {"stretch_seconds": self.stretch_seconds, "begins": self.begins, "rows": self._table.tolist()}
 
     @classmethod
-    def from_state(cls, state: dict[str, Any]) -> PastPath:
-        past = cls(state["stretch_seconds"])
-        past.begins = state["begins"]
-        past._table = np.array(state["rows"], np.float64).reshape(-1, 2 + 2 * VECTOR_LENGTH)
-        return past
+    def from_state(cls, state: dict[str, Any]) -> PathHistory:
+        """Return a history that goes on where `state` was taken."""
+        history = cls(state["stretch_seconds"])
+        history.begins = state["begins"]
+        history._table = np.array(state["rows"], np.float64).reshape(-1, 2 + 2 * VECTOR_LENGTH)
+        return history

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from raftline.stabilize.path.gain_smoothing import smooth_gains
+from raftline.stabilize.path.parallax_smoothing import smooth_gains
 
 TIMES = np.arange(300) / 30
 GAINS = np.array([[0.0, 0.5], [0.2, 1.0]])

@@ -1,4 +1,4 @@
-"""Zoom and borders of stabilized pictures."""
+"""Zoom and borders of stabilized frames."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def shown_black(messages: Sequence[Message]) -> int:
 
 @pytest.mark.parametrize("border", ["mirror", "blur", "fill"])
 @pytest.mark.parametrize("smoothing", ["whole_clip", "look_ahead"])
-def test_without_zoom_the_picture_keeps_its_size_and_borders_are_filled(flows, tmp_path, smoothing, border) -> None:
+def test_without_zoom_the_frame_keeps_its_size_and_borders_are_filled(flows, tmp_path, smoothing, border) -> None:
     options = {"zooming": "none", "border": border, "smoothing": smoothing}
     done = run_stage(Stabilization, flows[:40], options, context_of(flows[:40], tmp_path))
     matrices = corrections(done)

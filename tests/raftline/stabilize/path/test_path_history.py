@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 
-from raftline.stabilize.path.past_path import PastPath
+from raftline.stabilize.path.path_history import PathHistory
 
 
-def filled(rate_hz: float, seconds: float = 12.0) -> PastPath:
-    past = PastPath(5.0)
+def filled(rate_hz: float, seconds: float = 12.0) -> PathHistory:
+    past = PathHistory(5.0)
     for time in np.arange(int(seconds * rate_hz)) / rate_hz:
         past.add(float(time), 1 / rate_hz, np.full(8, time), np.full(8, -time))
     return past
@@ -30,7 +30,7 @@ def test_a_sample_is_the_mean_over_its_while() -> None:
 
 def test_it_goes_on_from_its_state() -> None:
     past = filled(30.0)
-    again = PastPath.from_state(json.loads(json.dumps(past.state())))
+    again = PathHistory.from_state(json.loads(json.dumps(past.state())))
     for each in (past, again):
         each.add(12.0, 1 / 30, np.ones(8), np.ones(8))
     assert again.state() == past.state()
@@ -38,10 +38,10 @@ def test_it_goes_on_from_its_state() -> None:
 
 
 def test_it_knows_whether_the_path_begins_with_it() -> None:
-    past = PastPath(1.0)
+    past = PathHistory(1.0)
     for at in range(25):
         past.add(at / 30, 1 / 30, np.zeros(8), np.zeros(8))
-    assert past.begins and PastPath.from_state(past.state()).begins
+    assert past.begins and PathHistory.from_state(past.state()).begins
     for at in range(25, 40):
         past.add(at / 30, 1 / 30, np.zeros(8), np.zeros(8))
-    assert not past.begins and not PastPath.from_state(past.state()).begins
+    assert not past.begins and not PathHistory.from_state(past.state()).begins

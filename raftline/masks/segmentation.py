@@ -1,0 +1,191 @@
+"""Which points of a frame move: flow finds them, and the background draws their outlines."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from raftline.camera.working_grid import WorkingGrid
+from raftline.masks.background import AgainstBackground, RegisteredBackground
+from raftline.masks.depth_layers import depth_layers
+from raftline.masks.foreground import averaged, clearly_other, foreground, grown
+from raftline.masks.frame_camera import FrameCamera
+from raftline.masks.frame_input import FrameInput
+from raftline.masks.illumination import ExposureTransient
+from raftline.masks.residual_motion import (
+    CellMotion,
+    Thresholds,
+    carried_forward,
+    cell_residual,
+    flow_noise_px,
+    moving_cells,
+    on_points,
+    raised_for_noise,
+    seen_moving,
+    sweep_noise_px,
+)
+
+_REMEMBERED_CELLS = 1
+"""How far around what moved a frame ago the lower speed threshold is enough, in cells: what an object moves by in a
+frame, as a rule."""
+_TOO_LITTLE_SHARE = 0.0005
+"""Of the frame: where less flows over unknown background, comparing the two images is not worth its time. It is less
+than the default `min_area`."""
+_CHANGED_LEVELS = 5
+"""Grey levels between means over 3x3 points: 7 sigma of a noise of 2."""
+_CLEAR_SECONDS = 0.6
+"""For so long something has to look unlike the background for slow flow on it to be believed: leaves that sway come
+and go faster. Chosen by hand; `python -m benchmarks.bench_motion_masks` shows its effect."""
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What of a frame moves, before it is told apart into objects. Masks are bool (h, w) on the working grid."""
+
+    cells: CellMotion
+    """The moving cells of the flow grid."""
+    moves: np.ndarray
+    """What moves."""
+    unlike: np.ndarray | None
+    """What else looks unlike the background; None under a camera that moves, and while the exposure settles."""
+    doubtful: np.ndarray
+    """What may move: the background learns it only where it knows nothing better."""
+    layers: bool
+    """Scenery at another depth was left out."""
+    in_first: tuple[np.ndarray, np.ndarray] | None
+    """If the frame before was the first of a run: what moves in it, and its flow (h, w, 2) in points."""
+
+
+@dataclass(frozen=True)
+class _FlowMotion:
+    """What the flow says, checked against the background."""
+
+    cells: CellMotion
+    seen: AgainstBackground
+    distance: np.ndarray
+    """uint8 (h, w): `AgainstBackground.mahalanobis`, averaged."""
+    scenery: np.ndarray | None
+    """bool cells at another depth; None: there are none."""
+
+
+class MotionSegmenter:
+    """Tells moving points from the rest, for the frames of one size."""
+
+    def __init__(self, grid: WorkingGrid, thresholds: Thresholds, background: RegisteredBackground) -> None:
+        self._grid = grid
+        self._thresholds = thresholds
+        self._background = background
+        self._cells = np.zeros((0, 0), bool)
+        """The cells that moved a frame ago."""
+        self._unlike_seconds = np.zeros(grid.shape, np.float32)
+        """For how long each point has looked unlike the background."""
+        self._exposure = ExposureTransient()
+
+    def begin_run(self) -> None:
+        """Forget what moved: the next frame does not follow from the last one."""
+        self._cells = np.zeros((0, 0), bool)
+        self._unlike_seconds[:] = 0.0
+
+    def segment(self, frame: FrameInput, camera: FrameCamera, previous: np.ndarray | None) -> Segmentation:
+        """Find what moves in a frame, and place the frame on the background.
+
+        Args:
+            frame: With flow.
+            camera: The camera between the two frames.
+            previous: uint8 (h, w, 3), `FrameInput.image` of the frame before.
+        """
+        after_first = self._background.began_anew
+        flow = self._flow_motion(frame, camera)
+        self._cells = flow.cells.moving
+        settling = self._exposure.settles(flow.seen.illumination_levels, frame.seconds, frame.step_seconds)
+        flowing = np.zeros(self._grid.shape, bool) if settling else flow.cells.drawn(self._grid)
+        pair = self._pair_motion(frame, camera, previous, flow.cells, flowing & ~flow.seen.known)
+        changing = _changing(previous, frame.image) if camera.stands else None
+        moved_here = None if pair is None else carried_forward(*pair)
+        moves, unlike = foreground(flow.distance, flow.seen.known, flowing, moved_here, changing)
+        return Segmentation(
+            flow.cells,
+            moves,
+            unlike if camera.stands and not settling else None,
+            flowing if flow.scenery is None else flowing | on_points(flow.scenery, self._grid),
+            flow.scenery is not None,
+            pair if after_first else None,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """JSON values."""
+        packed = zlib.compress(np.packbits(self._cells).tobytes(), 6)
+        return {"shape": list(self._cells.shape), "bits": base64.b64encode(packed).decode("ascii")}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken."""
+        rows, columns = state["shape"]
+        bits = np.frombuffer(zlib.decompress(base64.b64decode(state["bits"])), np.uint8)
+        self._cells = np.unpackbits(bits, count=rows * columns).astype(bool).reshape(rows, columns)
+
+    def _flow_motion(self, frame: FrameInput, camera: FrameCamera) -> _FlowMotion:
+        """The cells that move against the camera, and the frame against the background, which bears on them."""
+        residual_px = cell_residual(frame.flow, camera.matrix)
+        noise_px = (
+            flow_noise_px(residual_px) if camera.stands else camera.motion.residual_px + sweep_noise_px(frame.flow)
+        )
+        thresholds = raised_for_noise(self._thresholds, noise_px, frame.step_seconds)
+        remembered = self._remembered(residual_px.shape[:2])
+
+        def moving(residual_px: np.ndarray, clear: np.ndarray | None = None) -> CellMotion:
+            return moving_cells(frame.flow, residual_px, thresholds, frame.step_seconds, remembered, self._grid, clear)
+
+        if self._background.began_anew:
+            self._background.learn_first(on_points(moving(residual_px).moving, self._grid))
+        seen = self._background.look(frame.image, camera.on_grid(self._grid))
+        distance = averaged(seen.mahalanobis)
+        cells = moving(residual_px, self._clearly_unlike(distance, camera.stands, frame.step_seconds))
+        scenery = None if camera.stands else self._scenery(frame.flow, residual_px, cells)
+        if scenery is not None:
+            cells = moving(np.where(scenery[..., None], np.float32(0), residual_px))
+            # The background learned it where the camera's plane would have it.
+            seen.known[on_points(scenery, self._grid)] = False
+        return _FlowMotion(cells, seen, distance, scenery)
+
+    def _scenery(self, grid_px: np.ndarray, residual_px: np.ndarray, cells: CellMotion) -> np.ndarray | None:
+        layers = depth_layers(grid_px, residual_px, cells.moving, self._grid.width, self._grid.height)
+        return layers if layers.any() else None
+
+    def _clearly_unlike(self, distance: np.ndarray, stands: bool, step_seconds: float) -> np.ndarray | None:
+        """bool (h, w): what has looked unlike the background for a while, under a camera that stands."""
+        if not stands:
+            self._unlike_seconds[:] = 0.0
+            return None
+        self._unlike_seconds = (self._unlike_seconds + np.float32(step_seconds)) * clearly_other(distance)
+        return self._unlike_seconds >= _CLEAR_SECONDS
+
+    def _pair_motion(
+        self,
+        frame: FrameInput,
+        camera: FrameCamera,
+        previous: np.ndarray | None,
+        cells: CellMotion,
+        unknown: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """What two images show to have moved, and its flow, on the earlier frame; None where the background tells."""
+        if previous is None or np.count_nonzero(unknown) < _TOO_LITTLE_SHARE * unknown.size:
+            return None
+        on_grid = camera.on_grid(self._grid)
+        lumas = (previous[..., 0], frame.image[..., 0])
+        return seen_moving(cells, frame.flow, np.eye(3) if on_grid is None else on_grid, lumas, self._grid)
+
+    def _remembered(self, shape: tuple[int, ...]) -> np.ndarray | None:
+        """bool cells: where something moved a frame ago, and a little around it."""
+        return grown(self._cells, _REMEMBERED_CELLS) if self._cells.shape == shape else None
+
+
+def _changing(previous: np.ndarray | None, image: np.ndarray) -> np.ndarray | None:
+    """bool (h, w): where the image is not that of the frame before."""
+    if previous is None:
+        return None
+    return cv2.absdiff(cv2.blur(image[..., 0], (3, 3)), cv2.blur(previous[..., 0], (3, 3))) > _CHANGED_LEVELS

@@ -1,0 +1,99 @@
+"""The options of the stage `stabilization`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline import stage
+from raftline.stabilize.path.path_smoothing import Method, Zooming
+from raftline.stabilize.warp.borders import Border
+from raftline.stabilize.warp.warp import Interpolation
+
+
+class StabilizationOptions(stage.Options):
+    """What a user can set; `raftline stages stabilization` prints the descriptions."""
+
+    smoothing: Literal["auto", "whole_clip", "look_ahead"] = Field(
+        "auto",
+        description="whole_clip: measure the whole file first, for the best path; look_ahead: correct each frame after "
+        "a short delay, for cameras; auto: whole_clip for files, look_ahead for live sources",
+    )
+    cutoff_hz: float | None = Field(
+        None,
+        ge=0.05,
+        le=10,
+        description="camera movement slower than this is kept, faster movement is removed as shake; in Hz. null: 0.6; "
+        "in a whole clip 0.3 if it sways at all frequencies, as a hand does, with no gap between slow and fast",
+    )
+    tripod: bool = Field(False, description="remove all camera movement, slow movement too, as far as the zoom allows")
+    method: Method = Field(
+        "optimal",
+        description="whole_clip: how the path is smoothed. optimal: separates slow movement from shake to the ends of "
+        "each shot; gaussian: averages over time",
+    )
+    look_ahead_seconds: float = Field(
+        0.5,
+        ge=0,
+        le=2,
+        description="look_ahead: delay of the output, and how much of the future each correction knows; in seconds",
+    )
+    model: Literal["translation", "similarity", "affine", "homography"] = Field(
+        "similarity",
+        description="model of the camera's motion between two frames; a simpler one is used where the frames support "
+        "no more",
+    )
+    parallax: Literal["auto", "off"] = Field(
+        "auto",
+        description="auto: where the camera's shake shows that parts of a scene are nearer or farther than most of it, "
+        "a mesh moves them by more or less; off: one model for the whole frame",
+    )
+    readout_ms: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="rolling shutter: time between the exposure of the first and of the last row; in ms. Phones take "
+        "10 to 30; 0: all rows at once",
+    )
+    max_zoom: float = Field(
+        1.15,
+        ge=1,
+        le=3,
+        description="whole_clip: largest enlargement to hide borders, as a factor; the least that suffices is used",
+    )
+    zoom: float = Field(1.1, ge=1, le=3, description="look_ahead: enlargement to hide borders, as a factor")
+    zooming: Zooming = Field(
+        "static",
+        description="static: one zoom for all frames; dynamic: as much as is needed around each moment (whole_clip "
+        "only); none: keep the size, and fill the borders as `border` says",
+    )
+    border: Border = Field(
+        "mirror",
+        description="with zooming: none, what fills the borders. mirror: the mirrored frame; blur: the same, blurred; "
+        "fill: what earlier frames showed there",
+    )
+    most_shift_x: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="whole_clip: largest shift along x, as a share of the width, 0-1; 0 leaves x alone",
+    )
+    most_shift_y: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="whole_clip: largest shift along y, as a share of the height, 0-1; 0 leaves y alone",
+    )
+    most_turn_degrees: float = Field(
+        180.0, ge=0, le=180, description="whole_clip: largest turn, in degrees; 0 leaves the angle alone"
+    )
+    interpolation: Interpolation = Field(
+        "cubic", description="interpolation of pixels: linear is faster, lanczos sharper than cubic"
+    )
+    path: str = Field(
+        "{source}.path.jsonl", description="file for the camera path and the correction of each frame, as JSON lines"
+    )
+    plot: str | None = Field(
+        "{source}.path.png", description="whole_clip: PNG file for a plot of the path before and after; null: none"
+    )
