@@ -67,7 +67,7 @@ class ParallaxField:
         Args:
             width: Width of the frames, px.
             height: Height of the frames, px.
-            unseen_seconds: Time from the path's begin for which no frame of it is shown yet, so that a mesh that comes
+            unseen_seconds: Time from the path's start for which no frame of it is shown yet, so that a mesh that comes
                 within it need not fade in.
         """
         self.width, self.height = width, height
