@@ -1,9 +1,9 @@
-"""Stabilization measured: clips of known camera path, handheld clips, speed; with what people use today beside it.
+"""Stabilization and its speed, on clips of known camera path and on handheld clips, compared with other stabilizers.
 
     python -m benchmarks.bench_stabilization [--only static,pan] [--systems "KLT script,raft"] [--frames 300]
         [--parts known,real,speed] [--json FILE]
 
-Known path: each output frame is registered to the unshaken world, on markers that travel with the picture and that no
+Known path: each output frame is registered to the unshaken world, by markers that move with the frame and that no
 estimator sees. J is the rms above 1 Hz of the corners' displacement from the base path, gain = J of the input / J of
 the output; slow is the largest displacement below 1 Hz, in % of the width. Needs the test data and ffmpeg.
 """
@@ -31,8 +31,8 @@ from benchmarks.stabilizing.speed import milliseconds
 ONLINE = {"smoothing": "look_ahead", "look_ahead_seconds": 0.5, "zoom": 1.15}
 OURS: dict[str, dict[str, Any]] = {"offline": {}, "online": ONLINE}
 SYSTEMS = (*PEERS, *(f"{estimator} {mode}" for estimator in ESTIMATORS for mode in OURS))
-_FEW = ("ffmpeg vidstab", "KLT script", "dis offline", "dis online", "raft offline")
-"""On handheld clips."""
+_HANDHELD_SYSTEMS = ("ffmpeg vidstab", "KLT script", "dis offline", "dis online", "raft offline")
+"""Run on handheld clips, which are long."""
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def main() -> None:
             result["known"][variant] = _known(make_clip(variant, arguments.frames), systems)
             _show_known(variant, result["known"][variant])
     if "real" in arguments.parts:
-        few, result["real"] = [name for name in systems if name in _FEW], {}
+        few, result["real"] = [name for name in systems if name in _HANDHELD_SYSTEMS], {}
         for name in NAMES:
             result["real"][name] = _real(read_clip(name, arguments.real_frames), few)
             _show_real({name: result["real"][name]})
@@ -88,8 +88,8 @@ def _real(clip: Clip, systems: list[str]) -> dict[str, dict[str, float]]:
 
 
 def _outputs(clip: Clip, systems: list[str]):
-    """Name and moved markers (N, H, W) of each system."""
-    lumas = np.stack([cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in clip.pictures])
+    """Yield the name and moved markers (N, H, W) of each system."""
+    lumas = np.stack([cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in clip.frames])
     for name in systems:
         if name in PEERS:
             yield name, PEERS[name](lumas, clip.markers, 30.0)

@@ -1,4 +1,4 @@
-"""Our flow and stabilization stages on the same frames, as the pipeline runs them."""
+"""Our stages for flow and stabilization on the same frames, as the pipeline runs them."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ ESTIMATORS: dict[str, dict[str, Any]] = {
     "dis": {"estimator": "dis"},
     "raft": {"estimator": "raft", "iterations": 6, "max_side_px": 512, "device": "cpu"},
 }
-"""Options of the flow stage; raft as in configs/cameras.yaml."""
+"""Options of the flow stage; those of raft as in configs/cameras.yaml."""
 
 
 def measured_flows(clip: Clip, estimator: str) -> list[Flow]:
-    """The flow stage's messages; their frames are grey, to take less memory."""
+    """Return the flow stage's messages; their frames are grey, to take less memory."""
     from stages.flow import OpticalFlow  # torch
 
     flows = []
     stage = OpticalFlow(OpticalFlow.Options(**ESTIMATORS[estimator]), TestContext())
     stage.open()
-    for at, picture in enumerate(clip.pictures):
-        for message in stage.process(_frame(clip, at, picture[..., ::-1], "rgb24")):
+    for at, image in enumerate(clip.frames):
+        for message in stage.process(_frame(clip, at, image[..., ::-1], "rgb24")):
             assert isinstance(message, Flow)
-            luma = _frame(clip, at, cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), "gray8")
+            luma = _frame(clip, at, cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), "gray8")
             flows.append(replace(message, frame=luma))
     stage.close()
     return flows
 
 
 def stabilized_markers(clip: Clip, flows: Sequence[Flow], options: dict[str, Any]) -> tuple[np.ndarray, TestContext]:
-    """The markers as the stage moves them, and what the stage said."""
+    """Return the markers (N, H, W) uint8 as the stage moves them, and what it said to its context."""
     frames = [_frame(clip, at, marker, "gray8") for at, marker in enumerate(clip.markers)]
     context = TestContext(frames=frames, live=options.get("smoothing") == "look_ahead")
     stage = Stabilization(Stabilization.Options(**options), context)

@@ -1,4 +1,4 @@
-"""What people stabilize with today, on the same frames: ffmpeg's filters, and scripts with OpenCV."""
+"""Other stabilizers on the same frames: ffmpeg's filters, and scripts with OpenCV."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import cv2
 import numpy as np
 
 _SIGMA_FRAMES = 10
-"""A window of 30 frames to either side, as vidstab with smoothing=30."""
+"""Of a Gaussian over 30 frames to either side, as vidstab with smoothing=30."""
+_SCRIPT_ZOOM = 1.08
+"""Of the scripts, which do not look for one: hides most borders."""
 Warp = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -28,12 +30,12 @@ def ffmpeg_vidstab_tripod(lumas: np.ndarray, markers: np.ndarray, fps: float) ->
 
 
 def klt_script(lumas: np.ndarray, markers: np.ndarray, fps: float) -> np.ndarray:
-    """Corners followed by KLT, a similarity by RANSAC, the path through a Gaussian: the script everybody writes."""
+    """Stabilize as common scripts do: corners tracked by KLT, a similarity by RANSAC, the path through a Gaussian."""
     return _script(lumas, markers, fps, _klt_motion)
 
 
 def dis_script(lumas: np.ndarray, markers: np.ndarray, fps: float) -> np.ndarray:
-    """The same with a similarity to DIS flow on a grid."""
+    """Stabilize by the same script, with a similarity fitted to DIS flow on a grid."""
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
     def motion(before: np.ndarray, luma: np.ndarray) -> np.ndarray | None:
@@ -52,7 +54,7 @@ PEERS = {
     "KLT script": klt_script,
     "DIS script": dis_script,
 }
-"""Name to a function of lumas (N, H, W), markers (N, H, W) and fps, which moves the markers as it would the lumas."""
+"""Functions of lumas (N, H, W), markers (N, H, W) and fps, which move the markers as they would the lumas."""
 
 
 def _script(
@@ -87,7 +89,7 @@ def _similarity(here: np.ndarray, there: np.ndarray) -> np.ndarray | None:
 
 
 def _to_pose(matrix: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """x, y, angle, logarithm of the scale, about the frame's centre."""
+    """Return x px, y px, angle and logarithm of the scale, about the frame's centre."""
     centre = np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2])
     shift = matrix[:, :2] @ centre + matrix[:, 2] - centre
     return np.array([*shift, np.arctan2(matrix[1, 0], matrix[0, 0]), np.log(np.hypot(matrix[0, 0], matrix[1, 0]))])
@@ -95,10 +97,10 @@ def _to_pose(matrix: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def _moved(image: np.ndarray, pose: np.ndarray) -> np.ndarray:
     height, width = image.shape
-    scale = 1.08 * np.exp(pose[3])
+    scale = _SCRIPT_ZOOM * np.exp(pose[3])
     centre = ((width - 1) / 2, (height - 1) / 2)
     matrix = cv2.getRotationMatrix2D(centre, -float(np.rad2deg(pose[2])), float(scale))
-    matrix[:, 2] += pose[:2] * 1.08
+    matrix[:, 2] += pose[:2] * _SCRIPT_ZOOM
     return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
@@ -117,7 +119,7 @@ def _vidstab(lumas: np.ndarray, markers: np.ndarray, fps: float, how: str, detec
 
 
 def _filtered(lumas: np.ndarray, markers: np.ndarray, fps: float, filters: str) -> np.ndarray:
-    """Through ffmpeg as 4:4:4: the filters look at the luma; the markers travel as the first chroma plane."""
+    """Run ffmpeg on 4:4:4: its filters look at the luma, and the markers travel as the first chroma plane."""
     count, height, width = lumas.shape
     neutral = np.full_like(lumas, 128)
     raw = ("-f", "rawvideo", "-pix_fmt", "yuv444p", "-s", f"{width}x{height}", "-r", f"{fps:g}")

@@ -23,17 +23,18 @@ from benchmarks.stabilizing.clips import Clip
 NAMES = ("meshflow-2.m4v", "meshflow-3.m4v", "meshflow-8.m4v", "meshflow-9.m4v", "cockatoo.mp4")
 _WIDTH = 640
 _LOW = 5
-"""Lowest frequencies, without the mean, that count as wanted movement."""
+"""Lowest frequencies, without the mean, that count as intended movement: as in `metrics.py`."""
 _MOST_FEATURES = 1000
 """Of a frame; all of them, about 2000, take twice the time."""
-_RATIO, _LEAST_MATCHES, _RANSAC_PX = 0.7, 10, 5.0
+_RATIO, _MIN_MATCHES, _RANSAC_PX = 0.7, 10, 5.0
+"""As in `metrics.py`."""
 Features = tuple[np.ndarray, np.ndarray | None]
-"""Places (N, 2) px and descriptors (N, 128)."""
+"""Places (N, 2) px and descriptors (N, 128) float32."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Of one output; all but the last three between 0 and 1, and more is better."""
+    """Scores of one output; all but the last three between 0 and 1, and more is better."""
 
     stability: float
     """Mean of the two that follow."""
@@ -50,32 +51,32 @@ class Scores:
 
 
 def read_clip(name: str, frames: int) -> Clip:
-    """The first frames, 0 for all, at most 640 px wide; its markers are its own luma."""
-    pictures, seconds = [], []
+    """Read the first frames of a clip, 0 for all, at most 640 px wide; its markers are its own luma."""
+    images, seconds = [], []
     with av.open(str(needed_data() / "video" / "shaky" / name)) as container:
         for frame in container.decode(video=0):
-            picture = frame.to_ndarray(format="bgr24")
-            scale = _WIDTH / picture.shape[1]
-            size = (_WIDTH, round(picture.shape[0] * scale))
-            pictures.append(cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if scale < 1 else picture)
+            image = frame.to_ndarray(format="bgr24")
+            scale = _WIDTH / image.shape[1]
+            size = (_WIDTH, round(image.shape[0] * scale))
+            images.append(cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image)
             seconds.append(frame.time if frame.time is not None else np.nan)
-            if len(pictures) == frames:
+            if len(images) == frames:
                 break
-    lumas = np.stack([cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in pictures])
+    lumas = np.stack([cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in images])
     times = np.array(seconds, np.float64)
     step = float(np.nanmedian(np.diff(times)))
     times = np.arange(len(times)) * (step if step > 0 else 1 / 30)
-    return Clip(name, times, np.stack(pictures), lumas, lumas, np.zeros(len(lumas), bool))
+    return Clip(name, times, np.stack(images), lumas, lumas, np.zeros(len(lumas), bool))
 
 
 def clip_features(lumas: np.ndarray) -> list[Features]:
-    """Of each of lumas (N, H, W) uint8."""
+    """Find the features of each of lumas (N, H, W) uint8."""
     with ThreadPoolExecutor() as threads:
         return list(threads.map(_features, lumas))
 
 
 def scores(inputs: list[Features], outputs: np.ndarray) -> Scores:
-    """Of output lumas (N, H, W) uint8, made from frames with these features."""
+    """Score output lumas (N, H, W) uint8, made from frames with these features."""
     features = clip_features(outputs)
     across, steps = _homographies(zip(inputs, features, strict=True)), _homographies(itertools.pairwise(features))
     path = list(itertools.accumulate(steps, np.matmul))
@@ -105,7 +106,7 @@ def _features(luma: np.ndarray) -> Features:
 
 
 def _homographies(pairs: Iterable[tuple[Features, Features]]) -> list[np.ndarray]:
-    """From the first to the second of each pair; the one before where they cannot be matched."""
+    """Return the homography of each pair, or the one before if they cannot be matched."""
     with ThreadPoolExecutor() as threads:
         found = threads.map(lambda pair: _homography(*pair), list(pairs))
     last, every = np.eye(3), []
@@ -116,11 +117,11 @@ def _homographies(pairs: Iterable[tuple[Features, Features]]) -> list[np.ndarray
 
 
 def _homography(one: Features, other: Features) -> np.ndarray | None:
-    if one[1] is None or other[1] is None or min(len(one[0]), len(other[0])) <= _LEAST_MATCHES:
+    if one[1] is None or other[1] is None or min(len(one[0]), len(other[0])) <= _MIN_MATCHES:
         return None
     nearest = cv2.BFMatcher().knnMatch(one[1], other[1], k=2)
     good = [best for best, second in nearest if best.distance < _RATIO * second.distance]
-    if len(good) <= _LEAST_MATCHES:
+    if len(good) <= _MIN_MATCHES:
         return None
     here = one[0][[pair.queryIdx for pair in good]]
     there = other[0][[pair.trainIdx for pair in good]]

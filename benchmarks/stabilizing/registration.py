@@ -1,4 +1,4 @@
-"""Where an output shows what: its markers registered to those of the base path, and how unsteady that is."""
+"""Outputs measured: their markers registered to those of the base path, and how unsteady the result is."""
 
 from __future__ import annotations
 
@@ -13,12 +13,19 @@ from benchmarks.stabilizing.clips import FPS, HEIGHT, WIDTH, Clip
 from raftline.camera.transforms import frame_corners, transform_points
 
 _GRID_PX = 32
+"""Distance of the points that are tracked."""
+_RIM_PX, _INSIDE_PX = 12, 8
+"""Distance from the frame's edge of points in the base frame, and in the output: half a window, about."""
 _WINDOW_PX = 21
+"""Side of the window that is tracked: OpenCV's default."""
+_MIN_POINTS = 12
 _ROUNDS = 4
-_GOOD_PX = 1.0
-"""Rounds go on until a corner moves by less: points that are so close are found to 0.02 px."""
+_CONVERGED_PX = 1.0
+"""Rounds go on until no corner moves by more: points that are so close are found to 0.02 px."""
 _CUTOFF_HZ = 1.0
+"""Movement above this is jitter: the base path has none above 0.5 Hz, shake begins at 1 Hz."""
 _LOST_PX = 60.0
+"""A step of a corner by more is a wrong match."""
 CORNERS = frame_corners(WIDTH, HEIGHT)
 
 
@@ -33,7 +40,7 @@ class Steadiness:
 
 
 def steadiness(clip: Clip, outputs: np.ndarray) -> Steadiness:
-    """Of output markers (N, H, W) uint8; where the clip has layers, their mean square counts."""
+    """Measure output markers (N, H, W) uint8; of a clip with layers, their mean square counts."""
     layers = clip.layers or (np.full((HEIGHT, WIDTH), 255, np.uint8),)
     measured = [_of_path(clip, corner_path(clip.base_markers, outputs, layer, clip.cuts)) for layer in layers]
     jitter = float(np.sqrt(np.mean([each.jitter_px**2 for each in measured])))
@@ -43,7 +50,7 @@ def steadiness(clip: Clip, outputs: np.ndarray) -> Steadiness:
 def corner_path(
     base_markers: np.ndarray, outputs: np.ndarray, layer: np.ndarray, cuts: tuple[int, ...] = ()
 ) -> np.ndarray:
-    """(N, 4, 2) px: where each output shows the base frame's corners, less those corners."""
+    """Return where each output shows the base frame's corners, less those corners, (N, 4, 2) px."""
     guess = np.eye(3)
     paths = []
     for at, (base, output) in enumerate(zip(base_markers, outputs, strict=True)):
@@ -55,7 +62,7 @@ def corner_path(
 
 
 def _of_path(clip: Clip, path: np.ndarray) -> Steadiness:
-    """The jitter of each shot, filtered on an even grid of times."""
+    """Measure a corner path, filtered shot by shot on an even grid of times."""
     fast, slow_error = [], 0.0
     bounds = (0, *clip.cuts, len(path))
     for first, last in itertools.pairwise(bounds):
@@ -72,19 +79,20 @@ def _of_path(clip: Clip, path: np.ndarray) -> Steadiness:
 
 
 def _registered(base: np.ndarray, output: np.ndarray, guess: np.ndarray, layer: np.ndarray) -> np.ndarray:
-    """The similarity (3, 3) from base to output, from points all over the layer."""
-    points = np.mgrid[12 : WIDTH - 12 : _GRID_PX, 12 : HEIGHT - 12 : _GRID_PX].reshape(2, -1).T.astype(np.float32)
+    """Return the similarity (3, 3) from base to output, by points all over the layer."""
+    points = np.mgrid[_RIM_PX : WIDTH - _RIM_PX : _GRID_PX, _RIM_PX : HEIGHT - _RIM_PX : _GRID_PX]
+    points = points.reshape(2, -1).T.astype(np.float32)
     points = points[layer[points[:, 1].astype(int), points[:, 0].astype(int)] > 0]
     for _ in range(_ROUNDS):
         back = cv2.warpPerspective(output, guess, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
         inside = transform_points(guess, points)
-        inside = ((inside > 8) & (inside < (WIDTH - 9, HEIGHT - 9))).all(axis=1)
+        inside = ((inside > _INSIDE_PX) & (inside < (WIDTH - 1 - _INSIDE_PX, HEIGHT - 1 - _INSIDE_PX))).all(axis=1)
         here = points[inside].reshape(-1, 1, 2)
         moved, found, _ = cv2.calcOpticalFlowPyrLK(
             base, back, here, here.copy(), winSize=(_WINDOW_PX, _WINDOW_PX), maxLevel=2
         )
         good = found.ravel() > 0
-        if good.sum() < 12:
+        if good.sum() < _MIN_POINTS:
             return guess
         step, _ = cv2.estimateAffinePartial2D(here[good], moved[good], method=cv2.RANSAC, ransacReprojThreshold=0.7)
         if step is None:
@@ -93,13 +101,13 @@ def _registered(base: np.ndarray, output: np.ndarray, guess: np.ndarray, layer: 
         if np.abs(transform_points(step, CORNERS) - CORNERS).max() > _LOST_PX:
             return guess
         guess = guess @ step
-        if np.abs(transform_points(step, CORNERS) - CORNERS).max() < _GOOD_PX:
+        if np.abs(transform_points(step, CORNERS) - CORNERS).max() < _CONVERGED_PX:
             break
     return guess
 
 
 def _coarse(base: np.ndarray, output: np.ndarray) -> np.ndarray:
-    """A first guess by features, for zooms and offsets that points cannot follow."""
+    """Return a first guess by features, for zooms and offsets that tracked points cannot follow."""
     sift = cv2.SIFT.create(1500)
     (points, named), (points_out, named_out) = sift.detectAndCompute(base, None), sift.detectAndCompute(output, None)
     pairs = cv2.BFMatcher(cv2.NORM_L2, crossCheck=True).match(named, named_out)

@@ -30,7 +30,7 @@ _SIGNIFICANT = 2.5
 _MAX_LINEAR_STEP = 0.35
 """Farthest from identity that the linear part of a camera's motion lies in one frame; perspective: half of it."""
 _MIN_DETERMINATION_PX = 0.1
-"""The flow's sigma is taken to be at least this when the error of a fit is told from it: flow errs smoothly, too."""
+"""Least sigma of the flow when the error of a fit is derived from it: flow errs smoothly as well."""
 _OUTSIDE_TRUST = 0.05
 """Trust in flow that points out of the frame: content was not matched there but guessed."""
 _GATE_PX, _GATE_FRAME_PX, _GATE_SHARE = 1.0, 1280, 0.03
@@ -62,7 +62,7 @@ class CameraMotion:
 
     @classmethod
     def unknown(cls, reason: str) -> CameraMotion:
-        """Return the motion of a frame whose motion cannot be told."""
+        """Return the motion of a frame whose motion cannot be determined."""
         return cls(np.eye(3), "none", 0.0, 0.0, 0.0, reason)
 
     @classmethod

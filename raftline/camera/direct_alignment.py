@@ -50,6 +50,7 @@ network's flow is 8 px off at a corner."""
 _MIN_REACH_PX = 1.5
 """Reach of the weights of cells that follow the flow's motion, at least."""
 _MIN_POINTS = 100
+"""Points without which there is no alignment: ten for each parameter, gain and brightness."""
 
 
 @dataclass(frozen=True)

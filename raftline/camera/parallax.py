@@ -39,6 +39,7 @@ _CHANCE_FRAMES = 2.4
 """Over the frames seen, the share that must be explained in addition: chance explains much of few frames. Of 600
 objects that shook as fast as the camera, 1 % passed a share of 0.5 of 12 frames within 3 s, and 2 % of 8."""
 _MIN_FRAMES = 8.0
+"""Frames seen, weighted, before a mesh may come; a vertex needs half of them."""
 _EARLY_FRAMES = 25
 """First frames of a path that are looked at again once gains are known."""
 _FADE_SECONDS = 0.3
@@ -67,7 +68,7 @@ class ParallaxField:
         Args:
             width: Width of the frames, px.
             height: Height of the frames, px.
-            unseen_seconds: Time from the path's begin for which no frame of it is shown yet, so that a mesh that comes
+            unseen_seconds: Time from the path's start for which no frame of it is shown yet, so that a mesh that comes
                 within it need not fade in.
         """
         self.width, self.height = width, height

@@ -27,7 +27,9 @@ _MIN_GRADIENT = 3.0
 _MIN_KEYPOINTS = 40
 """Five for each parameter of a plane transform."""
 _MAX_KEYPOINTS = 1500
+"""Bounds the time; a grid of 640 x 360 points has 1590 blocks."""
 _ITERATIONS = 4
+"""A guess is wrong by a few points at most."""
 _MIN_SIGMA = 1.0
 """Grey levels: smoothed noise of a camera leaves as much."""
 _SIGMA_OF_MEDIAN = 1.4826

@@ -24,6 +24,7 @@ _MIN_PAIR_DISTANCE = 0.15
 _SCORED_POINTS = 500
 """Points that each hypothesis is scored on."""
 _ITERATIONS = 8
+"""Of reweighting, at most."""
 _CONVERGED_PX = 1e-4
 """Step of all parameters at which iterations end."""
 _MAX_CONDITION = 1e8

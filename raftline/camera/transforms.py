@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 VECTOR_LENGTH = 8
+"""Of a motion vector: a plane transform has eight degrees of freedom."""
 SHIFTS = (2, 5)
 """Entries of a motion vector that hold the shift along x and y."""
 _SQUARE_ROOTS = _SQUARINGS = 4

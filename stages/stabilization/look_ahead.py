@@ -70,7 +70,7 @@ class LookAhead:
         )
 
     def _start_again(self, latest: PathRecord) -> list[np.ndarray]:
-        """Smooth a path of which no frame is out yet from its begin, now that `latest` revises its motions."""
+        """Smooth a path of which no frame is out yet from its start, now that `latest` revises its motions."""
         self._smoother = self._new_smoother(latest)
         due = []
         for _, record in self._records:

@@ -40,10 +40,10 @@ def corner_margin(zoom: float, width: int, height: int) -> np.ndarray:
 
 
 def constrained_path(
-    begun: np.ndarray,
+    held_times: np.ndarray,
     held: np.ndarray,
     times: np.ndarray,
-    beside: np.ndarray,
+    corrections: np.ndarray,
     cutoff_hz: float,
     margin: np.ndarray,
     size: tuple[int, int],
@@ -55,26 +55,26 @@ def constrained_path(
     The corners stay within the margin to first order, and to `_TOLERANCE_PX` if the iterations suffice.
 
     Args:
-        begun: (K,) s: times before `times` whose change is already fixed; may be empty.
+        held_times: (K,) s: times before `times` whose change is already fixed; may be empty.
         held: (K, 8) px: the change at these times.
         times: (N,) s, growing.
-        beside: (N, 8) px: corrections (planned path less measured path), as motion vectors.
+        corrections: (N, 8) px: corrections (planned path less measured path), as motion vectors.
         cutoff_hz: How smooth the change is, as in `penalized_least_squares`.
         margin: (8,) px, as from `corner_margin`.
         size: (width, height) of the frame, px.
         iterations: Of ADMM, at most.
-        penalty: Of leaving the margin, relative to leaving `beside`. A larger one is within the margin sooner, and
+        penalty: Of leaving the margin, relative to leaving `corrections`. A larger one is within the margin sooner, and
             takes longer to become as smooth as it can be.
 
     Returns:
-        (N, 8) px to add to `beside`.
+        (N, 8) px to add to `corrections`.
     """
     to_corners = corner_displacements(*size)
-    basis = _moved_directions(np.concatenate([held, beside]) @ to_corners.T)
+    basis = _moved_directions(np.concatenate([held, corrections]) @ to_corners.T)
     if not basis.size:
-        return np.zeros_like(beside)
-    along, held = beside @ to_corners.T @ basis, held @ to_corners.T @ basis
-    known = np.concatenate([begun, times])
+        return np.zeros_like(corrections)
+    along, held = corrections @ to_corners.T @ basis, held @ to_corners.T @ basis
+    known = np.concatenate([held_times, times])
     every = np.concatenate([known, times[-1] + TYPICAL_STEP * np.arange(1, _UNBOUNDED_FRAMES + 1)])
     along = np.concatenate([along, np.zeros((_UNBOUNDED_FRAMES, along.shape[1]))])
     within = np.concatenate([np.tile(margin, (len(times), 1)), np.full((_UNBOUNDED_FRAMES, len(margin)), np.inf)])

@@ -198,7 +198,7 @@ def _limited(times: np.ndarray, steps: np.ndarray, run: CameraPath, limits: Path
 
 
 def _free(run: CameraPath, limits: PathLimits, method: Method) -> np.ndarray:
-    """Return corrections (N, 8), smooth path less path, without regard to the zoom; 0 if none could be seen."""
+    """Return corrections (N, 8), smooth path less path, for any zoom; 0 if none of them could be seen."""
     own = own_frames(run)
     path = accumulate(run.motions)[own]
     if limits.tripod:

@@ -1,6 +1,6 @@
-"""The covariance of shake over time, by which slow movement is told from it.
+"""The covariance of shake over time, which separates it from slow movement.
 
-If shake were taken for white noise, the last sway of a hand would pass for the begin of a movement. At the ends of a
+If shake were taken for white noise, the last sway of a hand would pass for the start of a movement. At the ends of a
 shot, and in the last half second that a live stabilizer knows, that is the greatest error. A hand shakes at 1 to 8 Hz.
 
 Constants without another reason were tuned on the clips of `python -m benchmarks.bench_stabilization --parts known`.

@@ -49,7 +49,7 @@ BEGIN_PRIORS = (
     Prior(tuple(10.0 ** np.arange(-2.0, 2.1, 0.5)), 2.0),
     replace(*SHOT_PRIORS, odds=0.05),
 )
-"""For the begin of a path, of which half a second is known: if a pan may be steep, shake passes for the begin of one.
+"""For the start of a path, of which half a second is known: if a pan may be steep, shake passes for the start of one.
 The second prior recognises a pan without shake all the same.
 """
 
