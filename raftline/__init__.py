@@ -5,6 +5,7 @@
     flow_px = raftline.estimate_flow(image1, image2)   # of two images
     session = raftline.FlowSession()                   # of a stream of frames
     model = raftline.load_raft()                       # the network
+    masks = raftline.MotionMasks()                     # what moves other than the camera, from frames and flow
 
 Whole videos are in `raftline.video`. Images are RGB, uint8, (H, W, 3); flow is (u, v) in px, x right, y down, at the
 pixels of the earlier image. Importing this package loads nothing heavy; torch comes with the first of these names that
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
     from raftline import video as video
     from raftline.flow.pair import estimate_flow as estimate_flow
     from raftline.flow.session import FlowSession as FlowSession
+    from raftline.masks.motion_masks import MotionMasks as MotionMasks
+    from raftline.masks.options import MotionMaskOptions as MotionMaskOptions
     from raftline.raft.weights.loading import load_raft as load_raft
 
-__all__ = ["FlowSession", "estimate_flow", "load_raft", "video"]
+__all__ = ["FlowSession", "MotionMaskOptions", "MotionMasks", "estimate_flow", "load_raft", "video"]
 
 _WHERE = {
     "FlowSession": "raftline.flow.session",
+    "MotionMaskOptions": "raftline.masks.options",
+    "MotionMasks": "raftline.masks.motion_masks",
     "estimate_flow": "raftline.flow.pair",
     "load_raft": "raftline.raft.weights.loading",
 }
