@@ -18,7 +18,7 @@ from tests.stages.stage_bench import Machine, bench_context
 
 
 def test_the_stage_has_the_options_of_the_library_with_their_defaults() -> None:
-    ours = MotionMask.Options()
+    ours = MotionMask.Options.model_validate({})
     assert ours.for_library(live=False) == replace(MotionMaskOptions(), watch=[], ignore=[])
     assert not ours.for_library(live=True).backdate
     assert {field.name for field in fields(MotionMaskOptions)} == set(MotionMask.Options.model_fields)
