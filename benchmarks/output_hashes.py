@@ -24,8 +24,10 @@ from benchmarks.data import needed_data
 _ROOT = Path(__file__).resolve().parent.parent
 _LEFT_OUT = {"summary.json"}
 """Times, rates and the machine's state."""
-_MEASURED = ("machine", "seconds", "ms", "command", "started")
-"""Keys of JSON whose values are of the run and not of the result."""
+_OF_THE_RUN = ("machine", "seconds", "ms", "command", "started")
+"""Keys of JSON, or parts of them, whose values are of the run and not of the result."""
+_SETTINGS = ("flow",)
+"""Keys at the top of a JSON file that repeat how the run was set, as the numbers and words there do."""
 
 
 def commands(data: Path) -> dict[str, list[str]]:
@@ -103,13 +105,15 @@ def hashes(folder: Path) -> list[str]:
 def _digest(file: Path) -> str:
     content = file.read_bytes()
     if file.suffix == ".json":
-        content = json.dumps(_result(json.loads(content)), sort_keys=True).encode()
+        told = {name: value for name, value in json.loads(content).items() if isinstance(value, (dict, list))}
+        told = {name: value for name, value in told.items() if name not in _SETTINGS}
+        content = json.dumps(_result(told), sort_keys=True).encode()
     return hashlib.sha256(content).hexdigest()
 
 
 def _result(node: Any) -> Any:
     if isinstance(node, dict):
-        return {key: _result(value) for key, value in node.items() if not any(word in key for word in _MEASURED)}
+        return {key: _result(value) for key, value in node.items() if not any(word in key for word in _OF_THE_RUN)}
     return [_result(value) for value in node] if isinstance(node, list) else node
 
 
