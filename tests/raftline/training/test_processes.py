@@ -49,11 +49,11 @@ def largest_difference(ours: Any, theirs: Any) -> float:
     ids=["flow", "update block alone", "two kinds of clips"],
 )
 def test_two_processes_learn_what_one_learns_from_all_their_clips(overrides: dict[str, Any], tmp_path: Path) -> None:
-    two = quiet_options(tmp_path / "two", steps=2, processes=2, **overrides)
     twice = {"synthetic.clips": 2}
     if "files.pairs" in overrides:
         overrides = overrides | {"files.sets": [f"chairs:{data_path('flow', 'chairs')}"]}
         twice["files.pairs"] = 2
+    two = quiet_options(tmp_path / "two", steps=2, processes=2, **overrides)
     one = quiet_options(tmp_path / "one", steps=2, **(overrides | twice))
     start(two, "cpu")
     start(one, "cpu")

@@ -269,7 +269,7 @@ def test_what_is_no_video_is_a_type_error(given: object) -> None:
 
 
 def test_an_output_that_is_no_mp4_or_cannot_be_written_is_said(clip: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"does not end in \.mp4"):
+    with pytest.raises(ConfigError, match=r"steady\.avi' must end in \.mp4"):
         video.stabilize(clip, tmp_path / "steady.avi", estimator="dis")
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot write"):
