@@ -88,6 +88,7 @@ def _write(path: Path, flow_px: Any) -> None:
 
     from raftline.flow.color import flow_color
     from raftline.flow.files import write_flow
+    from raftline.whole_file import written_whole
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,9 +96,8 @@ def _write(path: Path, flow_px: Any) -> None:
             write_flow(path, flow_px)
             return
         encoded = cv2.imencode(".png", flow_color(flow_px)[:, :, ::-1])[1]
-        part = path.with_name(path.name + ".part")
-        part.write_bytes(encoded.tobytes())
-        part.replace(path)
+        with written_whole(path) as part:
+            part.write_bytes(encoded.tobytes())
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
 

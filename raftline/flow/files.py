@@ -3,13 +3,14 @@
 In memory a flow is (H, W, 2) float32: (u, v) in px, x right, y down, NaN in both where it is not known.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from raftline.whole_file import written_whole
 
 FlowArray = npt.NDArray[np.float32]
 
@@ -55,12 +56,8 @@ def write_flow(path: str | Path, flow_px: npt.ArrayLike) -> None:
         raise FlowFileError(f"flow {path}: expected an array of shape (height, width, 2), found {flow.shape}")
     if np.isinf(flow).any():
         raise FlowFileError(f"flow {path}: {int(np.isinf(flow).sum())} values are infinite; use NaN for unknown flow")
-    part = path.with_name(f"{path.stem}.part{path.suffix}")
-    try:
+    with written_whole(path) as part:
         writer(part, flow)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _format_of(path: Path) -> tuple[Callable[[Path], FlowArray], Callable[[Path, FlowArray], None]]:

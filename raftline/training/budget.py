@@ -21,7 +21,7 @@ from raftline.training.options import TrainOptions
 from raftline.training.options_file import load_options
 from raftline.training.train import start, told
 from raftline.training.trainer import Trainer
-from raftline.training.whole_file import written_whole
+from raftline.whole_file import written_whole
 
 PLAN = "plan.json"
 _WARM_UP_STEPS = 8
@@ -46,7 +46,7 @@ def planned(options: TrainOptions, total_minutes: float, device: str) -> TrainOp
     speed = steps_per_second(options, device)
     steps = max(1, int(_OVERHEAD * 60 * total_minutes * speed))
     options.output.mkdir(parents=True, exist_ok=True)
-    with written_whole(plan) as part:
+    with written_whole(plan, durable=True) as part:
         part.write_text(json.dumps({"steps": steps, "steps_per_second": speed, "total_minutes": total_minutes}) + "\n")
     print(f"{speed:.2f} steps/s: {steps} steps in {total_minutes:g} minutes", flush=True)
     return options.with_changes(steps=steps)

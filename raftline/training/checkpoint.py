@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from raftline.training.whole_file import written_whole
+from raftline.whole_file import written_whole
 
 NAME = "checkpoint.safetensors"
 PREVIOUS = "checkpoint.previous.safetensors"
@@ -106,6 +106,6 @@ def _read(path: Path, architecture: str) -> Checkpoint:
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, object]) -> None:
-    with written_whole(path) as part:
+    with written_whole(path, durable=True) as part:
         safetensors.torch.save_file(dict(tensors), part, metadata={"raftline": json.dumps(metadata)})
         part.chmod(0o644)  # safetensors makes it readable by its owner only

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from raftline.training.whole_file import written_whole
+from raftline.whole_file import written_whole
 
 Say = Callable[[str], None]
 
@@ -43,7 +43,7 @@ class CsvLog:
         if from_step and path.exists():
             with path.open(newline="") as file:
                 kept = [row for row in csv.DictReader(file) if (row.get("step") or "0").isdigit()]
-        with written_whole(path) as part, part.open("w", newline="") as file:
+        with written_whole(path, durable=True) as part, part.open("w", newline="") as file:
             writer = csv.DictWriter(file, self._names, extrasaction="ignore")
             writer.writeheader()
             writer.writerows(row for row in kept if int(row["step"]) <= from_step)

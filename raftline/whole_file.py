@@ -7,16 +7,20 @@ from pathlib import Path
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """Give a path to write to. Its file replaces `path` at the end of the block, or is removed where the block raises.
 
-    The content is on disk before it takes the name, so that a power cut leaves the old file or the new one.
+    Args:
+        path: the file.
+        durable: bring the content to the disk before it takes the name, so that a power cut leaves the old file or the
+            new one. Takes milliseconds.
     """
-    part = path.with_suffix(".part")
+    part = path.with_name(f"{path.stem}.part{path.suffix}")
     try:
         yield part
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
+        if durable:
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
