@@ -3,6 +3,16 @@
 from pipeline.config.loading import load_config, source_name
 from pipeline.config.plan import Plan, SourcePlan, StagePlan
 from pipeline.config.schema import Config, Limits
-from pipeline.config.wiring import make_plan
+from pipeline.config.wiring import check_inputs, make_plan
 
-__all__ = ["Config", "Limits", "Plan", "SourcePlan", "StagePlan", "load_config", "make_plan", "source_name"]
+__all__ = [
+    "Config",
+    "Limits",
+    "Plan",
+    "SourcePlan",
+    "StagePlan",
+    "check_inputs",
+    "load_config",
+    "make_plan",
+    "source_name",
+]

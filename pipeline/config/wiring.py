@@ -29,8 +29,7 @@ def make_plan(config: Config, *, require_sources: bool = True) -> Plan:
         ConfigError: If options, wiring or sources are wrong.
         PluginError: If a stage cannot be imported.
     """
-    search_path = tuple(str(path) for path in (config.file.resolve().parent, config.file.cwd()))
-    registry.add_search_path(search_path)
+    search_path = _search_path(config)
     stages = {name: _stage(config, name) for name in config.stages}
     source_stage = _source_stage(config, stages)
     for stage in stages.values():
@@ -52,6 +51,30 @@ def make_plan(config: Config, *, require_sources: bool = True) -> Plan:
         sources=sources,
         search_path=search_path,
     )
+
+
+def check_inputs(config: Config) -> None:
+    """Refuse inputs that are wrong on sight. Imports the Source alone: a missing file is known before torch is loaded.
+
+    Raises:
+        InputError: If an input is wrong, naming the source.
+        ConfigError: If the options of the Source are wrong.
+        PluginError: If the Source cannot be imported.
+    """
+    _search_path(config)
+    first = [name for name, section in config.stages.items() if section.reads is None]
+    if len(first) != 1:
+        return  # `make_plan` says what is wrong
+    stage = _stage(config, first[0])
+    for name, section in config.sources.items():
+        _source(config, name, section, stage).check_input()
+
+
+def _search_path(config: Config) -> tuple[str, ...]:
+    """Where plug-ins may lie; importable from now on."""
+    directories = tuple(str(path) for path in (config.file.resolve().parent, config.file.cwd()))
+    registry.add_search_path(directories)
+    return directories
 
 
 def _wrong(config: Config, key_path: str, sentence: str) -> ConfigError:

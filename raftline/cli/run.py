@@ -41,12 +41,13 @@ def run(
     raftline run flow -i clip.mp4 --set stages.flow.options.estimator=dis
     raftline run my/pipeline.yaml
     """
-    from pipeline.config import make_plan
+    from pipeline.config import check_inputs, make_plan
+
+    configuration = read_config(config, inputs, output, overrides, redis)
+    check_inputs(configuration)
     from pipeline.runtime.supervisor import Supervisor
 
-    plan = make_plan(read_config(config, inputs, output, overrides, redis))
-    for source in plan.sources.values():
-        source.check_input()
+    plan = make_plan(configuration)
     make_output_directory(plan)
     with progress_of(plan) as progress, contextlib.ExitStack() as serving:
         if metrics_port is not None:
