@@ -26,8 +26,16 @@ demo: $(VENV)/.ready
 	$(PY) run_pipeline.py run configs/demo.yaml -o "$(OUT)" $(if $(INPUT),-i "$(INPUT)")
 	$(PY) run_pipeline.py contact-sheet "$(OUT)"
 
+# What only computes runs side by side, one process a core. What starts pipelines, servers and cameras runs alone.
+COMPUTING := tests/raftline tests/house tests/docs tests/benchmarks
+RUNNING := tests/raftline/cli tests/raftline/video tests/docs/test_writing_a_stage.py
+
 test: $(VENV)/.ready-test
-	$(PY) -m pytest -q
+	@status=0; \
+	$(PY) -m pytest -q -n logical --maxprocesses 8 $(COMPUTING) $(addprefix --ignore=,$(RUNNING)) || status=$$?; \
+	$(PY) -m pytest -q tests $(addprefix --ignore=,$(COMPUTING)) || status=$$?; \
+	$(PY) -m pytest -q $(RUNNING) || status=$$?; \
+	exit $$status
 
 lint: $(VENV)/.ready-test
 	$(VENV)/bin/ruff check .

@@ -10,6 +10,8 @@ import pytest
 
 # Before torch is imported: as in the workers, threads that wait must not take the cores from the other processes.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+if "PYTEST_XDIST_WORKER" in os.environ:  # beside others, each on one core
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -228,3 +230,14 @@ def test_a_stage_that_is_not_there_is_refused(folder: Path) -> None:
 )
 def test_a_worker_that_cannot_work_says_why(folder: Path, arguments: list[str], words: str) -> None:
     assert words in run(folder, "worker", "counting.yaml", "-i", "a.mp4", *arguments, code=2).stderr
+
+
+def test_a_missing_file_is_refused_before_the_network_is_loaded(folder: Path) -> None:
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom raftline.cli.app import app\n"
+        "result = CliRunner().invoke(app, ['run', 'stabilize', '-i', 'none.mp4', '-o', 'out'])\n"
+        "print(result.exit_code, 'torch' in sys.modules, result.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("2 False error: source none: none.mp4: no such file or folder")
+    assert not (folder / "out").exists()
