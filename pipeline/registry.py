@@ -56,6 +56,18 @@ def add_search_path(directories: Iterable[str | Path]) -> None:
             sys.path.append(entry)
 
 
+def load_module(module_name: str) -> ModuleType:
+    """Import a module, also from a folder on the search path named as a package elsewhere, such as `stages`."""
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        package = sys.modules.get(module_name.partition(".")[0])
+        if error.name != module_name or package is None or not hasattr(package, "__path__"):
+            raise
+        package.__path__ = pkgutil.extend_path(list(package.__path__), package.__name__)
+        return importlib.import_module(module_name)
+
+
 def _entry_point(name: str) -> str:
     known = names()
     if name in known:
@@ -68,7 +80,7 @@ def _entry_point(name: str) -> str:
 
 def _import(module_name: str, use: str) -> ModuleType:
     try:
-        return _import_from_all(module_name)
+        return load_module(module_name)
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if module_name == missing or module_name.startswith(missing + "."):
@@ -81,18 +93,6 @@ def _import(module_name: str, use: str) -> ModuleType:
         raise
     except BaseException as error:  # a plug-in may even call sys.exit
         raise PluginError(_import_failure(module_name, use, error)) from error
-
-
-def _import_from_all(module_name: str) -> ModuleType:
-    """Also from a folder on the search path that has the name of a package which lies elsewhere, such as `stages`."""
-    try:
-        return importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        package = sys.modules.get(module_name.partition(".")[0])
-        if error.name != module_name or package is None or not hasattr(package, "__path__"):
-            raise
-        package.__path__ = pkgutil.extend_path(list(package.__path__), package.__name__)
-        return importlib.import_module(module_name)
 
 
 def _import_failure(module_name: str, use: str, error: BaseException) -> str:

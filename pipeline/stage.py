@@ -74,6 +74,9 @@ class Context(Protocol):
     policy: Literal["lossless", "live"]
     needs: frozenset[str]
     """Optional fields that readers of this stage ask for: the union of their `Stage.needs`."""
+    threads: int
+    """Threads to compute with, at least 1: this worker's share of the cores. The pools of numpy, torch, OpenCV and
+    numba are limited to it already; give it to whatever opens a pool of its own, such as FFmpeg."""
     log: logging.Logger
 
     def header(
@@ -130,6 +133,8 @@ class Source(ABC):
     class Options(Options):
         pass
 
+    work: ClassVar[float] = 1.0
+    """CPU time per frame relative to other stages, by which the cores are shared: 1 for most, 10 for optical flow."""
     delivered: Header | None = None
     """Header of the last frame delivered before a restart; None at first. Set before `read`. A live source continues
     its timestamps from here."""
@@ -198,6 +203,8 @@ class Stage(ABC):
     """Message class that the stage yields; None for a sink."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """Optional, costly fields that the stage reads: ``flow``, ``confidence``, ``original``."""
+    work: ClassVar[float] = 1.0
+    """CPU time per frame relative to other stages, by which the cores are shared: 1 for most, 10 for optical flow."""
     passes_gaps: ClassVar[bool] = True
     """Set to False if the stage may yield messages from before a gap after it; it then yields the gaps itself."""
 

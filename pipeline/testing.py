@@ -71,6 +71,7 @@ class TestContext(Context):
         self.source = SourceInfo(source, input, input, live)
         self.policy: Literal["lossless", "live"] = "live" if live else "lossless"
         self.needs = frozenset(needs)
+        self.threads = 1
         self.log = logging.getLogger(f"raftline.{stage}")
         self.directory = directory or self._temporary_directory()
         self.frames = frames

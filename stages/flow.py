@@ -68,6 +68,7 @@ class OpticalFlow(stage.Stage):
 
     reads = (Frame,)
     writes = Flow
+    work = 10.0
 
     def __init__(self, options: Any, context: stage.Context) -> None:
         super().__init__(options, context)

@@ -64,6 +64,8 @@ class StagePlan(PluginPlan):
     """Union of the readers' `Stage.needs`."""
     workers: int = 1
     """Number of processes that share the sources."""
+    threads: int | None = None
+    """Threads each of them computes with; None: its share of the cores, which the run works out."""
 
     @cached_property
     def supports_batching(self) -> bool:
@@ -107,15 +109,14 @@ class Plan:
     stages: dict[str, StagePlan]
     """In topological order: each stage comes after the one it reads; the Source is first."""
     sources: dict[str, SourcePlan]
+    cores: int | None = None
+    """CPU cores that the stages share; None: all that the machine allows."""
     search_path: tuple[str, ...] = field(default=())
     """Directories that are searched for the modules of plug-ins, after the installed ones."""
 
     def to_json(self) -> str:
         """The plan as text for another process. Contains passwords: store it where nobody else can read it."""
-        stages = {
-            name: {**_plugin(s), "reads": s.reads, "readers": s.readers, "needs": sorted(s.needs), "workers": s.workers}
-            for name, s in self.stages.items()
-        }
+        stages = {name: _stage(stage) for name, stage in self.stages.items()}
         sources = {name: {**_plugin(s), "info": asdict(s.info), "policy": s.policy} for name, s in self.sources.items()}
         plain = {
             "name": self.name,
@@ -127,6 +128,7 @@ class Plan:
             "source_stage": self.source_stage,
             "stages": stages,
             "sources": sources,
+            "cores": self.cores,
             "search_path": list(self.search_path),
         }
         return json.dumps(plain)
@@ -153,3 +155,14 @@ class Plan:
 
 def _plugin(plan: PluginPlan) -> dict[str, Any]:
     return {"use": plan.use, "given": dict(plan.given)}
+
+
+def _stage(plan: StagePlan) -> dict[str, Any]:
+    return {
+        **_plugin(plan),
+        "reads": plan.reads,
+        "readers": plan.readers,
+        "needs": sorted(plan.needs),
+        "workers": plan.workers,
+        "threads": plan.threads,
+    }

@@ -94,6 +94,9 @@ class StageSection(_Section):
     use: str = Field(min_length=1, description="the plug-in: module:Class, or the name of an installed one")
     reads: Name | None = Field(default=None, description="the stage to read messages from; omitted for the Source only")
     workers: int = Field(default=1, ge=1, le=256, description="processes that share the sources of this stage")
+    threads: int | None = Field(
+        default=None, ge=1, le=1024, description="threads each of them computes with; null: its share of `cores`"
+    )
     options: dict[str, Any] = Field(
         default_factory=dict, description="the plug-in's options; see `raftline stages NAME`"
     )
@@ -113,6 +116,9 @@ class Config(_Section):
         description="how pixels travel: shm, shared memory on one machine; inline, in Redis, for several machines",
     )
     output: Path = Field(default=Path("out"), description="directory for results; created if missing")
+    cores: int | None = Field(
+        default=None, ge=1, le=1024, description="CPU cores that the stages share; null: all that this machine allows"
+    )
     redis: RedisSection = Field(default_factory=RedisSection, description="the Redis server that connects the stages")
     limits: Limits = Field(default_factory=Limits, description="bounds on what waits between stages, and on restarts")
     sources: dict[Name, SourceSection] = Field(default_factory=dict, description="cameras and files, by name")

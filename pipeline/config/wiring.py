@@ -29,7 +29,8 @@ def make_plan(config: Config, *, require_sources: bool = True) -> Plan:
         ConfigError: If options, wiring or sources are wrong.
         PluginError: If a stage cannot be imported.
     """
-    search_path = _search_path(config)
+    search_path = search_path_of(config)
+    registry.add_search_path(search_path)
     stages = {name: _stage(config, name) for name in config.stages}
     source_stage = _source_stage(config, stages)
     for stage in stages.values():
@@ -49,6 +50,7 @@ def make_plan(config: Config, *, require_sources: bool = True) -> Plan:
         source_stage=source_stage,
         stages=stages,
         sources=sources,
+        cores=config.cores,
         search_path=search_path,
     )
 
@@ -61,7 +63,7 @@ def check_inputs(config: Config) -> None:
         ConfigError: If the options of the Source are wrong.
         PluginError: If the Source cannot be imported.
     """
-    _search_path(config)
+    registry.add_search_path(search_path_of(config))
     first = [name for name, section in config.stages.items() if section.reads is None]
     if len(first) != 1:
         return  # `make_plan` says what is wrong
@@ -70,11 +72,9 @@ def check_inputs(config: Config) -> None:
         _source(config, name, section, stage).check_input()
 
 
-def _search_path(config: Config) -> tuple[str, ...]:
-    """Where plug-ins may lie; importable from now on."""
-    directories = tuple(str(path) for path in (config.file.resolve().parent, config.file.cwd()))
-    registry.add_search_path(directories)
-    return directories
+def search_path_of(config: Config) -> tuple[str, ...]:
+    """Directories where its plug-ins may lie, after the installed ones."""
+    return tuple(str(path) for path in (config.file.resolve().parent, config.file.cwd()))
 
 
 def _wrong(config: Config, key_path: str, sentence: str) -> ConfigError:
@@ -97,7 +97,14 @@ def _check_options(config: Config, keys: tuple[str, ...], cls: registry.PluginCl
 
 def _stage(config: Config, name: str) -> StagePlan:
     section = config.stages[name]
-    plan = StagePlan(section.use, section.options, name=name, reads=section.reads, workers=section.workers)
+    plan = StagePlan(
+        section.use,
+        section.options,
+        name=name,
+        reads=section.reads,
+        workers=section.workers,
+        threads=section.threads,
+    )
     cls = _load(config, f"stages.{name}.use", section.use)
     _check_options(config, ("stages", name, "options"), cls, section.options)
     return plan

@@ -28,12 +28,14 @@ class WorkerContext:
         plan: SourcePlan,
         output_directory: Path,
         needs: frozenset[str] = frozenset(),
+        threads: int | None = None,
         on_status: Callable[[dict[str, str]], None] = lambda values: None,
     ) -> None:
         self.stage = stage
         self.source = plan.info
         self.policy: Literal["lossless", "live"] = plan.policy
         self.needs = needs
+        self.threads = threads or 1
         self.log = logging.getLogger(f"raftline.{stage}.{plan.info.name}")
         self._plan = plan
         self._directory = output_directory
@@ -60,7 +62,7 @@ class WorkerContext:
                 f"but {self.source.display} is live and cannot be read again; use a mode that looks ahead instead"
             )
         # A separate context: what is counted during the second reading was counted before.
-        again = WorkerContext(self.stage, self._plan, self._directory)
+        again = WorkerContext(self.stage, self._plan, self._directory, threads=self.threads)
         source: Source = self._plan.cls(self._plan.options, again)  # type: ignore[assignment]
         try:
             yield from source.read(0)

@@ -16,6 +16,7 @@ from pipeline.codec import decode
 from pipeline.config.plan import Plan
 from pipeline.messages import EndOfStream, Message
 from pipeline.payload.inline import InlinePayload
+from pipeline.runtime.cores import share_cores
 from pipeline.runtime.summary import remove_unfinished, summarize_source
 from pipeline.runtime.worker import Worker
 from pipeline.transport.base import Commit, Lease
@@ -146,4 +147,4 @@ def _tapped(plan: Plan, taps: Mapping[str, frozenset[str]]) -> Plan:
         stage = stages[name]
         stages[name] = replace(stage, readers=(*stage.readers, _reader(name)), needs=stage.needs | needs)
     # Within a process an entry with its pixels in it is a reference: nothing is serialized but a copy is made once.
-    return replace(plan, payload="inline", redis_memory_mb=_MEMORY_MB, stages=stages)
+    return share_cores(replace(plan, payload="inline", redis_memory_mb=_MEMORY_MB, stages=stages))

@@ -2,8 +2,7 @@
 
 The reaper waits on a pipe. When its owner ends, in whatever way, the pipe closes; the reaper then kills the processes
 that the owner reported and removes the run directory. If both are killed at once, the next pipeline of the same user
-cleans up (`pipeline.runtime.run_directory.sweep`). Start workers with `subprocess` or spawn, never fork: a forked
-process would hold the pipe open.
+cleans up (`pipeline.runtime.run_directory.sweep`). Never fork the owner: the copy would hold the pipe open.
 """
 
 from __future__ import annotations

@@ -40,6 +40,7 @@ class SourceTask:
             self._plan,
             plan.output,
             plan.stages[stage].needs,
+            plan.stages[stage].threads,
             on_status=lambda values: transport.set_status(source, stage, values),
         )
         transport.declare(source, stage, plan.stages[stage].readers)

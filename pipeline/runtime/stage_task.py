@@ -53,6 +53,7 @@ class StageTask:
             plan.sources[source],
             plan.output,
             self._plan.needs,
+            self._plan.threads,
             on_status=lambda values: transport.set_status(source, stage, values),
         )
         self._unacknowledged: deque[str] = deque()

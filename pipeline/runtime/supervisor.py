@@ -11,9 +11,11 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
-from pipeline.config.plan import Plan
+from pipeline.config.plan import Plan, StagePlan
 from pipeline.errors import RaftlineError, TransportError, TransportLost, UserError, WorkerFailed
+from pipeline.runtime.cores import share_cores
 from pipeline.runtime.metrics import FRAMES
+from pipeline.runtime.nursery import Nursery
 from pipeline.runtime.reaper import Reaper
 from pipeline.runtime.run_directory import RunDirectory
 from pipeline.runtime.run_lock import RunLock
@@ -38,16 +40,23 @@ class Supervisor:
     """Runs a plan on this machine until all sources have ended."""
 
     def __init__(
-        self, plan: Plan, *, on_status: Callable[[Status], None] | None = None, summary_name: str = "summary.json"
+        self,
+        plan: Plan,
+        *,
+        nursery: Nursery | None = None,
+        on_status: Callable[[Status], None] | None = None,
+        summary_name: str = "summary.json",
     ) -> None:
         """Prepare a run.
 
         Args:
             plan: What to run.
+            nursery: Where its workers are born, one that has been started early; `run` closes it. None: start one.
             on_status: Called with the summary so far, about twice a second.
             summary_name: Name of the summary's file in the output directory.
         """
-        self._plan = plan
+        self._plan = share_cores(plan)
+        self._nursery = nursery
         self._on_status = on_status or (lambda status: None)
         self._summary_name = summary_name
         self._started = datetime.now(timezone.utc)
@@ -72,12 +81,13 @@ class Supervisor:
             WorkerFailed: If a worker kept dying.
             KeyboardInterrupt: On a second SIGINT.
         """
-        reaper = Reaper.start(RunDirectory.create())
-        try:
-            with self._signals(), self._server(reaper) as plan, contextlib.closing(self._connect(plan)) as transport:
-                return self._run(plan, transport, reaper)
-        finally:
-            reaper.close()
+        with contextlib.ExitStack() as stack:
+            nursery = stack.enter_context(self._nursery or Nursery.for_plan(self._plan))
+            reaper = stack.enter_context(contextlib.closing(Reaper.start(RunDirectory.create())))
+            stack.enter_context(self._signals())
+            plan = stack.enter_context(self._server(reaper))
+            transport = stack.enter_context(contextlib.closing(self._connect(plan)))
+            return self._run(plan, transport, nursery, reaper)
 
     def drain(self) -> None:
         """End the sources and finish everything in flight."""
@@ -96,13 +106,13 @@ class Supervisor:
                 pids.setdefault(worker.stage, []).append(worker.pid)
         return pids
 
-    def _run(self, plan: Plan, transport: RedisStreams, reaper: Reaper) -> Status:
+    def _run(self, plan: Plan, transport: RedisStreams, nursery: Nursery, reaper: Reaper) -> Status:
         with RunLock(transport) as lock:
             transport.reset()
             for source in plan.sources:
                 for stage in plan.stages.values():
                     transport.declare(source, stage.name, stage.readers)
-            self._workers = self._make_workers(plan, reaper)
+            self._workers = self._make_workers(plan, nursery, reaper)
             error: BaseException | None = None
             try:
                 self._watch(plan, transport, lock)
@@ -133,13 +143,13 @@ class Supervisor:
         finally:
             self._private.stop()
 
-    def _make_workers(self, plan: Plan, reaper: Reaper) -> list[WorkerProcess]:
+    def _make_workers(self, plan: Plan, nursery: Nursery, reaper: Reaper) -> list[WorkerProcess]:
         file = reaper.directory.path / "plan.json"
         file.touch(mode=0o600)
         file.write_text(plan.to_json())
         # Readers first: they load while the decoder opens its input.
         stages = [stage for stage in reversed(plan.stages.values()) for _ in range(stage.workers)]
-        return [WorkerProcess(stage.name, file, reaper.directory.path, reaper) for stage in stages]
+        return [WorkerProcess(stage, file, reaper.directory.path, nursery, reaper) for stage in stages]
 
     def _watch(self, plan: Plan, transport: RedisStreams, lock: RunLock) -> None:
         next_status, unreachable_since = 0.0, None
@@ -254,8 +264,14 @@ class Supervisor:
             "seconds": round(time.monotonic() - self._begin, 3),
             "state": state,
             "error": error,
+            "cores": self._plan.cores,
+            "workers": {name: self._work_of(stage) for name, stage in self._plan.stages.items()},
             "sources": self._sources,
         }
+
+    def _work_of(self, stage: StagePlan) -> Status:
+        cpu_seconds = sum(worker.cpu_seconds for worker in self._workers if worker.stage == stage.name)
+        return {"processes": stage.workers, "threads": stage.threads, "cpu_seconds": round(cpu_seconds, 3)}
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:

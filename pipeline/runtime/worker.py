@@ -268,14 +268,14 @@ def work(plan: Plan, stage: str, worker_id: str, ring_directory: Path, *, superv
     worker.run()
 
 
-def main() -> int:
-    """What the supervisor starts. Reports a failure in a file beside the plan."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """What the nursery starts. Reports a failure in a file beside the plan. `argv`: None for the command line's."""
     parser = argparse.ArgumentParser()
     parser.add_argument("plan", type=Path)
     parser.add_argument("--stage", required=True)
     parser.add_argument("--worker", required=True)
     parser.add_argument("--rings", type=Path, required=True)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     log_redacted()
     try:
         plan = Plan.from_json(arguments.plan.read_text())

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+from pipeline.config.plan import StagePlan
+from pipeline.runtime.cores import thread_environment
+from pipeline.runtime.nursery import Nursery
 from pipeline.runtime.reaper import Reaper
 from pipeline.runtime.worker import worker_name
 
 _LONGEST_DELAY_SECONDS = 10.0
-_ROOT = Path(__file__).resolve().parents[2]
-_PROGRAM = """
-import sys
-root = sys.argv.pop(1)
-sys.path[:1] = [] if root in sys.path else [root]
-from pipeline.runtime.worker import main
-sys.exit(main())
-"""
-"""Not ``-m``, which looks into the current directory first: a folder `pipeline` there would be taken for ours."""
 
 
 class WorkerProcess:
     """One of the workers of a stage, through all its lives."""
 
-    def __init__(self, stage: str, plan_file: Path, rings: Path, reaper: Reaper) -> None:
-        self.stage = stage
+    def __init__(self, stage: StagePlan, plan_file: Path, rings: Path, nursery: Nursery, reaper: Reaper) -> None:
+        self.stage = stage.name
         self.restarts = 0
         """Lives after the first."""
         self.futile = 0
@@ -38,48 +31,37 @@ class WorkerProcess:
         self.done_before = 0
         """Messages its stage had processed when it last died."""
         self.worker = ""
+        self.cpu_seconds = 0.0
+        """Used by its lives that have ended, user and system."""
+        self.pid: int | None = None
+        """None while it does not run."""
+        self._environment = thread_environment(stage.threads or 1)
         self._plan_file = plan_file
         self._rings = rings
+        self._nursery = nursery
         self._reaper = reaper
-        self._process: subprocess.Popen[bytes] | None = None
         self._start_at = 0.0
         self._told = False
 
-    @property
-    def pid(self) -> int | None:
-        """None while it does not run."""
-        return self._process.pid if self._process is not None else None
-
     def start_if_due(self) -> None:
         """Start it unless it runs or its delay is not over."""
-        if self._process is not None or time.monotonic() < self._start_at:
+        if self.pid is not None or time.monotonic() < self._start_at:
             return
         self.worker = worker_name()
         self._told = False
-        # A SIGTERM that comes before the worker has its handler must wait for it, not kill it.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        try:
-            self._process = self._spawn()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        self._reaper.watch(self._process.pid)
+        arguments = [str(self._plan_file), "--stage", self.stage, "--worker", self.worker, "--rings", str(self._rings)]
+        self.pid = self._nursery.bear(arguments, self._environment)
+        self._reaper.watch(self.pid)
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, str(_ROOT), str(self._plan_file), "--stage", self.stage]
-            + ["--worker", self.worker, "--rings", str(self._rings)],
-            stdin=subprocess.DEVNULL,
-            env=_environment(),
-            start_new_session=True,  # Ctrl-C goes to the supervisor, which drains
-        )
-
-    def ended(self) -> int | None:
+    def ended(self, wait: bool = False) -> int | None:
         """The exit status, once, when it has just ended; negative for a signal."""
-        if self._process is None or self._process.poll() is None:
+        end = None if self.pid is None else self._nursery.ended(self.pid, wait)
+        if self.pid is None or end is None:
             return None
-        self._reaper.forget(self._process.pid)
-        status, self._process = self._process.returncode, None
-        return status
+        self._reaper.forget(self.pid)
+        self.pid = None
+        self.cpu_seconds += end.cpu_seconds
+        return end.status
 
     def restart_later(self, progressed: bool) -> None:
         """Let `start_if_due` start it again, after a delay that grows with the deaths in a row."""
@@ -100,20 +82,17 @@ class WorkerProcess:
 
     def terminate(self) -> None:
         """Ask it to finish; once in each of its lives."""
-        if self._process is not None and not self._told:
-            self._process.terminate()
+        if self.pid is not None and not self._told:
+            self._send(signal.SIGTERM)
             self._told = True
 
     def kill(self) -> None:
         """End it now and wait for that."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self.ended()
+        if self.pid is not None and self.ended() is None:
+            self._send(signal.SIGKILL)
+            self.ended(wait=True)
 
-
-def _environment() -> dict[str, str]:
-    # Stages share the cores: threads that spin for long while they wait for each other take them from the rest.
-    # Measured with RAFT-small on two cores: a short spin is as fast as the default's long one when alone, and about six
-    # times faster beside busy neighbours.
-    return {"GOMP_SPINCOUNT": "2000", **os.environ}
+    def _send(self, number: signal.Signals) -> None:
+        assert self.pid is not None
+        with contextlib.suppress(ProcessLookupError):  # it has just ended, and nobody has looked yet
+            os.kill(self.pid, number)

@@ -47,6 +47,7 @@ def batch(
     raftline batch batch recordings/ -o out --jobs 4
     """
     from pipeline.config import make_plan
+    from pipeline.runtime.cores import available_cores
     from pipeline.runtime.summary import write_summary
 
     begin, started = time.monotonic(), datetime.now(timezone.utc)
@@ -54,7 +55,13 @@ def batch(
     # Of two files, so that outputs without {source} in their name, which would overwrite each other, are refused.
     plan = make_plan(read_config(config, [file.path for file in files[:2]], output, overrides, redis))
     make_output_directory(plan)
-    request = {"config": str(config_file(config)), "overrides": overrides or [], "output": str(output), "redis": redis}
+    request = {
+        "config": str(config_file(config)),
+        "overrides": overrides or [],
+        "output": str(output),
+        "redis": redis,
+        "cores": max(1, (plan.cores or available_cores()) // jobs),
+    }
     todo = [file for file in files if not already_finished(file, plan, output)]
     skipped = len(files) - len(todo)
     print(f"{len(files)} files, {skipped} finished before, {len(todo)} to do, {jobs} at a time", flush=True)

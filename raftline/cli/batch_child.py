@@ -129,7 +129,8 @@ def _work(request: dict[str, Any]) -> dict[str, Any]:
         redis_url=request["redis"],
         names=[file.name],
     )
-    plan: Plan = make_plan(config.model_copy(update={"name": f"{config.name}.{file.name}"[:100]}))
+    changes = {"name": f"{config.name}.{file.name}"[:100], "cores": request["cores"]}
+    plan: Plan = make_plan(config.model_copy(update=changes))
     fingerprint = file.fingerprint(plan)
     supervisor = Supervisor(plan, summary_name=file.summary_name)
     _stop_with_parent(supervisor.abort)

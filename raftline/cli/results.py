@@ -37,12 +37,12 @@ def _table(summary: dict[str, Any]) -> Table:
     table = Table(title=escape(summary["pipeline"]), title_justify="left")
     table.add_column("source", overflow="fold")
     table.add_column("stage", overflow="fold")
-    for title in ("frames", "fps", "dropped", "p50 ms", "p99 ms", "restarts"):
+    for title in ("frames", "fps", "dropped", "p50 ms", "p99 ms", "restarts", "threads", "CPU s"):
         table.add_column(title, justify="right")
     for name, source in summary["sources"].items():
         label = escape(name if source["state"] == "finished" else f"{name} ({source['state']})")
         for number, (stage_name, stage) in enumerate(source["stages"].items()):
-            latency = stage["latency_ms"]
+            latency, work = stage["latency_ms"], summary["workers"][stage_name]
             table.add_row(
                 "" if number else label,
                 escape(stage_name),
@@ -52,6 +52,8 @@ def _table(summary: dict[str, Any]) -> Table:
                 _number(latency["p50"]),
                 _number(latency["p99"]),
                 str(stage["restarts"]),
+                str(work["threads"]),
+                _number(work["cpu_seconds"]),
             )
         table.add_section()
     return table

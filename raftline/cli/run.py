@@ -42,14 +42,16 @@ def run(
     raftline run my/pipeline.yaml
     """
     from pipeline.config import check_inputs, make_plan
+    from pipeline.runtime.nursery import Nursery
+    from pipeline.runtime.supervisor import Supervisor
 
     configuration = read_config(config, inputs, output, overrides, redis)
     check_inputs(configuration)
-    from pipeline.runtime.supervisor import Supervisor
-
-    plan = make_plan(configuration)
-    make_output_directory(plan)
-    with progress_of(plan) as progress, contextlib.ExitStack() as serving:
+    with contextlib.ExitStack() as serving:
+        nursery = serving.enter_context(Nursery.for_config(configuration))
+        plan = make_plan(configuration)
+        make_output_directory(plan)
+        progress = serving.enter_context(progress_of(plan))
         if metrics_port is not None:
             from pipeline.runtime.prometheus import serve_metrics
 
@@ -60,7 +62,7 @@ def run(
             if metrics_port is not None:
                 collector.status = status
 
-        summary = Supervisor(plan, on_status=on_status).run()
+        summary = Supervisor(plan, nursery=nursery, on_status=on_status).run()
     show_results(summary, plan.output)
     code = outcome(summary, plan)
     if code:

@@ -44,7 +44,9 @@ class Decoder(Source):
             (8192, 8192),
             description="largest frame accepted, [width, height] in px; checked before memory is allocated",
         )
-        threads: int = Field(0, ge=0, le=64, description="number of decoding threads; 0: one per core")
+        threads: int = Field(
+            0, ge=0, le=64, description="number of decoding threads; 0: the stage's share of the cores"
+        )
         video_stream: int | None = Field(
             None, ge=0, description="which video stream of a file to decode, counted from 0; null: the best one"
         )
@@ -83,6 +85,7 @@ class Decoder(Source):
         self._hint = (
             f"they may be damaged, or larger than {options.max_size[0]}x{options.max_size[1]} px (option max_size)"
         )
+        self._threads = options.threads or context.threads
         self._stopped = threading.Event()
         self._messages = FrameMessages(context, 0)
         self._container: Any = None
@@ -143,7 +146,7 @@ class Decoder(Source):
             self._limits,
             self._messages.count,
             self._display,
-            self.options.threads,
+            self._threads,
             frame_threads,
         )
         time_base = stream.time_base or Fraction(1, _RTP_CLOCK_HZ)
@@ -225,7 +228,7 @@ class Decoder(Source):
             limits=self._limits,
             transport=options.transport,
             webcam=webcam_options(options.webcam_size, options.webcam_fps, options.webcam_format),
-            threads=options.threads,
+            threads=self._threads,
             connect_timeout_seconds=options.connect_timeout_seconds,
             read_timeout_seconds=options.read_timeout_seconds,
             first_connection_seconds=options.first_connection_seconds,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -74,7 +73,7 @@ class VideoWriter(stage.Stage):
         start: Literal["keep", "zero"] = Field(
             "keep", description="keep: time stamps as in the input; zero: the first frame or sound is at 0 s"
         )
-        threads: int = Field(0, ge=0, le=64, description="number of encoder threads; 0: one per core, at most 4")
+        threads: int = Field(0, ge=0, le=64, description="number of encoder threads; 0: the stage's share, at most 4")
 
         @field_validator("path")
         @classmethod
@@ -164,7 +163,7 @@ class VideoWriter(stage.Stage):
         if not self._restored:
             remove_segments(self._output.path)
         track = self._earlier[0].track if self._earlier else track_for(frame, self._facts)
-        threads = self.options.threads or min(_MOST_THREADS, os.cpu_count() or 1)
+        threads = self.options.threads or min(_MOST_THREADS, self.context.threads)
         with writing(self._output.path):
             self._encoder = H264Encoder(track, self.options.crf, self.options.preset, threads)
         self._writer = SegmentWriter(self._output.path, track, self._encoder.extradata)

@@ -78,6 +78,12 @@ class Relay(Stage):
         yield message
 
 
+class Heavy(Relay):
+    """Has as much to do as optical flow, as far as the budget of cores knows."""
+
+    work = 10.0
+
+
 class EveryThird(Stage):
     """Passes every third frame on and says nothing of the others."""
 
@@ -237,3 +243,47 @@ class Diary(Stage):
 
     def _note(self, **values: Any) -> None:
         self._lines.append(json.dumps(values))
+
+
+class Calculator(Stage):
+    """Computes with each library that has a pool of threads, and writes down by how many its process grew."""
+
+    class Options(Options):
+        path: str = "{source}.threads.json"
+
+    reads = (Frame,)
+
+    def process(self, message: Frame) -> Iterable[Message]:
+        import cv2
+        import threadpoolctl
+        import torch
+
+        array = np.ones((1024, 1024), np.float32)
+        # The pool of numpy's BLAS has its threads before it is used.
+        blas = [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+        grown = {"share": self.context.threads, "numpy": max(blas) - 1}
+        for library, compute in {
+            "torch": lambda: torch.from_numpy(array) @ torch.from_numpy(array),
+            "opencv": lambda: cv2.GaussianBlur(np.ones((2048, 2048, 3), np.uint8), (9, 9), 2),
+            "numba": _sum_in_parallel,
+        }.items():
+            before = len(os.listdir("/proc/self/task"))
+            compute()
+            grown[library] = len(os.listdir("/proc/self/task")) - before
+        output = self.context.output(self.options.path)
+        output.part.write_text(json.dumps(grown))
+        output.finish()
+        return ()
+
+
+def _sum_in_parallel() -> Any:
+    import numba
+
+    @numba.njit(parallel=True)
+    def total(values: Any) -> Any:
+        found = 0.0
+        for index in numba.prange(len(values)):
+            found += values[index]
+        return found
+
+    return total(np.ones(1_000_000))

@@ -68,4 +68,5 @@ def abandoned_run_directories() -> list[Path]:
 
 
 def _stage(section: dict[str, Any]) -> dict[str, Any]:
-    return {**section, "use": f"{PLUGINS}:{section['use']}"}
+    use = section["use"]
+    return {**section, "use": use if ":" in use else f"{PLUGINS}:{use}"}

@@ -1,0 +1,103 @@
+"""Workers are forked from a process that has loaded their modules, and none of them is lost with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeline.errors import WorkerFailed
+from pipeline.runtime import nursery as nursery_module
+from pipeline.runtime.nursery import Nursery
+from pipeline.runtime.supervisor import Status, Supervisor
+from tests.pipeline.running import ledger, make_test_plan, nothing_left_behind
+
+ALL = [str(index) for index in range(100)]
+STAGE = """
+import os
+import threading
+from pipeline.messages import Frame
+from pipeline.stage import Stage
+
+LOADED_BY = os.getpid()
+
+class Mine(Stage):
+    reads = (Frame,)
+
+    def process(self, message):
+        output = self.context.output("{source}.mine.txt")
+        output.part.write_text("before" if LOADED_BY != os.getpid() else "after")
+        output.finish()
+        return ()
+"""
+THREAD = "\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+
+
+@pytest.fixture(autouse=True)
+def clean(tmp_path: Path) -> Iterator[None]:
+    with nothing_left_behind(tmp_path):
+        yield
+
+
+def run_mine(tmp_path: Path, text: str) -> str:
+    """When a user's module was loaded: before or after the fork of its worker."""
+    (tmp_path / "my_stage.py").write_text(text)
+    plan = make_test_plan(tmp_path, {"mine": {"use": "my_stage:Mine", "reads": "decoder"}}, source={"frames": 1})
+    assert Supervisor(plan).run()["state"] == "finished"
+    return (plan.output / "a.mine.txt").read_text()
+
+
+def the_nursery() -> psutil.Process:
+    (found,) = [c for c in psutil.Process().children() if "nursery_program" in " ".join(c.cmdline())]
+    return found
+
+
+def test_modules_are_loaded_once_before_workers_are_forked(tmp_path: Path) -> None:
+    assert run_mine(tmp_path, STAGE) == "before"
+
+
+def test_a_module_that_starts_a_thread_is_left_to_its_workers(tmp_path: Path) -> None:
+    assert run_mine(tmp_path, STAGE + THREAD) == "after"
+
+
+def test_a_run_outlives_its_nursery(tmp_path: Path) -> None:
+    stages = {"relay": {"use": "Relay", "reads": "decoder"}, "ledger": {"use": "Ledger", "reads": "relay"}}
+    plan = make_test_plan(tmp_path, stages, source={"frames_per_second": 100})
+    killed: list[int] = []
+
+    def kill(status: Status) -> None:
+        if not killed and status["sources"]["a"]["stages"]["ledger"]["frames"]:
+            killed.append(the_nursery().pid)
+            os.kill(killed[0], signal.SIGKILL)
+
+    summary = Supervisor(plan, on_status=kill).run()
+    assert killed
+    assert ledger(plan) == [*ALL, "end"]
+    assert summary["state"] == "finished"
+    assert all(stage["restarts"] for stage in summary["sources"]["a"]["stages"].values())
+
+
+def test_a_nursery_that_never_comes_up_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nursery_module, "_PROGRAM", "raise SystemExit(3)")
+    with pytest.raises(WorkerFailed, match="ended 3 times, the last time with status 3"):
+        Supervisor(make_test_plan(tmp_path, {"ledger": {"use": "Ledger", "reads": "decoder"}})).run()
+
+
+def test_the_nursery_ends_with_its_owner() -> None:
+    nursery = Nursery()
+    process = the_nursery()
+    nursery.close()
+    assert not process.is_running()
+
+
+def test_how_a_worker_ends_is_told_once() -> None:
+    with Nursery() as nursery:
+        pid = nursery.bear(["--help"], {})
+        end = nursery.ended(pid, wait=True)
+    assert end is not None
+    assert end.status == 0
+    assert end.cpu_seconds > 0
