@@ -28,7 +28,7 @@ _ALWAYS = ("pipeline.runtime.worker", "pipeline.transport.redis_streams")
 
 
 def main() -> int:
-    """Serve until the socket closes. Returns in each worker, too, with its exit status."""
+    """Serve until the socket closes. Returns in each worker, with its exit status."""
     task = json.loads(sys.argv[1])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -38,7 +38,9 @@ def main() -> int:
     gc.freeze()  # otherwise a collection in a worker writes to, and so copies, every page that holds an object
     with socket.socket(fileno=task["channel"]) as channel:
         born = _serve(channel)
-    return 0 if born is None else _work(born)
+    if born is None:
+        os._exit(0)  # to take down what was loaded for others would take a moment, and serve nobody
+    return _work(born)
 
 
 def _load(task: dict[str, Any]) -> None:

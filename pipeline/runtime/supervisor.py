@@ -161,7 +161,7 @@ class Supervisor:
                 self._end_sources(plan)
             try:
                 self._tend_workers(plan, transport)
-                if time.monotonic() >= next_status:
+                if time.monotonic() >= next_status or all(worker.pid is None for worker in self._workers):
                     next_status = time.monotonic() + _STATUS_SECONDS
                     lock.keep(plan)
                     if self._refresh(plan, transport):

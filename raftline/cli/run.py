@@ -15,6 +15,7 @@ from raftline.cli.results import show_results
 
 if TYPE_CHECKING:
     from pipeline.config import Plan
+    from pipeline.config.schema import Config
 
 
 @reported
@@ -41,32 +42,39 @@ def run(
     raftline run flow -i clip.mp4 --set stages.flow.options.estimator=dis
     raftline run my/pipeline.yaml
     """
-    from pipeline.config import check_inputs, make_plan
-    from pipeline.runtime.nursery import Nursery
-    from pipeline.runtime.supervisor import Supervisor
+    from pipeline.config import check_inputs
 
     configuration = read_config(config, inputs, output, overrides, redis)
-    check_inputs(configuration)
-    with contextlib.ExitStack() as serving:
-        nursery = serving.enter_context(Nursery.for_config(configuration))
+    check_inputs(configuration)  # before anything slow is imported
+    plan, summary = _supervise(configuration, metrics_port)
+    show_results(summary, plan.output)
+    code = outcome(summary, plan)
+    if code:
+        raise typer.Exit(code)
+
+
+def _supervise(configuration: Config, metrics_port: int | None) -> tuple[Plan, dict[str, Any]]:
+    from pipeline.config import make_plan
+    from pipeline.runtime.nursery import Nursery
+
+    with contextlib.ExitStack() as stack:
+        nursery = stack.enter_context(Nursery.for_config(configuration))
+        from pipeline.runtime.supervisor import Supervisor  # while the nursery loads the plug-ins
+
         plan = make_plan(configuration)
         make_output_directory(plan)
-        progress = serving.enter_context(progress_of(plan))
+        progress = stack.enter_context(progress_of(plan))
         if metrics_port is not None:
             from pipeline.runtime.prometheus import serve_metrics
 
-            collector = serving.enter_context(serve_metrics(metrics_port))
+            collector = stack.enter_context(serve_metrics(metrics_port))
 
         def on_status(status: dict[str, Any]) -> None:
             progress.update(status)
             if metrics_port is not None:
                 collector.status = status
 
-        summary = Supervisor(plan, nursery=nursery, on_status=on_status).run()
-    show_results(summary, plan.output)
-    code = outcome(summary, plan)
-    if code:
-        raise typer.Exit(code)
+        return plan, Supervisor(plan, nursery=nursery, on_status=on_status).run()
 
 
 def make_output_directory(plan: Plan) -> None:

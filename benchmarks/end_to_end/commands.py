@@ -1,0 +1,67 @@
+"""Whole commands, timed as a user has them: wall clock and CPU, children included."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+DIS = ("--set", "stages.flow.options.estimator=dis")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One command that has ended."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    summary: dict[str, Any] = field(default_factory=dict)
+    """Of a pipeline's run."""
+
+    @property
+    def wall_over_cpu(self) -> float:
+        """Wall time over the CPU time of all stages on all cores: 1 if no core ever waited, and nothing else ran."""
+        return self.wall_seconds * self.summary["cores"] / self.cpu_seconds
+
+    def to_json(self) -> dict[str, float]:
+        return {"wall_s": round(self.wall_seconds, 2), "cpu_s": round(self.cpu_seconds, 2)}
+
+
+def timed(*commands: Sequence[Any], may_fail: bool = False) -> Run:
+    """Run commands one after the other, as one. RuntimeError with what one said if it fails."""
+    before, begin = _cpu_seconds(), time.monotonic()
+    for command in commands:
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+        if done.returncode and not may_fail:
+            raise RuntimeError(f"{' '.join(map(str, command))} ended with status {done.returncode}:\n{done.stderr}")
+    return Run(time.monotonic() - begin, _cpu_seconds() - before)
+
+
+def raftline(*arguments: Any) -> list[Any]:
+    """The command line of this checkout."""
+    return [Path(sys.executable).parent / "raftline", *arguments]
+
+
+def pipeline(output: Path, config: Any, *arguments: Any) -> Run:
+    """``raftline run CONFIG``, to its end."""
+    run = timed(raftline("run", config, "-o", output, *arguments))
+    return Run(run.wall_seconds, run.cpu_seconds, json.loads((output / "summary.json").read_text()))
+
+
+def written(path: Path, stages: dict[str, Any], sources: dict[str, Any]) -> Path:
+    """A configuration."""
+    path.write_text(yaml.safe_dump({"name": "bench", "stages": stages, "sources": sources}))
+    return path
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
