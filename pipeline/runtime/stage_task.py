@@ -54,6 +54,7 @@ class StageTask:
             plan.output,
             self._plan.needs,
             on_status=lambda values: transport.set_status(source, stage, values),
+            demand=self._plan.demand,
         )
         self._unacknowledged: deque[str] = deque()
         self._waiting: list[Acknowledgement] = []
