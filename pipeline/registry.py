@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from pipeline.errors import PluginError
-from pipeline.stage import Options, Source, Stage
+from pipeline.stage import ACCURACIES, Options, Source, Stage
 
 ENTRY_POINT_GROUP = "raftline.stages"
 RENAMED = {"retained": "unacked_window", "begin_together": "prepare_batch"}
@@ -149,4 +149,6 @@ def _checked(found: object, use: str) -> PluginClass:
             raise PluginError(f"{use!r} defines {old!r}, which is now called {new!r}: rename it")
     if issubclass(found, Stage) and not found.reads:
         raise PluginError(f"{use!r} declares no message class in `reads`, such as reads = (Flow,)")
+    if issubclass(found, Stage) and found.accuracy not in ACCURACIES:
+        raise PluginError(f"{use!r}: accuracy: found {found.accuracy!r}, expected one of {', '.join(ACCURACIES)}")
     return found

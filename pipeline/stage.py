@@ -13,13 +13,40 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.messages import EndOfStream, Frame, Gap, Header, Message
 
 T = TypeVar("T")
+Accuracy = Literal["coarse", "cells", "full"]
+"""How exact flow has to be, from cheap to dear. ``coarse``: within about a pixel over the frame, for what registers the
+frames itself. ``cells``: right in each cell of the 8 px grid, small objects included. ``full``: as exact as it can
+be."""
+ACCURACIES: tuple[Accuracy, ...] = get_args(Accuracy)
+
+
+@dataclass(frozen=True)
+class Demand:
+    """The strictest `Stage.accuracy` among the readers of a stage."""
+
+    accuracy: Accuracy = "full"
+    readers: tuple[str, ...] = ()
+    """Those that ask for it."""
+
+
+FULL_DEMAND = Demand()
+"""Of readers that say nothing, or of none."""
+
+
+def strictest(accuracies: Mapping[str, Accuracy]) -> Demand:
+    """The demand of readers by name; ``full`` where there are none."""
+    for accuracy in reversed(ACCURACIES):
+        readers = tuple(name for name, asked in accuracies.items() if asked == accuracy)
+        if readers:
+            return Demand(accuracy, readers)
+    return FULL_DEMAND
 
 
 class Options(BaseModel):
@@ -77,6 +104,8 @@ class Context(Protocol):
     threads: int
     """Threads to compute with, at least 1: this worker's share of the cores. The pools of numpy, torch, OpenCV and
     numba are limited to it already; give it to whatever opens a pool of its own, such as FFmpeg."""
+    demand: Demand
+    """How exact the flow has to be that this stage writes."""
     log: logging.Logger
 
     def header(
@@ -205,6 +234,9 @@ class Stage(ABC):
     """Optional, costly fields that the stage reads: ``flow``, ``confidence``, ``original``."""
     work: ClassVar[float] = 1.0
     """CPU time per frame relative to other stages, by which the cores are shared: 1 for most, 10 for optical flow."""
+    accuracy: ClassVar[Accuracy] = "full"
+    """How exact the flow has to be that the stage reads. The strictest reader of a stage decides, unless the user sets
+    the options of the flow."""
     passes_gaps: ClassVar[bool] = True
     """Set to False if the stage may yield messages from before a gap after it; it then yields the gaps itself."""
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline.messages import EndOfStream, Frame, Gap, Header, Message
 from pipeline.runtime.output import OutputFile
-from pipeline.stage import Context, Options, Source, SourceInfo, Stage
+from pipeline.stage import FULL_DEMAND, Context, Demand, Options, Source, SourceInfo, Stage
 
 T = TypeVar("T")
 CLOCK_BEGIN_NS = 1_700_000_000_000_000_000
@@ -53,6 +53,7 @@ class TestContext(Context):
         input: str = "input",
         live: bool = False,
         needs: Iterable[str] = (),
+        demand: Demand = FULL_DEMAND,
         directory: Path | None = None,
         frames: Sequence[Frame | Gap] = (),
     ) -> None:
@@ -64,6 +65,7 @@ class TestContext(Context):
             input: The source's input.
             live: Whether the source is a camera; sets the policy.
             needs: Fields that readers of the stage ask for.
+            demand: How exact the readers need the flow.
             directory: Where outputs go; by default a temporary directory that is removed with the context.
             frames: What `reopen` returns.
         """
@@ -72,6 +74,7 @@ class TestContext(Context):
         self.policy: Literal["lossless", "live"] = "live" if live else "lossless"
         self.needs = frozenset(needs)
         self.threads = 1
+        self.demand = demand
         self.log = logging.getLogger(f"raftline.{stage}")
         self.directory = directory or self._temporary_directory()
         self.frames = frames

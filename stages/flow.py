@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, create_model
 from pipeline import stage
 from pipeline.errors import ConfigError, WeightsError
 from pipeline.messages import EndOfStream, Flow, FlowStart, Frame, Gap, Message
+from raftline.flow.accuracy import CHOSEN, Accuracy, settings_for
 from raftline.flow.estimators import open_session
 from raftline.flow.grid import frame_cells, frame_flow, frame_grid, working_size
 from raftline.flow.network import open_raft
@@ -30,31 +31,39 @@ _TOGETHER = 8
 """Sources that share a pass at most: a frame may wait for as long as all of them take. Chosen by hand."""
 
 
+_AUTO = "auto: as exact as the readers need it"
+_MAX_SIDE = (
+    "longer side, px, to which larger frames are scaled down before flow is estimated; the flow is scaled up again; "
+    "null: full size"
+)
+
+
 def _options_model() -> type[stage.Stage.Options]:
-    """FlowOptions, checked by pydantic, and what concerns the frame rather than the estimator."""
+    """FlowOptions, checked by pydantic, what concerns the frame rather than the estimator, and how exact all that is.
 
-    def described(field: dataclasses.Field[Any]) -> Any:
-        metadata = field.metadata
-        null = f"; null: {metadata['none']}" if metadata["none"] else ""
-        return Field(field.default, description=metadata["description"] + null, **metadata["bounds"])
-
-    fields: dict[str, Any] = {
-        field.name: (
-            Annotated[field.type, BeforeValidator(partial(current_value, field))],  # type: ignore[valid-type]
-            described(field),
-        )
-        for field in dataclasses.fields(FlowOptions)
-    }
-    fields["max_side_px"] = (
-        int | None,
-        Field(
-            None,
-            ge=64,
-            description="longer side, px, to which larger frames are scaled down before flow is estimated; the flow is "
-            "scaled up again; null: full size",
-        ),
-    )
+    What follows from the accuracy (`raftline.flow.accuracy`) is ``auto`` by default.
+    """
+    fields: dict[str, Any] = {field.name: _option(field) for field in dataclasses.fields(FlowOptions)}
+    sides = _or_auto(Annotated[int | None, Field(ge=64)])
+    fields["max_side_px"] = (sides, Field("auto", description=f"{_MAX_SIDE}; {_AUTO}"))
+    described = "how exact the flow has to be, and with it each option that is auto; auto: as the strictest reader asks"
+    fields["accuracy"] = (Literal["auto", "coarse", "cells", "full"], Field("auto", description=described))
     return create_model("Options", __base__=stage.Stage.Options, __module__=__name__, **fields)
+
+
+def _option(field: dataclasses.Field[Any]) -> tuple[Any, Any]:
+    """Type and default of a field of FlowOptions, as pydantic's `create_model` takes them."""
+    metadata = field.metadata
+    description = metadata["description"] + (f"; null: {metadata['none']}" if metadata["none"] else "")
+    if field.name in CHOSEN:
+        kind = _or_auto(Annotated[field.type, Field(**metadata["bounds"])])  # type: ignore[valid-type]
+        return kind, Field("auto", description=f"{description}; {_AUTO}")
+    checked = Annotated[field.type, BeforeValidator(partial(current_value, field))]  # type: ignore[valid-type]
+    return checked, Field(field.default, description=description, **metadata["bounds"])
+
+
+def _or_auto(kind: Any) -> Any:
+    return kind | Literal["auto"]
 
 
 class OpticalFlow(stage.Stage):
@@ -76,9 +85,10 @@ class OpticalFlow(stage.Stage):
         self._ahead: tuple[Frame, FlowResult | None] | None = None
 
     def open(self) -> None:
-        given = {name: value for name, value in self.options if name != "max_side_px"}
+        self._accuracy, given = self._chosen()
+        self._max_side_px = given.pop("max_side_px")
         try:
-            options = FlowOptions(**given)
+            options = self._flow_options = FlowOptions(**given)
             update_loop = self._network(options) if options.estimator == "raft" else None
             self._session = open_session(options, update_loop)
         except raft_weights.WeightsError as error:
@@ -136,7 +146,7 @@ class OpticalFlow(stage.Stage):
         return {"full_resolution": "flow" in needs, "confidence": "confidence" in needs}
 
     def _worked(self, frame: Frame) -> tuple[int, int]:
-        return working_size(frame.height, frame.width, self.options.max_side_px)
+        return working_size(frame.height, frame.width, self._max_side_px)
 
     def _image(self, frame: Frame) -> np.ndarray:
         """The frame as RGB at the size to work at."""
@@ -144,6 +154,13 @@ class OpticalFlow(stage.Stage):
         if worked == (frame.height, frame.width):
             return image
         return np.asarray(cv2.resize(image, worked[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+
+    def _chosen(self) -> tuple[Accuracy, dict[str, Any]]:
+        """How exact the flow has to be, and every option with what follows from that in place of auto."""
+        given = {name: value for name, value in self.options if name != "accuracy"}
+        accuracy = self.context.demand.accuracy if self.options.accuracy == "auto" else self.options.accuracy
+        settings = settings_for(accuracy, self.options.estimator)
+        return accuracy, {**given, **{name: value for name, value in settings.items() if given[name] == "auto"}}
 
     def _network(self, options: FlowOptions) -> UpdateLoop:
         """One per process for all its sources."""
@@ -157,6 +174,8 @@ class OpticalFlow(stage.Stage):
         self._said = said
         self.context.status(
             estimator=said.estimator,
+            accuracy=self._said_accuracy(),
+            settings=self._said_settings(),
             device=said.device,
             precision=said.precision,
             lookup=said.lookup,
@@ -167,6 +186,24 @@ class OpticalFlow(stage.Stage):
         )
         for fallback in said.fallbacks:
             self.context.log.warning("%s", fallback)
+
+    def _said_accuracy(self) -> str:
+        if self.options.accuracy != "auto":
+            return f"{self._accuracy}, as set"
+        readers = ", ".join(self.context.demand.readers)
+        return f"{self._accuracy} for {readers}" if readers else self._accuracy
+
+    def _said_settings(self) -> str:
+        """What is run, whether the user or the readers decided it."""
+        size = "full size" if self._max_side_px is None else f"at most {self._max_side_px} px"
+        options = self._flow_options
+        if options.estimator == "dis":
+            return f"{size}, {options.dis_preset}"
+        stop = "" if options.early_stop_px is None else f" until less than {options.early_stop_px:g} px is gained"
+        half = options.grid_refinement == "half" and not self._wanted["full_resolution"]
+        refined = ("refined at half size" if half else "refined") if options.variational_refinement else "not refined"
+        cold = max(options.iterations, options.cold_iterations)
+        return f"{size}, {options.iterations} updates (cold {cold}){stop}, {refined}"
 
 
 def _flow(frame: Frame, previous: Frame, result: FlowResult, worked: tuple[int, int]) -> Flow:

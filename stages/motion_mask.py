@@ -117,6 +117,7 @@ class MotionMask(stage.Stage):
 
     reads = (Flow,)
     writes = Mask
+    accuracy = "cells"
 
     options: Options
 

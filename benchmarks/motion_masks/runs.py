@@ -16,19 +16,22 @@ import yaml
 
 from pipeline.messages import EndOfStream, Flow, Frame, Header, Mask, Message
 from pipeline.testing import TestContext
+from raftline.flow.accuracy import settings_for
 from stages.motion_mask import MotionMask
 
 _ROOT = Path(__file__).resolve().parents[2]
 
 
 def live_options(estimator: str) -> dict[str, Any]:
-    """The flow stage's options in configs/cameras.yaml, with another estimator."""
+    """The flow stage's options in configs/cameras.yaml, with another estimator, as exact as the masks need."""
     plan = yaml.safe_load((_ROOT / "configs" / "cameras.yaml").read_text())
-    options = {**plan["stages"]["flow"]["options"], "estimator": estimator}
-    if estimator == "dis":
-        for only_raft in ("weights", "iterations", "device"):
-            options.pop(only_raft, None)
-    return options
+    set_there = {name: value for name, value in plan["stages"]["flow"]["options"].items() if value != "auto"}
+    options = {
+        **settings_for(MotionMask.accuracy, "dis" if estimator == "dis" else "raft"),
+        **set_there,
+        "estimator": estimator,
+    }
+    return options if estimator == "raft" else {name: options[name] for name in ("estimator", "max_side_px")}
 
 
 def rgb_frame(image: np.ndarray, at: int, fps: int) -> Frame:

@@ -12,15 +12,16 @@ import numpy as np
 
 from benchmarks.stabilizing.clips import Clip
 from pipeline.messages import EndOfStream, Flow, Frame, Header, Stabilized
+from pipeline.stage import Demand
 from pipeline.testing import TestContext
 from stages.stabilization import Stabilization
 
 _TIME_BASE = Fraction(1, 90_000)
 ESTIMATORS: dict[str, dict[str, Any]] = {
     "dis": {"estimator": "dis"},
-    "raft": {"estimator": "raft", "iterations": 6, "max_side_px": 512, "device": "cpu"},
+    "raft": {"estimator": "raft", "device": "cpu"},
 }
-"""Options of the flow stage; those of raft as in configs/cameras.yaml."""
+"""Options of the flow stage; what they leave out is chosen for stabilization, as in configs/stabilize.yaml."""
 
 
 def measured_flows(clip: Clip, estimator: str) -> list[Flow]:
@@ -28,7 +29,8 @@ def measured_flows(clip: Clip, estimator: str) -> list[Flow]:
     from stages.flow import OpticalFlow  # torch
 
     flows = []
-    stage = OpticalFlow(OpticalFlow.Options(**ESTIMATORS[estimator]), TestContext())
+    context = TestContext(demand=Demand(Stabilization.accuracy))
+    stage = OpticalFlow(OpticalFlow.Options(**ESTIMATORS[estimator]), context)
     stage.open()
     for at, image in enumerate(clip.frames):
         for message in stage.process(_frame(clip, at, image[..., ::-1], "rgb24")):

@@ -15,7 +15,7 @@ from pipeline import registry
 from pipeline.config.explain import explain
 from pipeline.config.schema import Limits
 from pipeline.errors import ConfigError, InputError
-from pipeline.stage import Options, Source, SourceInfo, Stage
+from pipeline.stage import FULL_DEMAND, Demand, Options, Source, SourceInfo, Stage
 
 Policy = Literal["lossless", "live"]
 
@@ -62,6 +62,8 @@ class StagePlan(PluginPlan):
     """Stages that read it."""
     needs: frozenset[str] = frozenset()
     """Union of the readers' `Stage.needs`."""
+    demand: Demand = FULL_DEMAND
+    """The strictest of the readers' `Stage.accuracy`."""
     workers: int = 1
     """Number of processes that share the sources."""
     threads: int | None = None
@@ -138,10 +140,7 @@ class Plan:
         """The plan that `to_json` wrote. Plug-ins are imported only when their class is used."""
         plain = json.loads(text)
         registry.add_search_path(plain["search_path"])
-        stages = {
-            name: StagePlan(name=name, **{**s, "readers": tuple(s["readers"]), "needs": frozenset(s["needs"])})
-            for name, s in plain.pop("stages").items()
-        }
+        stages = {name: StagePlan(name=name, **{**s, **_of_readers(s)}) for name, s in plain.pop("stages").items()}
         sources = {
             name: SourcePlan(**{**s, "info": SourceInfo(**s["info"])}) for name, s in plain.pop("sources").items()
         }
@@ -163,6 +162,12 @@ def _stage(plan: StagePlan) -> dict[str, Any]:
         "reads": plan.reads,
         "readers": plan.readers,
         "needs": sorted(plan.needs),
+        "demand": asdict(plan.demand),
         "workers": plan.workers,
         "threads": plan.threads,
     }
+
+
+def _of_readers(plain: Mapping[str, Any]) -> dict[str, Any]:
+    demand = Demand(plain["demand"]["accuracy"], tuple(plain["demand"]["readers"]))
+    return {"readers": tuple(plain["readers"]), "needs": frozenset(plain["needs"]), "demand": demand}

@@ -13,7 +13,7 @@ from pipeline.config.plan import SourcePlan
 from pipeline.errors import ConfigError
 from pipeline.messages import Frame, Gap, Header
 from pipeline.runtime.output import OutputFile
-from pipeline.stage import Source
+from pipeline.stage import FULL_DEMAND, Demand, Source
 
 T = TypeVar("T")
 _shared: dict[str, Any] = {}
@@ -30,12 +30,14 @@ class WorkerContext:
         needs: frozenset[str] = frozenset(),
         threads: int | None = None,
         on_status: Callable[[dict[str, str]], None] = lambda values: None,
+        demand: Demand = FULL_DEMAND,
     ) -> None:
         self.stage = stage
         self.source = plan.info
         self.policy: Literal["lossless", "live"] = plan.policy
         self.needs = needs
         self.threads = threads or 1
+        self.demand = demand
         self.log = logging.getLogger(f"raftline.{stage}.{plan.info.name}")
         self._plan = plan
         self._directory = output_directory

@@ -19,6 +19,7 @@ from pipeline.payload.inline import InlinePayload
 from pipeline.runtime.cores import share_cores
 from pipeline.runtime.summary import remove_unfinished, summarize_source
 from pipeline.runtime.worker import Worker
+from pipeline.stage import Demand
 from pipeline.transport.base import Commit, Lease
 from pipeline.transport.memory import MemoryTransport
 
@@ -144,7 +145,9 @@ def _reader(stage: str) -> str:
 def _tapped(plan: Plan, taps: Mapping[str, frozenset[str]]) -> Plan:
     stages = dict(plan.stages)
     for name, needs in taps.items():
-        stage = stages[name]
-        stages[name] = replace(stage, readers=(*stage.readers, _reader(name)), needs=stage.needs | needs)
+        stage, reader = stages[name], _reader(name)
+        others = stage.demand.readers if stage.demand.accuracy == "full" else ()
+        demand = Demand("full", (*others, reader))
+        stages[name] = replace(stage, readers=(*stage.readers, reader), needs=stage.needs | needs, demand=demand)
     # Within a process an entry with its pixels in it is a reference: nothing is serialized but a copy is made once.
     return share_cores(replace(plan, payload="inline", redis_memory_mb=_MEMORY_MB, stages=stages))

@@ -55,6 +55,7 @@ class StageTask:
             self._plan.needs,
             self._plan.threads,
             on_status=lambda values: transport.set_status(source, stage, values),
+            demand=self._plan.demand,
         )
         self._unacknowledged: deque[str] = deque()
         self._waiting: list[Acknowledgement] = []

@@ -13,6 +13,7 @@ from raftline.raft.choices import CorrelationChoice, PrecisionChoice
 
 Estimator = Literal["raft", "dis"]
 WarmStart = Literal["never", "adaptive", "always"]
+GridRefinement = Literal["full", "half"]
 DisPreset = Literal["ultrafast", "fast", "medium"]
 
 
@@ -85,6 +86,13 @@ class FlowOptions:
         metadata=described(
             "RAFT only: refine the upsampled flow on the pixels of both frames. The 8 px grid is then the mean of that "
             "flow over each cell"
+        ),
+    )
+    grid_refinement: GridRefinement = field(
+        default="full",
+        metadata=described(
+            "RAFT only: size of the frames on which the 8 px grid is refined where flow at every pixel is not wanted; "
+            "half takes a quarter of the time"
         ),
     )
     early_stop_px: float | None = field(

@@ -19,7 +19,7 @@ from raftline.flow.options import FlowOptions
 from raftline.flow.result import FlowResult, SessionStatus, Start, zero_result
 from raftline.flow.scene_change import Change, ChangeDetector
 from raftline.flow.update_loop import UpdateLoop
-from raftline.flow.variational import luma_of, refine_on_images
+from raftline.flow.variational import luma_of, refine_on_images, refined_grid
 from raftline.kernels.cell import CELL_PX
 from raftline.kernels.choice import kernel_choice
 from raftline.raft.model import CoarseFlow, EncodedFrame, Raft
@@ -156,7 +156,10 @@ class FlowSession:
         trusted = None if back is None else round_trip_confidence(grid_px, CELL_PX * back)[0].cpu().numpy()
         padding, full_resolution = pair.step.padding, pair.step.request.full_resolution
         flow_px = None
-        if full_resolution or pair.lumas is not None:
+        if pair.lumas is not None and not full_resolution and self._options.grid_refinement == "half":
+            earlier, later = pair.lumas
+            grid_px = refined_grid(padding.pad(earlier), padding.pad(later), grid_px)
+        elif full_resolution or pair.lumas is not None:
             fine_px = self._update_loop.model.upsample(coarse, padding.crop(pair.step.image))
             if pair.lumas is not None:
                 fine_px = refine_on_images(*pair.lumas, fine_px)

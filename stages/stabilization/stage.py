@@ -30,6 +30,7 @@ class Stabilization(stage.Stage):
 
     reads = (Flow,)
     writes = Stabilized
+    accuracy = "coarse"
     passes_gaps = False
 
     options: Options

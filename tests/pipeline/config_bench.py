@@ -57,6 +57,15 @@ class Masker(Stage):
     reads = (Flow,)
     writes = Mask
     needs = frozenset({"confidence"})
+    accuracy = "cells"
+
+    def process(self, message):
+        return ()
+
+
+class Steadier(Stage):
+    reads = (Flow,)
+    accuracy = "coarse"
 
     def process(self, message):
         return ()

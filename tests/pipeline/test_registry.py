@@ -36,6 +36,10 @@ class Careless(Good):
     Options = dict
 
 
+class Vague(Good):
+    accuracy = "rough"
+
+
 class Retaining(Good):
     def retained(self):
         return 1
@@ -82,11 +86,12 @@ def test_a_stage_may_lie_in_a_package(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("use", "words"),
     [
-        ("plug:Godo", "has no class 'Godo'; its stages: Good, Unfinished, Deaf, Careless, Retaining, Together;"),
+        ("plug:Godo", "has no class 'Godo'; its stages: Good, Unfinished, Deaf, Careless, Vague, Retaining, Together;"),
         ("plug:Godo", "; did you mean 'Good'?"),
         ("plug:number", "is not a stage: found 3, expected a subclass of"),
         ("plug:Unfinished", "it does not implement process"),
         ("plug:Deaf", "declares no message class in `reads`"),
+        ("plug:Vague", "accuracy: found 'rough', expected one of coarse, cells, full"),
         ("plug:Careless", "expected a subclass of pipeline.stage.Options"),
         ("plug:Retaining", "defines 'retained', which is now called 'unacked_window': rename it"),
         ("plug:Together", "defines 'begin_together', which is now called 'prepare_batch': rename it"),

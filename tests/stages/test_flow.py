@@ -11,7 +11,9 @@ import pytest
 from pipeline.config.explain import allowed, schema_of
 from pipeline.errors import ConfigError, WeightsError
 from pipeline.messages import EndOfStream, Flow, Frame, Gap
+from pipeline.stage import ACCURACIES, Demand
 from pipeline.testing import TestContext, run_stage
+from raftline.flow.accuracy import CHOSEN, Accuracy, settings_for
 from raftline.flow.options import FlowOptions, warn_once
 from raftline.flow.session import estimate_together
 from stages.flow import OpticalFlow
@@ -102,11 +104,56 @@ def test_a_warm_start_of_an_earlier_version_is_read_with_a_warning(caplog):
 
 def test_every_option_of_flow_is_one_of_the_stage():
     fields = OpticalFlow.Options.model_fields
-    assert fields.keys() == {field.name for field in dataclasses.fields(FlowOptions)} | {"max_side_px"}
+    assert fields.keys() == {field.name for field in dataclasses.fields(FlowOptions)} | {"max_side_px", "accuracy"}
     assert all(field.description for field in fields.values())
-    assert OpticalFlow.Options().model_dump(exclude={"max_side_px"}) == dataclasses.asdict(FlowOptions())
+    fixed = {name: value for name, value in OpticalFlow.Options() if name not in (*CHOSEN, "accuracy")}
+    assert fixed == {name: value for name, value in dataclasses.asdict(FlowOptions()).items() if name not in CHOSEN}
     assert "at most 1000" in allowed(schema_of(OpticalFlow.Options)["properties"]["iterations"])
     assert str(fields["scene_cut"].description).endswith("; null: never")
+
+
+def said(options, accuracy: Accuracy = "full", readers=("r",), needs=()) -> dict:
+    context = TestContext(demand=Demand(accuracy, readers), needs=needs)
+    run_stage(OpticalFlow, [moving(0)], {"threads": 1, **options}, context)
+    return context.said
+
+
+@pytest.mark.parametrize("accuracy", ACCURACIES)
+def test_the_readers_decide_what_the_user_leaves_open(accuracy):
+    settings = settings_for(accuracy, "raft")
+    status = said({}, accuracy, ("steady", "other"))
+    assert status["accuracy"] == f"{accuracy} for steady, other"
+    assert f"{settings['iterations']} updates (cold {settings['cold_iterations']})" in status["settings"]
+    size = "full size" if settings["max_side_px"] is None else f"at most {settings['max_side_px']} px"
+    assert status["settings"].startswith(size)
+    assert ("half size" in status["settings"]) == (settings["grid_refinement"] == "half")
+
+
+def test_the_user_decides_over_the_readers():
+    own = {"iterations": 5, "cold_iterations": 7, "early_stop_px": None, "max_side_px": None}
+    status = said({**own, "variational_refinement": False}, "coarse")
+    assert status["settings"] == "full size, 5 updates (cold 7), not refined"
+    status = said({"accuracy": "cells"}, "coarse")
+    assert status["accuracy"] == "cells, as set"
+    assert status["settings"] == said({}, "cells")["settings"]
+
+
+def test_flow_at_every_pixel_is_refined_at_every_pixel():
+    assert "half size" not in said({}, "cells", needs=("flow",))["settings"]
+
+
+def test_dis_takes_its_size_from_the_readers():
+    side = settings_for("coarse", "dis")["max_side_px"]
+    assert said(DIS, "coarse")["settings"] == f"at most {side} px, medium"
+
+
+def test_what_a_reader_asks_for_is_what_it_gets():
+    wide = [moving(i, 280, 200) for i in range(2)]
+    context = TestContext(demand=Demand("coarse", ("r",)))
+    flow = run_stage(OpticalFlow, wide, {"threads": 1}, context)[1]
+    assert isinstance(flow, Flow)
+    assert flow.iterations <= settings_for("coarse", "raft")["cold_iterations"]
+    np.testing.assert_allclose(inner(flow.grid_px), SPEED_PX, atol=0.4)
 
 
 def test_the_same_frame_again_has_zero_flow():

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.config import Config, Plan, load_config, make_plan, source_name
 from pipeline.config.overrides import parse_override
+from pipeline.stage import Demand
 from tests.pipeline.config_bench import YAML, lay_out, plan, refusal, write
 
 
@@ -25,6 +26,21 @@ def test_stages_stand_after_what_they_read_and_know_their_readers() -> None:
     assert made.stages["flow"].readers == ("sink", "masks")
     assert made.stages["flow"].needs == {"flow", "confidence"}
     assert made.stages["sink"].needs == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("readers", "expected"),
+    [
+        (["Steadier"], Demand("coarse", ("r0",))),
+        (["Steadier", "Masker", "Masker"], Demand("cells", ("r1", "r2"))),
+        (["Masker", "Sink", "Steadier"], Demand("full", ("r1",))),
+        ([], Demand("full", ())),
+    ],
+)
+def test_the_strictest_reader_says_how_exact_the_flow_has_to_be(readers: list[str], expected: Demand) -> None:
+    kept = "".join(line + "\n" for line in YAML.splitlines() if "sink:" not in line and "masks:" not in line)
+    write(kept + "".join(f'  r{at}: {{use: "config_plugin:{cls}", reads: flow}}\n' for at, cls in enumerate(readers)))
+    assert plan().stages["flow"].demand == expected
 
 
 def test_options_are_checked_by_the_plug_in_and_completed_with_its_defaults() -> None:

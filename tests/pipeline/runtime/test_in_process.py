@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.messages import EndOfStream, Flow, Frame
 from pipeline.runtime.in_process import InProcessRun
+from pipeline.stage import Demand
 from tests.pipeline.running import ledger, make_test_plan, nothing_left_behind
 
 SHIFTER = {"shifter": {"use": "Shifter", "reads": "decoder"}}
@@ -104,6 +105,7 @@ def test_needs_of_the_caller_reach_the_stage(tmp_path: Path) -> None:
     plan = make_test_plan(tmp_path, SHIFTER)
     run = InProcessRun(plan, {"shifter": frozenset({"flow"})})
     assert run._plan.stages["shifter"].needs == {"flow"} and plan.stages["shifter"].needs == frozenset()
+    assert run._plan.stages["shifter"].demand == Demand("full", ("python.shifter",))
 
 
 def test_a_live_source_gives_its_newest_frames_to_a_slow_caller(tmp_path: Path) -> None:

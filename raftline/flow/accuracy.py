@@ -1,0 +1,46 @@
+"""What is set for flow that has to be so exact and no more: size, updates, refinement.
+
+Tuned by `python -m benchmarks.bench_stabilization` (the shake that stabilization leaves) and `python -m
+benchmarks.bench_motion_masks` (masks of moving objects), against the time of a frame.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+from raftline.flow.options import Estimator, FlowOptions
+
+Accuracy = Literal["coarse", "cells", "full"]
+"""``coarse``: within about a pixel over the frame, for what registers the frames itself. ``cells``: right in each cell
+of the 8 px grid, small objects included. ``full``: as exact as it can be."""
+
+_LESS: dict[Accuracy, dict[str, Any]] = {
+    "coarse": {
+        "iterations": 3,
+        "cold_iterations": 12,
+        "early_stop_px": None,
+        "grid_refinement": "half",
+        "max_side_px": 256,
+    },
+    "cells": {
+        "iterations": 4,
+        "cold_iterations": 12,
+        "early_stop_px": 0.05,
+        "grid_refinement": "half",
+        "max_side_px": 384,
+    },
+    "full": {},
+}
+"""What differs from the defaults of `FlowOptions` at full size."""
+_DIS_MAX_SIDE_PX: dict[Accuracy, int | None] = {"coarse": 384, "cells": 640, "full": None}
+"""DIS has no other setting that depends on the accuracy."""
+CHOSEN = ("iterations", "cold_iterations", "early_stop_px", "variational_refinement", "grid_refinement", "max_side_px")
+"""Options whose value follows from the accuracy where the user sets none."""
+
+
+def settings_for(accuracy: Accuracy, estimator: Estimator) -> dict[str, Any]:
+    """Return a value for each option in `CHOSEN`; all but `max_side_px` are fields of `FlowOptions`."""
+    defaults = {field.name: field.default for field in dataclasses.fields(FlowOptions) if field.name in CHOSEN}
+    settings = {**defaults, "max_side_px": None, **_LESS[accuracy]}
+    return settings if estimator == "raft" else {**settings, "max_side_px": _DIS_MAX_SIDE_PX[accuracy]}
