@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Literal
 
-import cv2
 import numpy as np
 import torch
 from pydantic import BeforeValidator, Field, create_model
@@ -150,10 +149,7 @@ class OpticalFlow(stage.Stage):
 
     def _image(self, frame: Frame) -> np.ndarray:
         """The frame as RGB at the size to work at."""
-        worked, image = self._worked(frame), rgb(frame)
-        if worked == (frame.height, frame.width):
-            return image
-        return np.asarray(cv2.resize(image, worked[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+        return rgb(frame, self._worked(frame))
 
     def _chosen(self) -> tuple[Accuracy, dict[str, Any]]:
         """How exact the flow has to be, and every option with what follows from that in place of auto."""

@@ -34,8 +34,10 @@ _MPEG_RANGE, _JPEG_RANGE = 1, 2
 """AVColorRange: limited and full."""
 _HD_WIDTH_PX, _SD_HEIGHT_PX = 1280, 576
 """The narrowest high definition (720p) and the tallest standard definition (PAL); mpv draws the line there too."""
-_QUARTERS = (None, (True, False, True), (False, True, True), (True, True, False))
-"""`_orientation` of turns by 0, 90, 180 and 270 degrees counter-clockwise."""
+_Orientation = tuple[bool, bool, bool] | None
+"""Whether to transpose, then mirror left-right, then top-bottom; None if the frame is upright."""
+_QUARTERS: tuple[_Orientation, ...] = (None, (True, False, True), (False, True, True), (True, True, False))
+"""Turns by 0, 90, 180 and 270 degrees counter-clockwise."""
 
 
 class Pixels(NamedTuple):
@@ -56,6 +58,8 @@ class PixelReader:
         self._reformatter = VideoReformatter()
         self.unknown_matrix: int | None = None
         """AVColorSpace of a frame whose matrix is not known; None if there was none."""
+        self._oriented: tuple[float, _Orientation] | None = None
+        """Angle and orientation of the latest frame whose display matrix was read."""
 
     def read(self, frame: av.VideoFrame) -> Pixels:
         """The pixels, upright; planes are read-only and keep the decoder's buffer alive.
@@ -72,13 +76,24 @@ class PixelReader:
             frame = self._convert(frame, format, color_space, color_range)
         shapes = plane_shapes(format, frame.height, frame.width)
         planes = tuple(_values(plane, shape) for plane, shape in zip(frame.planes, shapes, strict=False))
-        orientation = _orientation(frame)
+        orientation = self._orientation(frame)
         if orientation is not None:
             planes = tuple(_turn(plane, *orientation) for plane in planes)
         for plane in planes:
             plane.flags.writeable = False
         height, width = planes[0].shape[:2]
         return Pixels(width, height, format, planes, "rgb" if format == "rgb24" else color_space, color_range)
+
+    def _orientation(self, frame: av.VideoFrame) -> _Orientation:
+        """The frame's orientation; between key frames as long as the angle stays.
+
+        A frame whose side data was asked for holds itself: its buffer stays until the garbage collector comes by, and
+        the decoder takes fresh memory meanwhile, which costs a tenth of the time to decode 1080p.
+        """
+        angle = frame.rotation
+        if self._oriented is None or frame.key_frame or angle != self._oriented[0]:
+            self._oriented = angle, _orientation(frame)
+        return self._oriented[1]
 
     def _convert(
         self, frame: av.VideoFrame, format: PixelFormat, space: ColorSpace, color_range: ColorRange
@@ -125,8 +140,8 @@ def _color_space(frame: av.VideoFrame) -> ColorSpace:
     return _SPACES.get(frame.colorspace, guess)
 
 
-def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool] | None:
-    """Whether to transpose, then mirror left-right, then top-bottom; None if the frame is upright.
+def _orientation(frame: av.VideoFrame) -> _Orientation:
+    """The orientation that the frame's display matrix asks for.
 
     The display matrix maps stored to shown px: row vectors, y down, 16.16 fixed point in its linear part
     (ISO/IEC 14496-12, 6.2.2). Angles that are not a multiple of 90 degrees are not applied.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import av
@@ -34,15 +35,19 @@ _TV_TO_PC = np.clip(np.rint((np.arange(256) - 16) * (255 / 219)), 0, 255).astype
 _thread = threading.local()
 
 
-def rgb(frame: Frame) -> np.ndarray:
+def rgb(frame: Frame, size: tuple[int, int] | None = None) -> np.ndarray:
     """The frame as an RGB image.
 
     Args:
         frame: in any of the three pixel formats.
+        size: (height, width) px to scale down to, each pixel the mean of what it covers; None: that of the frame. The
+            planes are scaled before they are converted: at half of the size that takes a third of the time.
 
     Returns:
-        uint8 (H, W, 3), 0-255, contiguous. Read-only and shared with the frame if that is RGB already.
+        uint8 (H, W, 3), 0-255, contiguous. Read-only and shared with the frame if that is RGB of this size already.
     """
+    if size is not None and size != (frame.height, frame.width):
+        frame = _scaled_down(frame, size)
     if frame.format == "rgb24":
         return np.asarray(frame.planes[0])
     if frame.format == "gray8":
@@ -58,6 +63,15 @@ def rgb(frame: Frame) -> np.ndarray:
     )
     pixels = plane_array(converted.planes[0]).reshape(source.height, -1, 3)
     return np.ascontiguousarray(pixels[: frame.height, : frame.width])
+
+
+def _scaled_down(frame: Frame, size: tuple[int, int]) -> Frame:
+    height, width = size
+    planes = [
+        cv2.resize(np.asarray(plane), (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
+        for plane, shape in zip(frame.planes, plane_shapes(frame.format, height, width), strict=True)
+    ]
+    return replace(frame, width=width, height=height, planes=tuple(planes))
 
 
 def gray(frame: Frame) -> np.ndarray:

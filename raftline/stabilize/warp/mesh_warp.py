@@ -10,7 +10,7 @@ import numpy as np
 from raftline.camera.mesh import hat_weights, vertices
 from raftline.camera.transforms import transform_points
 from raftline.stabilize.warp.rolling_shutter import exposed_at
-from raftline.stabilize.warp.warp import Interpolation, interpolation_flag
+from raftline.stabilize.warp.warp import Interpolation, along_lines, interpolation_flag
 
 _ROUNDS = 3
 """Of finding where a vertex comes from, which depends on the gain there: gains change by little over a shift, so each
@@ -65,17 +65,21 @@ def warp_mesh(
         interpolation: Of pixels; between vertices it is linear.
     """
     height, width = planes[0].shape[:2]
-    flag = interpolation_flag(interpolation)
     moved = []
     for at, plane in enumerate(planes):
         step, down_px = (1.0, 0.0) if at == 0 else (2.0, 0.5)
-        x, y = step * np.arange(plane.shape[1]), step * np.arange(plane.shape[0]) + down_px
-        down, along = (
-            hat_weights(places, length, count).astype(np.float32)
-            for places, length, count in ((y, height, sources.shape[0]), (x, width, sources.shape[1]))
-        )
-        map_x, map_y = (down @ (sources[..., axis].astype(np.float32) @ along.T) for axis in (0, 1))
-        if at:
-            map_x, map_y = map_x / np.float32(step), (map_y - np.float32(down_px)) / np.float32(step)
-        moved.append(cv2.remap(plane, map_x, map_y, flag, borderMode=cv2.BORDER_REPLICATE))
+        down = hat_weights(step * np.arange(plane.shape[0]) + down_px, height, sources.shape[0])
+        at_x, at_y = down @ sources[..., 0] / step, (down @ sources[..., 1] - down_px) / step
+        knots = np.linspace(0.0, (width - 1) / step, sources.shape[1])
+        shown = along_lines(plane, knots, at_x, at_y) if interpolation == "cubic" else None
+        moved.append(_remapped(plane, knots, at_x, at_y, interpolation) if shown is None else shown)
     return tuple(moved)
+
+
+def _remapped(
+    plane: np.ndarray, knots: np.ndarray, at_x: np.ndarray, at_y: np.ndarray, interpolation: Interpolation
+) -> np.ndarray:
+    """Warp a plane whose rows show at_x, at_y (H, K) px of it at `knots` (K,) px, and are linear in between."""
+    along = hat_weights(np.arange(plane.shape[1]), knots[-1] + 1.0, len(knots)).astype(np.float32).T
+    map_x, map_y = (each.astype(np.float32) @ along for each in (at_x, at_y))
+    return cv2.remap(plane, map_x, map_y, interpolation_flag(interpolation), borderMode=cv2.BORDER_REPLICATE)

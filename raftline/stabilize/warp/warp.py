@@ -8,6 +8,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from raftline.stabilize.warp.cubic_lines import crossed_by_lines, warp_lines
+
 Interpolation = Literal["linear", "cubic", "lanczos"]
 ChromaSiting = Literal["left", "center"]
 
@@ -42,8 +44,29 @@ def warp_image(
     large = min(image.shape[:2]) >= _MIN_MIRRORED_PX
     border = cv2.BORDER_REFLECT_101 if mirrored and large else cv2.BORDER_REPLICATE
     if np.allclose(matrix[2], (0.0, 0.0, 1.0), atol=_AFFINE_TOLERANCE):
+        if interpolation == "cubic" and border == cv2.BORDER_REPLICATE:
+            found = _warped_along_lines(image, np.linalg.inv(matrix))
+            if found is not None:
+                return found
         return cv2.warpAffine(image, matrix[:2], size, flags=flags, borderMode=border)
     return cv2.warpPerspective(image, matrix, size, flags=flags, borderMode=border)
+
+
+def _warped_along_lines(image: np.ndarray, back: np.ndarray) -> np.ndarray | None:
+    """Return the image (H, W) or (H, W, 3) as `back`, affine (3, 3), shows it; None if its rows are not such lines."""
+    height, width = image.shape[:2]
+    knots, rows = np.array([0.0, width]), np.arange(height)[:, None]
+    source_x, source_y = (back[axis, 0] * knots + back[axis, 1] * rows + back[axis, 2] for axis in (0, 1))
+    return along_lines(image, knots, source_x, source_y)
+
+
+def along_lines(image: np.ndarray, knots: np.ndarray, source_x: np.ndarray, source_y: np.ndarray) -> np.ndarray | None:
+    """Return what `warp_lines` makes of an image (H, W) or (H, W, 3); None if it does not take these pieces."""
+    if not crossed_by_lines(knots, source_x, source_y):
+        return None
+    if image.ndim == 2:
+        return warp_lines(image, knots, source_x, source_y)
+    return np.stack([warp_lines(each, knots, source_x, source_y) for each in cv2.split(image)], axis=-1)
 
 
 def chroma_matrix(matrix: np.ndarray, siting: ChromaSiting = "left") -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import subprocess
 from fractions import Fraction
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from pipeline.messages import Frame
+from stages.decoder.pixel_formats import PixelReader
 from tests.data import data_path
 from tests.stages.clips import brightness, shade, write_clip
 from tests.stages.decoding import decode, decoder, fingerprint
@@ -47,7 +49,9 @@ def test_rotation_is_as_ffmpeg_shows_it(name, tmp_path):
 def test_what_was_turned_or_mirrored_stands_upright(tmp_path, degrees, mirrored, bright):
     clip = write_clip(tmp_path / "turned.mp4", 2, (64, 48), rotation=degrees, mirrored=mirrored)
     frames, _, _ = decode(clip)
-    luma = np.asarray(frames[0].planes[0]).astype(int)
+    for frame in frames:  # the later ones are no key frames
+        assert np.asarray(frame.planes[0]).shape == np.asarray(frames[0].planes[0]).shape
+    luma = np.asarray(frames[-1].planes[0]).astype(int)
     assert luma.shape == ((64, 48) if degrees % 180 else (48, 64))
     height, width = luma.shape
     halves = {
@@ -55,6 +59,22 @@ def test_what_was_turned_or_mirrored_stands_upright(tmp_path, degrees, mirrored,
         "left": luma[:, : width // 2 - 2], "right": luma[:, width // 2 + 2 :],
     }  # fmt: skip
     assert max(halves, key=lambda side: halves[side].mean()) == bright
+
+
+def test_frames_that_were_read_are_let_go_at_once(tmp_path):
+    """Their buffers are the decoder's again without the garbage collector."""
+    reader = PixelReader()
+    gc.collect()
+    gc.disable()
+    try:
+        with av.open(str(write_clip(tmp_path / "clip.mp4", 12))) as container:
+            for frame in container.decode(video=0):
+                reader.read(frame)
+            del frame
+            alive = sum(isinstance(each, av.VideoFrame) for each in gc.get_objects())
+    finally:
+        gc.enable()
+    assert alive <= 2  # the key frame, whose display matrix was read, and the last one
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import cv2
 import numpy as np
 import pytest
 
@@ -71,6 +72,26 @@ def test_rgb_takes_planes_whose_lines_are_padded():
     padded = tuple(np.pad(np.asarray(plane), ((0, 0), (0, 16)))[:, :-16] for plane in frame.planes)
     again = Frame(HEADER, 0, 64, 48, "yuv420p", padded, "bt709", "tv")
     assert np.array_equal(rgb(again), rgb(frame))
+
+
+@pytest.mark.parametrize("size", [(320, 240), (321, 241), (640, 361)])
+@pytest.mark.parametrize("smaller", [(120, 160), (97, 131)])
+def test_scaled_down_rgb_is_the_scaled_down_rgb(size, smaller):
+    frame = _random_frame(size, "bt709", "tv")
+    smooth = tuple(cv2.GaussianBlur(np.asarray(plane), (0, 0), 8.0) for plane in frame.planes)
+    frame = Frame(HEADER, 0, *size, "yuv420p", smooth, "bt709", "tv")
+    expected = cv2.resize(rgb(frame), smaller[::-1], interpolation=cv2.INTER_AREA)
+    found = rgb(frame, smaller)
+    assert found.shape == (*smaller, 3) and found.flags.c_contiguous
+    # Chroma is repeated over 2x2 pixels, which have another size here and there.
+    assert np.abs(found.astype(int) - expected).mean() <= CONVERSION_TOLERANCE
+
+
+@pytest.mark.parametrize(("format", "shape"), [("rgb24", (48, 64, 3)), ("gray8", (48, 64))])
+def test_rgb_and_grey_frames_are_scaled_down_too(format, shape):
+    pixels = np.full(shape, 90, np.uint8)
+    found = rgb(Frame(HEADER, 0, 64, 48, format, (pixels,), "rgb", "pc"), (24, 32))
+    assert found.shape == (24, 32, 3) and (found == 90).all()
 
 
 def test_rgb_does_not_mix_up_frames_of_different_kinds():

@@ -22,7 +22,7 @@ def test_the_frame_itself_is_shown_as_it_is(border) -> None:
     for shown, plain in zip(Borders(border)(planes(), matrix), warp_planes(planes(), matrix), strict=True):
         rows, columns = plain.shape
         inner = np.s_[rows // 4 : rows // 2, columns // 3 : columns // 2]
-        np.testing.assert_array_equal(shown[inner], plain[inner])
+        assert np.abs(shown[inner].astype(int) - plain[inner]).max() <= 1  # OpenCV's and our own rounding
 
 
 @pytest.mark.parametrize("border", ["mirror", "blur", "fill"])
