@@ -16,7 +16,7 @@ import numpy as np
 PixelFormat = Literal["yuv420p", "rgb24", "gray8"]
 ColorRange = Literal["tv", "pc"]
 ColorSpace = Literal["bt601", "bt709", "bt2020", "rgb"]
-FlowStart = Literal["first", "cold", "warm", "duplicate", "scene_cut"]
+FlowStart = Literal["first", "cold", "warm", "duplicate", "still", "scene_cut"]
 GapReason = Literal["reconnect", "lost_frames", "scene_cut", "decoder_reset", "size_change", "restart"]
 EndReason = Literal["end", "stopped", "failed"]
 
@@ -132,7 +132,9 @@ class Flow:
     frame: Frame
     """The later frame."""
     start: FlowStart
-    """How the estimate was initialized. For ``first`` and ``scene_cut`` there is no flow: all arrays are None."""
+    """How the estimate was initialized. For ``first`` and ``scene_cut`` there is no flow: all arrays are None. For
+    ``duplicate`` (the last frame again) and ``still`` (the camera stands, and nothing but noise has changed for a
+    while) nothing was estimated: all flow is zero."""
     grid_px: Array | None
     """float32 (ceil(H/8), ceil(W/8), 2): (u, v) in px of the full frame, x right, y down. Cell (i, j) is centered at
     (8 j + 3.5, 8 i + 3.5) of the earlier frame. The content at (x, y) moved to (x + u, y + v)."""
@@ -145,7 +147,7 @@ class Flow:
     step_seconds: float | None = None
     """Presentation time between the two frames, s. Longer than one frame's duration if frames were dropped."""
     iterations: int = 0
-    """Update iterations that the network ran; 0 for duplicates and for estimators without iterations."""
+    """Update iterations that the network ran; 0 where nothing was estimated, and for estimators without iterations."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -22,7 +22,9 @@ from raftline.flow.network import open_raft
 from raftline.flow.options import FlowOptions, current_value
 from raftline.flow.result import FlowResult, SessionStatus
 from raftline.flow.session import FlowSession, FrameRequest, estimate_together
+from raftline.flow.stillness import StillnessDetector
 from raftline.flow.update_loop import UpdateLoop
+from raftline.kernels.cell import CELL_PX
 from raftline.raft.weights import errors as raft_weights
 from stages.shared.color import rgb
 
@@ -34,6 +36,10 @@ _AUTO = "auto: as exact as the readers need it"
 _MAX_SIDE = (
     "longer side, px, to which larger frames are scaled down before flow is estimated; the flow is scaled up again; "
     "null: full size"
+)
+_STILL = (
+    "once nothing but noise has changed for this long, s, frames have zero flow, which takes hardly any time, until "
+    "something changes; null: never"
 )
 
 
@@ -47,6 +53,7 @@ def _options_model() -> type[stage.Stage.Options]:
     fields["max_side_px"] = (sides, Field("auto", description=f"{_MAX_SIDE}; {_AUTO}"))
     described = "how exact the flow has to be, and with it each option that is auto; auto: as the strictest reader asks"
     fields["accuracy"] = (Literal["auto", "coarse", "cells", "full"], Field("auto", description=described))
+    fields["still_seconds"] = (Annotated[float | None, Field(ge=0.75, le=600)], Field(1.0, description=_STILL))
     return create_model("Options", __base__=stage.Stage.Options, __module__=__name__, **fields)
 
 
@@ -68,7 +75,8 @@ def _or_auto(kind: Any) -> Any:
 class OpticalFlow(stage.Stage):
     """One Flow for every frame: where the content of the previous frame went.
 
-    The first frame, the first after a gap or a change of size, and a frame after a scene cut have no flow.
+    The first frame, the first after a gap or a change of size, and a frame after a scene cut have no flow. While
+    nothing changes in view of a camera that stands, flow is zero and nothing is estimated.
     After a crash the previous frame is delivered again, and the flow goes on from it, with a cold start.
     """
 
@@ -82,10 +90,15 @@ class OpticalFlow(stage.Stage):
         super().__init__(options, context)
         self._previous: Frame | None = None
         self._ahead: tuple[Frame, FlowResult | None] | None = None
+        self._looked: tuple[Frame, bool] | None = None
+        """The last frame, and whether it is still."""
+        self._skipped: Frame | None = None
+        """The last frame, with its own pixels, if it was still: the session has not seen it."""
 
     def open(self) -> None:
         self._accuracy, given = self._chosen()
-        self._max_side_px = given.pop("max_side_px")
+        self._max_side_px, still_seconds = given.pop("max_side_px"), given.pop("still_seconds")
+        self._stillness = None if still_seconds is None else StillnessDetector(still_seconds)
         try:
             options = self._flow_options = FlowOptions(**given)
             update_loop = self._network(options) if options.estimator == "raft" else None
@@ -104,10 +117,12 @@ class OpticalFlow(stage.Stage):
             (each, each._session, frame)
             for each, frame in waiting
             if isinstance(each, OpticalFlow) and isinstance(each._session, FlowSession) and isinstance(frame, Frame)
-            if each._session.batching_pays
+            if each._session.batching_pays and not each._is_still(frame)
         ]
         for begin in range(0, len(able), _TOGETHER):
             batch = able[begin : begin + _TOGETHER]
+            for each, _, _ in batch:
+                each._catch_up()
             requests = [FrameRequest(session, each._image(frame), **each._wanted) for each, session, frame in batch]
             for (each, _, frame), result in zip(batch, estimate_together(requests), strict=True):
                 each._ahead = frame, result
@@ -117,7 +132,11 @@ class OpticalFlow(stage.Stage):
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead[0] is message:
             result = ahead[1]
+        elif self._is_still(message) and previous is not None:
+            yield self._still(message, previous)
+            return
         else:
+            self._catch_up()
             result = self._session(self._image(message), **self._wanted)
         if previous is None or result is None:
             yield Flow(message.header, message, "first", None)
@@ -129,11 +148,13 @@ class OpticalFlow(stage.Stage):
 
     def gap(self, gap: Gap) -> Iterable[Message]:
         self._session.reset()
-        self._previous = None
+        self._previous = self._skipped = None
+        if self._stillness is not None:
+            self._stillness.reset()
         return ()
 
     def flush(self, end: EndOfStream) -> Iterable[Message]:
-        self._previous = None
+        self._previous = self._skipped = None
         return ()
 
     def unacked_window(self) -> int:
@@ -143,6 +164,29 @@ class OpticalFlow(stage.Stage):
     def _wanted(self) -> dict[str, bool]:
         needs = self.context.needs
         return {"full_resolution": "flow" in needs, "confidence": "confidence" in needs}
+
+    def _is_still(self, frame: Frame) -> bool:
+        if self._stillness is None:
+            return False
+        if self._looked is None or self._looked[0] is not frame:
+            planes = [np.asarray(plane) for plane in frame.planes]
+            self._looked = frame, self._stillness.is_still(planes, frame.header.pts_seconds)
+        return self._looked[1]
+
+    def _still(self, frame: Frame, previous: Frame) -> Flow:
+        repeats = self._stillness is not None and self._stillness.most_levels <= (self.options.duplicates or 0.0)
+        start: FlowStart = "duplicate" if repeats and self.options.duplicates is not None else "still"
+        if start == "still" or self._skipped is not None:
+            self._skipped = replace(frame, planes=tuple(np.array(plane) for plane in frame.planes))
+        self.context.count(f"frames_{start}")
+        return _zero(frame, previous, start, self.context.needs)
+
+    def _catch_up(self) -> None:
+        """Show the session the last frame, if it was still: flow goes on from it, with a cold start."""
+        skipped, self._skipped = self._skipped, None
+        if skipped is not None:
+            self._session.reset()
+            self._session(self._image(skipped), full_resolution=False)
 
     def _worked(self, frame: Frame) -> tuple[int, int]:
         return working_size(frame.height, frame.width, self._max_side_px)
@@ -204,16 +248,7 @@ class OpticalFlow(stage.Stage):
 
 def _flow(frame: Frame, previous: Frame, result: FlowResult, worked: tuple[int, int]) -> Flow:
     start: FlowStart = result.start
-    seconds, before = frame.header.pts_seconds, previous.header.pts_seconds
-    flow = Flow(
-        frame.header,
-        frame,
-        start,
-        None,
-        previous_index=previous.index,
-        step_seconds=None if seconds is None or before is None else seconds - before,
-        iterations=result.iterations,
-    )
+    flow = replace(_follows(frame, previous, start), iterations=result.iterations)
     if start == "scene_cut":
         return flow
     shape = (frame.height, frame.width)
@@ -224,6 +259,23 @@ def _flow(frame: Frame, previous: Frame, result: FlowResult, worked: tuple[int, 
     if result.confidence is not None:
         confidence = np.ascontiguousarray(frame_cells(result.confidence, origin_px, worked, shape), np.float32)
     return replace(flow, grid_px=np.ascontiguousarray(grid_px, np.float32), flow_px=flow_px, confidence=confidence)
+
+
+def _zero(frame: Frame, previous: Frame, start: FlowStart, needs: Collection[str]) -> Flow:
+    cells = (-(-frame.height // CELL_PX), -(-frame.width // CELL_PX))
+    return replace(
+        _follows(frame, previous, start),
+        grid_px=np.zeros((*cells, 2), np.float32),
+        flow_px=np.zeros((frame.height, frame.width, 2), np.float16) if "flow" in needs else None,
+        confidence=np.ones(cells, np.float32) if "confidence" in needs else None,
+    )
+
+
+def _follows(frame: Frame, previous: Frame, start: FlowStart) -> Flow:
+    """The message without its arrays."""
+    seconds, before = frame.header.pts_seconds, previous.header.pts_seconds
+    step_seconds = None if seconds is None or before is None else seconds - before
+    return Flow(frame.header, frame, start, None, previous_index=previous.index, step_seconds=step_seconds)
 
 
 def _halved(flow_px: np.ndarray) -> np.ndarray:

@@ -133,6 +133,7 @@ class MotionMask(stage.Stage):
             step_seconds=message.step_seconds,
             confidence=_array(message.confidence),
             duplicate=message.start == "duplicate",
+            still=message.start == "still",
         )
         self._waiting.append(message)
         return self._messages(results)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -26,10 +26,16 @@ class FrameInput:
     """float32 (ceil(H/8), ceil(W/8)), how far the flow is trusted, 0-1."""
     duplicate: bool
     """It repeats the frame before."""
+    still: bool
+    """The camera stands, and nothing has changed for a while but noise; its flow is zero."""
     seconds: float
     """Presentation time."""
     step_seconds: float
     """Time since the frame before."""
+
+    def kept(self) -> FrameInput:
+        """The same with pixels of its own: those of a stream's frame are there only while it is looked at."""
+        return replace(self, planes=[plane.copy() for plane in self.planes])
 
     @property
     def flow(self) -> np.ndarray:

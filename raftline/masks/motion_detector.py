@@ -59,6 +59,10 @@ class MotionDetector:
         )
         self._previous: np.ndarray | None = None
         """`FrameInput.image` of the last frame that was no duplicate."""
+        self._rested_in: FrameInput | None = None
+        """The last frame, if nothing changed in it: its image is rarely asked for."""
+        self._empty = True
+        """Nothing in the last frame could have been an object."""
         self._last: Detection | None = None
 
     @property
@@ -76,6 +80,8 @@ class MotionDetector:
             found = self._first(frame)
         elif frame.duplicate:
             found = self._repeated(frame)
+        elif frame.still and self._empty and self._background.fixed:
+            found = self._rested(frame)
         else:
             found = self._moved(frame)
         self._last = found
@@ -100,7 +106,7 @@ class MotionDetector:
         self._tracker.tracks = []
         self._segmenter.begin_run()
         self._background.begin_anew(frame.image)
-        self._previous = frame.image
+        self._previous, self._rested_in, self._empty = frame.image, None, True
         return self._detection(frame, np.zeros(self.grid.shape, bool), (), None)
 
     def _repeated(self, frame: FrameInput) -> Detection:
@@ -114,13 +120,20 @@ class MotionDetector:
         ended, began = self._events.update(frame.seconds, area, ids, frame.seconds, uncertain=last.uncertain)
         return replace(last, ended=ended, began=began, camera=camera)
 
+    def _rested(self, frame: FrameInput) -> Detection:
+        """A frame in which nothing changed, after one without objects: there is none to find, and none to follow."""
+        self._rested_in = frame.kept()
+        self._segmenter.rest(frame)
+        return self._detection(frame, np.zeros(self.grid.shape, bool), (), CameraMotion.still())
+
     def _moved(self, frame: FrameInput) -> Detection:
         """A frame with flow from the one before."""
         on_background = self._background.stands(frame.image, frame.step_seconds)
         camera = frame_camera(frame, on_background and self._background.fixed, self._options)
-        segmentation = self._segmenter.segment(frame, camera, self._previous)
-        self._previous = frame.image
+        previous = self._previous if self._rested_in is None else self._rested_in.image
+        segmentation = self._segmenter.segment(frame, camera, previous)
         regions, labels = self._regions(segmentation)
+        self._previous, self._rested_in, self._empty = frame.image, None, not regions
         tracks = self._tracker.update(regions, frame.seconds, frame.step_seconds, camera.on_grid(self.grid))
         shown = [self._shows(track, frame.seconds) for track in tracks]
         tentative = [self._may_be_confirmed(track, frame.seconds) for track in tracks]

@@ -90,6 +90,7 @@ class MotionMasks:
         step_seconds: float | None = None,
         confidence: np.ndarray | None = None,
         duplicate: bool = False,
+        still: bool = False,
     ) -> list[FrameMotion]:
         """Take the next frame.
 
@@ -103,6 +104,7 @@ class MotionMasks:
             step_seconds: Time since the frame before. None or 0: 1/30.
             confidence: float32 (ceil(H/8), ceil(W/8)), how far the flow is trusted, 0-1. None: everywhere alike.
             duplicate: The frame repeats the one before; its flow is not looked at.
+            still: The camera stands, and nothing has changed for a while but noise. It saves time.
 
         Returns:
             The results that are ready, in order: none, one or several, of this frame or of earlier ones.
@@ -119,7 +121,7 @@ class MotionMasks:
         if self._detector is None or self._detector.grid != grid:
             ready = self.flush()
             self._detector = MotionDetector(self._options, grid, self._events)
-        frame = FrameInput(planes, grid, grid_px, confidence, duplicate, self._seconds, step_seconds)
+        frame = FrameInput(planes, grid, grid_px, confidence, duplicate, still, self._seconds, step_seconds)
         found = self._detector.step(frame)
         taken = _Taken(self._seconds, before)
         if not self._options.backdate:

@@ -42,6 +42,9 @@ _CLEAR_SECONDS = 0.6
 """For so long something has to look unlike the background for slow flow on it to be believed: leaves that sway come
 and go faster. Chosen by hand; `python -m benchmarks.bench_motion_masks` shows its effect."""
 
+_LEARN_SECONDS = 0.5
+"""While nothing changes, one frame in so much time is learned: a twentieth of the background's time constant."""
+
 
 @dataclass(frozen=True)
 class Segmentation:
@@ -85,6 +88,8 @@ class MotionSegmenter:
         self._unlike_seconds = np.zeros(grid.shape, np.float32)
         """For how long each point has looked unlike the background."""
         self._exposure = ExposureTransient()
+        self._unlearned_seconds = 0.0
+        """Of the frames in which nothing changed, those not learned yet."""
 
     def begin_run(self) -> None:
         """Forget what moved: the next frame does not follow from the last one."""
@@ -116,6 +121,15 @@ class MotionSegmenter:
             flow.scenery is not None,
             pair if after_first else None,
         )
+
+    def rest(self, frame: FrameInput) -> None:
+        """Take a frame in which nothing changed but noise; now and then the background learns one for all of them."""
+        self._cells = np.zeros(frame.flow.shape[:2], bool)
+        self._exposure.settles(0.0, frame.seconds, frame.step_seconds)
+        self._unlearned_seconds += frame.step_seconds
+        if self._unlearned_seconds >= _LEARN_SECONDS:
+            self._background.learn_still(frame.image, self._unlearned_seconds)
+            self._unlearned_seconds = 0.0
 
     def state(self) -> dict[str, Any]:
         """JSON values."""

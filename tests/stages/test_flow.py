@@ -104,9 +104,10 @@ def test_a_warm_start_of_an_earlier_version_is_read_with_a_warning(caplog):
 
 def test_every_option_of_flow_is_one_of_the_stage():
     fields = OpticalFlow.Options.model_fields
-    assert fields.keys() == {field.name for field in dataclasses.fields(FlowOptions)} | {"max_side_px", "accuracy"}
+    own = {"max_side_px", "still_seconds", "accuracy"}
+    assert fields.keys() == {field.name for field in dataclasses.fields(FlowOptions)} | own
     assert all(field.description for field in fields.values())
-    fixed = {name: value for name, value in OpticalFlow.Options() if name not in (*CHOSEN, "accuracy")}
+    fixed = {name: value for name, value in OpticalFlow.Options() if name not in (*CHOSEN, *own)}
     assert fixed == {name: value for name, value in dataclasses.asdict(FlowOptions()).items() if name not in CHOSEN}
     assert "at most 1000" in allowed(schema_of(OpticalFlow.Options)["properties"]["iterations"])
     assert str(fields["scene_cut"].description).endswith("; null: never")
