@@ -168,6 +168,15 @@ class Source(ABC):
     """Header of the last frame delivered before a restart; None at first. Set before `read`. A live source continues
     its timestamps from here."""
 
+    @classmethod
+    def modules(cls, given: Mapping[str, Any]) -> Iterable[str]:
+        """Names of modules that `open` will import, if they take long to load. They are loaded before workers start.
+
+        Args:
+            given: The options as the user wrote them, not checked.
+        """
+        return ()
+
     def __init__(self, options: Any, context: Context) -> None:
         self.options = options
         self.context = context
@@ -239,6 +248,15 @@ class Stage(ABC):
     the options of the flow."""
     passes_gaps: ClassVar[bool] = True
     """Set to False if the stage may yield messages from before a gap after it; it then yields the gaps itself."""
+
+    @classmethod
+    def modules(cls, given: Mapping[str, Any]) -> Iterable[str]:
+        """Names of modules that `open` will import, if they take long to load. They are loaded before workers start.
+
+        Args:
+            given: The options as the user wrote them, not checked.
+        """
+        return ()
 
     def __init__(self, options: Any, context: Context) -> None:
         self.options = options

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Sequence
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-import torch
 from pydantic import BeforeValidator, Field, create_model
 
 from pipeline import stage
@@ -18,15 +18,15 @@ from pipeline.messages import EndOfStream, Flow, FlowStart, Frame, Gap, Message
 from raftline.flow.accuracy import CHOSEN, Accuracy, settings_for
 from raftline.flow.estimators import open_session
 from raftline.flow.grid import frame_cells, frame_flow, frame_grid, working_size
-from raftline.flow.network import open_raft
 from raftline.flow.options import FlowOptions, current_value
 from raftline.flow.result import FlowResult, SessionStatus
-from raftline.flow.session import FlowSession, FrameRequest, estimate_together
 from raftline.flow.stillness import StillnessDetector
-from raftline.flow.update_loop import UpdateLoop
 from raftline.kernels.cell import CELL_PX
 from raftline.raft.weights import errors as raft_weights
 from stages.shared.color import rgb
+
+if TYPE_CHECKING:
+    from raftline.flow.update_loop import UpdateLoop
 
 _TOGETHER = 8
 """Sources that share a pass at most: a frame may wait for as long as all of them take. Chosen by hand."""
@@ -86,6 +86,10 @@ class OpticalFlow(stage.Stage):
     writes = Flow
     work = 10.0
 
+    @classmethod
+    def modules(cls, given: Mapping[str, Any]) -> Iterable[str]:
+        return () if given.get("estimator") == "dis" else ("raftline.flow.network", "raftline.flow.session")
+
     def __init__(self, options: Any, context: stage.Context) -> None:
         super().__init__(options, context)
         self._previous: Frame | None = None
@@ -113,11 +117,15 @@ class OpticalFlow(stage.Stage):
     @classmethod
     def prepare_batch(cls, waiting: Sequence[tuple[stage.Stage, Message]]) -> None:
         """On a GPU the frames of up to 8 sources share a pass of the network."""
+        frames = [(each, it) for each, it in waiting if isinstance(each, OpticalFlow) and isinstance(it, Frame)]
+        if all(each.options.estimator != "raft" for each, _ in frames):
+            return
+        from raftline.flow.session import FlowSession, FrameRequest, estimate_together
+
         able = [
             (each, each._session, frame)
-            for each, frame in waiting
-            if isinstance(each, OpticalFlow) and isinstance(each._session, FlowSession) and isinstance(frame, Frame)
-            if each._session.batching_pays and not each._is_still(frame)
+            for each, frame in frames
+            if isinstance(each._session, FlowSession) and each._session.batching_pays and not each._is_still(frame)
         ]
         for begin in range(0, len(able), _TOGETHER):
             batch = able[begin : begin + _TOGETHER]
@@ -205,6 +213,8 @@ class OpticalFlow(stage.Stage):
     def _network(self, options: FlowOptions) -> UpdateLoop:
         """One per process for all its sources."""
         loaded = (options.weights, options.device, options.threads, options.precision)
+        from raftline.flow.network import open_raft
+
         return self.context.shared(f"raft {loaded}", lambda: open_raft(options))
 
     def _say_status(self) -> None:
@@ -279,5 +289,8 @@ def _follows(frame: Frame, previous: Frame, start: FlowStart) -> Flow:
 
 
 def _halved(flow_px: np.ndarray) -> np.ndarray:
-    # torch's conversion takes a ninth of the time of numpy's.
+    # torch converts in a third of the time of numpy, but is not worth being loaded for that.
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return flow_px.astype(np.float16)
     return torch.from_numpy(np.ascontiguousarray(flow_px)).half().numpy()

@@ -50,6 +50,7 @@ class End(NamedTuple):
     """User and system time, of all its threads."""
 
 
+Plugin = tuple[str, Mapping[str, Any]]
 _LOST = End(-int(signal.SIGKILL), 0.0)
 """Of workers whose nursery died: they are killed, since nobody would learn how they end."""
 
@@ -60,13 +61,13 @@ class Nursery:
     """The supervisor's end. Not for use from several threads.
 
     Args:
-        modules: Names of modules to load before workers are forked. What cannot be imported is left for the worker,
-            which says so.
-        search_path: Directories where modules may lie, after the installed ones.
+        plugins: Plug-ins to load before workers are forked, by name, with their options as given. What cannot be
+            imported is left for the worker, which says so.
+        search_path: Directories where their modules may lie, after the installed ones.
     """
 
-    def __init__(self, modules: Iterable[str] = (), search_path: Iterable[str] = ()) -> None:
-        self._modules = sorted(set(modules))
+    def __init__(self, plugins: Iterable[Plugin] = (), search_path: Iterable[str] = ()) -> None:
+        self._plugins = list(plugins)
         self._search_path = list(search_path)
         self._living: set[int] = set()
         self._ends: dict[int, End] = {}
@@ -76,14 +77,14 @@ class Nursery:
     @classmethod
     def for_config(cls, config: Config) -> Nursery:
         """One that loads the plug-ins of a configuration while this process goes on to check it."""
-        uses = [section.use for section in config.stages.values()]
-        uses += [section.use for section in config.sources.values() if section.use is not None]
-        return cls(modules_of(uses), search_path_of(config))
+        sections = [*config.stages.values(), *config.sources.values()]
+        return cls([(each.use, each.options) for each in sections if each.use is not None], search_path_of(config))
 
     @classmethod
     def for_plan(cls, plan: Plan) -> Nursery:
         """One that loads the plug-ins of a plan."""
-        return cls(modules_of([each.use for each in (*plan.stages.values(), *plan.sources.values())]), plan.search_path)
+        plans = (*plan.stages.values(), *plan.sources.values())
+        return cls([(each.use, each.given) for each in plans], plan.search_path)
 
     def bear(self, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         """Start a worker in a session of its own, with SIGTERM blocked until it has its handler.
@@ -136,7 +137,7 @@ class Nursery:
         self._channel, theirs = socket.socketpair()
         self._received, self._hung_up = b"", False
         with theirs:
-            task = {"channel": theirs.fileno(), "modules": self._modules, "search_path": self._search_path}
+            task = {"channel": theirs.fileno(), "plugins": self._plugins, "search_path": self._search_path}
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _PROGRAM, str(_ROOT), json.dumps(task)],
                 stdin=subprocess.DEVNULL,
@@ -173,11 +174,6 @@ class Nursery:
         if "ended" in message:
             self._ends[message["ended"]] = End(message["status"], message["cpu_seconds"])
         return message
-
-
-def modules_of(uses: Iterable[str]) -> list[str]:
-    """Modules of plug-ins named ``module:Class``. Those named by entry point are left to the workers."""
-    return [use.partition(":")[0] for use in uses if ":" in use]
 
 
 def _environment() -> dict[str, str]:

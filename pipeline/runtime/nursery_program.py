@@ -44,17 +44,21 @@ def main() -> int:
 
 
 def _load(task: dict[str, Any]) -> None:
-    """Load the modules that leave this process with a single thread: with more, a fork is not safe.
+    """Load the plug-ins that leave this process with a single thread: with more, a fork is not safe.
 
-    A module that starts a thread, or opens a GPU, is left to the workers: this program then starts again without it.
+    One that starts a thread, or opens a GPU, is left to its workers: this program then starts again without it.
     """
     if not _THREADS.exists():
         return  # where that cannot be seen, the workers load everything
-    for module in (*_ALWAYS, *task["modules"]):
+    for module in _ALWAYS:
+        registry.load_module(module)
+    for plugin in task["plugins"]:
+        use, given = plugin
         with contextlib.suppress(BaseException):  # the worker says what is wrong; a plug-in may even call sys.exit
-            registry.load_module(module)
-        if sum(1 for _ in _THREADS.iterdir()) > 1 and module in task["modules"]:
-            task["modules"].remove(module)
+            for module in registry.load(use).modules(given):
+                registry.load_module(module)
+        if sum(1 for _ in _THREADS.iterdir()) > 1:
+            task["plugins"].remove(plugin)
             os.set_inheritable(task["channel"], True)
             os.execv(sys.executable, [*sys.orig_argv[:-1], json.dumps(task)])
 

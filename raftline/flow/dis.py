@@ -5,15 +5,13 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from raftline.flow.confidence import round_trip_confidence
 from raftline.flow.options import DisPreset, FlowOptions
 from raftline.flow.result import FlowResult, SessionStatus, zero_result
 from raftline.flow.scene_change import ChangeDetector
 from raftline.kernels.cell import CELL_PX
 from raftline.raft.padding import Padding
-from raftline.raft.preprocess import check_rgb
+from raftline.raft.rgb import check_rgb
 
 # OpenCV takes None for "allocate the result", which its type stubs do not say.
 _NEW_ARRAY: Any = None
@@ -59,7 +57,7 @@ class DisSession:
         trusted = None
         if confidence:
             back_px = _grid(_finite(self._dis.calc(luma, last_luma, _NEW_ARRAY)))
-            trusted = round_trip_confidence(_tensor(grid_px), _tensor(back_px))[0].numpy()
+            trusted = _confidence(grid_px, back_px)
         flow_px = np.ascontiguousarray(_cropped(flow, padding)) if full_resolution else None
         start = "scene_cut" if change == "scene_cut" else "cold"
         return FlowResult(grid_px, flow_px, start, 0, padding, trusted)
@@ -110,8 +108,13 @@ def _grid(flow: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.asarray(cv2.resize(flow, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _tensor(grid_px: npt.NDArray[np.float32]) -> torch.Tensor:
-    return torch.from_numpy(grid_px).permute(2, 0, 1)[None]
+def _confidence(grid_px: npt.NDArray[np.float32], back_px: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    import torch  # here: the rest of this estimator needs none, and loading it takes longer than 50 frames
+
+    from raftline.flow.confidence import round_trip_confidence
+
+    forward, back = (torch.from_numpy(each).permute(2, 0, 1)[None] for each in (grid_px, back_px))
+    return round_trip_confidence(forward, back)[0].numpy()
 
 
 def _finite(flow: object) -> npt.NDArray[np.float32]:

@@ -1,6 +1,8 @@
 """One interface to both estimators: RAFT and DIS."""
 
-from typing import Protocol
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -8,8 +10,9 @@ import numpy.typing as npt
 from raftline.flow.dis import DisSession
 from raftline.flow.options import FlowOptions
 from raftline.flow.result import FlowResult, SessionStatus
-from raftline.flow.session import FlowSession
-from raftline.flow.update_loop import UpdateLoop
+
+if TYPE_CHECKING:
+    from raftline.flow.update_loop import UpdateLoop
 
 
 class Session(Protocol):
@@ -43,4 +46,8 @@ def open_session(options: FlowOptions | None = None, update_loop: UpdateLoop | N
         ValueError: weights (WeightsError), a device or a precision that is not available.
     """
     options = options or FlowOptions()
-    return DisSession(options) if options.estimator == "dis" else FlowSession(update_loop, options)
+    if options.estimator == "dis":
+        return DisSession(options)
+    from raftline.flow.session import FlowSession  # here: DIS needs no torch
+
+    return FlowSession(update_loop, options)

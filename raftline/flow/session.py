@@ -24,7 +24,8 @@ from raftline.kernels.cell import CELL_PX
 from raftline.kernels.choice import kernel_choice
 from raftline.raft.model import CoarseFlow, EncodedFrame, Raft
 from raftline.raft.padding import Padding
-from raftline.raft.preprocess import check_rgb, to_network_input
+from raftline.raft.preprocess import to_network_input
+from raftline.raft.rgb import check_rgb
 
 
 class FlowSession:

@@ -1,12 +1,14 @@
 """Padding to a size that the network accepts, and back."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch.nn.functional as F
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-from raftline.kernels.crop import Crop
+    from raftline.kernels.crop import Crop
 
 PaddingMode = Literal["centred", "kitti"]
 
@@ -25,7 +27,7 @@ class Padding:
     bottom: int
 
     @classmethod
-    def for_size(cls, height: int, width: int, mode: PaddingMode = "centred") -> "Padding":
+    def for_size(cls, height: int, width: int, mode: PaddingMode = "centred") -> Padding:
         """Pad to the next multiple of 8, and to at least 128 px.
 
         "centred" puts half on each side; "kitti" centres horizontally and puts all of the vertical padding at
@@ -41,12 +43,16 @@ class Padding:
 
     def pad(self, image: Tensor) -> Tensor:
         """Pad (B, C, H, W) to (B, C, H + top + bottom, W + left + right) by repeating the border."""
+        import torch.nn.functional as F  # here, since estimators that need no torch pad, too
+
         if not any((self.left, self.right, self.top, self.bottom)):
             return image
         return F.pad(image, (self.left, self.right, self.top, self.bottom), mode="replicate")
 
     def crop(self, padded: Tensor) -> Crop:
         """The crop of (B, C, H + top + bottom, W + left + right) that holds the image."""
+        from raftline.kernels.crop import Crop
+
         height, width = padded.shape[-2:]
         return Crop(self.top, self.left, height - self.top - self.bottom, width - self.left - self.right)
 

@@ -6,36 +6,7 @@ import torch
 from torch import Tensor
 
 from raftline.raft.padding import Padding
-
-
-def check_rgb(frame_rgb: npt.NDArray[np.uint8]) -> None:
-    """Check that a frame is (H, W, 3) uint8; the message of an error says how to make it so.
-
-    Raises:
-        TypeError: not a NumPy array.
-        ValueError: another dtype or shape.
-    """
-    expected = "expected uint8 RGB of shape (height, width, 3)"
-    if not isinstance(frame_rgb, np.ndarray):
-        raise TypeError(f"frame_rgb: {expected}, a NumPy array; found {type(frame_rgb).__name__}")
-    shape, dtype = frame_rgb.shape, frame_rgb.dtype
-    if len(shape) != 3 or shape[2] != 3 or 0 in shape or dtype != np.uint8:
-        raise ValueError(f"frame_rgb: {expected}, found {dtype} of {shape}{_remedy(shape, dtype)}")
-
-
-def _remedy(shape: tuple[int, ...], dtype: "np.dtype[np.generic]") -> str:
-    steps = []
-    if len(shape) == 2 or (len(shape) == 3 and shape[2] == 1):
-        steps.append("grey: repeat it in three channels, np.dstack([frame] * 3)")
-    elif len(shape) == 3 and shape[2] == 4:
-        steps.append("four channels: leave out the last, frame[:, :, :3]")
-    elif len(shape) == 3 and shape[0] == 3:
-        steps.append("channels first: frame.transpose(1, 2, 0)")
-    elif len(shape) == 4:
-        steps.append("a batch: give one frame at a time")
-    if dtype.kind == "f":
-        steps.append("floating point: from the range 0 to 1, (255 * frame).round().astype(np.uint8)")
-    return "".join(f". It is {step}" if number == 0 else f"; {step}" for number, step in enumerate(steps))
+from raftline.raft.rgb import check_rgb
 
 
 def to_network_input(frame_rgb: npt.NDArray[np.uint8], padding: Padding, device: torch.device | str) -> Tensor:

@@ -162,6 +162,24 @@ def test_help_and_import_load_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_dis_and_the_configuration_of_any_flow_do_without_torch() -> None:
+    code = """
+import sys
+import numpy as np
+from raftline.flow.estimators import open_session
+from raftline.flow.options import FlowOptions
+from stages.flow import OpticalFlow
+
+session = open_session(FlowOptions(estimator="dis"))
+frames = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3), np.uint8)
+assert session(frames[0]) is None and session(frames[1]).flow_px.shape == (64, 64, 2)
+OpticalFlow.Options(estimator="raft")
+print("torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 OPTIONS = ("raftline.flow.options", "raftline.evaluation.protocol", "raftline.raft.choices")
 """What the command line makes its options of."""
 

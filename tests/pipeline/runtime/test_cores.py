@@ -12,6 +12,13 @@ from pipeline.runtime import cores
 from pipeline.runtime.supervisor import Supervisor
 from tests.pipeline.running import make_test_plan, nothing_left_behind
 
+
+@pytest.fixture(autouse=True)
+def no_limits_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in cores.THREAD_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
 CALCULATOR = {"use": "Calculator", "reads": "decoder"}
 
 
