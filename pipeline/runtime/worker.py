@@ -7,6 +7,7 @@ The supervisor starts it as ``python -m pipeline.runtime.worker PLAN --stage NAM
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -276,6 +277,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--worker", required=True)
     parser.add_argument("--rings", type=Path, required=True)
     arguments = parser.parse_args(argv)
+    with contextlib.suppress(OSError):  # Linux alone: in `top` a worker goes by its stage
+        Path("/proc/self/comm").write_text(f"rl:{arguments.stage}")
     log_redacted()
     try:
         plan = Plan.from_json(arguments.plan.read_text())
