@@ -58,6 +58,16 @@ def share_cores(plan: Plan) -> Plan:
     return replace(plan, cores=cores, stages=stages)
 
 
+def limit_this_process(plan: Plan, name: str) -> Plan:
+    """The plan for a process that works on one stage alone: it has all cores, or the stage's `threads`."""
+    stage = plan.stages[name]
+    threads = stage.threads or plan.cores or available_cores()
+    environment = thread_environment(threads)
+    os.environ.update(environment)
+    limit_loaded_libraries(environment)
+    return replace(plan, stages={**plan.stages, name: replace(stage, threads=threads)})
+
+
 def thread_environment(threads: int) -> dict[str, str]:
     """Environment variables that limit the pools of libraries to `threads`. What the user has set stays as it is."""
     # MKL and OpenBLAS go by OpenMP's where they have none of their own.

@@ -32,6 +32,7 @@ def worker(
     """
     from pipeline.config import make_plan
     from pipeline.config.explain import nearest
+    from pipeline.runtime.cores import limit_this_process
     from pipeline.runtime.reaper import Reaper
     from pipeline.runtime.run_directory import RunDirectory
     from pipeline.runtime.worker import work, worker_name
@@ -45,6 +46,7 @@ def worker(
     if plan.payload != "inline":
         raise ConfigError(f"{config}: payload: found 'shm', which one machine alone can read; a worker needs "
                           "payload: inline (or --set payload=inline), here and where the pipeline runs")  # fmt: skip
+    plan = limit_this_process(plan, stage)
     reaper = Reaper.start(RunDirectory.create())
     try:
         work(plan, stage, worker_name(), reaper.directory.path, supervised=False)

@@ -16,7 +16,8 @@ from tests.pipeline.running import make_test_plan, nothing_left_behind
 @pytest.fixture(autouse=True)
 def no_limits_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in cores.THREAD_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # so that what a test sets is undone
+        monkeypatch.delenv(name)
 
 
 CALCULATOR = {"use": "Calculator", "reads": "decoder"}
@@ -85,3 +86,15 @@ def test_the_summary_tells_threads_and_cpu_time(tmp_path: Path) -> None:
     assert summary["cores"] == 2
     assert {name: work["threads"] for name, work in summary["workers"].items()} == {"decoder": 1, "ledger": 1}
     assert all(work["cpu_seconds"] > 0 for work in summary["workers"].values())
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, 2), ({"threads": 1}, 1)])
+def test_a_worker_without_a_supervisor_has_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, int], expected: int
+) -> None:
+    limits: list[dict[str, str]] = []
+    monkeypatch.setattr(cores, "limit_loaded_libraries", limits.append)
+    stages = {"relay": {"use": "Relay", "reads": "decoder", **given}}
+    plan = cores.limit_this_process(make_test_plan(tmp_path, stages, cores=2), "relay")
+    assert plan.stages["relay"].threads == expected
+    assert set(limits[0].values()) == {str(expected)}
