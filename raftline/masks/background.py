@@ -13,7 +13,7 @@ import numpy as np
 
 from raftline.camera.registration import Keypoints, farthest, fits_in_place, keypoints, register
 from raftline.camera.transforms import transform_points
-from raftline.masks.gaussian_mixture import DOUBT, LEARN, SKIP, STEPS_PER_SIGMA, GaussianMixture
+from raftline.masks.gaussian_mixture import DOUBT, LEARN, STEPS_PER_SIGMA, GaussianMixture
 from raftline.masks.illumination import illumination_change
 
 _STILL_POINTS = 0.4
@@ -176,9 +176,7 @@ class RegisteredBackground:
         """Learn the frame last looked at: without what moves, and in doubt where only the flow does; bool (h, w)."""
         if self._placed is None:
             return
-        how = np.full(self._shape, LEARN, np.uint8)
-        how[flowing] = DOUBT
-        how[moving] = SKIP
+        how = (np.uint8(LEARN) - flowing.view(np.uint8)) * np.logical_not(moving).view(np.uint8)  # or DOUBT, or SKIP
         how = self._onto(how, cv2.INTER_NEAREST)
         self._mixture.learn(self._placed, how, step_seconds)
         self._keypoints_age += 1

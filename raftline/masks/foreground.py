@@ -30,6 +30,8 @@ _SAME_SHARE = 0.15
 """Of a part that looks unlike the background: if the flow moves in so much of it, all of it moves."""
 _SMALL_HOLE_SHARE = 0.001
 """Of the frame: smaller holes are filled, larger ones are seen through. About the default `min_area`."""
+_FARTHEST_SHARE = 0.03
+"""Nothing that is done with a mask reaches as far, nor 8 points."""
 _GAP_POINTS = 5
 """Of a thing's parts, gaps up to this wide do not part them."""
 
@@ -56,20 +58,37 @@ def foreground(
         Two masks, bool (h, w): what moves, and what else looks unlike the background.
     """
     wide = mean.shape[1]
-    strong = clearly_other(mean)
+    strong, moves = clearly_other(mean), np.zeros(mean.shape, bool)
     if not flowing.any():
-        return np.zeros(strong.shape, bool), strong
+        return moves, strong
     near = grown(flowing, _NEAR_SHARE * wide)
+    beside = strong if changing is None else strong & grown(changing, _REACH_SHARE * wide / 2)
+    seen = None if seen_moving is None else seen_moving & ~known
+    place = _surroundings(near | beside if seen is None else near | beside | seen, max(8, _FARTHEST_SHARE * wide))
+    moves[place] = _moving(mean[place], near[place], beside[place], None if seen is None else seen[place], mean.shape)
+    return moves, strong & ~moves
+
+
+def _moving(
+    mean: np.ndarray, near: np.ndarray, beside: np.ndarray, seen: np.ndarray | None, frame: tuple[int, ...]
+) -> np.ndarray:
+    """`foreground` of the part of a `frame` of (rows, columns) that holds everything of the masks, bool (h, w)."""
+    wide = frame[1]
     weak = mean > _WEAK_SIGMAS * STEPS_PER_SIGMA
     core = snapped(near, weak, _PLAIN_SHARE * wide)
-    if seen_moving is not None:
-        core |= seen_moving & ~known
-    beside = strong if changing is None else strong & grown(changing, _REACH_SHARE * wide / 2)
+    if seen is not None:
+        core |= seen
     moves = core | (beside & grown(core, _REACH_SHARE * wide)) | _reached(beside, core)
     moves |= weak & grown(moves, _EDGE_SHARE * wide)
     tidy = cv2.medianBlur(moves.astype(np.uint8), 5)
-    moves = _without_small_holes(tidy, _SMALL_HOLE_SHARE * tidy.size)
-    return moves, strong & ~moves
+    return _without_small_holes(tidy, _SMALL_HOLE_SHARE * frame[0] * frame[1])
+
+
+def _surroundings(mask: np.ndarray, points: float) -> tuple[slice, slice]:
+    """Rows and columns of a mask, bool (h, w), and so many points to all sides."""
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    margin = int(np.ceil(points))
+    return (slice(max(y - margin, 0), y + height + margin), slice(max(x - margin, 0), x + width + margin))
 
 
 def clearly_other(mean: np.ndarray) -> np.ndarray:

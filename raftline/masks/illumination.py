@@ -6,9 +6,11 @@ Numbers without a source were chosen by hand; `python -m benchmarks.bench_motion
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+
+from raftline.kernels.compiled import compiled
 
 IlluminationChangeKind = Literal["none", "followed", "anew"]
 
@@ -95,7 +97,11 @@ def illumination_change(image: np.ndarray, colors: np.ndarray, known: np.ndarray
         colors: float32 (h, w, 3), the background's.
         known: bool (h, w), where there is a background.
     """
-    if np.count_nonzero(known) < _LEAST_SAMPLES:
+    counts = np.zeros(4, np.int64)
+    _tally(image, colors, known, counts)
+    samples, brighter, darker, differing = counts.tolist()
+    as_bright = 2 * max(brighter, darker) <= samples - 2  # so is the median
+    if samples < _LEAST_SAMPLES or (as_bright and differing / samples < _DIFFERS_SHARE):
         return IlluminationChange("none")
     now, before = image[known].astype(np.float32), colors[known]
     off = now[:, 0] - before[:, 0]
@@ -141,6 +147,23 @@ def chroma_line(before: np.ndarray, now: np.ndarray) -> np.ndarray:
         slope = float(np.mean((x - at[0]) * (y - at[1]))) / max(float(np.mean((x - at[0]) ** 2)), _ONE_COLOR_VARIANCE)
         shift = at[1] - slope * at[0] + (1.0 - slope) * _NO_COLOR
     return np.clip(slope * np.arange(256, dtype=np.float32) + np.float32(shift), 0, 255).astype(np.float32)
+
+
+@compiled
+def _tally(image: Any, colors: Any, known: Any, counts: Any) -> None:
+    """Counts known points: all; those brighter, and those darker, by more than is noticed; those of another color."""
+    noticed, differs = np.float32(_NOTICED_LEVELS), np.float32(_DIFFERS_LEVELS)
+    for i in range(known.shape[0]):
+        for j in range(known.shape[1]):
+            if not known[i, j]:
+                continue
+            luma = np.float32(image[i, j, 0]) - colors[i, j, 0]
+            blue = np.float32(image[i, j, 1]) - colors[i, j, 1]
+            red = np.float32(image[i, j, 2]) - colors[i, j, 2]
+            counts[0] += 1
+            counts[1] += luma > noticed
+            counts[2] += luma < -noticed
+            counts[3] += max(abs(luma), abs(blue), abs(red)) > differs
 
 
 def _differing(one: np.ndarray, other: np.ndarray) -> float:

@@ -137,7 +137,7 @@ class MotionDetector:
         tracks = self._tracker.update(regions, frame.seconds, frame.step_seconds, camera.on_grid(self.grid))
         shown = [self._shows(track, frame.seconds) for track in tracks]
         tentative = [self._may_be_confirmed(track, frame.seconds) for track in tracks]
-        mask = np.array([False, *shown], bool)[labels]
+        mask = _drawn(regions, labels, shown)
         self._background.learn(segmentation.moves | mask, segmentation.doubtful, frame.step_seconds)
         objects = tuple(
             self._object(region.box, region.area, track, track.moved_seconds == frame.seconds)
@@ -167,7 +167,7 @@ class MotionDetector:
         unlike = self._within_zones(segmentation.unlike).astype(np.uint8)
         opened = cv2.morphologyEx(unlike, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         others, more = regions_of(opened > 0, least_area, flows=False)
-        return flowing + others, np.where(more > 0, more + len(flowing), labels)
+        return flowing + others, np.where(more > 0, more + len(flowing), labels) if others else labels
 
     def _within_zones(self, points: np.ndarray) -> np.ndarray:
         return points if self._allowed is None else points & self._allowed
@@ -224,3 +224,14 @@ class MotionDetector:
         x, y, width, height = box
         right, bottom = min(grid.width, (x + width) * step), min(grid.height, (y + height) * step)
         return MovingObject(track, (x * step, y * step, right - x * step, bottom - y * step), area * step**2, moves)
+
+
+def _drawn(regions: Sequence[Region], labels: np.ndarray, shown: Sequence[bool]) -> np.ndarray:
+    """bool (h, w): the regions that are shown, of which `labels` (h, w) hold the numbers in order, from 1."""
+    mask = np.zeros(labels.shape, bool)
+    for label, (region, shows) in enumerate(zip(regions, shown, strict=True), 1):
+        if shows:
+            x, y, width, height = region.box
+            place = (slice(y, y + height), slice(x, x + width))
+            mask[place] |= labels[place] == label
+    return mask

@@ -39,7 +39,15 @@ def regions_of(mask: np.ndarray, least_area: float, flows: bool, apart: int = 0)
     Returns:
         The regions, their velocity left at 0; and labels, int32 (h, w): i + 1 for region i, 0 elsewhere.
     """
-    values = np.ascontiguousarray(mask).view(np.uint8)
+    whole = np.ascontiguousarray(mask).view(np.uint8)
+    labels_of_all = np.zeros(mask.shape, np.int32)
+    x, y, width, height = cv2.boundingRect(whole)
+    # From an even row and column: components are numbered by blocks of 2x2 points.
+    left, top = max(x - apart - 2, 0) // 2 * 2, max(y - apart - 2, 0) // 2 * 2
+    place = (slice(top, y + height + apart + 2), slice(left, x + width + apart + 2))
+    if not width:
+        return [], labels_of_all
+    values = np.ascontiguousarray(whole[place])
     joined = cv2.dilate(values, np.ones((apart + 1, apart + 1), np.uint8)) if apart else values
     count, components = cv2.connectedComponents(joined, connectivity=8)
     labels = np.asarray(components, np.int32)
@@ -50,7 +58,8 @@ def regions_of(mask: np.ndarray, least_area: float, flows: bool, apart: int = 0)
     renumbered = np.zeros(count, np.int32)
     renumbered[kept] = np.arange(1, len(kept) + 1)
     _relabel(values, labels, renumbered)
-    return [_region(each, flows) for each in points[kept].tolist()], labels
+    labels_of_all[place] = labels
+    return [_region(each, left, top, flows) for each in points[kept].tolist()], labels_of_all
 
 
 def with_velocities(regions: list[Region], labels: np.ndarray, velocity_px_s: np.ndarray) -> list[Region]:
@@ -73,10 +82,11 @@ def with_velocities(regions: list[Region], labels: np.ndarray, velocity_px_s: np
     ]
 
 
-def _region(point: list[int], flows: bool) -> Region:
-    """point: area, left, top, right, bottom, and the sums of x and y over the points."""
-    area, left, top, right, bottom, x, y = point
-    return Region((left, top, right - left + 1, bottom - top + 1), area, (x / area, y / area), (0.0, 0.0), flows)
+def _region(point: list[int], x: int, y: int, flows: bool) -> Region:
+    """point: area, left, top, right, bottom, and the sums of x and y over the points, all of them from (x, y)."""
+    area, left, top, right, bottom, sum_x, sum_y = point
+    box = (x + left, y + top, right - left + 1, bottom - top + 1)
+    return Region(box, area, ((sum_x + x * area) / area, (sum_y + y * area) / area), (0.0, 0.0), flows)
 
 
 @compiled

@@ -172,7 +172,7 @@ def moving_cells(
             to be twice as long, at most a px. None: nowhere.
     """
     step_px = cv2.magnitude(residual_px[..., 0], residual_px[..., 1])
-    if clear is not None:
+    if clear is not None and clear.any():
         covered = cv2.resize(clear.astype(np.float32), step_px.shape[::-1], interpolation=cv2.INTER_AREA)
         longer_px = np.maximum(step_px, np.minimum(2 * step_px, np.float32(_SHORTENED_PX)))
         step_px = np.where(covered > _CLEAR_SHARE, longer_px, step_px)

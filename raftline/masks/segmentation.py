@@ -110,7 +110,7 @@ class MotionSegmenter:
         settling = self._exposure.settles(flow.seen.illumination_levels, frame.seconds, frame.step_seconds)
         flowing = np.zeros(self._grid.shape, bool) if settling else flow.cells.drawn(self._grid)
         pair = self._pair_motion(frame, camera, previous, flow.cells, flowing & ~flow.seen.known)
-        changing = _changing(previous, frame.image) if camera.stands else None
+        changing = _changing(previous, frame.image) if camera.stands and flowing.any() else None
         moved_here = None if pair is None else carried_forward(*pair)
         moves, unlike = foreground(flow.distance, flow.seen.known, flowing, moved_here, changing)
         return Segmentation(
@@ -172,10 +172,11 @@ class MotionSegmenter:
 
     def _clearly_unlike(self, distance: np.ndarray, stands: bool, step_seconds: float) -> np.ndarray | None:
         """bool (h, w): what has looked unlike the background for a while, under a camera that stands."""
-        if not stands:
+        unlike = clearly_other(distance)
+        if not stands or not unlike.any():
             self._unlike_seconds[:] = 0.0
             return None
-        self._unlike_seconds = (self._unlike_seconds + np.float32(step_seconds)) * clearly_other(distance)
+        self._unlike_seconds = (self._unlike_seconds + np.float32(step_seconds)) * unlike
         return self._unlike_seconds >= _CLEAR_SECONDS
 
     def _pair_motion(
