@@ -212,9 +212,9 @@ class OpticalFlow(stage.Stage):
 
     def _network(self, options: FlowOptions) -> UpdateLoop:
         """One per process for all its sources."""
-        loaded = (options.weights, options.device, options.threads, options.precision)
         from raftline.flow.network import open_raft
 
+        loaded = (options.weights, options.device, options.threads, options.runtime, options.precision)
         return self.context.shared(f"raft {loaded}", lambda: open_raft(options))
 
     def _say_status(self) -> None:
@@ -227,6 +227,7 @@ class OpticalFlow(stage.Stage):
             accuracy=self._said_accuracy(),
             settings=self._said_settings(),
             device=said.device,
+            runtime=said.runtime,
             precision=said.precision,
             lookup=said.lookup,
             correlation=said.correlation,

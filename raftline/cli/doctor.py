@@ -57,6 +57,7 @@ def examine() -> Iterator[Finding]:
         _gpu,
         _cupy,
         _numba,
+        _runtime,
         _arithmetic,
         _redis_server,
         _codecs,
@@ -119,15 +120,30 @@ def _numba() -> Finding:
     return Finding("numba", "ok", version)
 
 
-def _arithmetic() -> Finding:
+def _runtime() -> Finding:
     from raftline.raft.devices import choose_device
-    from raftline.raft.precision import FLOAT32, choose_precision
+    from raftline.raft.runtimes import INSTALL, choose_runtime, openvino_missing
 
     device = choose_device()
-    chosen = choose_precision(device)
-    if chosen != FLOAT32:
+    if choose_runtime(device) == "openvino":
+        return Finding("runtime", "ok", f"OpenVINO {_version('openvino')} runs RAFT's convolutions")
+    missing = openvino_missing()
+    if device.type != "cpu" or missing is None:
+        return Finding("runtime", "ok", f"torch runs RAFT's convolutions on {device}")
+    cost = f"RAFT's convolutions take about 1.8 times as long as with OpenVINO. {INSTALL}"
+    return Finding("runtime", "limited", f"torch runs RAFT's convolutions; OpenVINO: {missing}", cost)
+
+
+def _arithmetic() -> Finding:
+    from raftline.raft.devices import choose_device
+    from raftline.raft.precision import choose_precision
+    from raftline.raft.runtimes import choose_runtime
+
+    device = choose_device()
+    chosen = choose_precision(device, runtime=choose_runtime(device))
+    if chosen.name != "float32":
         return Finding("arithmetic", "ok", f"RAFT runs in {chosen.name} on {device}")
-    cost = f"the {device.type} has no fast 16 bits: RAFT takes about twice as long as where there are some"
+    cost = f"torch has no fast 16 bits on this {device.type}: RAFT takes about twice as long as where there are some"
     return Finding("arithmetic", "limited", f"RAFT runs in float32 on {device}", cost)
 
 

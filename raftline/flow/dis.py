@@ -73,6 +73,7 @@ class DisSession:
         return SessionStatus(
             estimator=f"dis-{self._options.dis_preset}",
             device="cpu",
+            runtime="none",
             precision="float32",
             lookup="none",
             correlation="none",

@@ -7,6 +7,7 @@ from raftline.flow.update_loop import UpdateLoop
 from raftline.raft.devices import choose_device, keep_freed_memory
 from raftline.raft.model import Raft
 from raftline.raft.precision import choose_precision
+from raftline.raft.runtimes import choose_runtime
 from raftline.raft.weights.loading import load_raft
 
 
@@ -14,16 +15,22 @@ def open_raft(options: FlowOptions | None = None) -> UpdateLoop:
     """Load RAFT, once per process; give the loop to as many FlowSessions as there are sources.
 
     Args:
-        options: their weights, device, precision and threads are read.
+        options: their weights, device, runtime, precision and threads are read.
 
     Raises:
         WeightsError: weights that are missing, damaged or of another network.
-        ValueError: a device or a precision that is not available.
+        ValueError: a device, a runtime or a precision that is not available.
     """
     options = options or FlowOptions()
     device = choose_device(options.device)
+    runtime = choose_runtime(device, options.runtime, options.precision)
+    precision = choose_precision(device, options.precision, runtime)
     model = load_raft(options.weights, device)
-    return prepare(model.to_precision(choose_precision(device, options.precision)), options)
+    if runtime == "openvino":
+        from raftline.raft.compiled.loading import compile_raft  # imports an optional package
+
+        return prepare(compile_raft(model, precision, shipped=options.weights == "default"), options)
+    return prepare(model.to_precision(precision), options)
 
 
 def prepare(model: Raft, options: FlowOptions) -> UpdateLoop:

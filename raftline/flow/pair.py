@@ -97,7 +97,7 @@ def _raft(images1: Tensor, images2: Tensor, model: Raft | UpdateLoop | None, opt
     if isinstance(model, Raft):
         loop = prepare(model, options)
     else:
-        loop = model or _network(options.weights, options.device, options.precision, options.threads)
+        loop = model or _network(options.weights, options.device, options.runtime, options.precision, options.threads)
     height, width = images1.shape[-2:]
     padding = Padding.for_size(height, width)
     inputs1, inputs2 = (_network_input(images, padding, loop.device) for images in (images1, images2))
@@ -115,8 +115,8 @@ def _network_input(images: Tensor, padding: Padding, device: torch.device) -> Te
 
 
 @functools.lru_cache(maxsize=2)
-def _network(weights: str, device: str, precision: Any, threads: int | None) -> UpdateLoop:
-    return open_raft(FlowOptions(weights=weights, device=device, precision=precision, threads=threads))
+def _network(weights: str, device: str, runtime: Any, precision: Any, threads: int | None) -> UpdateLoop:
+    return open_raft(FlowOptions(weights=weights, device=device, runtime=runtime, precision=precision, threads=threads))
 
 
 def _dis(images1: Tensor, images2: Tensor, options: FlowOptions) -> Tensor:

@@ -42,6 +42,8 @@ class SessionStatus:
     """"raft-small", "raft-large" or "dis-PRESET"."""
     device: str
     """"cpu", or "cuda:0 (NAME)"."""
+    runtime: str
+    """What runs the convolutions: "torch", "openvino" or "none"."""
     precision: str
     """Arithmetic, such as "float32", or that of each part."""
     lookup: str

@@ -103,6 +103,7 @@ class FlowSession:
         return SessionStatus(
             estimator=f"raft-{self._update_loop.model.architecture}",
             device=_device_name(device),
+            runtime=self._update_loop.model.runtime,
             precision=self._update_loop.model.precision.name,
             lookup=choice.name,
             correlation=self._correlation_mode,

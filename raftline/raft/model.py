@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from raftline.kernels.crop import Crop
+from raftline.raft.choices import RuntimeName
 from raftline.raft.correlation import LEVELS, Correlation, correlate
 from raftline.raft.encoders import BottleneckBlock, Encoder, InstanceNorm, ResidualBlock
 from raftline.raft.precision import FLOAT32, Precision
@@ -131,6 +132,9 @@ class Raft(nn.Module):
     Raises:
         ValueError: another architecture.
     """
+
+    runtime: RuntimeName = "torch"
+    """What runs the convolutions."""
 
     def __init__(self, architecture: Architecture, upsampling: Upsampling | None = None) -> None:
         super().__init__()

@@ -1,15 +1,15 @@
-"""The arithmetic of the network: float32, or 16 bits where the device is faster at it and the flow stays the same.
+"""The arithmetic of the network: float32, or fewer bits where the device is faster at it and the flow stays the same.
 
 Weights are converted once (`Raft.to_precision`), not at each use. Coordinates and flow stay float32 throughout, and
 so do the sums inside norms, convolutions and dot products.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import torch
 
-from raftline.raft.choices import PrecisionChoice, PrecisionName
+from raftline.raft.choices import PrecisionChoice, PrecisionName, RuntimeName
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,14 @@ class Precision:
     """The features that are matched, and the volume where there is one."""
     update: torch.dtype = torch.float32
     """Weights and activations of the update operator and the mask predictor, the context, the hidden state."""
+    compiled: PrecisionName | None = None
+    """What another runtime multiplies in, whatever the types of the tensors that it takes and gives."""
 
     @property
     def name(self) -> str:
         """The type, or those of each part where they differ."""
+        if self.compiled is not None:
+            return self.compiled
         names = [str(dtype).removeprefix("torch.") for dtype in (self.encoders, self.correlation, self.update)]
         if len(set(names)) == 1:
             return names[0]
@@ -35,19 +39,30 @@ class Precision:
 FLOAT32 = Precision()
 
 
-def choose_precision(device: torch.device, asked: PrecisionChoice = "auto") -> Precision:
-    """Choose the precision for a device.
+def choose_precision(
+    device: torch.device, asked: PrecisionChoice = "auto", runtime: RuntimeName = "torch"
+) -> Precision:
+    """Choose the precision for a device and a runtime.
 
     "auto" is 16 bits where the device multiplies such matrices in hardware, else float32. Measured with two
     weights of RAFT-small at 12 and 20 iterations, on Middlebury, Sintel, FlyingChairs and KITTI, bfloat16 moves the
     end-point error by at most 0.006 px and float16 by 0.001, whether the correlation is of 16 bits or not.
 
+    In OpenVINO "auto" is 8 bits: see `raftline.raft.compiled.ranges`.
+
     Raises:
-        ValueError: another name, or float16 on a CPU, where it would be many times slower than float32.
+        ValueError: another name; float16 on a CPU, where it would be many times slower than float32; int8 in torch.
     """
     if asked not in get_args(PrecisionChoice):
         raise ValueError(f"precision: expected {', '.join(get_args(PrecisionChoice))}; found {asked!r}")
+    if runtime == "openvino":
+        return replace(FLOAT32, compiled="int8" if asked == "auto" else asked)
     name = _fastest(device) if asked == "auto" else asked
+    if name == "int8":
+        raise ValueError(
+            "precision int8: only runtime openvino has it, on a CPU (pip install 'raftline[openvino]'). "
+            "Use precision: auto"
+        )
     if name == "float32":
         return FLOAT32
     if device.type != "cpu":

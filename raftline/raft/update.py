@@ -60,14 +60,14 @@ class ConvGRU(nn.Module):
         self.convr = nn.Conv2d(channels, hidden, kernel_size, padding=self.padding)
         self.convq = nn.Conv2d(channels, hidden, kernel_size, padding=self.padding)
 
-    def _split(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+    def split(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Kernel over all input channels -> (over hidden and motion, over context)."""
         begin, end = self.hidden, self.hidden + self.context
         return torch.cat([weight[:, :begin], weight[:, end:]], dim=1), weight[:, begin:end]
 
     def prepare(self, context: Tensor) -> GateTerms:
-        zr_weight, zr_context_weight = self._split(torch.cat([self.convz.weight, self.convr.weight]))
-        q_weight, q_context_weight = self._split(self.convq.weight)
+        zr_weight, zr_context_weight = self.split(torch.cat([self.convz.weight, self.convr.weight]))
+        q_weight, q_context_weight = self.split(self.convq.weight)
         zr_bias = torch.cat([self.convz.bias, self.convr.bias])  # type: ignore[list-item]
         zr_context = F.conv2d(context, zr_context_weight, zr_bias, padding=self.padding)
         q_context = F.conv2d(context, q_context_weight, self.convq.bias, padding=self.padding)

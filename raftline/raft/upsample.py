@@ -65,7 +65,7 @@ class GuidedMaskPredictor(nn.Module):
 
     def forward(self, hidden: Tensor, guide: Tensor, flow: Tensor) -> Tensor:
         """(B, hidden, H, W), the guide, (B, 2, H, W) in cells -> (B, 576, H, W), before the softmax."""
-        seen = torch.cat([hidden, guide, _steps(flow).to(hidden.dtype)], dim=1)
+        seen = torch.cat([hidden, guide, steps(flow).to(hidden.dtype)], dim=1)
         return self.conv(self.convrelu(seen))
 
 
@@ -88,7 +88,7 @@ def upsample_bilinear(flow: Tensor, crop: Crop | None = None) -> Tensor:
     return bilinear_upsample(flow, crop)
 
 
-def _steps(flow: Tensor) -> Tensor:
+def steps(flow: Tensor) -> Tensor:
     """(B, 2, H, W) in cells -> (B, _STEPS, H, W): difference in px to each of the 8 neighbours, long ones
     compressed to their logarithm. Beyond the border the flow is repeated."""
     batch, _, height, width = flow.shape

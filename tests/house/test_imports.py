@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("pipeline", "stages", "raftline", "run_pipeline")
-COMPUTING = {"torch", "numpy", "cupy", "numba", "cv2", "scipy", "safetensors"}
+COMPUTING = {"torch", "numpy", "cupy", "numba", "cv2", "scipy", "safetensors", "openvino"}
 
 
 class Import(NamedTuple):
@@ -108,6 +108,13 @@ def test_the_library_needs_only_arrays() -> None:
         allowed = COMPUTING | TRAINING if within(found.importer, ("raftline.training",)) else COMPUTING
         refuse([found] if is_foreign(found.imported) and found.imported.partition(".")[0] not in allowed else [])
     refuse([i for i in library() if within(i.imported, (*ABOVE, "pipeline", "stages", "run_pipeline"))])
+
+
+def test_only_the_compiled_network_imports_openvino() -> None:
+    importers = {i.importer for i in IMPORTS if within(i.imported, ("openvino",))}
+    assert importers and all(within(each, ("raftline.raft.compiled", "raftline.raft.runtimes")) for each in importers)
+    within_it = ("raftline.raft.compiled",)
+    refuse([i for i in IMPORTS if i.at_top and within(i.imported, within_it) and not within(i.importer, within_it)])
 
 
 FLOORS = {

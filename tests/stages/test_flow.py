@@ -232,7 +232,7 @@ def test_the_status_says_what_it_runs_on(tmp_path):
     context = TestContext(directory=tmp_path)
     run_stage(OpticalFlow, [], {**RAFT, "device": "cpu"}, context)
     assert context.said["estimator"] == "raft-small" and context.said["device"] == "cpu"
-    assert {"lookup", "correlation", "precision", "cpu_threads", "fallback"} <= set(context.said)
+    assert {"lookup", "correlation", "runtime", "precision", "cpu_threads", "fallback"} <= set(context.said)
 
 
 def test_weights_that_are_not_there_name_the_stage_and_what_is_allowed():

@@ -255,7 +255,7 @@ def test_the_status_says_what_it_runs_on(update_loop: UpdateLoop) -> None:
 
 
 def test_half_the_bits_give_nearly_the_same_flow(update_loop: UpdateLoop) -> None:
-    halved = open_raft(FlowOptions(device="cpu", precision="bfloat16"))
+    halved = open_raft(FlowOptions(device="cpu", runtime="torch", precision="bfloat16"))
     sessions = (
         FlowSession(update_loop, FlowOptions(iterations=8, warm_start="never")),
         FlowSession(halved, FlowOptions(iterations=8, warm_start="never")),
@@ -267,5 +267,5 @@ def test_half_the_bits_give_nearly_the_same_flow(update_loop: UpdateLoop) -> Non
     # Eight bits of mantissa, eight iterations: a tenth of a pixel on average would be a fault, not rounding.
     assert 0 < np.abs(one.flow_px - other.flow_px).mean() < 0.1
     assert sessions[1].status.precision == "encoders bfloat16, correlation float32, update bfloat16"
-    with pytest.raises(ValueError, match="precision: expected auto, float32, float16 or bfloat16, found 'half'"):
+    with pytest.raises(ValueError, match="precision: expected auto, float32, float16, bfloat16 or int8, found 'half'"):
         FlowOptions(precision="half")  # type: ignore[arg-type]

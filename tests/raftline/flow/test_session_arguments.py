@@ -53,9 +53,9 @@ def test_what_is_no_array_is_refused(update_loop: UpdateLoop) -> None:
         FlowSession(update_loop)(torch.zeros(5, 5, 3))  # type: ignore[arg-type]
 
 
-def test_a_session_runs_a_loaded_model_an_update_loop_or_the_default_weights(update_loop: UpdateLoop) -> None:
-    options = FlowOptions(iterations=1, device="cpu", precision="float32")
-    sessions = [FlowSession(model, options) for model in (load_raft(device="cpu"), update_loop, None)]
+def test_a_session_runs_a_loaded_model_an_update_loop_or_the_default_weights() -> None:
+    options = FlowOptions(iterations=1, device="cpu", runtime="torch", precision="float32")
+    sessions = [FlowSession(model, options) for model in (load_raft(device="cpu"), open_raft(options), None)]
     for session in sessions:
         session(waves(128, 128))
     results = [session(waves(128, 128, 1)) for session in sessions]

@@ -53,7 +53,7 @@ def test_what_is_asked_for_is_taken() -> None:
 
 
 def test_what_cannot_be_had_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"precision: expected auto, float32, float16, bfloat16; found 'fp16'"):
+    with pytest.raises(ValueError, match=r"precision: expected auto, float32, float16, bfloat16, int8; found 'fp16'"):
         choose_precision(CPU, "fp16")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"precision float16: .* Use auto, bfloat16 or float32"):
         choose_precision(CPU, "float16")

@@ -1,0 +1,1 @@
+"""The network as graphs that OpenVINO compiles for the CPU: another runtime behind the same `Raft`."""

@@ -1,0 +1,20 @@
+"""A loaded network, compiled."""
+
+from raftline.raft.compiled.network import CompiledRaft
+from raftline.raft.compiled.ranges import measure_ranges, shipped_ranges
+from raftline.raft.model import Raft
+from raftline.raft.precision import Precision
+
+
+def compile_raft(model: Raft, precision: Precision, shipped: bool = False) -> CompiledRaft:
+    """Make a model compiled.
+
+    Args:
+        model: in eval mode, float32, on the CPU; its weights are shared.
+        precision: its `compiled` names the arithmetic.
+        shipped: whether the weights are those that are shipped; for others int8 needs a second to measure ranges.
+    """
+    ranges = None
+    if precision.compiled == "int8":
+        ranges = shipped_ranges() if shipped else measure_ranges(model)
+    return CompiledRaft(model, precision, ranges)
