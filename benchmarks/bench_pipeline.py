@@ -27,6 +27,8 @@ from pipeline.config import load_config, make_plan
 from pipeline.runtime.supervisor import Supervisor
 
 NULL = {"use": "stages.null_sink:NullSink"}
+_ITERATIONS = 12
+"""Of either side: as many as in the name of the result."""
 _IMAGES = 60
 """Different images of the rendered clip, shown forward and backward: two seconds of motion fit into memory at 1080p."""
 
@@ -114,7 +116,7 @@ def _bare_flow(path: Path) -> float:
     from raftline.flow.options import FlowOptions
     from raftline.flow.session import FlowSession
 
-    session = FlowSession(options=FlowOptions(warm_start="never", device="cpu"))
+    session = FlowSession(options=FlowOptions(iterations=_ITERATIONS, warm_start="never", device="cpu"))
     begin, count = 0.0, 0
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = "AUTO"
@@ -134,7 +136,7 @@ def _flow_through_pipeline(directory: Path, path: Path) -> tuple[float, float]:
     flow = {
         "use": "stages.flow:OpticalFlow",
         "reads": "decoder",
-        "options": {"iterations": 12, "warm_start": "never", "duplicates": None, "scene_cut": None},
+        "options": {"iterations": _ITERATIONS, "warm_start": "never", "duplicates": None, "scene_cut": None},
     }
     stages = {"decoder": {"use": "stages.decoder:Decoder"}, "flow": flow, "sink": {**NULL, "reads": "flow"}}
     return _fps(_run(directory, stages, str(path)))

@@ -24,16 +24,16 @@ _LESS: dict[Accuracy, dict[str, Any]] = {
         "max_side_px": 256,
     },
     "cells": {
-        "iterations": 4,
+        "iterations": 6,
         "cold_iterations": 12,
-        "early_stop_px": 0.05,
+        "early_stop_px": 0.1,
         "grid_refinement": "half",
         "max_side_px": 384,
     },
     "full": {},
 }
 """What differs from the defaults of `FlowOptions` at full size."""
-_DIS_MAX_SIDE_PX: dict[Accuracy, int | None] = {"coarse": 384, "cells": 640, "full": None}
+_DIS_MAX_SIDE_PX: dict[Accuracy, int | None] = {"coarse": 384, "cells": 384, "full": None}
 """DIS has no other setting that depends on the accuracy."""
 CHOSEN = ("iterations", "cold_iterations", "early_stop_px", "variational_refinement", "grid_refinement", "max_side_px")
 """Options whose value follows from the accuracy where the user sets none."""

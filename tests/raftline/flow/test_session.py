@@ -15,6 +15,7 @@ from torch import Tensor
 from raftline.flow.network import open_raft
 from raftline.flow.options import FlowOptions
 from raftline.flow.region_matching import RegionMatches, match_regions
+from raftline.flow.result import FlowResult
 from raftline.flow.session import FlowSession
 from raftline.flow.update_loop import UpdateLoop
 from raftline.flow.variational import luma_of, refine_on_images
@@ -167,6 +168,24 @@ def test_the_flow_is_refined_on_the_pixels_unless_told_not_to(update_loop: Updat
         np.testing.assert_allclose(nearer.grid_px, means, atol=SAME_FLOW_PX)
 
 
+def test_the_grid_alone_can_be_refined_at_half_size(update_loop: UpdateLoop) -> None:
+    frames = clip("meshflow-3.m4v", 2)
+
+    def grid(full_resolution: bool = False, **options: Any) -> npt.NDArray[np.float32]:
+        session = FlowSession(update_loop, FlowOptions(iterations=4, **options))
+        session(frames[0])
+        result = session(frames[1], full_resolution=full_resolution)
+        assert result is not None and (result.flow_px is None) == (not full_resolution)
+        return result.grid_px
+
+    full, half = grid(), grid(grid_refinement="half")
+    alone = grid(variational_refinement=False)
+    # Both descend one energy, on images of two sizes: nearer to each other than to the network's grid.
+    assert half.shape == full.shape
+    assert np.abs(half - full).mean() < 0.6 * np.abs(alone - full).mean()
+    np.testing.assert_array_equal(grid(full_resolution=True, grid_refinement="half"), grid(full_resolution=True))
+
+
 def test_an_adaptive_start_is_marked_as_what_it_could_use(update_loop: UpdateLoop) -> None:
     session = FlowSession(update_loop, FlowOptions(iterations=1, warm_start="adaptive"))
     results = [session(waves(128, 128, 3 * number)) for number in range(3)]
@@ -233,6 +252,29 @@ def test_sessions_share_a_model_and_nothing_else(update_loop: UpdateLoop) -> Non
     assert (
         np.abs(second.flow_px - pairwise(update_loop, waves(128, 160, 9), waves(128, 160, 12), 2)).max() <= SAME_FLOW_PX
     )
+
+
+def test_an_early_stop_waits_for_what_is_small_and_fast(update_loop: UpdateLoop) -> None:
+    street, ball = waves(256, 384), texture(32, 32, seed=1)
+
+    def frame(at: int) -> Frame:
+        image = street.copy()
+        left = 104 + 12 * at
+        image[104:136, left : left + 32] = ball
+        return image
+
+    def estimated(early_stop_px: float | None) -> FlowResult:
+        options = FlowOptions(iterations=12, early_stop_px=early_stop_px, variational_refinement=False)
+        session = FlowSession(update_loop, options)
+        session(frame(0))
+        result = session(frame(1))
+        assert result is not None
+        return result
+
+    # Of 1536 cells 16 move: by the mean alone one update would do, which finds 0.8 px of the 12.
+    all_updates, stopped = estimated(None), estimated(0.05)
+    assert 1 < stopped.iterations < 12
+    assert stopped.grid_px[13:17, 13:17, 0].mean() > 0.9 * all_updates.grid_px[13:17, 13:17, 0].mean() > 6
 
 
 def test_an_early_stop_ends_the_iterations(update_loop: UpdateLoop) -> None:
