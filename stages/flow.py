@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, create_model
 from pipeline import stage
 from pipeline.errors import ConfigError, WeightsError
 from pipeline.messages import EndOfStream, Flow, FlowStart, Frame, Gap, Message
-from raftline.flow.accuracy import CHOSEN, Accuracy, settings_for
+from raftline.flow.accuracy import CHOSEN, Accuracy, estimator_for, settings_for
 from raftline.flow.estimators import open_session
 from raftline.flow.grid import frame_cells, frame_flow, frame_grid, working_size
 from raftline.flow.options import FlowOptions, current_value
@@ -50,6 +50,10 @@ def _options_model() -> type[stage.Stage.Options]:
     """
     fields: dict[str, Any] = {field.name: _option(field) for field in dataclasses.fields(FlowOptions)}
     sides = _or_auto(Annotated[int | None, Field(ge=64)])
+    described = (
+        f"{fields['estimator'][1].description}; auto: dis where coarse flow is enough and there is no GPU, else raft"
+    )
+    fields["estimator"] = (_or_auto(fields["estimator"][0]), Field("auto", description=described))
     fields["max_side_px"] = (sides, Field("auto", description=f"{_MAX_SIDE}; {_AUTO}"))
     described = "how exact the flow has to be, and with it each option that is auto; auto: as the strictest reader asks"
     fields["accuracy"] = (Literal["auto", "coarse", "cells", "full"], Field("auto", description=described))
@@ -88,7 +92,7 @@ class OpticalFlow(stage.Stage):
 
     @classmethod
     def modules(cls, given: Mapping[str, Any]) -> Iterable[str]:
-        return () if given.get("estimator") == "dis" else ("raftline.flow.network", "raftline.flow.session")
+        return () if given.get("estimator", "auto") != "raft" else ("raftline.flow.network", "raftline.flow.session")
 
     def __init__(self, options: Any, context: stage.Context) -> None:
         super().__init__(options, context)
@@ -118,7 +122,7 @@ class OpticalFlow(stage.Stage):
     def prepare_batch(cls, waiting: Sequence[tuple[stage.Stage, Message]]) -> None:
         """On a GPU the frames of up to 8 sources share a pass of the network."""
         frames = [(each, it) for each, it in waiting if isinstance(each, OpticalFlow) and isinstance(it, Frame)]
-        if all(each.options.estimator != "raft" for each, _ in frames):
+        if all(each._flow_options.estimator != "raft" for each, _ in frames):
             return
         from raftline.flow.session import FlowSession, FrameRequest, estimate_together
 
@@ -207,7 +211,9 @@ class OpticalFlow(stage.Stage):
         """How exact the flow has to be, and every option with what follows from that in place of auto."""
         given = {name: value for name, value in self.options if name != "accuracy"}
         accuracy = self.context.demand.accuracy if self.options.accuracy == "auto" else self.options.accuracy
-        settings = settings_for(accuracy, self.options.estimator)
+        if given["estimator"] == "auto":
+            given["estimator"] = estimator_for(accuracy, self.options.device)
+        settings = settings_for(accuracy, given["estimator"])
         return accuracy, {**given, **{name: value for name, value in settings.items() if given[name] == "auto"}}
 
     def _network(self, options: FlowOptions) -> UpdateLoop:

@@ -107,8 +107,10 @@ def test_every_option_of_flow_is_one_of_the_stage():
     own = {"max_side_px", "still_seconds", "accuracy"}
     assert fields.keys() == {field.name for field in dataclasses.fields(FlowOptions)} | own
     assert all(field.description for field in fields.values())
-    fixed = {name: value for name, value in OpticalFlow.Options() if name not in (*CHOSEN, *own)}
-    assert fixed == {name: value for name, value in dataclasses.asdict(FlowOptions()).items() if name not in CHOSEN}
+    chosen = {*own, *CHOSEN, "estimator"}
+    assert {value for name, value in OpticalFlow.Options() if name in chosen - {"still_seconds"}} == {"auto"}
+    fixed = OpticalFlow.Options().model_dump(exclude=chosen)
+    assert fixed == {name: value for name, value in dataclasses.asdict(FlowOptions()).items() if name not in chosen}
     assert "at most 1000" in allowed(schema_of(OpticalFlow.Options)["properties"]["iterations"])
     assert str(fields["scene_cut"].description).endswith("; null: never")
 
@@ -122,7 +124,7 @@ def said(options, accuracy: Accuracy = "full", readers=("r",), needs=()) -> dict
 @pytest.mark.parametrize("accuracy", ACCURACIES)
 def test_the_readers_decide_what_the_user_leaves_open(accuracy):
     settings = settings_for(accuracy, "raft")
-    status = said({}, accuracy, ("steady", "other"))
+    status = said({"estimator": "raft"}, accuracy, ("steady", "other"))
     assert status["accuracy"] == f"{accuracy} for steady, other"
     assert f"{settings['iterations']} updates (cold {settings['cold_iterations']})" in status["settings"]
     size = "full size" if settings["max_side_px"] is None else f"at most {settings['max_side_px']} px"
@@ -131,7 +133,7 @@ def test_the_readers_decide_what_the_user_leaves_open(accuracy):
 
 
 def test_the_user_decides_over_the_readers():
-    own = {"iterations": 5, "cold_iterations": 7, "early_stop_px": None, "max_side_px": None}
+    own = {"estimator": "raft", "iterations": 5, "cold_iterations": 7, "early_stop_px": None, "max_side_px": None}
     status = said({**own, "variational_refinement": False}, "coarse")
     assert status["settings"] == "full size, 5 updates (cold 7), not refined"
     status = said({"accuracy": "cells"}, "coarse")
@@ -143,6 +145,12 @@ def test_flow_at_every_pixel_is_refined_at_every_pixel():
     assert "half size" not in said({}, "cells", needs=("flow",))["settings"]
 
 
+def test_the_readers_decide_the_estimator_of_a_cpu(monkeypatch):
+    monkeypatch.setattr("raftline.flow.accuracy._GPU_DRIVERS", ())
+    assert said({}, "coarse")["estimator"].startswith("dis")
+    assert said({}, "cells")["estimator"] == said({"estimator": "raft"}, "coarse")["estimator"] == "raft-small"
+
+
 def test_dis_takes_its_size_from_the_readers():
     side = settings_for("coarse", "dis")["max_side_px"]
     assert said(DIS, "coarse")["settings"] == f"at most {side} px, medium"
@@ -151,7 +159,7 @@ def test_dis_takes_its_size_from_the_readers():
 def test_what_a_reader_asks_for_is_what_it_gets():
     wide = [moving(i, 280, 200) for i in range(2)]
     context = TestContext(demand=Demand("coarse", ("r",)))
-    flow = run_stage(OpticalFlow, wide, {"threads": 1}, context)[1]
+    flow = run_stage(OpticalFlow, wide, {"threads": 1, "estimator": "raft"}, context)[1]
     assert isinstance(flow, Flow)
     assert flow.iterations <= settings_for("coarse", "raft")["cold_iterations"]
     np.testing.assert_allclose(inner(flow.grid_px), SPEED_PX, atol=0.4)
