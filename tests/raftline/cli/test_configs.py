@@ -21,7 +21,7 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
 
 def test_the_list_names_every_configuration_and_what_it_is_for(runner: CliRunner) -> None:
     said = " ".join(runner.invoke(app, ["configs"]).output.split())
-    assert {"demo", "stabilize", "motion_masks", "cameras", "flow", "batch"} <= set(shipped_configurations())
+    assert {"demo", "stabilize", "motion_masks", "cameras", "events", "flow", "batch"} <= set(shipped_configurations())
     for name, file in shipped_configurations().items():
         assert name in said and about(file)
 
