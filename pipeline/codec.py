@@ -30,6 +30,9 @@ FORMAT = "raftline/1"
 
 _TYPES: dict[str, type] = {cls.__name__: cls for cls in (*MESSAGE_TYPES, MotionObject, MotionEvent)}
 _FIELDS = {cls: tuple(field.name for field in fields(cls)) for cls in _TYPES.values()}
+_AS_THEY_ARE = frozenset({type(None), str, int, float, bool})
+"""Types whose values JSON holds as they are."""
+_to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=True).encode
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def encode(message: Message, payload: Payload) -> Encoded:
     entry = {
         "format": FORMAT.encode(),
         "type": type(message).__name__.encode(),
-        "body": json.dumps(body, separators=(",", ":"), allow_nan=True).encode(),
+        "body": _to_json(body).encode(),
     }
     slots: dict[tuple[str, int], None] = {}
     for place in places:
@@ -110,7 +113,9 @@ def materialize(message: Message) -> None:
 
 
 def _pack(value: Any, outer: Header | None, arrays: list[Array]) -> Any:
-    if isinstance(value, np.ndarray | LazyArray):
+    if type(value) in _AS_THEY_ARE:
+        return value
+    if isinstance(value, (np.ndarray, LazyArray)):
         arrays.append(value)
         return {"array": len(arrays) - 1}
     if isinstance(value, Header):
@@ -125,7 +130,7 @@ def _pack(value: Any, outer: Header | None, arrays: list[Array]) -> Any:
             else:
                 packed[name] = _pack(item, outer if name == "header" else header, arrays)
         return packed
-    if isinstance(value, tuple | list):
+    if isinstance(value, (tuple, list)):
         return [_pack(item, outer, arrays) for item in value]
     if isinstance(value, Mapping):
         return {key: _pack(item, outer, arrays) for key, item in value.items()}

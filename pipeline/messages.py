@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Literal, Union
 
 import numpy as np
@@ -62,6 +63,12 @@ class LazyArray:
 Array = Union[np.ndarray, LazyArray]
 
 
+@lru_cache(maxsize=64)
+def _fraction(text: str) -> Fraction:
+    """The value of ``"1/90000"``: a source's is the same in all of its messages, and reading it takes long."""
+    return Fraction(text)
+
+
 @dataclass(frozen=True)
 class Header:
     """Source, position in the stream, and time of a message."""
@@ -98,7 +105,7 @@ class Header:
         Raises:
             TypeError, ValueError, KeyError: If `values` describe no header.
         """
-        return cls(**{**values, "time_base": Fraction(values["time_base"])})
+        return cls(**{**values, "time_base": _fraction(values["time_base"])})
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,25 @@ class Acknowledgement:
     ended: bool = False
 
 
+def together(steps: Sequence[Acknowledgement]) -> list[Acknowledgement]:
+    """Make one step of several that publish nothing: what their commits would leave, in one. None of none."""
+    if len(steps) < 2:
+        return list(steps)
+    counts: Counter[str] = Counter()
+    for step in steps:
+        counts.update(step.counts)
+    return [
+        Acknowledgement(
+            steps[-1].upstream,
+            [id for step in steps for id in step.ids],
+            max((step.processed for step in steps if step.processed is not None), default=None),
+            counts,
+            next((step.snapshot for step in reversed(steps) if step.snapshot is not None), None),
+            any(step.ended for step in steps),
+        )
+    ]
+
+
 class Publisher:
     """Encodes messages, waits for room, and commits."""
 
@@ -83,7 +103,7 @@ class Publisher:
             PluginError: If the message is out of order.
             LeaseLost: If another worker owns the source.
         """
-        self.send([*(self.step(each) for each in before), self.prepare(message, step)])
+        self.send([*(self.step(each) for each in together(before)), self.prepare(message, step)])
 
     def prepare(self, message: Message, step: Acknowledgement) -> Commit:
         """Encode a message and copy its pixels, waiting for free slots. Raises the same errors as `publish`."""
@@ -98,8 +118,8 @@ class Publisher:
         self._length = self._transport.commit_all(commits).length
 
     def commit(self, *steps: Acknowledgement) -> None:
-        """Commit steps that publish nothing."""
-        self._transport.commit_all([self.step(step) for step in steps])
+        """Commit steps of one stage that publish nothing."""
+        self._transport.commit_all([self.step(step) for step in together(steps)])
 
     def _publication(self, message: Message) -> Publication:
         position = Position(message.header.epoch, message.header.sequence)

@@ -20,9 +20,12 @@ from pipeline.runtime.publisher import Acknowledgement, Publisher
 from pipeline.stage import Source
 from pipeline.transport.base import Commit, Position, Transport
 
-_READ_AHEAD = 4
+_READ_AHEAD = 8
 """Messages that may be encoded but not yet published, so that decoding continues during a round trip to Redis.
 Chosen by hand; `python -m benchmarks.bench_pipeline --only decode` shows its effect."""
+_GATHER_SECONDS = 0.02
+"""How long a message of a file may wait for others that share its commit. Chosen by hand: a round trip costs as much
+time of all processes together as three frames of it take."""
 
 
 class SourceTask:
@@ -53,7 +56,8 @@ class SourceTask:
         self._stopping = threading.Event()
         self._given_up = threading.Event()
         self._read_ahead: queue.Queue[Commit | BaseException | None] = queue.Queue(_READ_AHEAD)
-        self._at_once = max(1, min(_READ_AHEAD, plan.limits.slots // 8))
+        self._at_once = max(1, min(_READ_AHEAD, plan.limits.slots // 4))
+        self._gather_seconds = _GATHER_SECONDS if self._plan.policy == "lossless" else 0.0
         self.publisher = Publisher(plan, transport, source, stage, token, ring_directory)
         self._source: Source = self._plan.cls(self._plan.options, self._context)  # type: ignore[assignment]
         self._source.delivered = self._delivered()
@@ -100,9 +104,7 @@ class SourceTask:
         reader.start()
         try:
             while True:
-                items = [self._read_ahead.get()]
-                while len(items) < self._at_once and not self._read_ahead.empty():
-                    items.append(self._read_ahead.get())
+                items = self._gathered()
                 commits = [item for item in items if isinstance(item, Commit)]
                 if commits:
                     self.publisher.send(commits)
@@ -112,6 +114,18 @@ class SourceTask:
             self._given_up.set()
             self._source.stop()
             reader.join()
+
+    def _gathered(self) -> list[Commit | BaseException | None]:
+        """Return what the reader hands over within a moment; what ends it comes last."""
+        items = [self._read_ahead.get()]
+        until = time.monotonic() + self._gather_seconds
+        while len(items) < self._at_once and isinstance(items[-1], Commit):
+            try:
+                left = until - time.monotonic()
+                items.append(self._read_ahead.get(timeout=left) if left > 0 else self._read_ahead.get_nowait())
+            except queue.Empty:
+                break
+        return items
 
     def _read(self) -> None:
         """Read ahead a little: decoding goes on while Redis is waited for. Whatever ends it is handed over, too."""

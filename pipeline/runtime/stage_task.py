@@ -21,8 +21,8 @@ from pipeline.stage import Stage
 from pipeline.transport.base import START, Entry, Position, Transport
 
 _COMMIT_EVERY_SECONDS = 0.005
-"""How long steps that publish nothing may wait to share a commit. Chosen by hand: well below the latency of a live
-stream; a slow stage commits each step on its own."""
+"""How long steps that publish nothing may take together and share a commit. Chosen by hand: well below the latency of a
+live stream; a slow stage commits each step on its own."""
 ATTEMPTS = 3
 """Workers that may die on an entry before it becomes a dead letter; stated in docs/writing_a_stage.md."""
 
@@ -59,7 +59,7 @@ class StageTask:
         )
         self._unacknowledged: deque[str] = deque()
         self._waiting: list[Acknowledgement] = []
-        self._committed = 0.0
+        self._waiting_since_ns = 0
         self._last_step = 0
         self._seen = START
         transport.declare(source, self._upstream, plan.stages[self._upstream].readers)
@@ -206,8 +206,10 @@ class StageTask:
         if last is not None:
             self._publish(last, step)
         else:
+            if not self._waiting:
+                self._waiting_since_ns = now - busy_ns
             self._waiting.append(step)
-            if ended or time.monotonic() - self._committed > _COMMIT_EVERY_SECONDS:
+            if ended or now - self._waiting_since_ns > _COMMIT_EVERY_SECONDS * 1e9:
                 self.commit()
         self.ended = ended
 
@@ -221,7 +223,6 @@ class StageTask:
         if self._waiting:
             self.publisher.commit(*self._waiting)
             self._waiting = []
-        self._committed = time.monotonic()
 
     def _fetch(self, entry: Entry, message: Message, position: Position) -> bool:
         try:

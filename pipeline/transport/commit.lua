@@ -15,10 +15,11 @@ local function beyond(position, field)
   return position[1] > epoch or (position[1] == epoch and position[2] > sequence)
 end
 
+-- Taken again first: what was just in use is still in the processor's cache, as far as it goes.
 local function release(ring, slot)
   if redis.call('HINCRBY', held .. ring, slot, -1) <= 0 then
     redis.call('HDEL', held .. ring, slot)
-    redis.call('RPUSH', free .. ring, slot)
+    redis.call('LPUSH', free .. ring, slot)
   end
 end
 
@@ -59,7 +60,7 @@ elseif step.position and step.lossless and not step.again then
   -- Published before a crash: the slots written for it now are not needed. When the step itself is repeated they may be
   -- in use already, and are left alone.
   for _, slot in ipairs(step.slots) do
-    if redis.call('HEXISTS', held .. slot[1], slot[2]) == 0 then redis.call('RPUSH', free .. slot[1], slot[2]) end
+    if redis.call('HEXISTS', held .. slot[1], slot[2]) == 0 then redis.call('LPUSH', free .. slot[1], slot[2]) end
   end
 end
 

@@ -13,9 +13,10 @@ import pytest
 
 from pipeline.messages import EndOfStream
 from pipeline.runtime.metrics import FRAMES
-from pipeline.runtime.publisher import Acknowledgement, Publisher
+from pipeline.runtime.publisher import Acknowledgement, Publisher, together
 from pipeline.runtime.stage_task import StageTask
 from pipeline.testing import TestContext, make_frame
+from pipeline.transport.base import Position
 from pipeline.transport.memory import MemoryTransport
 from tests.pipeline.running import make_test_plan
 
@@ -72,3 +73,12 @@ def test_what_waits_is_committed_with_the_next_message(task: StageTask, transpor
         task.handle(entry)
     assert transport.counters("a", "third")[FRAMES] == 3
     assert transport.pending("third", "a", "decoder") == []
+
+
+def test_steps_made_one_leave_what_each_of_them_would() -> None:
+    first = Acknowledgement("decoder", ["1", "2"], Position(1, 2), {FRAMES: 2, "late": 1}, '{"seen": 2}')
+    second = Acknowledgement("decoder", ["3"], Position(1, 3), {FRAMES: 1}, None, ended=True)
+    merged = Acknowledgement("decoder", ["1", "2", "3"], Position(1, 3), {FRAMES: 3, "late": 1}, '{"seen": 2}', True)
+    assert together([first, second]) == [merged]
+    assert together([first]) == [first]
+    assert together([]) == []
