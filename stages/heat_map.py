@@ -120,8 +120,9 @@ class HeatMap(stage.Stage):
             kept = 0.5 ** (step_seconds / self.options.half_life_seconds)
             self._moved *= np.float32(kept)
             self._seconds *= kept
-        moving = cv2.resize(mask, self._moved.shape[::-1], interpolation=cv2.INTER_AREA)
-        self._moved += moving * np.float32(step_seconds / 255)
+        if cv2.countNonZero(mask):
+            moving = cv2.resize(mask, self._moved.shape[::-1], interpolation=cv2.INTER_AREA)
+            self._moved += moving * np.float32(step_seconds / 255)
         self._seconds += step_seconds
 
     def _shares(self) -> np.ndarray:

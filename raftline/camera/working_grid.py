@@ -70,6 +70,8 @@ class WorkingGrid:
 
     def full_size(self, mask: np.ndarray) -> np.ndarray:
         """Enlarge a mask (h, w) of the points to the frame: uint8 (height, width) of 0 and 255, with smooth edges."""
+        if not mask.any():
+            return np.zeros((self.height, self.width), np.uint8)
         values = mask.astype(np.uint8) * np.uint8(255)
         if self.step_px == 1:
             return values

@@ -42,8 +42,8 @@ _CLEAR_SECONDS = 0.6
 """For so long something has to look unlike the background for slow flow on it to be believed: leaves that sway come
 and go faster. Chosen by hand; `python -m benchmarks.bench_motion_masks` shows its effect."""
 
-_LEARN_SECONDS = 0.5
-"""While nothing changes, one frame in so much time is learned: a twentieth of the background's time constant."""
+_LEARN_SECONDS = 0.2
+"""While nothing changes, one frame in so much time is learned: a fiftieth of the background's time constant."""
 
 
 @dataclass(frozen=True)
