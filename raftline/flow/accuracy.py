@@ -34,9 +34,20 @@ _LESS: dict[Accuracy, dict[str, Any]] = {
     "full": {},
 }
 """What differs from the defaults of `FlowOptions` at full size."""
-_DIS_MAX_SIDE_PX: dict[Accuracy, int | None] = {"coarse": 384, "cells": 384, "full": None}
-"""DIS has no other setting that depends on the accuracy."""
-CHOSEN = ("iterations", "cold_iterations", "early_stop_px", "variational_refinement", "grid_refinement", "max_side_px")
+_LESS_OF_DIS: dict[Accuracy, dict[str, Any]] = {
+    "coarse": {"dis_preset": "fast", "max_side_px": 512},
+    "cells": {"max_side_px": 384},
+    "full": {},
+}
+CHOSEN = (
+    "iterations",
+    "cold_iterations",
+    "early_stop_px",
+    "variational_refinement",
+    "grid_refinement",
+    "dis_preset",
+    "max_side_px",
+)
 """Options whose value follows from the accuracy where the user sets none."""
 
 
@@ -47,8 +58,8 @@ _GPU_DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg")
 def estimator_for(accuracy: Accuracy, device: str = "auto") -> Estimator:
     """Choose the estimator: DIS where coarse flow is enough and a CPU computes it, else RAFT.
 
-    What registers the frames itself leaves as little shake with DIS as with RAFT, within 5 % on handheld clips, for a
-    quarter of the CPU time (``python -m benchmarks.bench_stabilization``).
+    What registers the frames itself leaves as little shake with DIS as with RAFT, within 5 % on handheld clips, for an
+    eighth of the CPU time (``python -m benchmarks.bench_stabilization``).
 
     Args:
         accuracy: how exact the flow has to be.
@@ -68,5 +79,5 @@ def _runs_on_gpu(device: str) -> bool:
 def settings_for(accuracy: Accuracy, estimator: Estimator) -> dict[str, Any]:
     """Return a value for each option in `CHOSEN`; all but `max_side_px` are fields of `FlowOptions`."""
     defaults = {field.name: field.default for field in dataclasses.fields(FlowOptions) if field.name in CHOSEN}
-    settings = {**defaults, "max_side_px": None, **_LESS[accuracy]}
-    return settings if estimator == "raft" else {**settings, "max_side_px": _DIS_MAX_SIDE_PX[accuracy]}
+    less = _LESS if estimator == "raft" else _LESS_OF_DIS
+    return {**defaults, "max_side_px": None, **less[accuracy]}
