@@ -92,7 +92,8 @@ class OpticalFlow(stage.Stage):
 
     @classmethod
     def modules(cls, given: Mapping[str, Any]) -> Iterable[str]:
-        return () if given.get("estimator", "auto") != "raft" else ("raftline.flow.network", "raftline.flow.session")
+        network = ("raftline.flow.network", "raftline.flow.session")
+        return ("numba", *(network if given.get("estimator", "auto") == "raft" else ()))
 
     def __init__(self, options: Any, context: stage.Context) -> None:
         super().__init__(options, context)

@@ -121,6 +121,10 @@ class MotionMask(stage.Stage):
 
     options: Options
 
+    @classmethod
+    def modules(cls, given: Mapping[str, Any]) -> Iterable[str]:
+        return ("numba",)
+
     def open(self) -> None:
         self._masks = MotionMasks(self.options.for_library(self.context.source.live))
         self._waiting: deque[Flow] = deque()

@@ -35,6 +35,10 @@ class Stabilization(stage.Stage):
 
     options: Options
 
+    @classmethod
+    def modules(cls, given: Mapping[str, Any]) -> Iterable[str]:
+        return ("numba",)
+
     def open(self) -> None:
         live, wanted = self.context.source.live, self.options.smoothing
         if wanted == "whole_clip" and live:
