@@ -17,6 +17,7 @@ class SpeedLog(stage.Stage):
 
     reads = (Flow,)
     writes = None
+    accuracy = "cells"  # the grid is all that is read
 
     def open(self) -> None:
         self._output = self.context.output(self.options.path)

@@ -63,6 +63,7 @@ def _list_stages() -> None:
 
 def _show_stage(name: str, cls: PluginClass) -> None:
     from pipeline.config.explain import allowed, schema_of
+    from pipeline.messages import Flow
     from pipeline.stage import Stage
 
     out = console()
@@ -72,6 +73,8 @@ def _show_stage(name: str, cls: PluginClass) -> None:
     out.print(f"reads {reads}; writes {writes}", highlight=False)
     if issubclass(cls, Stage) and cls.needs:
         out.print(f"asks for {', '.join(sorted(cls.needs))}", highlight=False)
+    if issubclass(cls, Stage) and Flow in cls.reads:
+        out.print(f"accuracy of the flow: {cls.accuracy}", highlight=False)
     properties: dict[str, Any] = schema_of(cls.Options).get("properties", {})
     required = schema_of(cls.Options).get("required", [])
     if not properties:
