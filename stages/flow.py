@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -92,7 +93,9 @@ class OpticalFlow(stage.Stage):
 
     @classmethod
     def modules(cls, given: Mapping[str, Any]) -> Iterable[str]:
-        network = ("raftline.flow.network", "raftline.flow.session")
+        network = ["raftline.flow.network", "raftline.flow.session"]
+        if given.get("runtime") != "torch" and importlib.util.find_spec("openvino") is not None:
+            network.append("raftline.raft.compiled.loading")
         return ("numba", *(network if given.get("estimator", "auto") == "raft" else ()))
 
     def __init__(self, options: Any, context: stage.Context) -> None:

@@ -6,7 +6,7 @@ use to its maker unless told not to), and leaves room for 8-bit arithmetic where
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,8 @@ from raftline.raft.encoders import BottleneckBlock, ConvNormReLU, Encoder, Insta
 
 Value: TypeAlias = "Node | Output"
 """What one node gives another: (1, C, H, W)."""
-Kernel: TypeAlias = npt.NDArray[np.float32]
 Ranges: TypeAlias = dict[str, npt.NDArray[np.float32]]
-"""By the name of a convolution: (2, C), the least and the largest value that each channel of its input takes."""
+"""By the name of a convolution: (3, C), the least, greatest and mean value of each channel of its input."""
 
 _WEIGHT_LEVELS = 255
 _WEIGHT_HEADROOM = 2.0
@@ -73,7 +72,8 @@ class Layers:
         if not exact:
             self.observable[name] = x
             if name in self._ranges:
-                x, taken = _quantized(x, kernel, self._ranges[name])
+                x, taken, correction = _quantized(x, kernel, self._ranges[name])
+                bias = correction if bias is None else bias.detach() + correction
         y = nodes.convolution(x, taken, list(stride), list(padding), list(padding), [1, 1])
         return y if bias is None else nodes.add(y, _per_channel(bias))
 
@@ -115,23 +115,40 @@ class Layers:
         return nodes.relu(nodes.add(x, y))
 
 
-def _quantized(x: Value, kernel: Kernel, range_: npt.NDArray[np.float32]) -> tuple[Value, Value]:
-    """The input and the weights of a convolution, in 8 bits.
+class _Quantized(NamedTuple):
+    """The input and the weights of a convolution in 8 bits, and what their rounding takes from its output."""
+
+    x: Value
+    weight: Value
+    correction: Tensor
+    """(out_channels,): what the rounding of the weights takes away on average."""
+
+
+def _quantized(x: Value, kernel: npt.NDArray[np.float32], range_: npt.NDArray[np.float32]) -> _Quantized:
+    """Quantize what a convolution multiplies.
 
     Channels of the input have ranges of their own, and so have the weights that they meet. Each channel is divided by a
     scale that its weights are multiplied by, so that neither channels of small values nor those of small weights are
-    left with few levels (SmoothQuant, arXiv 2211.10438, section 4, with its alpha of 0.5).
+    left with few levels (SmoothQuant, arXiv 2211.10438, section 4, with its alpha of 0.5). The mean of what rounded
+    weights add is known from the mean of the input, and subtracted (arXiv 1906.04721, section 4.2).
     """
-    size = np.maximum(np.abs(range_).max(axis=0), 1e-12).reshape(1, -1, 1, 1)
+    least, greatest, mean = range_
+    size = np.maximum(np.maximum(-least, greatest), 1e-12).reshape(1, -1, 1, 1)
     size = np.maximum(size, _LEAST_RANGE * size.max())
-    met = np.maximum(np.abs(kernel).max(axis=(0, 2, 3), keepdims=True).reshape(1, -1, 1, 1), 1e-12)
+    met = np.maximum(np.abs(kernel).max(axis=(0, 2, 3)).reshape(1, -1, 1, 1), 1e-12)
     scale = np.sqrt(size / met)
     limit = (scale * (size / scale).max()).astype(np.float32)
-    least = np.float32(-128 / 127 if range_.min() < 0 else 0)
-    x = nodes.fake_quantize(x, limit * least, limit, least, np.float32(1), 256)
-    kernel = kernel * limit
-    widest = _WEIGHT_HEADROOM * np.maximum(np.abs(kernel).max(axis=(1, 2, 3), keepdims=True), 1e-12)
-    return x, nodes.fake_quantize(nodes.constant(kernel), -widest, widest, -widest, widest, _WEIGHT_LEVELS)
+    low = np.float32(-128 / 127 if least.min() < 0 else 0)
+    scaled = kernel * limit
+    widest = _WEIGHT_HEADROOM * np.maximum(np.abs(scaled).max(axis=(1, 2, 3), keepdims=True), 1e-12)
+    step = 2 * widest / (_WEIGHT_LEVELS - 1)
+    rounded = np.round(scaled / step) * step
+    correction = ((scaled - rounded) / limit).sum(axis=(2, 3)) @ mean
+    return _Quantized(
+        nodes.fake_quantize(x, limit * low, limit, low, np.float32(1), 256),
+        nodes.fake_quantize(nodes.constant(rounded), -widest, widest, -widest, widest, _WEIGHT_LEVELS),
+        torch.from_numpy(correction.astype(np.float32)),
+    )
 
 
 def _per_channel(values: Tensor) -> npt.NDArray[np.float32]:

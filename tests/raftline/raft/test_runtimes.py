@@ -56,6 +56,7 @@ def test_8_bits_without_openvino_say_what_to_install() -> None:
 
 def test_a_damaged_installation_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", ModuleType("openvino"))
+    monkeypatch.delitem(sys.modules, "openvino.opset13", raising=False)
     openvino_missing.cache_clear()
     found = openvino_missing()
     openvino_missing.cache_clear()
