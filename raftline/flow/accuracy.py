@@ -35,7 +35,7 @@ _LESS: dict[Accuracy, dict[str, Any]] = {
 }
 """What differs from the defaults of `FlowOptions` at full size."""
 _LESS_OF_DIS: dict[Accuracy, dict[str, Any]] = {
-    "coarse": {"dis_preset": "fast", "max_side_px": 512},
+    "coarse": {"dis_preset": "adaptive", "max_side_px": 640},
     "cells": {"max_side_px": 384},
     "full": {},
 }

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from raftline.flow.one_motion import moves_as_one
 from raftline.flow.options import DisPreset, FlowOptions
 from raftline.flow.result import FlowResult, SessionStatus, zero_result
 from raftline.flow.scene_change import ChangeDetector
@@ -16,11 +17,13 @@ from raftline.raft.rgb import check_rgb
 # OpenCV takes None for "allocate the result", which its type stubs do not say.
 _NEW_ARRAY: Any = None
 
-_PRESETS: dict[DisPreset, int] = {
-    "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
-    "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
-    "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
+_PRESETS: dict[DisPreset, tuple[int, ...]] = {
+    "ultrafast": (cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,),
+    "fast": (cv2.DISOPTICAL_FLOW_PRESET_FAST,),
+    "medium": (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,),
+    "adaptive": (cv2.DISOPTICAL_FLOW_PRESET_FAST, cv2.DISOPTICAL_FLOW_PRESET_MEDIUM),
 }
+"""OpenCV's presets in the order in which they are tried: the next one where parts of the frame move on their own."""
 
 
 class DisSession:
@@ -34,7 +37,7 @@ class DisSession:
         self._options = options or FlowOptions(estimator="dis")
         if self._options.threads is not None:
             cv2.setNumThreads(self._options.threads)
-        self._dis = cv2.DISOpticalFlow.create(_PRESETS[self._options.dis_preset])
+        self._dis = _Dis(self._options.dis_preset)
         self._changes = ChangeDetector(self._options.duplicates, self._options.scene_cut)
         self._last_luma: npt.NDArray[np.uint8] | None = None
 
@@ -52,11 +55,11 @@ class DisSession:
         last_luma, self._last_luma = self._last_luma, luma
         if change == "first" or last_luma is None:
             return None
-        flow = _finite(self._dis.calc(last_luma, luma, _NEW_ARRAY))
+        flow = self._dis(last_luma, luma)
         grid_px = _grid(flow)
         trusted = None
         if confidence:
-            back_px = _grid(_finite(self._dis.calc(luma, last_luma, _NEW_ARRAY)))
+            back_px = _grid(self._dis(luma, last_luma))
             trusted = _confidence(grid_px, back_px)
         flow_px = np.ascontiguousarray(_cropped(flow, padding)) if full_resolution else None
         start = "scene_cut" if change == "scene_cut" else "cold"
@@ -88,9 +91,24 @@ def estimate_dis_px(
 ) -> npt.NDArray[np.float32]:
     """DIS on one pair of (H, W, 3) uint8 RGB images -> (H, W, 2) px."""
     padding = Padding.for_size(*image1.shape[:2])
-    dis = cv2.DISOpticalFlow.create(_PRESETS[preset])
-    flow = dis.calc(_padded_luma(image1, padding), _padded_luma(image2, padding), _NEW_ARRAY)
-    return _cropped(_finite(flow), padding)
+    flow = _Dis(preset)(_padded_luma(image1, padding), _padded_luma(image2, padding))
+    return _cropped(flow, padding)
+
+
+class _Dis:
+    """(H, W) uint8 luma of two frames -> flow from the earlier to the later, (H, W, 2) px."""
+
+    def __init__(self, preset: DisPreset) -> None:
+        self._presets = [cv2.DISOpticalFlow.create(each) for each in _PRESETS[preset]]
+
+    def __call__(self, earlier: npt.NDArray[np.uint8], later: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        first, *better = self._presets
+        flow = _finite(first.calc(earlier, later, _NEW_ARRAY))
+        for each in better:
+            if moves_as_one(flow):
+                break
+            flow = _finite(each.calc(earlier, later, _NEW_ARRAY))
+        return flow
 
 
 def _padded_luma(frame_rgb: npt.NDArray[np.uint8], padding: Padding) -> npt.NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from raftline.raft.choices import CorrelationChoice, PrecisionChoice, RuntimeCho
 Estimator = Literal["raft", "dis"]
 WarmStart = Literal["never", "adaptive", "always"]
 GridRefinement = Literal["full", "half"]
-DisPreset = Literal["ultrafast", "fast", "medium"]
+DisPreset = Literal["ultrafast", "fast", "medium", "adaptive"]
 
 DEFAULT_ITERATIONS = 10
 """Chosen by the end-point error (`python -m benchmarks.bench_early_stop`): 12 gain at most 1.4 % over 10 on
@@ -119,7 +119,11 @@ class FlowOptions:
         ),
     )
     dis_preset: DisPreset = field(
-        default="medium", metadata=described("DIS only: OpenCV's preset, from fastest to most accurate")
+        default="medium",
+        metadata=described(
+            "DIS only: OpenCV's preset, from fastest to most accurate; adaptive: fast, and medium for frames of which "
+            "a part moves on its own"
+        ),
     )
     duplicates: float | None = field(
         default=0.5,

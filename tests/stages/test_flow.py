@@ -153,7 +153,7 @@ def test_the_readers_decide_the_estimator_of_a_cpu(monkeypatch):
 
 def test_dis_takes_its_size_from_the_readers():
     side = settings_for("coarse", "dis")["max_side_px"]
-    assert said(DIS, "coarse")["settings"] == f"at most {side} px, fast"
+    assert said(DIS, "coarse")["settings"] == f"at most {side} px, adaptive"
     assert said({**DIS, "dis_preset": "ultrafast"}, "coarse")["settings"] == f"at most {side} px, ultrafast"
 
 

@@ -57,5 +57,5 @@ def test_the_status_names_the_preset() -> None:
 
 
 def test_an_unknown_preset_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="dis_preset: expected ultrafast, fast or medium, found 'best'"):
+    with pytest.raises(ValueError, match="dis_preset: expected ultrafast, fast, medium or adaptive, found 'best'"):
         FlowOptions(dis_preset="best")  # type: ignore[arg-type]

@@ -1,0 +1,61 @@
+"""Frames that move as one, and frames of which a part moves on its own."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from raftline.flow.dis import estimate_dis_px
+from raftline.flow.one_motion import moves_as_one
+from raftline.flow.options import DisPreset
+
+HEIGHT, WIDTH = 180, 320
+
+
+def flow_of(matrix: np.ndarray) -> np.ndarray:
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+    x = matrix[0, 0] * columns + matrix[0, 1] * rows + matrix[0, 2]
+    y = matrix[1, 0] * columns + matrix[1, 1] * rows + matrix[1, 2]
+    return np.stack([x - columns, y - rows], axis=-1).astype(np.float32)
+
+
+@pytest.mark.parametrize("degrees", [0, 3, -8])
+@pytest.mark.parametrize("scale", [0.95, 1.0, 1.1])
+@pytest.mark.parametrize("shift", [(0, 0), (14, -6)])
+def test_a_camera_that_turns_zooms_and_shifts_moves_the_frame_as_one(
+    degrees: float, scale: float, shift: tuple[float, float]
+) -> None:
+    matrix = cv2.getRotationMatrix2D((WIDTH / 2, HEIGHT / 2), degrees, scale)
+    matrix[:, 2] += shift
+    noise = np.random.default_rng(0).normal(0, 0.1, (HEIGHT, WIDTH, 2)).astype(np.float32)
+    assert moves_as_one(flow_of(matrix) + noise)
+
+
+@pytest.mark.parametrize(("share", "as_one"), [(0.1, True), (0.4, False), (0.6, False)])
+def test_a_part_that_moves_on_its_own_counts_by_its_size(share: float, as_one: bool) -> None:
+    flow = np.zeros((HEIGHT, WIDTH, 2), np.float32)
+    flow[:, : round(share * WIDTH)] = (5, 1)
+    assert moves_as_one(flow) == as_one
+
+
+@pytest.mark.parametrize("size", [(8, 8), (16, 300), (1, 1)])
+def test_small_frames_are_judged_too(size: tuple[int, int]) -> None:
+    assert moves_as_one(np.zeros((*size, 2), np.float32)) in (True, False)
+
+
+def texture(seed: int, height: int, width: int) -> np.ndarray:
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 3), None, 0, 255, cv2.NORM_MINMAX)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(("apart", "like"), [(False, "fast"), (True, "medium")])
+def test_the_adaptive_preset_takes_the_better_one_where_parts_move_on_their_own(apart: bool, like: DisPreset) -> None:
+    world, nearer = texture(0, HEIGHT + 20, WIDTH + 20), texture(1, HEIGHT + 20, WIDTH // 2 + 20)
+    frames = []
+    for step in range(2):
+        frame = world[4 * step : 4 * step + HEIGHT, 6 * step : 6 * step + WIDTH].copy()
+        if apart:
+            frame[:, : WIDTH // 2] = nearer[:HEIGHT, 10 - 6 * step : 10 - 6 * step + WIDTH // 2]
+        frames.append(frame)
+    np.testing.assert_array_equal(estimate_dis_px(*frames, preset="adaptive"), estimate_dis_px(*frames, preset=like))
