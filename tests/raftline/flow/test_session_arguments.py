@@ -65,7 +65,7 @@ def test_a_session_runs_a_loaded_model_an_update_loop_or_the_default_weights() -
     with pytest.raises(TypeError, match="model: expected what load_raft returns, an UpdateLoop or None, found str"):
         FlowSession("default")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"estimator: FlowSession runs raft, found 'dis'\. Use .*open_session"):
-        FlowSession(update_loop, FlowOptions(estimator="dis"))
+        FlowSession(None, FlowOptions(estimator="dis"))
 
 
 def test_a_device_or_weights_that_are_not_there_are_refused() -> None:
