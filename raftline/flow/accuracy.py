@@ -21,19 +21,19 @@ _LESS: dict[Accuracy, dict[str, Any]] = {
         "iterations": 3,
         "cold_iterations": 12,
         "early_stop_px": None,
-        "grid_refinement": "half",
         "max_side_px": 256,
     },
     "cells": {
         "iterations": 6,
         "cold_iterations": 12,
-        "early_stop_px": 0.1,
-        "grid_refinement": "half",
+        "early_stop_px": 0.05,
         "max_side_px": 384,
     },
     "full": {},
 }
-"""What differs from the defaults of `FlowOptions` at full size."""
+"""What differs from the defaults of `FlowOptions` at full size. The grid is refined at the size that is left. Half of
+that is too coarse: before a blank wall it leaves 0.17 px of shake, not 0.11; cars of 20 px have a J of 0.47, not
+0.51."""
 _LESS_OF_DIS: dict[Accuracy, dict[str, Any]] = {
     "coarse": {"dis_preset": "adaptive", "max_side_px": 640},
     "cells": {"max_side_px": 384},
@@ -44,7 +44,6 @@ CHOSEN = (
     "cold_iterations",
     "early_stop_px",
     "variational_refinement",
-    "grid_refinement",
     "dis_preset",
     "max_side_px",
 )

@@ -129,7 +129,6 @@ def test_the_readers_decide_what_the_user_leaves_open(accuracy):
     assert f"{settings['iterations']} updates (cold {settings['cold_iterations']})" in status["settings"]
     size = "full size" if settings["max_side_px"] is None else f"at most {settings['max_side_px']} px"
     assert status["settings"].startswith(size)
-    assert ("half size" in status["settings"]) == (settings["grid_refinement"] == "half")
 
 
 def test_the_user_decides_over_the_readers():
@@ -142,7 +141,9 @@ def test_the_user_decides_over_the_readers():
 
 
 def test_flow_at_every_pixel_is_refined_at_every_pixel():
-    assert "half size" not in said({}, "cells", needs=("flow",))["settings"]
+    half = {"grid_refinement": "half"}
+    assert "refined at half size" in said(half, "cells")["settings"]
+    assert "half size" not in said(half, "cells", needs=("flow",))["settings"]
 
 
 def test_the_readers_decide_the_estimator_of_a_cpu(monkeypatch):
