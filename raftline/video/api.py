@@ -98,7 +98,7 @@ def stabilize(
         fps: frames per second of frames that are handed over.
         on_progress: see `Progress`.
         options: those of the stages stabilization (``max_zoom``, ``zooming``, ``smoothing``, ...), video writer
-            (``crf``, ``preset``, ``audio``), flow (``estimator``, ...) and decoder; ``raftline stages stabilization``
+            (``crf``, ``quality``, ``audio``), flow (``estimator``, ...) and decoder; ``raftline stages stabilization``
             prints them.
 
     Raises:

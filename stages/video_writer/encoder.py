@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 import av
 from av.codec.context import Flags
@@ -16,6 +18,30 @@ LOOKAHEAD = 8
 control by macroblock trees needs them. Chosen by hand."""
 
 
+_IN_ORDER = f"bframes=0:rc-lookahead={LOOKAHEAD}:sync-lookahead=0"
+Quality = Literal["fast", "balanced", "best"]
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """How much time x264 takes for a frame."""
+
+    preset: str
+    """Name of x264's own set of options."""
+    parameters: str = ""
+    """What differs from the preset, as x264 writes its parameters."""
+
+
+SETTINGS: dict[Quality, EncoderSettings] = {
+    "fast": EncoderSettings("superfast", "mbtree=1:subme=2"),
+    "balanced": EncoderSettings("veryfast"),
+    "best": EncoderSettings("faster"),
+}
+"""Measured at crf 18 on stabilized 1080p with noise, clean 720p and a still camera. ``fast`` takes 0.71 to 0.77 of the
+time of ``balanced``, for the same size and 0.06 to 0.3 dB less PSNR; plain superfast is 46 to 150 % larger. ``best``
+takes 1.5 times the time, for 0.5 dB more and at most the same size; slower presets take twice that for 0.1 dB."""
+
+
 class H264Encoder:
     """libx264 without B-frames: decoding order is presentation order, and the frames it holds are the latest ones.
 
@@ -23,7 +49,7 @@ class H264Encoder:
     the packets.
     """
 
-    def __init__(self, track: VideoTrack, crf: float, preset: str, threads: int) -> None:
+    def __init__(self, track: VideoTrack, crf: float, settings: EncoderSettings, threads: int) -> None:
         self.track = track
         context = av.CodecContext.create("libx264", "w")
         context.width, context.height, context.pix_fmt = track.width, track.height, "yuv420p"
@@ -32,9 +58,9 @@ class H264Encoder:
         context.colorspace, context.color_range = MATRICES[track.color_space], RANGES[track.color_range]
         context.color_primaries, context.color_trc = track.primaries, track.transfer
         context.options = {
-            "preset": preset,
+            "preset": settings.preset,
             "crf": str(crf),
-            "x264-params": f"bframes=0:rc-lookahead={LOOKAHEAD}:sync-lookahead=0:threads={threads}",
+            "x264-params": ":".join(filter(None, (_IN_ORDER, f"threads={threads}", settings.parameters))),
         }
         # SPS and PPS once, as mp4 requires, instead of before every key frame.
         context.flags |= Flags.global_header

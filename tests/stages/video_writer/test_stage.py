@@ -195,6 +195,23 @@ def test_a_path_that_is_no_mp4_is_refused():
         VideoWriter.Options.model_validate({"path": "{source}.avi"})
 
 
+@pytest.mark.parametrize(
+    ("options", "preset"),
+    [
+        ({}, "veryfast"),
+        ({"quality": "fast"}, "superfast mbtree=1:subme=2"),
+        ({"quality": "best"}, "faster"),
+        ({"quality": "best", "preset": "ultrafast"}, "ultrafast"),
+    ],
+)
+def test_quality_chooses_the_preset_and_the_status_says_it(tmp_path, options, preset):
+    context = bench_context(tmp_path)
+    write(tmp_path, [yuv_frame(i, 40 * i) for i in range(5)], context, threads=2, **options)
+    assert [number for _, number in read(the_file(tmp_path))] == [0, 1, 2, 3, 4]
+    assert context.said["encoder"] == "libx264"
+    assert (context.said["preset"], context.said["encoder_threads"]) == (preset, 2)
+
+
 def test_few_frames_are_retained_at_a_time(tmp_path):
     machine = write(tmp_path, [yuv_frame(i, 40 * i) for i in range(60)])
     # 8 frames of lookahead, the one being coded, and up to 4 threads: well inside 32 slots.
