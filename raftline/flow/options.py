@@ -157,7 +157,7 @@ class FlowOptions:
         default="auto",
         metadata=described(
             "RAFT only: arithmetic. auto: int8 in openvino; in torch 16 bits where the device multiplies them faster, "
-            "else float32. Neither moves the end-point error on Middlebury or Sintel by more than 0.01 px"
+            "else float32. Either moves the end-point error by about 0.01 px at most"
         ),
     )
     threads: int | None = field(

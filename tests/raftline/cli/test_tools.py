@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from raftline.cli.doctor import examine
 from raftline.flow.files import read_flow
 from tests.command_line import run
 from tests.data import data_path
@@ -93,9 +94,17 @@ def test_a_data_set_that_is_not_there_is_named(folder: Path, dataset: str, words
 
 def test_doctor_says_what_is_there_and_what_it_lacks(folder: Path) -> None:
     said = run(folder, "doctor").stdout
-    for word in ("torch", "GPU", "CuPy", "Redis", "codecs", "shared memory", "weights", "libx264"):
+    for word in ("torch", "GPU", "CuPy", "runtime", "Redis", "codecs", "shared memory", "weights", "libx264"):
         assert word in said
     assert "started and answered" in " ".join(said.replace("│", " ").split())
+
+
+def test_doctor_says_what_a_runtime_costs_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("raftline.raft.runtimes.openvino_missing", lambda: "not installed")
+    found = next(finding for finding in examine() if finding.what == "runtime")
+    assert (found.state, found.found) == ("limited", "torch runs RAFT's convolutions; OpenVINO: not installed")
+    assert found.cost.endswith("pip install 'raftline[openvino]'")
 
 
 def test_doctor_without_a_redis_server_says_what_to_do_and_ends_with_2(folder: Path) -> None:
