@@ -42,8 +42,10 @@ _CLEAR_SECONDS = 0.6
 """For so long something has to look unlike the background for slow flow on it to be believed: leaves that sway come
 and go faster. Chosen by hand; `python -m benchmarks.bench_motion_masks` shows its effect."""
 
-_LEARN_SECONDS = 0.2
-"""While nothing changes, one frame in so much time is learned: a fiftieth of the background's time constant."""
+_LEARN_SECONDS, _LEARN_SELDOM_SECONDS = 0.2, 0.5
+"""While nothing changes, one frame in so much time is learned; less often once that was so for `_LEARNED_SECONDS`."""
+_LEARNED_SECONDS = 10.0
+"""The time constant of the background."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ class MotionSegmenter:
         self._exposure = ExposureTransient()
         self._unlearned_seconds = 0.0
         """Of the frames in which nothing changed, those not learned yet."""
+        self._rested_seconds = 0.0
+        """Of all such frames since the last in which something did."""
 
     def begin_run(self) -> None:
         """Forget what moved: the next frame does not follow from the last one."""
@@ -104,6 +108,7 @@ class MotionSegmenter:
             camera: The camera between the two frames.
             previous: uint8 (h, w, 3), `FrameInput.image` of the frame before.
         """
+        self._rested_seconds = 0.0
         after_first = self._background.began_anew
         flow = self._flow_motion(frame, camera)
         self._cells = flow.cells.moving
@@ -127,7 +132,9 @@ class MotionSegmenter:
         self._cells = np.zeros(frame.flow.shape[:2], bool)
         self._exposure.settles(0.0, frame.seconds, frame.step_seconds)
         self._unlearned_seconds += frame.step_seconds
-        if self._unlearned_seconds >= _LEARN_SECONDS:
+        self._rested_seconds += frame.step_seconds
+        often = self._rested_seconds < _LEARNED_SECONDS
+        if self._unlearned_seconds >= (_LEARN_SECONDS if often else _LEARN_SELDOM_SECONDS):
             self._background.learn_still(frame.image, self._unlearned_seconds)
             self._unlearned_seconds = 0.0
 
