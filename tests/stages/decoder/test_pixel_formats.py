@@ -71,7 +71,7 @@ def test_frames_that_were_read_are_let_go_at_once(tmp_path):
             for frame in container.decode(video=0):
                 reader.read(frame)
             del frame
-            alive = sum(isinstance(each, av.VideoFrame) for each in gc.get_objects())
+            alive = sum(type(each) is av.VideoFrame for each in gc.get_objects())
     finally:
         gc.enable()
     assert alive <= 2  # the key frame, whose display matrix was read, and the last one

@@ -79,7 +79,7 @@ def test_rgb_takes_planes_whose_lines_are_padded():
 def test_scaled_down_rgb_is_the_scaled_down_rgb(size, smaller):
     frame = _random_frame(size, "bt709", "tv")
     smooth = tuple(cv2.GaussianBlur(np.asarray(plane), (0, 0), 8.0) for plane in frame.planes)
-    frame = Frame(HEADER, 0, *size, "yuv420p", smooth, "bt709", "tv")
+    frame = Frame(HEADER, 0, size[0], size[1], "yuv420p", smooth, "bt709", "tv")
     expected = cv2.resize(rgb(frame), smaller[::-1], interpolation=cv2.INTER_AREA)
     found = rgb(frame, smaller)
     assert found.shape == (*smaller, 3) and found.flags.c_contiguous
