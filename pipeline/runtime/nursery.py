@@ -181,4 +181,7 @@ def _environment() -> dict[str, str]:
     # A short spin: stages share the cores, and threads that spin for long while they wait for each other take them from
     # the rest. Measured with RAFT-small on two cores: as fast as the default's long spin when alone, and about six
     # times faster beside busy neighbours.
-    return {"GOMP_SPINCOUNT": "2000", **thread_environment(1), **os.environ}
+    # glibc gives arrays of frames back to the kernel and takes them anew for each frame, unless it is told to keep
+    # them; 32 MB is the most that it accepts. Measured on motion masks: a third less time in the kernel.
+    kept = {"MALLOC_MMAP_THRESHOLD_": str(32 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20)}
+    return {"GOMP_SPINCOUNT": "2000", **kept, **thread_environment(1), **os.environ}
