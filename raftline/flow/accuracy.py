@@ -32,8 +32,8 @@ _LESS: dict[Accuracy, dict[str, Any]] = {
     "full": {},
 }
 """What differs from the defaults of `FlowOptions` at full size. The grid is refined at the size that is left. Half of
-that is too coarse: before a blank wall it leaves 0.17 px of shake, not 0.11; cars of 20 px have a J of 0.47, not
-0.51."""
+that is too coarse: before a blank wall it leaves 0.17 px of shake, not 0.11; highway's small cars have a J of 0.47, not
+0.54."""
 _LESS_OF_DIS: dict[Accuracy, dict[str, Any]] = {
     "coarse": {"dis_preset": "adaptive", "max_side_px": 640},
     "cells": {"max_side_px": 384},
