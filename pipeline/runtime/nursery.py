@@ -86,6 +86,12 @@ class Nursery:
         plans = (*plan.stages.values(), *plan.sources.values())
         return cls([(each.use, each.given) for each in plans], plan.search_path)
 
+    def wait_until_loaded(self) -> None:
+        """Wait until the plug-ins are loaded, which takes seconds, and far more on a busy machine."""
+        while (message := self._receive(wait=True)) is not None:
+            if "loaded" in message:
+                return
+
     def bear(self, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         """Start a worker in a session of its own, with SIGTERM blocked until it has its handler.
 

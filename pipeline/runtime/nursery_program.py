@@ -1,8 +1,8 @@
 """The nursery's program: load modules, then fork a worker for each request. See `pipeline.runtime.nursery`.
 
-Each request and each answer is one line of JSON on a socket: ``{"arguments": [...], "environment": {...}}`` is answered
-by ``{"born": pid}``; ``{"ended": pid, "status": code, "cpu_seconds": seconds}`` follows when that worker has ended. The
-program ends when the socket closes.
+Each request and each answer is one line of JSON on a socket. ``{"loaded": count}`` says that the plug-ins are loaded.
+``{"arguments": [...], "environment": {...}}`` is answered by ``{"born": pid}``, and when that worker has ended
+``{"ended": pid, "status": code, "cpu_seconds": seconds}`` follows. The program ends when the socket closes.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def main() -> int:
     gc.collect()
     gc.freeze()  # otherwise a collection in a worker writes to, and so copies, every page that holds an object
     with socket.socket(fileno=task["channel"]) as channel:
+        channel.sendall(_line(loaded=len(task["plugins"])))
         born = _serve(channel)
     if born is None:
         os._exit(0)  # to take down what was loaded for others would take a moment, and serve nobody

@@ -87,6 +87,7 @@ class Supervisor:
             stack.enter_context(self._signals())
             plan = stack.enter_context(self._server(reaper))
             transport = stack.enter_context(contextlib.closing(self._connect(plan)))
+            nursery.wait_until_loaded()  # before the lock, whose lease must be renewed
             return self._run(plan, transport, nursery, reaper)
 
     def drain(self) -> None:
