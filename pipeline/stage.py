@@ -29,24 +29,27 @@ ACCURACIES: tuple[Accuracy, ...] = get_args(Accuracy)
 
 @dataclass(frozen=True)
 class Demand:
-    """The strictest `Stage.accuracy` among the readers of a stage."""
+    """What the readers of a stage ask for by `Stage.accuracy`."""
 
     accuracy: Accuracy = "full"
+    """The strictest of it."""
     readers: tuple[str, ...] = ()
-    """Those that ask for it."""
+    """Those that ask for that."""
+    also: tuple[Accuracy, ...] = ()
+    """What the others ask for."""
 
 
 FULL_DEMAND = Demand()
 """Of readers that say nothing, or of none."""
 
 
-def strictest(accuracies: Mapping[str, Accuracy]) -> Demand:
+def demand_of(accuracies: Mapping[str, Accuracy]) -> Demand:
     """The demand of readers by name; ``full`` where there are none."""
-    for accuracy in reversed(ACCURACIES):
-        readers = tuple(name for name, asked in accuracies.items() if asked == accuracy)
-        if readers:
-            return Demand(accuracy, readers)
-    return FULL_DEMAND
+    asked: tuple[Accuracy, ...] = tuple(each for each in ACCURACIES if each in accuracies.values())
+    if not asked:
+        return FULL_DEMAND
+    readers = tuple(name for name, each in accuracies.items() if each == asked[-1])
+    return Demand(asked[-1], readers, asked[:-1])
 
 
 class Options(BaseModel):

@@ -63,7 +63,7 @@ class StagePlan(PluginPlan):
     needs: frozenset[str] = frozenset()
     """Union of the readers' `Stage.needs`."""
     demand: Demand = FULL_DEMAND
-    """The strictest of the readers' `Stage.accuracy`."""
+    """What the readers ask for by `Stage.accuracy`."""
     workers: int = 1
     """Number of processes that share the sources."""
     threads: int | None = None
@@ -169,5 +169,6 @@ def _stage(plan: StagePlan) -> dict[str, Any]:
 
 
 def _of_readers(plain: Mapping[str, Any]) -> dict[str, Any]:
-    demand = Demand(plain["demand"]["accuracy"], tuple(plain["demand"]["readers"]))
+    asked = plain["demand"]
+    demand = Demand(asked["accuracy"], tuple(asked["readers"]), tuple(asked["also"]))
     return {"readers": tuple(plain["readers"]), "needs": frozenset(plain["needs"]), "demand": demand}

@@ -15,7 +15,7 @@ from pipeline.config.schema import Config, SourceSection
 from pipeline.errors import ConfigError, PluginError
 from pipeline.messages import Frame
 from pipeline.redaction import redact
-from pipeline.stage import Source, SourceInfo, Stage, strictest
+from pipeline.stage import Source, SourceInfo, Stage, demand_of
 
 
 def make_plan(config: Config, *, require_sources: bool = True) -> Plan:
@@ -178,7 +178,7 @@ def _with_readers(stages: dict[str, StagePlan]) -> dict[str, StagePlan]:
         readers = tuple(other.name for other in stages.values() if other.reads == name)
         classes = {reader: cls for reader in readers if issubclass(cls := stages[reader].cls, Stage)}
         needs = frozenset(need for cls in classes.values() for need in cls.needs)
-        demand = strictest({reader: cls.accuracy for reader, cls in classes.items()})
+        demand = demand_of({reader: cls.accuracy for reader, cls in classes.items()})
         result[name] = replace(stage, readers=readers, needs=needs, demand=demand)
     return result
 

@@ -7,10 +7,13 @@ benchmarks.bench_motion_masks` (masks of moving objects), against the time of a 
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from raftline.flow.options import Estimator, FlowOptions
+from raftline.flow.options import DisPreset, Estimator, FlowOptions
 
 Accuracy = Literal["coarse", "cells", "full"]
 """``coarse``: within about a pixel over the frame, for what registers the frames itself. ``cells``: right in each cell
@@ -18,10 +21,10 @@ of the 8 px grid, small objects included. ``full``: as exact as it can be."""
 
 _LESS: dict[Accuracy, dict[str, Any]] = {
     "coarse": {
-        "iterations": 3,
+        "iterations": 4,
         "cold_iterations": 12,
         "early_stop_px": None,
-        "max_side_px": 256,
+        "max_side_px": 640,
     },
     "cells": {
         "iterations": 6,
@@ -34,6 +37,7 @@ _LESS: dict[Accuracy, dict[str, Any]] = {
 """What differs from the defaults of `FlowOptions` at full size. The grid is refined at the size that is left. Half of
 that is too coarse: before a blank wall it leaves 0.17 px of shake, not 0.11; highway's small cars have a J of 0.47, not
 0.54."""
+_PRESETS_BY_EXACTNESS: tuple[DisPreset, ...] = ("ultrafast", "fast", "adaptive", "medium")
 _LESS_OF_DIS: dict[Accuracy, dict[str, Any]] = {
     "coarse": {"dis_preset": "adaptive", "max_side_px": 640},
     "cells": {"max_side_px": 384},
@@ -57,8 +61,8 @@ _GPU_DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg")
 def estimator_for(accuracy: Accuracy, device: str = "auto") -> Estimator:
     """Choose the estimator: DIS where coarse flow is enough and a CPU computes it, else RAFT.
 
-    What registers the frames itself leaves as little shake with DIS as with RAFT, within 5 % on handheld clips, for an
-    eighth of the CPU time (``python -m benchmarks.bench_stabilization``).
+    What registers the frames itself leaves as little shake with DIS as with RAFT, within 5 % on handheld clips, for a
+    twentieth of the CPU time (``python -m benchmarks.bench_stabilization``).
 
     Args:
         accuracy: how exact the flow has to be.
@@ -75,8 +79,24 @@ def _runs_on_gpu(device: str) -> bool:
     return torch.cuda.is_available()
 
 
-def settings_for(accuracy: Accuracy, estimator: Estimator) -> dict[str, Any]:
-    """Return a value for each option in `CHOSEN`; all but `max_side_px` are fields of `FlowOptions`."""
+def settings_for(accuracy: Accuracy, estimator: Estimator, also: Iterable[Accuracy] = ()) -> dict[str, Any]:
+    """Return a value for each option in `CHOSEN`; all but `max_side_px` are fields of `FlowOptions`.
+
+    Args:
+        accuracy: how exact the flow has to be.
+        estimator: which one estimates it.
+        also: other readers' accuracies. Each option has the value that is exact enough for all.
+    """
     defaults = {field.name: field.default for field in dataclasses.fields(FlowOptions) if field.name in CHOSEN}
     less = _LESS if estimator == "raft" else _LESS_OF_DIS
-    return {**defaults, "max_side_px": None, **less[accuracy]}
+    wanted = [{**defaults, "max_side_px": None, **less[each]} for each in (accuracy, *also)]
+    return {name: max((each[name] for each in wanted), key=partial(_exactness, name)) for name in CHOSEN}
+
+
+def _exactness(name: str, value: Any) -> float:
+    """Grows with how exact an option's value makes the flow."""
+    if name == "dis_preset":
+        return _PRESETS_BY_EXACTNESS.index(value)
+    if name == "early_stop_px":
+        return math.inf if value is None else -value
+    return math.inf if value is None else float(value)

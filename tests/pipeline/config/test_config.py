@@ -32,8 +32,8 @@ def test_stages_stand_after_what_they_read_and_know_their_readers() -> None:
     ("readers", "expected"),
     [
         (["Steadier"], Demand("coarse", ("r0",))),
-        (["Steadier", "Masker", "Masker"], Demand("cells", ("r1", "r2"))),
-        (["Masker", "Sink", "Steadier"], Demand("full", ("r1",))),
+        (["Steadier", "Masker", "Masker"], Demand("cells", ("r1", "r2"), ("coarse",))),
+        (["Masker", "Sink", "Steadier"], Demand("full", ("r1",), ("coarse", "cells"))),
         ([], Demand("full", ())),
     ],
 )

@@ -33,10 +33,16 @@ def test_full_is_what_the_library_does_by_itself() -> None:
     assert FlowOptions(**settings) == FlowOptions()
 
 
-def test_less_exact_is_never_dearer() -> None:
-    coarse, cells, full = (settings_for(accuracy, "raft") for accuracy in ACCURACIES)
-    assert coarse["iterations"] <= cells["iterations"] <= full["iterations"]
-    assert coarse["max_side_px"] <= cells["max_side_px"]
+@pytest.mark.parametrize("estimator", get_args(Estimator))
+def test_what_several_readers_get_is_exact_enough_for_each(estimator: Estimator) -> None:
+    coarse, cells = settings_for("coarse", estimator), settings_for("cells", estimator)
+    both = settings_for("cells", estimator, ["coarse"])
+    assert both == settings_for("coarse", estimator, ["cells"])
+    assert both["max_side_px"] == max(coarse["max_side_px"], cells["max_side_px"])
+    assert both["iterations"] == max(coarse["iterations"], cells["iterations"])
+    assert both["early_stop_px"] is None or both["early_stop_px"] <= cells["early_stop_px"]
+    assert both["dis_preset"] == "medium"
+    assert settings_for("full", estimator, ["coarse", "cells"]) == settings_for("full", estimator)
 
 
 def test_a_cpu_takes_dis_where_coarse_flow_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
-import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BeforeValidator, Field, create_model
 
 from pipeline import stage
 from pipeline.errors import ConfigError, WeightsError
 from pipeline.messages import EndOfStream, Flow, FlowStart, Frame, Gap, Message
-from raftline.flow.accuracy import CHOSEN, Accuracy, estimator_for, settings_for
+from raftline.flow.accuracy import Accuracy, estimator_for, settings_for
 from raftline.flow.estimators import open_session
-from raftline.flow.grid import frame_cells, frame_flow, frame_grid, working_size
-from raftline.flow.options import FlowOptions, current_value
+from raftline.flow.grid import working_size
+from raftline.flow.options import FlowOptions
 from raftline.flow.result import FlowResult, SessionStatus
 from raftline.flow.stillness import StillnessDetector
-from raftline.kernels.cell import CELL_PX
 from raftline.raft.weights import errors as raft_weights
+from stages.flow.flow_messages import flow_message, zero_message
+from stages.flow.options import Options as FlowStageOptions
 from stages.shared.color import rgb
 
 if TYPE_CHECKING:
@@ -31,50 +28,6 @@ if TYPE_CHECKING:
 
 _TOGETHER = 8
 """Sources that share a pass at most: a frame may wait for as long as all of them take. Chosen by hand."""
-
-
-_AUTO = "auto: as exact as the readers need it"
-_MAX_SIDE = (
-    "longer side, px, to which larger frames are scaled down before flow is estimated; the flow is scaled up again; "
-    "null: full size"
-)
-_STILL = (
-    "once nothing but noise has changed for this long, s, frames have zero flow, which takes hardly any time, until "
-    "something changes; null: never"
-)
-
-
-def _options_model() -> type[stage.Stage.Options]:
-    """FlowOptions, checked by pydantic, what concerns the frame rather than the estimator, and how exact all that is.
-
-    What follows from the accuracy (`raftline.flow.accuracy`) is ``auto`` by default.
-    """
-    fields: dict[str, Any] = {field.name: _option(field) for field in dataclasses.fields(FlowOptions)}
-    sides = _or_auto(Annotated[int | None, Field(ge=64)])
-    described = (
-        f"{fields['estimator'][1].description}; auto: dis where coarse flow is enough and there is no GPU, else raft"
-    )
-    fields["estimator"] = (_or_auto(fields["estimator"][0]), Field("auto", description=described))
-    fields["max_side_px"] = (sides, Field("auto", description=f"{_MAX_SIDE}; {_AUTO}"))
-    described = "how exact the flow has to be, and with it each option that is auto; auto: as the strictest reader asks"
-    fields["accuracy"] = (Literal["auto", "coarse", "cells", "full"], Field("auto", description=described))
-    fields["still_seconds"] = (Annotated[float | None, Field(ge=0.75, le=600)], Field(1.0, description=_STILL))
-    return create_model("Options", __base__=stage.Stage.Options, __module__=__name__, **fields)
-
-
-def _option(field: dataclasses.Field[Any]) -> tuple[Any, Any]:
-    """Type and default of a field of FlowOptions, as pydantic's `create_model` takes them."""
-    metadata = field.metadata
-    description = metadata["description"] + (f"; null: {metadata['none']}" if metadata["none"] else "")
-    if field.name in CHOSEN:
-        kind = _or_auto(Annotated[field.type, Field(**metadata["bounds"])])  # type: ignore[valid-type]
-        return kind, Field("auto", description=f"{description}; {_AUTO}")
-    checked = Annotated[field.type, BeforeValidator(partial(current_value, field))]  # type: ignore[valid-type]
-    return checked, Field(field.default, description=description, **metadata["bounds"])
-
-
-def _or_auto(kind: Any) -> Any:
-    return kind | Literal["auto"]
 
 
 class OpticalFlow(stage.Stage):
@@ -85,7 +38,7 @@ class OpticalFlow(stage.Stage):
     After a crash the previous frame is delivered again, and the flow goes on from it, with a cold start.
     """
 
-    Options = _options_model()
+    Options = FlowStageOptions
 
     reads = (Frame,)
     writes = Flow
@@ -158,7 +111,7 @@ class OpticalFlow(stage.Stage):
             yield Flow(message.header, message, "first", None)
             return
         self._say_status()
-        flow = _flow(message, previous, result, self._worked(message))
+        flow = flow_message(message, previous, result, self._worked(message))
         self.context.count(f"frames_{flow.start}")
         yield flow
 
@@ -195,7 +148,7 @@ class OpticalFlow(stage.Stage):
         if start == "still" or self._skipped is not None:
             self._skipped = replace(frame, planes=tuple(np.array(plane) for plane in frame.planes))
         self.context.count(f"frames_{start}")
-        return _zero(frame, previous, start, self.context.needs)
+        return zero_message(frame, previous, start, self.context.needs)
 
     def _catch_up(self) -> None:
         """Show the session the last frame, if it was still: flow goes on from it, with a cold start."""
@@ -217,7 +170,8 @@ class OpticalFlow(stage.Stage):
         accuracy = self.context.demand.accuracy if self.options.accuracy == "auto" else self.options.accuracy
         if given["estimator"] == "auto":
             given["estimator"] = estimator_for(accuracy, self.options.device)
-        settings = settings_for(accuracy, given["estimator"])
+        also = self.context.demand.also if self.options.accuracy == "auto" else ()
+        settings = settings_for(accuracy, given["estimator"], also)
         return accuracy, {**given, **{name: value for name, value in settings.items() if given[name] == "auto"}}
 
     def _network(self, options: FlowOptions) -> UpdateLoop:
@@ -265,43 +219,3 @@ class OpticalFlow(stage.Stage):
         refined = ("refined at half size" if half else "refined") if options.variational_refinement else "not refined"
         cold = max(options.iterations, options.cold_iterations)
         return f"{size}, {options.iterations} updates (cold {cold}){stop}, {refined}"
-
-
-def _flow(frame: Frame, previous: Frame, result: FlowResult, worked: tuple[int, int]) -> Flow:
-    start: FlowStart = result.start
-    flow = replace(_follows(frame, previous, start), iterations=result.iterations)
-    if start == "scene_cut":
-        return flow
-    shape = (frame.height, frame.width)
-    origin_px = (-result.padding.left, -result.padding.top)
-    grid_px = frame_grid(result.grid_px, origin_px, worked, shape)
-    flow_px = None if result.flow_px is None else _halved(frame_flow(result.flow_px, shape))
-    confidence = None
-    if result.confidence is not None:
-        confidence = np.ascontiguousarray(frame_cells(result.confidence, origin_px, worked, shape), np.float32)
-    return replace(flow, grid_px=np.ascontiguousarray(grid_px, np.float32), flow_px=flow_px, confidence=confidence)
-
-
-def _zero(frame: Frame, previous: Frame, start: FlowStart, needs: Collection[str]) -> Flow:
-    cells = (-(-frame.height // CELL_PX), -(-frame.width // CELL_PX))
-    return replace(
-        _follows(frame, previous, start),
-        grid_px=np.zeros((*cells, 2), np.float32),
-        flow_px=np.zeros((frame.height, frame.width, 2), np.float16) if "flow" in needs else None,
-        confidence=np.ones(cells, np.float32) if "confidence" in needs else None,
-    )
-
-
-def _follows(frame: Frame, previous: Frame, start: FlowStart) -> Flow:
-    """The message without its arrays."""
-    seconds, before = frame.header.pts_seconds, previous.header.pts_seconds
-    step_seconds = None if seconds is None or before is None else seconds - before
-    return Flow(frame.header, frame, start, None, previous_index=previous.index, step_seconds=step_seconds)
-
-
-def _halved(flow_px: np.ndarray) -> np.ndarray:
-    # torch converts in a third of the time of numpy, but is not worth being loaded for that.
-    torch = sys.modules.get("torch")
-    if torch is None:
-        return flow_px.astype(np.float16)
-    return torch.from_numpy(np.ascontiguousarray(flow_px)).half().numpy()

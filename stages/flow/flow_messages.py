@@ -1,0 +1,56 @@
+"""From a session's result to the message that readers get."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline.messages import Flow, FlowStart, Frame
+from raftline.flow.grid import frame_cells, frame_flow, frame_grid
+from raftline.flow.result import FlowResult
+from raftline.kernels.cell import CELL_PX
+
+
+def flow_message(frame: Frame, previous: Frame, result: FlowResult, worked: tuple[int, int]) -> Flow:
+    """The message of a result, which was estimated at the size `worked` (height, width)."""
+    start: FlowStart = result.start
+    flow = replace(_follows(frame, previous, start), iterations=result.iterations)
+    if start == "scene_cut":
+        return flow
+    shape = (frame.height, frame.width)
+    origin_px = (-result.padding.left, -result.padding.top)
+    grid_px = frame_grid(result.grid_px, origin_px, worked, shape)
+    flow_px = None if result.flow_px is None else _halved(frame_flow(result.flow_px, shape))
+    confidence = None
+    if result.confidence is not None:
+        confidence = np.ascontiguousarray(frame_cells(result.confidence, origin_px, worked, shape), np.float32)
+    return replace(flow, grid_px=np.ascontiguousarray(grid_px, np.float32), flow_px=flow_px, confidence=confidence)
+
+
+def zero_message(frame: Frame, previous: Frame, start: FlowStart, needs: Collection[str]) -> Flow:
+    """The message of a frame in which nothing moves, with the costly fields that readers need."""
+    cells = (-(-frame.height // CELL_PX), -(-frame.width // CELL_PX))
+    return replace(
+        _follows(frame, previous, start),
+        grid_px=np.zeros((*cells, 2), np.float32),
+        flow_px=np.zeros((frame.height, frame.width, 2), np.float16) if "flow" in needs else None,
+        confidence=np.ones(cells, np.float32) if "confidence" in needs else None,
+    )
+
+
+def _follows(frame: Frame, previous: Frame, start: FlowStart) -> Flow:
+    """The message without its arrays."""
+    seconds, before = frame.header.pts_seconds, previous.header.pts_seconds
+    step_seconds = None if seconds is None or before is None else seconds - before
+    return Flow(frame.header, frame, start, None, previous_index=previous.index, step_seconds=step_seconds)
+
+
+def _halved(flow_px: np.ndarray) -> np.ndarray:
+    # torch converts in a third of the time of numpy, but is not worth being loaded for that.
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return flow_px.astype(np.float16)
+    return torch.from_numpy(np.ascontiguousarray(flow_px)).half().numpy()
