@@ -50,9 +50,9 @@ def visits(folder: Path) -> Path:
     return _fixed_camera(folder / "visits.mp4", VISITS_SECONDS, visited=True)
 
 
-def still(folder: Path) -> Path:
-    """The same camera for 60 s, with nobody there."""
-    return _fixed_camera(folder / "still.mp4", STILL_SECONDS, visited=False)
+def still(folder: Path, seconds: int) -> Path:
+    """The same camera, with nobody there."""
+    return _fixed_camera(folder / "still.mp4", seconds, visited=False)
 
 
 def told_visits() -> list[tuple[float, float]]:
