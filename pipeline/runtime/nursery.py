@@ -129,8 +129,9 @@ class Nursery:
         return self._ends.pop(pid)
 
     def close(self) -> None:
-        """End it. Workers that still run are left to the reaper."""
+        """End it at once, also while it loads. Workers that still run are left to the reaper."""
         self._channel.close()
+        self._process.kill()
         self._process.wait()
 
     def __enter__(self) -> Nursery:
@@ -153,6 +154,8 @@ class Nursery:
             )
 
     def _start_again(self) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it has hung up, and ends
+            self._process.wait(timeout=1.0)
         self.close()
         self._end = f"status {self._process.returncode}"
         log.warning("the process that starts the workers ended with %s; starting another", self._end)

@@ -36,7 +36,8 @@ def main() -> int:
     _load(task)
     gc.collect()
     gc.freeze()  # otherwise a collection in a worker writes to, and so copies, every page that holds an object
-    with socket.socket(fileno=task["channel"]) as channel:
+    born = None
+    with socket.socket(fileno=task["channel"]) as channel, contextlib.suppress(BrokenPipeError, ConnectionResetError):
         channel.sendall(_line(loaded=len(task["plugins"])))
         born = _serve(channel)
     if born is None:

@@ -101,3 +101,22 @@ def test_how_a_worker_ends_is_told_once() -> None:
     assert end is not None
     assert end.status == 0
     assert end.cpu_seconds > 0
+
+
+def test_it_is_closed_at_once_while_it_loads_and_says_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(600)\n")
+    with Nursery([("slow:Mine", {})], [str(tmp_path)]):
+        pass
+    assert capfd.readouterr().err == ""
+
+
+def test_it_ends_without_a_word_when_its_owner_is_gone_before_it_has_loaded(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(0.5)\n")
+    nursery = Nursery([("slow:Mine", {})], [str(tmp_path)])
+    nursery._channel.close()
+    assert nursery._process.wait(timeout=60) == 0
+    assert capfd.readouterr().err == ""
