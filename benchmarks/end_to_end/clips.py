@@ -50,6 +50,14 @@ def visits(folder: Path) -> Path:
     return _fixed_camera(folder / "visits.mp4", VISITS_SECONDS, visited=True)
 
 
+def scaled(clip: Path, size: tuple[int, int]) -> Path:
+    """A clip at another size (width, height)."""
+    path = clip.with_stem(f"{clip.stem}_{size[0]}x{size[1]}")
+    scale = ["-vf", f"scale={size[0]}:{size[1]}", "-c:v", "libx264", "-crf", "23", "-pix_fmt", "yuv420p"]
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", clip, *scale, path], check=True)
+    return path
+
+
 def still(folder: Path, seconds: int) -> Path:
     """The same camera, with nobody there."""
     return _fixed_camera(folder / "still.mp4", seconds, visited=False)

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-DIS = ("--set", "stages.flow.options.estimator=dis")
+RAFT = ("--set", "stages.flow.options.estimator=raft")
 
 
 @dataclass(frozen=True)
