@@ -39,7 +39,7 @@ def nothing_left_running() -> Iterator[None]:
 OURS = (
     "redis-server",
     "valkey-server",
-    "pipeline.runtime.worker",
+    "pipeline.runtime.nursery_program",  # the workers, too: they are forked from it
     "pipeline/runtime/reaper_program.py",
     "run_pipeline.py",
 )

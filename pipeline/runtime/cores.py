@@ -17,7 +17,7 @@ from typing import Any
 
 import threadpoolctl
 
-from pipeline.config.plan import Plan, StagePlan
+from pipeline.config.plan import Plan
 
 OPENMP, MKL, OPENBLAS, NUMBA, OPENCV = THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -50,9 +50,9 @@ def share_cores(plan: Plan) -> Plan:
     one take 23 s, all with one 27 s, all with two 34 s.
     """
     cores = plan.cores or available_cores()
-    total = sum(_work(stage) * stage.workers for stage in plan.stages.values())
+    total = sum(stage.cls.work * stage.workers for stage in plan.stages.values())
     stages = {
-        name: replace(stage, threads=stage.threads or max(1, round(cores * _work(stage) / total)))
+        name: replace(stage, threads=stage.threads or max(1, round(cores * stage.cls.work / total)))
         for name, stage in plan.stages.items()
     }
     return replace(plan, cores=cores, stages=stages)
@@ -96,7 +96,3 @@ _LIMITERS: tuple[tuple[str, str, Callable[[Any, int], Any]], ...] = (
     # Its pool has not been started; it will have as many threads as the variable says.
     ("numba", NUMBA, lambda numba, threads: numba.config.reload_config()),
 )
-
-
-def _work(stage: StagePlan) -> float:
-    return stage.cls.work

@@ -1,7 +1,6 @@
 """A worker: one stage, any number of sources.
 
-The supervisor starts it as ``python -m pipeline.runtime.worker PLAN --stage NAME ...``; on another host,
-`raftline worker` does.
+The supervisor has it forked from the nursery, which calls `main`; on another host, `raftline worker` starts it.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 import uuid
@@ -269,8 +267,8 @@ def work(plan: Plan, stage: str, worker_id: str, ring_directory: Path, *, superv
     worker.run()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """What the nursery starts. Reports a failure in a file beside the plan. `argv`: None for the command line's."""
+def main(argv: Sequence[str]) -> int:
+    """What the nursery starts. Reports a failure in a file beside the plan."""
     parser = argparse.ArgumentParser()
     parser.add_argument("plan", type=Path)
     parser.add_argument("--stage", required=True)
@@ -291,7 +289,3 @@ def main(argv: Sequence[str] | None = None) -> int:
             log.error("stage %s: %s", arguments.stage, describe(error), exc_info=log.isEnabledFor(logging.INFO))
         return getattr(error, "exit_code", 1)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

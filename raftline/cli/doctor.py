@@ -73,8 +73,10 @@ def examine() -> Iterator[Finding]:
 
 
 def _machine() -> Finding:
+    from pipeline.runtime.cores import available_cores
+
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    found = f"Python {platform.python_version()}, {len(os.sched_getaffinity(0))} CPU cores, {memory_gb:.0f} GB memory"
+    found = f"Python {platform.python_version()}, {available_cores()} CPU cores, {memory_gb:.0f} GB memory"
     return Finding("machine", "ok", found)
 
 
