@@ -23,6 +23,7 @@ from tests.command_line import (
     summary,
     wait_until_alone,
     wait_until_begun,
+    wait_until_removed,
 )
 
 
@@ -188,7 +189,7 @@ def test_a_killed_run_leaves_no_process_and_no_directory(folder: Path) -> None:
         process.kill()
         process.wait()
         wait_until_alone(folder)
-    assert set(run_directories()) <= before
+    wait_until_removed(before)
     assert not (folder / "out" / "a.sums.txt").exists()
 
 
