@@ -6,7 +6,9 @@
 Parts (--only): rates (what the machine can do), parts (where a frame's time goes, and how far from the machine's rate),
 accuracy (end-point errors on all ground truth in the folder of test data, for every number of iterations),
 confidence (the errors of what it trusts, and of what not), speed
-(frames of a real clip, each way in turn at each frame), lookup (one lookup by itself), warm_start, memory (peak of a
+(frames of a real clip, each way in turn at each frame), runtimes (a stream as it comes, at the fewest iterations that
+keep torchvision's errors, against the same network in torch, OpenVINO and ONNX Runtime: ``pip install openvino onnx
+onnxscript onnxruntime``), lookup (one lookup by itself), warm_start, memory (peak of a
 process of its own). On a GPU the sizes are those of 1080p and 4K and the network is RAFT-large as well.
 """
 
@@ -24,6 +26,7 @@ import torch
 from benchmarks.data import data_folder
 from benchmarks.flow import limits, memory, parts
 from benchmarks.flow.clips import authors_weights
+from benchmarks.flow.exported import exported_flows
 from benchmarks.flow.peers import PairFlow, authors_flow, torchvision_flow
 from benchmarks.flow.targets import print_report, targets
 from benchmarks.machine import machine
@@ -31,7 +34,7 @@ from raftline.flow.options import FlowOptions
 from raftline.flow.update_loop import UpdateLoop
 from raftline.raft.model import Architecture, Raft
 
-PARTS = ("rates", "parts", "accuracy", "confidence", "speed", "lookup", "warm_start", "memory")
+PARTS = ("rates", "parts", "accuracy", "confidence", "speed", "runtimes", "lookup", "warm_start", "memory")
 ITERATIONS = 12
 """The default of streams, and torchvision's default number of flow updates."""
 VGA, HD, UHD = (640, 480), (1920, 1080), (3840, 2160)
@@ -136,6 +139,20 @@ class Bench:
         if few is not None and few != ITERATIONS:
             streams[f"ours, {few}"] = (auto, replace(self._options, iterations=few))
         return parts.speed(streams, self._peers(exact.model), size, self._arguments.frames)
+
+    def _runtimes(self) -> dict[str, Any]:
+        if self._gpu or data_folder() is None:
+            return {}
+        exact = self._raft("small", "float32").model
+        errors = parts.end_point_errors(exact, torchvision_flow(exact, self._device, ITERATIONS, None), 1)
+        auto, stream = self._raft("small"), FlowOptions()
+        ours = parts.stream_errors(auto, stream, range(1, ITERATIONS + 1))
+        few = parts.fewest_iterations({**ours, "peer_epe_px": errors["peer_epe_px"]})
+        peers = {"torchvision": torchvision_flow(exact, self._device, ITERATIONS, None)}
+        peers |= exported_flows(exact, VGA, ITERATIONS, torch.get_num_threads())
+        streams = {f"ours, {few}": (auto, replace(stream, iterations=few, duplicates=None))}
+        race = parts.speed(streams, peers, VGA, self._arguments.frames)
+        return {**race, "iterations": few, "errors": {**ours, "peer_epe_px": errors["peer_epe_px"]}}
 
     def _peers(self, model: Raft) -> dict[str, PairFlow]:
         peers = {"torchvision": torchvision_flow(model, self._device, ITERATIONS, None)}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,21 @@ def end_point_errors(model: Raft, reference: PairFlow | None, iterations: int) -
             peer[pair.name] = round(pair.epe_px(reference(pair.image1, pair.image2)), 4)
     means = [round(statistics.mean(column), 4) for column in zip(*curve.values(), strict=True)]
     return {"precision": model.precision.name, "epe_px": curve, "mean_epe_px": means, "peer_epe_px": peer}
+
+
+def stream_errors(update_loop: UpdateLoop, options: FlowOptions, counts: Iterable[int]) -> dict[str, Any]:
+    """EPE on all ground truth, of a stream's second frame, for each number of iterations; as `end_point_errors` says
+    it."""
+    curve: dict[str, list[float]] = {}
+    for pair in known_pairs():
+        curve[pair.name] = []
+        for count in counts:
+            session = FlowSession(update_loop, replace(options, iterations=count, cold_iterations=count))
+            session(pair.image1)
+            result = session(pair.image2)
+            assert result is not None and result.flow_px is not None
+            curve[pair.name].append(round(pair.epe_px(result.flow_px), 4))
+    return {"epe_px": curve, "mean_epe_px": [round(statistics.mean(c), 4) for c in zip(*curve.values(), strict=True)]}
 
 
 def confidences(update_loop: UpdateLoop, iterations: int) -> dict[str, dict[str, float]]:

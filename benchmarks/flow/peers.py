@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from raftline.raft.model import Raft
 from raftline.raft.padding import Padding
@@ -28,16 +28,21 @@ PairFlow = Callable[[npt.NDArray[np.uint8], npt.NDArray[np.uint8]], npt.NDArray[
 
 def torchvision_flow(model: Raft, device: torch.device, iterations: int, autocast: torch.dtype | None) -> PairFlow:
     """torchvision's RAFT, as its documentation calls it: a pair, padded, all iterations' flows, the last one taken."""
-    module = _torchvision_raft()
-    peer = (module.raft_small if model.architecture == "small" else module.raft_large)(weights=None, progress=False)
-    # The paper's small interpolates: a peer has no place for what this project's upsampling has learnt.
-    peer.load_state_dict({name: model.state_dict()[name] for name in peer.state_dict()})
-    peer = peer.eval().to(device)
+    peer = torchvision_network(model).to(device)
 
     def network(image1: Tensor, image2: Tensor) -> Tensor:
         return peer(image1 / 127.5 - 1, image2 / 127.5 - 1, num_flow_updates=iterations)[-1]
 
-    return _pair_flow(network, device, autocast)
+    return pair_flow(network, device, autocast)
+
+
+def torchvision_network(model: Raft) -> nn.Module:
+    """torchvision's module with the weights of ours, on the CPU."""
+    module = _torchvision_raft()
+    peer = (module.raft_small if model.architecture == "small" else module.raft_large)(weights=None, progress=False)
+    # The paper's small interpolates: a peer has no place for what this project's upsampling has learnt.
+    peer.load_state_dict({name: model.state_dict()[name] for name in peer.state_dict()})
+    return peer.eval()
 
 
 def lookup_by_grid_sample(features1: Tensor, features2: Tensor, radius: int) -> Callable[[Tensor], Tensor]:
@@ -66,12 +71,14 @@ def authors_flow(folder: Path, model: Raft, device: torch.device, iterations: in
     ours = model.state_dict()
     peer.load_state_dict({key: ours[names[tensor.data_ptr()]] for key, tensor in own.items()})
     peer = peer.eval().to(device)
-    return _pair_flow(lambda one, two: peer(one, two, iters=iterations, test_mode=True)[1], device, None)
+    return pair_flow(lambda one, two: peer(one, two, iters=iterations, test_mode=True)[1], device, None)
 
 
-def _pair_flow(
+def pair_flow(
     network: Callable[[Tensor, Tensor], Tensor], device: torch.device, autocast: torch.dtype | None
 ) -> PairFlow:
+    """A network on padded float images (1, 3, H, W), behind the call of the benchmarks."""
+
     @torch.inference_mode()
     def flow(frame1: npt.NDArray[np.uint8], frame2: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         padding = Padding.for_size(*frame1.shape[:2])

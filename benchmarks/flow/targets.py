@@ -42,6 +42,8 @@ def print_report(report: dict[str, Any]) -> None:
         console.print(_flat(f"confidence, {name}", row))
     for name, race in report.get("speed", {}).items():
         console.print(_race(name, race))
+    if report.get("runtimes"):
+        console.print(_race("small, as it comes", report["runtimes"]))
     for lookup in report.get("lookup", []):
         found = {name: _text(value) for name, value in lookup["ms"].items()}
         rest = {key: lookup[key] for key in ("all_pairs_gb_per_s", "times_faster_than_grid_sample") if key in lookup}
@@ -74,6 +76,12 @@ def _cpu_targets(report: dict[str, Any]) -> Iterator[Target]:
     at_few = _times_faster(report, "small", f"ours, {few}")
     yield Target(f"the same at {few}, the fewest that keep its EPE", "x", at_few, 4, True)
     yield Target("RAFT-large 640x480, 12 iterations, times torchvision's", "x", large, 2, True)
+    for peer, aim in (("torchvision", 10), ("OpenVINO", 3), ("ONNX Runtime", 3)):
+        few = _of(report, "runtimes", "iterations")
+        found = _of(report, "runtimes", "times_faster", f"{peer} / ours, {few}", "median")
+        yield Target(
+            f"RAFT-small 640x480, stream at 12 iterations' EPE, times the same network in {peer}", "x", found, aim, True
+        )
     peak = _of(memory, "small 1920x1080 auto", "process_gb")
     yield Target("RAFT-small 1080p, the whole process", "GB", peak, 2, False)
     yield Target("adaptive warm start at 1080p", "ms", _of(report, "warm_start", "adaptive", "median"), 6, False)

@@ -100,15 +100,22 @@ def test_a_server_that_hangs_for_a_while_is_waited_for(tmp_path: Path, server: P
     assert ledger(plan) == [*map(str, range(200)), "end"]
 
 
+def flush_once_frames_flow(client: redis.Redis) -> None:
+    """FLUSHALL in the midst of a run, however long it took to start."""
+    while not any(client.xinfo_stream(key)["entries-added"] > 50 for key in client.scan_iter(_type="STREAM")):
+        time.sleep(0.1)
+    client.flushall()
+
+
 def test_a_flushed_server_ends_a_run_over_files_with_a_word(tmp_path: Path, server: PrivateServer) -> None:
     plan = make_test_plan(
         tmp_path, LEDGER, source={"frames": 10_000, "frames_per_second": 100}, redis={"url": server.url}
     )
-    timer = threading.Timer(3.0, lambda: redis.Redis.from_url(server.url).flushall())
-    timer.start()
+    flushed = threading.Thread(target=flush_once_frames_flow, args=[redis.Redis.from_url(server.url)])
+    flushed.start()
     with nothing_left_behind(tmp_path), pytest.raises(TransportError, match=r"lost this run's data.*run it again"):
         Supervisor(plan).run()
-    timer.join()
+    flushed.join()
 
 
 def test_a_camera_goes_on_after_the_server_lost_its_data(tmp_path: Path, server: PrivateServer) -> None:
@@ -119,10 +126,10 @@ def test_a_camera_goes_on_after_the_server_lost_its_data(tmp_path: Path, server:
         source={"frames": 400, "frames_per_second": 50},
         redis={"url": server.url},
     )
-    timer = threading.Timer(3.0, lambda: redis.Redis.from_url(server.url).flushall())
-    timer.start()
+    flushed = threading.Thread(target=flush_once_frames_flow, args=[redis.Redis.from_url(server.url)])
+    flushed.start()
     assert Supervisor(plan).run()["state"] == "finished"
-    timer.join()
+    flushed.join()
     assert ledger(plan)[-2:] == ["399", "end"]
 
 
