@@ -7,13 +7,14 @@ INPUT ?=
 TORCH := torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint docs train-smoke clean
+.PHONY: help setup demo test test-slow lint docs train-smoke clean
 
 help:
 	@echo "make setup               .venv with everything the pipeline needs"
 	@echo "make demo                run the whole pipeline on a rendered clip; results in $(OUT)/"
 	@echo "make demo INPUT=my.mp4   the same with your video (any video file, image folder or rtsp:// URL)"
 	@echo "make test                set up what the tests need, and run them"
+	@echo "make test-slow           those marked slow, which it leaves out"
 	@echo "make lint                ruff and pyright"
 	@echo "make docs                the documentation as a site, in $(OUT)/docs"
 	@echo "make train-smoke         train from scratch for some minutes, killed once on the way; on a CPU"
@@ -26,16 +27,22 @@ demo: $(VENV)/.ready
 	$(PY) run_pipeline.py run configs/demo.yaml -o "$(OUT)" $(if $(INPUT),-i "$(INPUT)")
 	$(PY) run_pipeline.py contact-sheet "$(OUT)"
 
-# What only computes runs side by side, one process a core. What starts pipelines, servers and cameras runs alone.
+# Side by side, a process a core: first what only computes, then, a file at a time, what starts pipelines, servers and
+# cameras. Tests marked slow, of what seldom changes, have a target of their own.
 COMPUTING := tests/raftline tests/house tests/docs tests/benchmarks
 RUNNING := tests/raftline/cli tests/raftline/video tests/docs/test_writing_a_stage.py
+PYTEST := $(PY) -m pytest -q -n logical --maxprocesses 8
 
 test: $(VENV)/.ready-test
 	@status=0; \
-	$(PY) -m pytest -q -n logical --maxprocesses 8 $(COMPUTING) $(addprefix --ignore=,$(RUNNING)) || status=$$?; \
-	$(PY) -m pytest -q tests $(addprefix --ignore=,$(COMPUTING)) || status=$$?; \
-	$(PY) -m pytest -q $(RUNNING) || status=$$?; \
+	$(PYTEST) -m "not slow" $(COMPUTING) $(addprefix --ignore=,$(RUNNING)) || status=$$?; \
+	$(PYTEST) -m "not slow" --dist loadfile tests $(addprefix --ignore=,$(COMPUTING)) || status=$$?; \
+	$(PYTEST) -m "not slow" --dist loadfile $(RUNNING) || status=$$?; \
+	echo "left out: the tests marked slow; run them with: make test-slow"; \
 	exit $$status
+
+test-slow: $(VENV)/.ready-test
+	$(PYTEST) -m slow tests
 
 lint: $(VENV)/.ready-test
 	$(VENV)/bin/ruff check .

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.runtime.run_directory import run_directories
-
 ROOT = Path(__file__).resolve().parent.parent
 
 PLUGIN = '''
@@ -174,11 +172,6 @@ def wait_until_begun(folder: Path) -> None:
 def wait_until_alone(folder: Path) -> None:
     """Until no process works in `folder`; an assertion after 30 s."""
     _wait(lambda: not processes_of(folder), f"still running in {folder}")
-
-
-def wait_until_removed(before: set[Path]) -> None:
-    """Until no run directory is there that is not in `before`: the reaper outlives a killed run by a moment."""
-    _wait(lambda: set(run_directories()) <= before, "a run directory was left behind")
 
 
 def _wait(condition: Any, otherwise: str) -> None:

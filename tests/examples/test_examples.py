@@ -68,6 +68,7 @@ def write_video(file: Path, frames: int) -> None:
         container.mux(stream.encode(None))
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_from_its_first_cell_to_its_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nbformat = pytest.importorskip("nbformat") if not os.environ.get("CI") else __import__("nbformat")
     import nbclient

@@ -20,9 +20,10 @@ from redis.exceptions import OutOfMemoryError
 from pipeline.errors import TransportError
 from pipeline.runtime import run_directory as run_directory_module
 from pipeline.runtime.reaper import Reaper
-from pipeline.runtime.run_directory import RunDirectory, run_directories, sweep
+from pipeline.runtime.run_directory import RunDirectory, sweep
 from pipeline.transport import redis_server
 from pipeline.transport.redis_server import PrivateServer, find_program
+from tests.run_directories import none_left_behind
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -259,7 +260,6 @@ def test_a_server_that_ends_at_once_is_an_error_with_its_status(
 ) -> None:
     fake_server(tmp_path, "redis-server", "7.2.0")
     monkeypatch.setenv("PATH", str(tmp_path))
-    before = set(run_directories())
-    with pytest.raises(TransportError, match="ended at once with status 3: it said nothing"):
+    said = "ended at once with status 3: it said nothing"
+    with none_left_behind(), pytest.raises(TransportError, match=said):
         PrivateServer.start(32)
-    assert set(run_directories()) == before

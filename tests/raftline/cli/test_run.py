@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.runtime.run_directory import run_directories
 from pipeline.transport.redis_server import PrivateServer
 from raftline.cli.app import app
 from tests.command_line import (
@@ -23,8 +22,8 @@ from tests.command_line import (
     summary,
     wait_until_alone,
     wait_until_begun,
-    wait_until_removed,
 )
+from tests.run_directories import none_left_behind
 
 
 @pytest.fixture
@@ -69,10 +68,9 @@ def test_a_run_says_how_it_went_and_writes_it_down(folder: Path) -> None:
 
 
 def test_a_run_leaves_no_process_and_no_directory(folder: Path) -> None:
-    before = set(run_directories())
-    run(folder, "run", "counting.yaml", "-i", "a.mp4")
-    wait_until_alone(folder)
-    assert set(run_directories()) <= before
+    with none_left_behind():
+        run(folder, "run", "counting.yaml", "-i", "a.mp4")
+        wait_until_alone(folder)
 
 
 def test_a_source_that_fails_is_named_and_the_other_finishes(folder: Path) -> None:
@@ -183,13 +181,12 @@ def test_a_second_ctrl_c_stops_at_once_and_leaves_nothing_half_written(folder: P
 
 
 def test_a_killed_run_leaves_no_process_and_no_directory(folder: Path) -> None:
-    before = set(run_directories())
-    with running(folder, "run", "counting.yaml", "-i", "a.mp4", "-o", "out", *SLOW) as process:
+    begun = running(folder, "run", "counting.yaml", "-i", "a.mp4", "-o", "out", *SLOW)
+    with none_left_behind(), begun as process:
         wait_until_begun(folder)
         process.kill()
         process.wait()
         wait_until_alone(folder)
-    wait_until_removed(before)
     assert not (folder / "out" / "a.sums.txt").exists()
 
 

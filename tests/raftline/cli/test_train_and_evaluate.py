@@ -87,6 +87,7 @@ def test_several_estimators_are_compared_in_one_table(folder: Path) -> None:
     assert f"{least:.3f}*" in told
 
 
+@pytest.mark.slow
 def test_the_curve_has_cold_and_warm_starts_at_every_count(folder: Path) -> None:
     sintel_like(folder / "sintel", frames=4, step_px=6)
     told = run(folder, "evaluate", "--dataset", "sintel:sintel", "--curve", "1,4", "--json", "out.json").stdout

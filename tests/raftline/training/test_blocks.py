@@ -59,6 +59,7 @@ def test_one_wrong_block_is_no_other_blocks_error(tmp_path: Path) -> None:
     assert min(wrong) > 1000 * max(right)
 
 
+@pytest.mark.slow
 def test_some_steps_take_a_network_from_scratch_most_of_the_way(tmp_path: Path) -> None:
     options = small_options(
         tmp_path / "out",

@@ -19,7 +19,7 @@ from tests.raftline.training.training_bench import NO_NOISE, shifted_clips, smal
 RANDOM = np.random.default_rng
 
 
-@pytest.mark.parametrize("architecture", ["small", "large"])
+@pytest.mark.parametrize("architecture", ["small", pytest.param("large", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_gradients_reach_every_module(
     architecture: Architecture, precision: Literal["float32", "bfloat16"], tmp_path: Path

@@ -38,6 +38,7 @@ def largest_difference(ours: Any, theirs: Any) -> float:
     return max(float((ours[name] - theirs[name]).abs().max() / theirs[name].abs().max().clamp(1e-6)) for name in theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     "overrides",
@@ -67,6 +68,7 @@ def test_two_processes_learn_what_one_learns_from_all_their_clips(overrides: dic
         assert largest_difference(getattr(ours, kind), getattr(theirs, kind)) < TOLERANCE
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_two_processes_that_were_killed_end_with_the_same_weights_bit_by_bit(tmp_path: Path) -> None:
     options = small_options(tmp_path / "out", steps=2, processes=2, save_every_steps=1)
