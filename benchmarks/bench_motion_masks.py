@@ -159,13 +159,19 @@ def _road_flows(arguments: argparse.Namespace, estimator: str) -> Iterator[Flow]
 
 
 def events_of(found: Iterable[Mask]) -> list[tuple[float, float]]:
-    """Begin and end in s of every event; one that goes on at the end of the clip ends there."""
+    """Begin and end in s of every event; the last one ends with the clip at the latest."""
     events: dict[int, MotionEvent] = {}
-    last_seconds = 0.0
+    last_seconds = moved_seconds = 0.0
     for mask in found:
         events |= {event.id: event for event in mask.events}
         last_seconds = mask.header.pts_seconds or 0.0
-    ends = {event.id: last_seconds if event.end_seconds is None else event.end_seconds for event in events.values()}
+        moved_seconds = last_seconds if any(moving.moves for moving in mask.objects) else moved_seconds
+    ends = {
+        event.id: min(moved_seconds + event.after_seconds, last_seconds)
+        if event.end_seconds is None
+        else event.end_seconds
+        for event in events.values()
+    }
     return [(round(event.begin_seconds, 2), round(ends[event.id], 2)) for event in events.values()]
 
 

@@ -168,6 +168,8 @@ class MotionObject:
     area_px: int
     velocity_px_s: tuple[float, float]
     """Mean velocity relative to the camera's motion, px/s, x right, y down."""
+    moves: bool = True
+    """False while it stands after having moved."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,8 @@ class MotionEvent:
     """(s, x, y): box center of its largest object, px; at most 64 points, evenly spaced in time."""
     uncertain: bool = False
     """The mask was uncertain in most frames with motion so far: it may be scenery at another depth, or the camera."""
+    after_seconds: float = 0.0
+    """It lasts this much longer than its last motion, s."""
 
 
 @dataclass(frozen=True)

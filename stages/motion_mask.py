@@ -19,8 +19,8 @@ from raftline.masks.options import MotionMaskOptions
 class MotionMask(stage.Stage):
     """One Mask for every frame: what moves against the camera, fast enough, large enough and for long enough.
 
-    Objects keep an id while they are followed. An event lasts as long as anything moves; it begins when its first
-    object was first seen. A mask is `uncertain` if the motion may not be an object's: a part of the frame was taken to
+    Objects keep an id while they are followed. An event lasts as long as anything moves, and begins where its first
+    object began to move. A mask is `uncertain` if the motion may not be an object's: a part of the frame was taken to
     be scenery at another depth and left out, over a third of the frame moves against the camera, or the camera's motion
     is unknown. An event is uncertain if most of its masks are.
 
@@ -167,8 +167,15 @@ class MotionMask(stage.Stage):
             message.header,
             message.frame,
             result.mask,
-            tuple(MotionObject(found.id, found.box, found.area_px, found.velocity_px_s) for found in result.objects),
-            tuple(_event(event, over) for event, over in ((result.ended, True), (result.began, False)) if event),
+            tuple(
+                MotionObject(found.id, found.box, found.area_px, found.velocity_px_s, found.moves)
+                for found in result.objects
+            ),
+            tuple(
+                _event(event, over, self.options.after_seconds)
+                for event, over in ((result.ended, True), (result.began, False))
+                if event
+            ),
             None if result.camera is None else tuple(float(value) for value in result.camera.matrix.ravel()),
             result.uncertain,
         )
@@ -178,7 +185,7 @@ def _array(values: Any) -> np.ndarray | None:
     return None if values is None else np.asarray(values)
 
 
-def _event(event: OpenEvent, over: bool) -> MotionEvent:
+def _event(event: OpenEvent, over: bool, after_seconds: float) -> MotionEvent:
     return MotionEvent(
         event.id,
         event.begin_seconds,
@@ -188,4 +195,5 @@ def _event(event: OpenEvent, over: bool) -> MotionEvent:
         event.object_ids,
         event.path,
         event.uncertain,
+        after_seconds,
     )

@@ -15,7 +15,7 @@ from raftline.masks.background import RegisteredBackground
 from raftline.masks.detection import Detection, MovingObject, Tentative
 from raftline.masks.frame_camera import FrameCamera, frame_camera
 from raftline.masks.frame_input import FrameInput
-from raftline.masks.motion_events import EventRecorder, largest_place
+from raftline.masks.motion_events import EventRecorder, OpenEvent, largest_place
 from raftline.masks.options import MotionMaskOptions
 from raftline.masks.regions import Region, regions_of, with_velocities
 from raftline.masks.residual_motion import carried_back
@@ -115,9 +115,7 @@ class MotionDetector:
         last = self._last
         if last is None:
             return self._detection(frame, np.zeros(self.grid.shape, bool), (), camera)
-        ids = tuple(moving.id for moving in last.objects)
-        area = float(np.count_nonzero(last.mask)) / last.mask.size if ids else 0.0
-        ended, began = self._events.update(frame.seconds, area, ids, frame.seconds, uncertain=last.uncertain)
+        ended, began = self._event(frame, last.objects, last.uncertain, frame.seconds)
         return replace(last, ended=ended, began=began, camera=camera)
 
     def _rested(self, frame: FrameInput) -> Detection:
@@ -211,12 +209,20 @@ class MotionDetector:
         uncertain: bool = False,
     ) -> Detection:
         """The frame's detection; its objects begin an event or go on with the open one. mask: bool (h, w)."""
+        since_seconds = min((found.track.since_seconds for found in objects if found.moves), default=frame.seconds)
+        ended, began = self._event(frame, objects, uncertain, since_seconds)
+        return Detection(self.grid.full_size(mask), objects, ended, began, camera, uncertain)
+
+    def _event(
+        self, frame: FrameInput, objects: Sequence[MovingObject], uncertain: bool, since_seconds: float
+    ) -> tuple[OpenEvent | None, OpenEvent | None]:
+        """The event that ended, and the one that began; what stands has no part in either."""
         moving = [found for found in objects if found.moves]
         area = sum(found.area_px for found in moving) / (self.grid.width * self.grid.height)
-        since = min((found.track.first_seconds for found in moving), default=frame.seconds)
         ids = tuple(found.id for found in moving)
-        ended, began = self._events.update(frame.seconds, area, ids, since, largest_place(moving), uncertain)
-        return Detection(self.grid.full_size(mask), objects, ended, began, camera, uncertain)
+        waiting_since = self._tracker.waiting_since(frame.seconds)
+        place = largest_place(moving)
+        return self._events.update(frame.seconds, area, ids, since_seconds, place, uncertain, waiting_since)
 
     def _object(self, box: tuple[int, ...], area: int, track: Track, moves: bool) -> MovingObject:
         """box, area: in points of the working grid."""

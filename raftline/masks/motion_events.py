@@ -82,6 +82,8 @@ class EventRecorder:
         self.pause_seconds = max(merge_seconds, after_seconds)
         self.after_seconds = after_seconds
         self._event: OpenEvent | None = None
+        self._ended_seconds: float | None = None
+        """The end of the event before it."""
         self._next_id = 1
 
     @property
@@ -97,6 +99,7 @@ class EventRecorder:
         since_seconds: float,
         place: tuple[float, float] | None = None,
         uncertain: bool = False,
+        waiting_since: float | None = None,
     ) -> tuple[OpenEvent | None, OpenEvent | None]:
         """Take the next frame.
 
@@ -104,21 +107,27 @@ class EventRecorder:
             seconds: Its time.
             area: How much of it moves, as a share; 0: nothing does.
             object_ids: Of the moving objects.
-            since_seconds: When the oldest of them was first seen, which is when an event begins.
+            since_seconds: When the motion began that this frame adds: an event begins there, but not before the end of
+                the one before.
             place: Centre of the largest of them, px.
             uncertain: Whether it is uncertain what moves in this frame.
+            waiting_since: When motion began that may come to count; an event does not end before that is known. None:
+                there is none.
 
         Returns:
             The event that ended, and the event that began; None for none.
         """
         ended = began = None
-        if self._event and seconds - self._event.last_seconds > self.pause_seconds:
+        resumes_seconds = since_seconds if area > 0 else seconds
+        if waiting_since is not None:
+            resumes_seconds = min(resumes_seconds, waiting_since)
+        if self._event and resumes_seconds - self._event.last_seconds > self.pause_seconds:
             ended = replace(self._event, last_seconds=self._event.last_seconds + self.after_seconds)
-            self._event = None
+            self._event, self._ended_seconds = None, ended.last_seconds
         if area <= 0:
             return ended, None
         if self._event is None:
-            begin = since_seconds if ended is None else max(since_seconds, ended.last_seconds)
+            begin = since_seconds if self._ended_seconds is None else max(since_seconds, self._ended_seconds)
             path = extended_path((), seconds, place)
             began = self._event = OpenEvent(
                 self._next_id, begin, seconds, seconds, area, object_ids, path, uncertain_frames=int(uncertain)
@@ -130,11 +139,12 @@ class EventRecorder:
 
     def state(self) -> dict[str, Any]:
         """JSON values."""
-        return {"event": dict(vars(self._event)) if self._event else None, "next_id": self._next_id}
+        event = dict(vars(self._event)) if self._event else None
+        return {"event": event, "ended_seconds": self._ended_seconds, "next_id": self._next_id}
 
     def restore(self, state: dict[str, Any]) -> None:
         self._event = OpenEvent.from_json(state["event"]) if state["event"] else None
-        self._next_id = state["next_id"]
+        self._ended_seconds, self._next_id = state["ended_seconds"], state["next_id"]
 
 
 def extended_path(path: Path, seconds: float, place: tuple[float, float] | None) -> Path:

@@ -58,8 +58,9 @@ class Track:
     """Mean (x, y) of its points."""
     velocity: tuple[float, float]
     """px/s of the frame, after the camera's motion."""
-    first_seconds: float
-    """The frame before the one it was first seen in."""
+    since_seconds: float
+    """When the motion began that was last seen: in the frame before that one; of a track that was not confirmed before,
+    in the frame before those that are its proof."""
     last_seconds: float
     """The frame it was last seen in."""
     seen_seconds: float
@@ -85,7 +86,7 @@ class RegionTracker:
 
         Args:
             persistence_seconds: A track is confirmed once it moved for this long, and in four frames.
-            hold_seconds: It is forgotten this long after it was last seen.
+            hold_seconds: It is forgotten this long after it was last seen, but not between one frame and the next.
             px_per_point: Step of the working grid.
             slow_px_s: What travels slower than this stands.
         """
@@ -110,7 +111,7 @@ class RegionTracker:
         Returns:
             Each region's track, in order.
         """
-        kept = [track for track in self.tracks if seconds - track.last_seconds <= self._patience(track)]
+        kept = [t for t in self.tracks if seconds - t.last_seconds <= self._patience(t, step_seconds)]
         self.tracks = kept if camera is None else [_carried(track, camera) for track in kept]
         expected = [_expected(track, seconds, self.px_per_point) for track in self.tracks]
         matches = _assign([_likeness(track, box, regions) for track, box in zip(self.tracks, expected, strict=True)])
@@ -137,6 +138,12 @@ class RegionTracker:
             return 0.0
         return max(self.persistence_seconds, min(_SIGHTINGS * step_seconds, _SIGHTINGS_SECONDS))
 
+    def waiting_since(self, seconds: float) -> float | None:
+        """When the motion began that has not been seen for long enough to count at a frame; None for none."""
+        waiting = [track for track in self.tracks if track.seen_seconds > 0 and not track.confirmed]
+        lately = [track for track in waiting if seconds - track.moved_seconds <= self._patience(track)]
+        return min((track.since_seconds for track in lately), default=None)
+
     def _new_id(self) -> int:
         self._next_id += 1
         return self._next_id - 1
@@ -152,9 +159,10 @@ class RegionTracker:
                 return track
         return None
 
-    def _patience(self, track: Track) -> float:
+    def _patience(self, track: Track, step_seconds: float = 0.0) -> float:
         # What was hardly seen is forgotten soon, or noise would add up to a confirmed track.
-        return self.hold_seconds if track.confirmed else min(self.hold_seconds, 2 * self.persistence_seconds)
+        longest = self.hold_seconds if track.confirmed else min(self.hold_seconds, 2 * self.persistence_seconds)
+        return max(longest, step_seconds) + _ROUNDING_SECONDS
 
     def _seen(self, track: Track | None, region: Region, seconds: float, step_seconds: float) -> Track:
         if track is None:
@@ -163,8 +171,10 @@ class RegionTracker:
             track = replace(track, mark=(*region.centre, seconds, *region.box[2:]))
         travelled = _travelled(track, region, seconds, self.px_per_point, self.slow_px_s)
         moves = region.flows or travelled
-        since = step_seconds if region.flows else min(seconds - track.mark[2], _MOST_TRAVEL_SECONDS)
-        seen = track.seen_seconds + (since if moves else 0.0)
+        from_seconds = seconds - step_seconds if region.flows else track.mark[2]
+        more_seconds = step_seconds if region.flows else min(seconds - from_seconds, _MOST_TRAVEL_SECONDS)
+        anew = track.seen_seconds == 0 or from_seconds - track.moved_seconds > self._patience(track)
+        seen = (0.0 if anew and not track.confirmed else track.seen_seconds) + (more_seconds if moves else 0.0)
         velocity = region.velocity if region.flows else _drift(track, region, seconds, self.px_per_point)
         return replace(
             track,
@@ -172,6 +182,7 @@ class RegionTracker:
             area=region.area,
             centre=region.centre,
             velocity=velocity if moves else track.velocity,
+            since_seconds=seconds - more_seconds if moves and (anew or track.confirmed) else track.since_seconds,
             last_seconds=seconds,
             seen_seconds=seen,
             confirmed=track.confirmed or (moves and seen >= self.needed_seconds(step_seconds) - _ROUNDING_SECONDS),

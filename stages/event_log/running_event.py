@@ -18,6 +18,8 @@ class RunningEvent:
     event: OpenEvent
     begin_ns: int
     """Wall clock, ns since 1970."""
+    after_seconds: float = 0.0
+    """It lasts this much longer than its last motion."""
     thumbnail: str | None = None
     """Name of its image in the thumbnail folder."""
     thumbnail_area: float = 0.0
@@ -26,7 +28,7 @@ class RunningEvent:
     @classmethod
     def begun(cls, event: MotionEvent, begin_ns: int) -> RunningEvent:
         """The event of its first mask, whose frame is yet to be counted."""
-        return cls(replace(_open(event), frames=0), begin_ns)
+        return cls(replace(_open(event), frames=0), begin_ns, event.after_seconds)
 
     def ended(self, event: MotionEvent) -> RunningEvent:
         """This event as its last mask reports it."""

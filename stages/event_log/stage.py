@@ -36,7 +36,7 @@ class EventLog(stage.Stage):
     - ``object_ids``: ids of the moving objects
     - ``path``: [s, x px, y px] of the largest object, at most 64 points
     - ``uncertain``: true if most of its masks are
-    - ``cut_short``: true if the source ended before the motion did
+    - ``cut_short``: true if something still moved in the source's last frame
     - ``thumbnail``: path of an image close to the peak, relative to the log; only with the option `thumbnails`
     - ``begin_time``, ``end_time``: wall clock, ISO 8601 in UTC; only for cameras
 
@@ -147,7 +147,9 @@ class EventLog(stage.Stage):
             self._remove_thumbnails(0)
             return
         for running in self._running.values():
-            self._write(running, self._last_seconds, running.event.uncertain, cut_short=True)
+            moved_seconds = running.event.last_seconds
+            end_seconds = min(moved_seconds + running.after_seconds, self._last_seconds)
+            self._write(running, end_seconds, running.event.uncertain, cut_short=moved_seconds >= self._last_seconds)
         if self._at_once:
             with writing(self._output.part):
                 shutil.copyfile(log.path, self._output.part)
@@ -171,12 +173,14 @@ class EventLog(stage.Stage):
             self._unpublished = []
 
     def _follow(self, message: Mask) -> None:
-        """Keep the peak of the running events: nobody else reports one that the end of the source cuts short."""
-        place = largest_place(message.objects)
+        """Keep end and peak of the running events: nobody else reports one that has not ended with the source."""
+        moving = [found for found in message.objects if found.moves]
+        place = largest_place(moving)
         area = float(np.count_nonzero(np.asarray(message.mask)) / (message.frame.width * message.frame.height))
-        ids = tuple(moving.id for moving in message.objects)
+        ids = tuple(found.id for found in moving)
+        stands = bool(message.objects) and not moving
         for running in self._running.values():
-            if area > 0:
+            if area > 0 and not stands:
                 running.event = running.event.gone_on(self._last_seconds, area, ids, place, message.uncertain)
             if self._thumbnails and area > _LARGER * running.thumbnail_area:
                 running.thumbnail = running.thumbnail or self._thumbnails.name(running.event.id, running.begin_ns)

@@ -37,6 +37,27 @@ def test_an_event_goes_on_after_its_last_motion_if_asked_to() -> None:
     assert ended is not None and ended.last_seconds == pytest.approx(3.0)
 
 
+def test_motion_that_waits_for_its_proof_keeps_the_event_open_if_it_began_in_time() -> None:
+    for began_seconds, count in ((1.9, 1), (2.3, 2)):
+        events = EventRecorder(merge_seconds=1.0)
+        told = [events.update(1.0, 0.1, (1,), 1.0)]
+        told += [events.update(at / 10, 0.0, (), at / 10, waiting_since=began_seconds) for at in range(20, 24)]
+        told += [events.update(2.4, 0.1, (1,), began_seconds)]
+        began = [event for _, event in told if event]
+        assert len(began) == count and began[-1].begin_seconds == (1.0 if count == 1 else began_seconds)
+
+
+def test_an_event_never_begins_before_the_end_of_the_one_before() -> None:
+    events = EventRecorder(merge_seconds=0.5)
+    events.update(1.0, 0.1, (1,), 1.0)
+    ended, _ = events.update(2.0, 0.0, (), 2.0)
+    assert ended is not None and ended.last_seconds == 1.0
+    again = EventRecorder(merge_seconds=0.5)
+    again.restore(json.loads(json.dumps(events.state())))
+    began = [recorder.update(3.0, 0.1, (1,), 0.2)[1] for recorder in (events, again)]
+    assert [event and event.begin_seconds for event in began] == [1.0, 1.0]
+
+
 @pytest.mark.parametrize(("doubts", "uncertain"), [((1, 1, 0), True), ((1, 0, 0), False), ((0, 1, 0, 1), False)])
 def test_an_event_is_uncertain_if_most_of_its_frames_are(doubts: tuple[int, ...], uncertain: bool) -> None:
     events = EventRecorder(merge_seconds=0.5)

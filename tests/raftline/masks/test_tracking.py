@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -90,6 +91,38 @@ def test_a_track_is_confirmed_by_time_and_not_by_frames() -> None:
             if tracker.update([region(3)], at * step, step)[0].confirmed
         ]  # fmt: skip
         assert since[0] == pytest.approx(0.2)
+
+
+def standing(spot: Region) -> Region:
+    return replace(spot, flows=False)
+
+
+def test_motion_begins_with_its_proof_and_anew_after_each_stop() -> None:
+    tracker = tracker_of(persistence=0.2, hold=1.0)
+    since = {}
+    for at in range(200):
+        goes = 50 <= at < 70 or at >= 150
+        spot = region(4 * (min(max(at - 50, 0), 20) + max(at - 150, 0)), velocity=(100, 0))
+        (track,) = tracker.update([spot if goes else standing(spot)], at * STEP, STEP)
+        since[at] = track.since_seconds if goes and track.confirmed else None
+    assert {at for at in range(150) if since[at] is not None} == set(range(54, 70))
+    assert since[54] == pytest.approx(49 * STEP) and since[60] == pytest.approx(59 * STEP)
+    assert since[150] == pytest.approx(149 * STEP)
+
+
+def test_moments_of_motion_far_apart_are_no_proof_together() -> None:
+    tracker = tracker_of(persistence=0.2)
+    for at in range(400):
+        spot = region(20, velocity=(100, 0))
+        (track,) = tracker.update([spot if at % 50 < 3 else standing(spot)], at * STEP, STEP)
+    assert track.id == 1 and not track.confirmed and tracker.waiting_since(400 * STEP) is None
+
+
+def test_a_time_lapse_keeps_the_id_from_frame_to_frame() -> None:
+    for step in (1.0, 30.0):
+        tracker = RegionTracker(0.2, 0.7, px_per_point=1, slow_px_s=6 / step)
+        regions = [[region(6 * at, velocity=(6 / step, 0))] for at in range(20)]
+        assert {track.id for at, each in enumerate(regions) for track in tracker.update(each, at * step, step)} == {1}
 
 
 def test_flicker_is_never_confirmed() -> None:

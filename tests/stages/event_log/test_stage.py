@@ -18,10 +18,11 @@ from tests.stages.stage_bench import Machine, bench_context
 
 
 def mask(index: int, *events: MotionEvent, area_px: int = 0, objects: tuple[int, ...] = ()) -> Mask:
+    """objects: their ids, negative for those that stand."""
     frame = yuv_frame(index, 100 * index, 20, 10)
     values = np.zeros(200, np.uint8)
     values[:area_px] = 255
-    moving = tuple(MotionObject(i, (0, 0, 2, 2), 4, (0.0, 0.0)) for i in objects)
+    moving = tuple(MotionObject(abs(i), (0, 0, 2, 2), 4, (0.0, 0.0), i > 0) for i in objects)
     return Mask(frame.header, frame, values.reshape(10, 20), moving, events)
 
 
@@ -80,6 +81,36 @@ def test_one_line_for_each_event_and_one_for_what_the_end_cut_short(tmp_path):
     assert (third["id"], third["end_seconds"], third["cut_short"]) == (3, 0.6, True)
     assert (third["peak_seconds"], third["peak_area"], third["object_ids"]) == (0.5, 0.5, [3, 7])
     assert third["path"][-1] == [0.5, 0.5, 0.5]  # the centre of the box (0, 0, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("at", "after_seconds", "end_seconds", "cut_short"),
+    [
+        ((0, 400, 900, 1000), 0.0, 0.4, False),
+        ((0, 430, 470, 1000), 0.0, 0.43, False),
+        ((0, 400, 900, 1000), 0.5, 0.9, False),
+        ((0, 400, 900, 1000), 2.0, 1.0, False),
+        ((0, 400, 500), 0.0, 0.4, False),
+        ((0, 400), 0.0, 0.4, True),
+        ((0, 400), 2.0, 0.4, True),
+    ],
+)
+def test_an_event_that_the_source_ends_with_lasts_as_long_as_its_motion(
+    at: tuple[int, ...], after_seconds: float, end_seconds: float, cut_short: bool, tmp_path
+) -> None:
+    """What moves in the first two frames, stands in the third, and is out of the mask in those after it."""
+    event = MotionEvent(1, 0.0, None, 0.0, 0.05, (1,), after_seconds=after_seconds)
+    frames = [yuv_frame(index, time_ms, 20, 10) for index, time_ms in enumerate(at)]
+    seen = [
+        mask(0, event, area_px=9, objects=(1,)),
+        mask(1, area_px=9, objects=(1,)),
+        mask(2, area_px=9, objects=(-1,)),
+    ]
+    seen = [*seen, mask(3)][: len(at)]
+    masks = [replace(each, header=frame.header, frame=frame) for each, frame in zip(seen, frames, strict=True)]
+    Machine(EventLog, bench_context(tmp_path)).deliver(*masks, end(9))
+    (line,) = lines(tmp_path / "clip.motion.jsonl")
+    assert (line["end_seconds"], line["cut_short"]) == (pytest.approx(end_seconds), cut_short)
 
 
 def test_where_nothing_moved_the_log_is_empty_and_there(tmp_path):
