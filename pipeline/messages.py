@@ -74,7 +74,7 @@ class Header:
     """Source, position in the stream, and time of a message."""
 
     source: str
-    """Name of the camera or file; matches ``[A-Za-z0-9_.-]+``."""
+    """Name of the camera or file, as in `pipeline.stage.SourceInfo`."""
     pts: int | None
     """Presentation time in units of `time_base`, exactly as in the container; None if the message has no time."""
     time_base: Fraction

@@ -67,7 +67,7 @@ class SourceInfo:
     """The source of video that a plug-in object works on."""
 
     name: str
-    """Matches ``[A-Za-z0-9_.-]+``."""
+    """Fit to name files: letters of any language, no separators, no control characters."""
     input: str = field(repr=False)
     """Path, URL or device as the user gave it. May contain a password: log `display` instead."""
     display: str

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from pydantic import ValidationError
 
 from pipeline.config.explain import explain
+from pipeline.config.names import distinct, source_name
 from pipeline.config.overrides import Keys, apply_override
 from pipeline.config.schema import Config, origin_of
 from pipeline.config.yaml_file import read_configuration
@@ -33,7 +34,8 @@ def load_config(
 ) -> Config:
     """Load the configuration in a file and apply the command line to it.
 
-    ``${VAR}`` in any text is filled in from the environment; ``$${VAR}`` stands for the literal ``${VAR}``.
+    ``${VAR}`` in any text is filled in from the environment; ``$${VAR}`` stands for the literal ``${VAR}``. So does
+    ``${VAR}`` in one of `inputs` that is the name of a file as it stands.
 
     Args:
         path: The YAML file.
@@ -53,7 +55,7 @@ def load_config(
         origins[apply_override(data, override)] = "--set"
     if inputs:
         named = zip(names, inputs, strict=True) if names else _named(inputs)
-        data["sources"] = {name: {"input": given} for name, given in named}
+        data["sources"] = {name: {"input": _literal(given)} for name, given in named}
         origins[("sources",)] = "-i"
     if output is not None:
         data["output"] = str(output)
@@ -100,28 +102,10 @@ def _named(inputs: Iterable[str]) -> Iterable[tuple[str, str]]:
     """A unique source name for every input."""
     names: dict[str, str] = {}
     for given in inputs:
-        stem = source_name(given)
-        name, number = stem, 2
-        while name in names:
-            name, number = f"{stem}-{number}", number + 1
-        names[name] = given
+        names[distinct(source_name(given), names)] = given
     return names.items()
 
 
-def source_name(given: str) -> str:
-    """The name of a source with this input: its file name or the last part of its URL.
-
-    ``clips/Front door.mp4`` becomes ``Front_door``. Cut to the 100 characters that a name may have.
-    """
-    if "://" in given:
-        parts = urlsplit(_VARIABLE.sub("", given))
-        text = Path(parts.path).stem or _host(given)
-    else:
-        path = Path(given)
-        text = path.stem if path.suffix and not os.path.isdir(path) else path.resolve().name
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", text).strip("._")
-    return name[:100] or "source"
-
-
-def _host(given: str) -> str:
-    return re.split(r"[/?#]", given.partition("://")[2], maxsplit=1)[0].rpartition("@")[2].partition(":")[0]
+def _literal(given: str) -> str:
+    """An input as it stands in a configuration: in the name of a file that is there, ``${VAR}`` is no variable."""
+    return _VARIABLE.sub(lambda match: f"${match[0]}", given) if os.path.lexists(given) else given

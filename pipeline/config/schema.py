@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
 
+from pipeline.config.names import check_source_name
+
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 
@@ -40,6 +42,7 @@ def check_redis_url(url: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_check_name)]
+SourceName = Annotated[str, AfterValidator(check_source_name)]
 RedisUrl = Annotated[str, AfterValidator(check_redis_url)]
 
 
@@ -121,7 +124,7 @@ class Config(_Section):
     )
     redis: RedisSection = Field(default_factory=RedisSection, description="the Redis server that connects the stages")
     limits: Limits = Field(default_factory=Limits, description="bounds on what waits between stages, and on restarts")
-    sources: dict[Name, SourceSection] = Field(default_factory=dict, description="cameras and files, by name")
+    sources: dict[SourceName, SourceSection] = Field(default_factory=dict, description="cameras and files, by name")
     stages: dict[Name, StageSection] = Field(min_length=1, description="steps of the pipeline, by name")
 
     _file: Path = PrivateAttr(Path("config"))

@@ -5,11 +5,19 @@ All keys of a pipeline share one hash tag: they are on one node of a cluster, wh
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import dataclass
 
 GROUP_CONSUMER = "owner"
 """The only consumer of every group. The lease says which worker it is, so a new owner finds the previous one's
 pending entries."""
+_PLAIN = "A-Za-z0-9_.-"
+_ENCODED = "_."
+"""Marks an encoded name: `_` is always followed by two digits inside one."""
+_MOST_CHARACTERS = 100
+_DIGEST_DIGITS = 32
+"""128 bits, of which no two names have the same."""
 
 
 @dataclass(frozen=True)
@@ -33,35 +41,35 @@ class Keys:
 
     def stream(self, source: str, stage: str) -> str:
         """Stream: what a stage wrote for a source. Its groups are named after the reading stages."""
-        return self._key("stream", source, stage)
+        return self._key("stream", key_part(source), stage)
 
     def open(self, source: str, stage: str) -> str:
         """Hash: entry id to ``readers ring/slot ring/slot ...``; readers: groups that have not acknowledged it."""
-        return self._key("open", source, stage)
+        return self._key("open", key_part(source), stage)
 
     def state(self, source: str, stage: str) -> str:
         """Hash: published, processed, ended, snapshot of a stage for a source."""
-        return self._key("state", source, stage)
+        return self._key("state", key_part(source), stage)
 
     def counters(self, source: str, stage: str) -> str:
         """Hash: name of a counter to its value."""
-        return self._key("counters", source, stage)
+        return self._key("counters", key_part(source), stage)
 
     def status(self, source: str, stage: str) -> str:
         """Hash: what the stage reports about itself."""
-        return self._key("status", source, stage)
+        return self._key("status", key_part(source), stage)
 
     def attempts(self, source: str, stage: str) -> str:
         """Hash: entry id to the number of workers that died on it."""
-        return self._key("attempts", source, stage)
+        return self._key("attempts", key_part(source), stage)
 
     def lease(self, source: str, stage: str) -> str:
         """redis-py Lock whose token names the worker that owns (source, stage)."""
-        return self._key("lease", source, stage)
+        return self._key("lease", key_part(source), stage)
 
     def fence(self, source: str, stage: str) -> str:
         """Counter of the owners so far."""
-        return self._key("fence", source, stage)
+        return self._key("fence", key_part(source), stage)
 
     def free(self, ring: str) -> str:
         """List: free slots of a ring."""
@@ -86,4 +94,20 @@ class Keys:
 
 def ring_name(source: str, stage: str) -> str:
     """First part of the names of the rings that a stage writes for a source."""
-    return f"{source}:{stage}"
+    return f"{key_part(source)}:{stage}"
+
+
+def key_part(name: str) -> str:
+    """Encode a source's name for keys and ring files: at most 100 characters from ``A-Za-z0-9_.-``.
+
+    A name of such characters stays as it is. Otherwise ``_.`` comes first, and each byte of the name in UTF-8 that is
+    not one of them, or is ``_``, becomes ``_`` and two hexadecimal digits. One that gets too long ends in ``_.`` and a
+    part of the name's SHA-256. No two names become the same.
+    """
+    if re.fullmatch(rf"[{_PLAIN}]{{1,{_MOST_CHARACTERS}}}", name) and not name.startswith(_ENCODED):
+        return name
+    coded = _ENCODED + re.sub(rf"[^{_PLAIN}]|_", lambda match: "".join(f"_{b:02x}" for b in match[0].encode()), name)
+    if len(coded) <= _MOST_CHARACTERS:
+        return coded
+    digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST_DIGITS]
+    return coded[: _MOST_CHARACTERS - len(_ENCODED) - _DIGEST_DIGITS] + _ENCODED + digest

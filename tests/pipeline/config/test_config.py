@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import Config, Plan, load_config, make_plan, source_name
+from pipeline.config.names import check_source_name
 from pipeline.config.overrides import parse_override
 from pipeline.stage import Demand
 from tests.pipeline.config_bench import YAML, lay_out, plan, refusal, write
@@ -82,8 +83,12 @@ def test_the_policy_is_the_source_s_nature_unless_it_is_said(policy: str, source
 
 def test_inputs_replace_the_sources_and_are_named_after_their_files() -> None:
     made = plan(inputs=["clips/Front door.mp4", "other/Front door.mov", "rtsp://u:p@host:554/live/cam1?x=1"])
-    assert list(made.sources) == ["Front_door", "Front_door-2", "cam1"]
-    assert made.sources["Front_door"].info.input == "clips/Front door.mp4"
+    assert list(made.sources) == ["Front door", "Front door-2", "cam1"]
+    assert made.sources["Front door"].info.input == "clips/Front door.mp4"
+
+
+def test_names_that_differ_in_case_alone_are_told_apart_by_a_number() -> None:
+    assert list(plan(inputs=["a/Clip.mp4", "b/clip.mp4"]).sources) == ["Clip", "clip-2"]
 
 
 @pytest.mark.parametrize(
@@ -93,14 +98,42 @@ def test_inputs_replace_the_sources_and_are_named_after_their_files() -> None:
         ("/dev/video0", "video0"),
         ("rtsp://user:pw@cam.local", "cam.local"),
         ("synthetic", "synthetic"),
-        ("видео.mp4", "source"),
-        ("...", "source"),
+        ("日本語.mp4", "日本語"),
+        ("Αθήνα.mov", "Αθήνα"),
+        ("U\u0308berfahrt.mp4", "\u00dcberfahrt"),
+        ("Front door (2).mp4", "Front door (2)"),
+        ("2024-01-01T10:20:30.mp4", "2024-01-01T10_20_30"),
+        ('a<b>|"c"?*\\d\n.mp4', "a_b___c____d_"),
+        ("bytes\udcff.mp4", "bytes_"),
+        (".hidden.mp4", "_hidden"),
+        ("._clip.mp4", "__clip"),
+        (" .mp4", "source"),
+        ("rtsp://${USER}:${PASSWORD}@host/Haust%C3%BCr%2Flinks", "Haustür_links"),
         ("x" * 300 + ".mp4", "x" * 100),
+        ("語" * 300 + ".mp4", "語" * 50),
     ],
 )
-def test_a_source_s_name_has_only_characters_that_keys_and_paths_may_have(given: str, name: str) -> None:
-    assert source_name(given) == name or given == "..."
-    assert source_name(given).strip(".")
+def test_a_source_s_name_keeps_its_letters_without_what_a_file_cannot_have(given: str, name: str) -> None:
+    assert source_name(given) == name
+    assert check_source_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["a/b", "a:b", "..", "tab\t", " a", "", "語" * 51])
+def test_a_name_in_the_configuration_that_no_file_can_have_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="a name of 1 to 100 characters"):
+        check_source_name(name)
+
+
+def test_a_name_in_the_configuration_is_composed() -> None:
+    assert check_source_name("U\u0308ber") == "\u00dcber"
+
+
+def test_a_variable_s_syntax_in_the_name_of_a_file_is_no_variable(tmp_path: Path) -> None:
+    for name in ("${NOTSET}.mp4", "$${NOTSET}.mp4"):
+        file = tmp_path / name
+        file.touch()
+        (made,) = plan(inputs=[str(file)]).sources.values()
+        assert made.info.input == str(file)
 
 
 def test_the_command_line_lies_over_the_file() -> None:
