@@ -1,7 +1,8 @@
-"""Read YAML strictly: no duplicate keys, no keys that are not text, and errors that name the place."""
+"""Read YAML 1.2 strictly: no duplicate keys, no keys that are not text, and errors that name the place."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,38 @@ import yaml
 from pipeline.config.explain import found, nearest
 from pipeline.errors import ConfigError
 
+_CORE_SCHEMA = {
+    "bool": ("tTfF", r"true|True|TRUE|false|False|FALSE"),
+    "null": ("~nN", r"~|null|Null|NULL"),
+    "int": ("-+0123456789", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"),
+    "float": (
+        "-+.0123456789",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+    ),
+    "merge": ("<", r"<<"),
+}
+"""What plain text is something else than text, by the first characters it may have: the tags of YAML 1.2.2, section
+10.3.2, in the order in which they are tried, and the merge key, which many files use."""
+
 
 class _Loader(yaml.SafeLoader):
-    """YAML without duplicate keys, where a whole number may serve as a name."""
+    """The values of YAML 1.2, without duplicate keys, where a whole number may serve as a name.
+
+    PyYAML itself reads the values of YAML 1.1, for which ``off``, ``on``, ``no`` and ``yes`` are truth values, ``1e-3``
+    is text, ``010`` is eight and ``12:30`` is 750.
+    """
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # not those of YAML 1.1
+
+
+for _name, (_first, _pattern) in _CORE_SCHEMA.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(f"(?:{_pattern})$"), list(_first))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile("$"), [""])
+
+
+def _int(loader: _Loader, node: yaml.ScalarNode) -> int:
+    text = loader.construct_scalar(node)
+    return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -30,6 +60,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
 
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_Loader.add_constructor("tag:yaml.org,2002:int", _int)
 
 
 def _at(mark: yaml.Mark) -> str:
@@ -56,6 +87,8 @@ def parse_yaml(text: str, name: str) -> Any:
     except yaml.MarkedYAMLError as error:
         place = _at(error.problem_mark) if error.problem_mark else name
         raise ConfigError(f"{place}: not valid YAML: {error.problem or error.context}") from None
+    except (ValueError, KeyError, AttributeError):  # how PyYAML says that a tag cannot hold its value: !!int x
+        raise ConfigError(f"{name}: not valid YAML: a value does not fit the tag before it, such as !!int") from None
     except RecursionError:
         raise ConfigError(f"{name}: nested too deeply") from None
     finally:

@@ -54,6 +54,10 @@ class Estimator(Stage):
 
 
 class Masker(Stage):
+    class Options(Options):
+        parallax: Literal["auto", "off"] = Field("auto", description="whether depth is told from motion")
+        shadows: bool = Field(True, description="whether shadows are left out")
+
     reads = (Flow,)
     writes = Mask
     needs = frozenset({"confidence"})

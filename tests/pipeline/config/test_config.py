@@ -204,6 +204,14 @@ def test_every_key_of_the_schema_stands_in_the_manual_with_its_default() -> None
             assert f"| `{prefixes[section['title']]}{key}` |{shown}" in manual, key
 
 
+def test_a_word_is_a_word_and_a_switch_may_still_be_written_as_one() -> None:
+    masks = 'masks: {use: "config_plugin:Masker", reads: flow'
+    write(YAML.replace(masks, f"{masks}, options: {{parallax: off, shadows: no}}").replace("front.door", "on"))
+    made = plan()
+    assert list(made.sources) == ["on"]
+    assert made.stages["masks"].options.model_dump() == {"parallax": "off", "shadows": False}
+
+
 @pytest.mark.parametrize("file", sorted((Path(__file__).resolve().parents[3] / "configs").glob("*.yaml")), ids=str)
 def test_every_configuration_that_is_shipped_is_valid_and_says_its_units(file: Path) -> None:
     made = make_plan(load_config(file))
@@ -222,6 +230,12 @@ def test_every_configuration_that_is_shipped_is_valid_and_says_its_units(file: P
         ("a.b={c: [1, x=y]}", ("a.b", {"c": [1, "x=y"]})),
         ("path={source}.mp4", ("path", "{source}.mp4")),
         ("name=", ("name", None)),
+        ("parallax=off", ("parallax", "off")),
+        ("audio=true", ("audio", True)),
+        ("a=[on, no, yes, y, Off]", ("a", ["on", "no", "yes", "y", "Off"])),
+        ("a={off: 12:30, b: 2024-01-01}", ("a", {"off": "12:30", "b": "2024-01-01"})),
+        ("a=[010, 0o10, 0x1f, -3, 1e-3, 1., .5, .inf]", ("a", [10, 8, 31, -3, 0.001, 1.0, 0.5, float("inf")])),
+        ("a=[True, FALSE, ~, null]", ("a", [True, False, None, None])),
     ],
 )
 def test_an_override_is_a_key_path_and_a_value_in_yaml(override: str, parsed: tuple[str, object]) -> None:

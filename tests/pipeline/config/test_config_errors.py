@@ -123,6 +123,7 @@ def test_a_key_that_stands_twice_is_refused() -> None:
         ("\tname: x\n", "not valid YAML"),
         ("name: !!python/object/apply:os.system ['true']\n", "not valid YAML"),
         ("true: x\n", "a key must be text, found true"),
+        ("a: !!int x\n", "not valid YAML: a value does not fit the tag before it"),
         ("name: a\x00b\n", "not a text file"),
     ],
 )
