@@ -79,7 +79,7 @@ class RunLock:
                 "run this one again when the other has ended, or give it another `name`"
             )
         if self._client.get(self._mark_key) == self._mark:
-            log.warning("%s; it goes on", pause if paused else f"Redis at {self.where} had dropped the lock of this run")
+            log.warning("%s; it goes on", pause if paused else f"Redis at {self.where} dropped this run's lock")
             return
         if any(source.policy == "lossless" for source in plan.sources.values()):
             why = (

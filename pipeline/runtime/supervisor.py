@@ -150,7 +150,7 @@ class Supervisor:
         file.touch(mode=0o600)
         file.write_text(plan.to_json())
         # Readers first: they load while the decoder opens its input.
-        stages = [stage for stage in reversed(plan.stages.values()) for _ in range(stage.workers)]
+        stages = [stage for stage in reversed(plan.stages.values()) for _ in range(stage.workers or 1)]
         return [WorkerProcess(stage, file, reaper.directory.path, nursery, reaper) for stage in stages]
 
     def _watch(self, plan: Plan, transport: RedisStreams, lock: RunLock) -> None:
