@@ -10,7 +10,8 @@
     │   ├── WeightsError          weights that are missing, damaged or for another network
     │   ├── TransportError        Redis is unreachable, refuses, or is out of memory
     │   │   ├── TransportLost     the connection broke; the operation may be repeated
-    │   │   └── GroupLost         the server lost its data (a restart without persistence)
+    │   │   ├── GroupLost         the server lost its data (a restart without persistence)
+    │   │   └── RunTaken          another run took this pipeline's name while this one stood still
     │   └── PluginError           a stage that cannot be imported or opened, or that broke its contract
     ├── DecodeError               a stream entry that is not a message of this format version
     ├── StalePayloadError         pixels that were recycled before they were read
@@ -62,6 +63,10 @@ class TransportLost(TransportError):
 
 class GroupLost(TransportError):
     """The server lost the streams: it was restarted without persistence."""
+
+
+class RunTaken(TransportError):
+    """Another run has the pipeline's name, and with it the data on the server."""
 
 
 class PluginError(UserError):

@@ -261,6 +261,15 @@ class Stage(ABC):
         """
         return ()
 
+    @classmethod
+    def in_one_process(cls, options: Any) -> bool:
+        """Whether one worker should have all sources, as where they share a GPU. Otherwise several share them.
+
+        Args:
+            options: The checked options.
+        """
+        return False
+
     def __init__(self, options: Any, context: Context) -> None:
         self.options = options
         self.context = context

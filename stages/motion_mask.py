@@ -117,6 +117,7 @@ class MotionMask(stage.Stage):
 
     reads = (Flow,)
     writes = Mask
+    work = 3.0
     accuracy = "cells"
 
     options: Options

@@ -64,8 +64,8 @@ class StagePlan(PluginPlan):
     """Union of the readers' `Stage.needs`."""
     demand: Demand = FULL_DEMAND
     """What the readers ask for by `Stage.accuracy`."""
-    workers: int = 1
-    """Number of processes that share the sources."""
+    workers: int | None = None
+    """Number of processes that share the sources; None: the run works it out."""
     threads: int | None = None
     """Threads each of them computes with; None: its share of the cores, which the run works out."""
 

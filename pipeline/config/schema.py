@@ -67,11 +67,11 @@ class Limits(_Section):
 
     slots: int = Field(default=32, ge=4, le=4096, description="frames kept in shared memory, per stream of a source")
     entries: int = Field(default=64, ge=4, le=100_000, description="messages kept in Redis, per stream of a source")
-    backlog: int = Field(
-        default=2,
-        ge=1,
-        le=1000,
-        description="messages a reader may lag behind a camera before the oldest are dropped",
+    max_latency_ms: int = Field(
+        default=1000,
+        ge=50,
+        le=60_000,
+        description="age at which a camera's frames are dropped, ms; earlier before all stages but the last",
     )
     restarts: int = Field(
         default=5,
@@ -96,7 +96,12 @@ class StageSection(_Section):
 
     use: str = Field(min_length=1, description="the plug-in: module:Class, or the name of an installed one")
     reads: Name | None = Field(default=None, description="the stage to read messages from; omitted for the Source only")
-    workers: int = Field(default=1, ge=1, le=256, description="processes that share the sources of this stage")
+    workers: int | None = Field(
+        default=None,
+        ge=1,
+        le=256,
+        description="processes that share the sources of this stage; null: by the number of sources and `cores`",
+    )
     threads: int | None = Field(
         default=None, ge=1, le=1024, description="threads each of them computes with; null: its share of `cores`"
     )

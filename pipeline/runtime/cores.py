@@ -8,6 +8,7 @@ does the rest.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -17,7 +18,8 @@ from typing import Any
 
 import threadpoolctl
 
-from pipeline.config.plan import Plan
+from pipeline.config.plan import Plan, StagePlan
+from pipeline.stage import Stage
 
 OPENMP, MKL, OPENBLAS, NUMBA, OPENCV = THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -27,6 +29,9 @@ OPENMP, MKL, OPENBLAS, NUMBA, OPENCV = THREAD_VARIABLES = (
     "OPENCV_FOR_THREADS_NUM",
 )
 """Environment variables by which the libraries' pools are limited when they are loaded."""
+_ROOM = 3.0
+"""Times its share that a stage may use before its workers bound it: `Stage.work` is right within a factor of about
+three, and a worker that waits costs some memory only. Chosen by hand."""
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """Of a container: ``quota period`` in microseconds, or ``max period`` (cgroup v2)."""
 
@@ -41,21 +46,33 @@ def available_cores() -> int:
         return affinity
 
 
-def share_cores(plan: Plan) -> Plan:
-    """The plan with `Plan.cores` and the `StagePlan.threads` of every stage filled in.
+def share_cores(plan: Plan, in_process: bool = False) -> Plan:
+    """The plan with `Plan.cores`, and the `workers` and `threads` of every stage, filled in; what is given is kept.
 
-    Cores are shared in proportion to `work`, rounded, at least one thread each. A stage's own `threads` is kept.
+    Cores are shared in proportion to `work`. A stage has as many workers as its sources and its share can keep busy,
+    but one where it wants that. They divide its share, rounded, at least one thread each.
 
     Measured on two cores with the stabilization of a 640x360 video: flow by DIS with two threads and all others with
     one take 23 s, all with one 27 s, all with two 34 s.
+
+    Args:
+        plan: The plan.
+        in_process: Each stage is one thread of this process.
     """
     cores = plan.cores or available_cores()
-    total = sum(stage.cls.work * stage.workers for stage in plan.stages.values())
-    stages = {
-        name: replace(stage, threads=stage.threads or max(1, round(cores * stage.cls.work / total)))
-        for name, stage in plan.stages.items()
-    }
+    total = sum(stage.cls.work for stage in plan.stages.values())
+    stages = {}
+    for name, stage in plan.stages.items():
+        share = cores * stage.cls.work / total
+        workers = 1 if in_process else stage.workers or _workers(stage, share, len(plan.sources), cores)
+        stages[name] = replace(stage, workers=workers, threads=stage.threads or max(1, round(share / workers)))
     return replace(plan, cores=cores, stages=stages)
+
+
+def _workers(stage: StagePlan, share: float, sources: int, cores: int) -> int:
+    if issubclass(stage.cls, Stage) and stage.cls.in_one_process(stage.options):
+        return 1
+    return max(1, min(sources, cores, math.ceil(_ROOM * share)))
 
 
 def limit_this_process(plan: Plan, name: str) -> Plan:

@@ -150,4 +150,4 @@ def _tapped(plan: Plan, taps: Mapping[str, frozenset[str]]) -> Plan:
         demand = Demand("full", (*others, reader))
         stages[name] = replace(stage, readers=(*stage.readers, reader), needs=stage.needs | needs, demand=demand)
     # Within a process an entry with its pixels in it is a reference: nothing is serialized but a copy is made once.
-    return share_cores(replace(plan, payload="inline", redis_memory_mb=_MEMORY_MB, stages=stages))
+    return share_cores(replace(plan, payload="inline", redis_memory_mb=_MEMORY_MB, stages=stages), in_process=True)

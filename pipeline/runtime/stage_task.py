@@ -15,6 +15,7 @@ from pipeline.config.plan import Plan
 from pipeline.errors import DecodeError, PluginError, RaftlineError, StalePayloadError
 from pipeline.messages import EndOfStream, Gap, Header, Message
 from pipeline.runtime.context import WorkerContext
+from pipeline.runtime.inbox import Inbox, longest_age_ns
 from pipeline.runtime.metrics import BUSY_US, DEAD_LETTERS, DROPPED, ELAPSED_US, FRAMES, latency_counter
 from pipeline.runtime.publisher import Acknowledgement, Publisher
 from pipeline.stage import Stage
@@ -47,7 +48,7 @@ class StageTask:
         self._upstream = str(self._plan.reads)
         self._writes = getattr(self._plan.cls, "writes", None)
         self._live = plan.sources[source].policy == "live"
-        self._backlog = plan.limits.backlog
+        self._inbox = Inbox(longest_age_ns(plan, source, stage))
         self.context = WorkerContext(
             stage,
             plan.sources[source],
@@ -89,26 +90,26 @@ class StageTask:
                 self.handle(entry)
                 self.commit()
 
-    def handle_all(self, entries: Sequence[Entry]) -> None:
-        """Handle new entries in order. With the policy ``live``, all but the newest are dropped."""
-        try:
-            for entry in self.sift(entries):
-                self.handle(entry)
-        finally:
-            self.commit()
+    @property
+    def waiting(self) -> bool:
+        """Whether entries that were received wait to be taken."""
+        return bool(self._inbox)
+
+    def receive(self, entries: Sequence[Entry]) -> None:
+        """Add new entries, in order."""
+        self._inbox.put(entries)
 
     def handle(self, entry: Entry) -> None:
         """Handle one entry, from decoding to acknowledgement."""
-        taken = self.take(entry)
+        taken = self._decoded(entry)
         if taken is not None:
             self.work(taken)
 
-    def sift(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """Choose the entries to process: all, or with the policy ``live`` the newest."""
-        return self._drop_late(entries) if self._live else entries
+    def take(self) -> Taken | None:
+        """Decode the next of the entries that wait; None if there is nothing to process."""
+        return self._decoded(self._inbox.take())
 
-    def take(self, entry: Entry) -> Taken | None:
-        """Decode an entry; None if there is nothing to process."""
+    def _decoded(self, entry: Entry) -> Taken | None:
         try:
             message = decode(entry.fields, self.publisher.payload) if entry.fields else None
         except DecodeError as error:
@@ -119,6 +120,9 @@ class StageTask:
             self._acknowledge([entry.id])
             return None
         self._seen = position
+        if self._inbox.too_late(entry, message):
+            self._postpone(Acknowledgement(self._upstream, [entry.id], position, {f"{DROPPED}late": 1}))
+            return None
         if self._live and not self._fetch(entry, message, position):
             return None
         return Taken(entry.id, message, position)
@@ -206,12 +210,18 @@ class StageTask:
         if last is not None:
             self._publish(last, step)
         else:
-            if not self._waiting:
-                self._waiting_since_ns = now - busy_ns
-            self._waiting.append(step)
-            if ended or now - self._waiting_since_ns > _COMMIT_EVERY_SECONDS * 1e9:
+            self._postpone(step, busy_ns)
+            if ended:
                 self.commit()
         self.ended = ended
+
+    def _postpone(self, step: Acknowledgement, busy_ns: int = 0) -> None:
+        now = time.monotonic_ns()
+        if not self._waiting:
+            self._waiting_since_ns = now - busy_ns
+        self._waiting.append(step)
+        if now - self._waiting_since_ns > _COMMIT_EVERY_SECONDS * 1e9:
+            self.commit()
 
     def _publish(self, message: Message, step: Acknowledgement) -> None:
         # Waiting steps go first: a step committed after a later one would be ignored.
@@ -231,15 +241,6 @@ class StageTask:
         except StalePayloadError:
             self._acknowledge([entry.id], position, {f"{DROPPED}recycled": 1})
             return False
-
-    def _drop_late(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        frames = [e for e in entries if e.fields and e.fields.get(b"type") not in (b"Gap", b"EndOfStream")]
-        late = frames[: max(0, len(frames) - self._backlog)]
-        if late:
-            position = self._position(late[-1]) or START
-            self._acknowledge([entry.id for entry in late], position, {f"{DROPPED}late": len(late)})
-        gone = {entry.id for entry in late}
-        return [entry for entry in entries if entry.id not in gone]
 
     def _dead_letter(self, entry: Entry, error: str) -> None:
         self.context.log.error(

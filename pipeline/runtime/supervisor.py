@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from pipeline.config.plan import Plan, StagePlan
-from pipeline.errors import RaftlineError, TransportError, TransportLost, UserError, WorkerFailed
+from pipeline.errors import RaftlineError, RunTaken, TransportError, TransportLost, UserError, WorkerFailed
 from pipeline.runtime.cores import share_cores
 from pipeline.runtime.metrics import FRAMES
 from pipeline.runtime.nursery import Nursery
@@ -110,6 +110,7 @@ class Supervisor:
     def _run(self, plan: Plan, transport: RedisStreams, nursery: Nursery, reaper: Reaper) -> Status:
         with RunLock(transport) as lock:
             transport.reset()
+            lock.mark()
             for source in plan.sources:
                 for stage in plan.stages.values():
                     transport.declare(source, stage.name, stage.readers)
@@ -149,7 +150,7 @@ class Supervisor:
         file.touch(mode=0o600)
         file.write_text(plan.to_json())
         # Readers first: they load while the decoder opens its input.
-        stages = [stage for stage in reversed(plan.stages.values()) for _ in range(stage.workers)]
+        stages = [stage for stage in reversed(plan.stages.values()) for _ in range(stage.workers or 1)]
         return [WorkerProcess(stage, file, reaper.directory.path, nursery, reaper) for stage in stages]
 
     def _watch(self, plan: Plan, transport: RedisStreams, lock: RunLock) -> None:
@@ -233,14 +234,9 @@ class Supervisor:
 
     def _conclude(self, plan: Plan, transport: RedisStreams, error: BaseException | None) -> Status:
         letters: list[dict[str, str]] = []
-        with contextlib.suppress(TransportError):
-            remove_unfinished(plan, transport)
-            self._sources = {source: summarize_source(plan, transport, source) for source in plan.sources}
-            letters = [
-                {"stage": stage, "source": source, "error": why}
-                for stage in plan.stages
-                for source, why in transport.dead_letters(stage)
-            ]
+        if not isinstance(error, RunTaken):  # otherwise what the server holds is the other run's
+            with contextlib.suppress(TransportError):
+                letters = self._collect(plan, transport)
         states = {source["state"] for source in self._sources.values()}
         state = (
             "failed" if error is not None or "failed" in states else "stopped" if "stopped" in states else "finished"
@@ -253,6 +249,16 @@ class Supervisor:
             if error is None:
                 raise
         return summary
+
+    def _collect(self, plan: Plan, transport: RedisStreams) -> list[dict[str, str]]:
+        """Remove unfinished outputs and take down how far the sources got. Returns the dead letters."""
+        remove_unfinished(plan, transport)
+        self._sources = {source: summarize_source(plan, transport, source) for source in plan.sources}
+        return [
+            {"stage": stage, "source": source, "error": why}
+            for stage in plan.stages
+            for source, why in transport.dead_letters(stage)
+        ]
 
     def _summary(self, state: str, error: str | None) -> Status:
         for source in self._sources.values():

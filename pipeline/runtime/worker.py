@@ -15,8 +15,7 @@ import socket
 import threading
 import time
 import uuid
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -38,6 +37,8 @@ _BLOCK_SECONDS = 0.25
 """Longest wait for an entry before leases and the request to stop are checked again."""
 _ACQUIRE_EVERY_SECONDS = 0.5
 """Between attempts to take over sources of other workers; far less than the life of a lease."""
+_GRACE_SECONDS = 3.0
+"""How long a source beyond a worker's share is left to other workers, which may be starting. Chosen by hand."""
 _PATIENCE_SECONDS = 30.0
 """How long Redis may be unreachable before a worker gives up, as in the supervisor."""
 _IDLE_SECONDS = 0.05
@@ -66,6 +67,7 @@ class Worker:
         self._tasks: dict[str, StageTask | SourceTask] = {}
         self._ended: set[str] = set()
         self._stop = threading.Event()
+        self._free_since: dict[str, float] = {}
         self._next_acquire = 0.0
 
     def stop(self) -> None:
@@ -109,15 +111,20 @@ class Worker:
         for source in self._plan.sources:
             if source in self._tasks or source in self._ended:
                 continue
-            lease = self._ownership.acquire(source)
-            if lease is None:
-                if self._transport.progress(source, self._stage.name).ended:
-                    self._ended.add(source)
-                continue
-            self._take_up(source, lease.token)
-            if self._stage.workers > 1:
-                self._next_acquire = 0.0
-                return  # one at a time, so that the workers of a stage share the sources
+            lease = self._ownership.acquire(source) if self._may_take(source) else None
+            if lease is not None:
+                self._take_up(source, lease.token)
+            elif self._transport.progress(source, self._stage.name).ended:
+                self._ended.add(source)
+
+    def _may_take(self, source: str) -> bool:
+        """Whether a source is within this worker's fair share, or has had no owner for some time."""
+        if len(self._tasks) < -(-len(self._plan.sources) // (self._stage.workers or 1)):
+            return True
+        if self._transport.owned(source, self._stage.name):
+            self._free_since.pop(source, None)
+            return False
+        return time.monotonic() - self._free_since.setdefault(source, time.monotonic()) > _GRACE_SECONDS
 
     def _take_up(self, source: str, token: str) -> None:
         kind = SourceTask if self._is_source else StageTask
@@ -148,31 +155,27 @@ class Worker:
         for source, entry in self._transport.read(self._stage.name, streams, count, _BLOCK_SECONDS):
             by_source.setdefault(source, []).append(entry)
         tasks = {source: task for source in by_source if isinstance(task := self._tasks[source], StageTask)}
-        if len(tasks) > 1 and self._stage.supports_batching:
-            self._work_batched({task: by_source[source] for source, task in tasks.items()})
-        else:
-            for source, task in tasks.items():
-                self._while_owned([task], task.handle_all, by_source[source])
+        for source, task in tasks.items():
+            task.receive(by_source[source])
+        self._work_off(list(tasks.values()))
         for source, task in tasks.items():
             if task.ended:
                 self._finish(source)
 
-    def _work_batched(self, entries: Mapping[StageTask, Sequence[Entry]]) -> None:
-        """Process one message of every source at a time, until none is left."""
-        queues = {task: deque(self._while_owned([task], task.sift, new) or ()) for task, new in entries.items()}
+    def _work_off(self, tasks: Sequence[StageTask]) -> None:
+        """Process one message of every source at a time, until none is left: no source waits for all of another's."""
         try:
-            while any(queues.values()):
-                fronts = [(task, queue.popleft()) for task, queue in queues.items() if queue]
-                self._work_round([(task, self._while_owned([task], task.take, entry)) for task, entry in fronts])
+            while waiting := [task for task in tasks if task.waiting and self._tasks.get(task.source) is task]:
+                self._work_round([(task, self._while_owned([task], task.take)) for task in waiting])
         finally:
-            for task in queues:
+            for task in tasks:
                 self._while_owned([task], task.commit)
 
     def _work_round(self, taken: Sequence[tuple[StageTask, Taken | None]]) -> None:
         todo = [(task, each) for task, each in taken if each is not None]
         batch = [(task, each.message) for task, each in todo if not isinstance(each.message, (Gap, EndOfStream))]
         batch_ns = 0
-        if len(batch) > 1:
+        if len(batch) > 1 and self._stage.supports_batching:
             prepare = cast(type[Stage], self._stage.cls).prepare_batch
             started = time.monotonic_ns()
             self._while_owned([task for task, _ in batch], prepare, [(task.stage, message) for task, message in batch])

@@ -180,6 +180,10 @@ class Transport(ABC):
         """Try to become the owner of (source, stage). None if another worker is."""
 
     @abstractmethod
+    def owned(self, source: str, stage: str) -> bool:
+        """Whether a worker is the owner of (source, stage)."""
+
+    @abstractmethod
     def release_worker(self, worker: str, sources: Sequence[str], stage: str) -> None:
         """Release the leases of a worker that is known to be dead."""
 

@@ -39,6 +39,11 @@ class Keys:
         """Lock held by the run that uses this pipeline's name."""
         return self._key("run")
 
+    @property
+    def run_mark(self) -> str:
+        """The run whose data all other keys hold."""
+        return self._key("mark")
+
     def stream(self, source: str, stage: str) -> str:
         """Stream: what a stage wrote for a source. Its groups are named after the reading stages."""
         return self._key("stream", key_part(source), stage)

@@ -137,6 +137,10 @@ class MemoryTransport(Transport):
             self._leases[key] = token, self._clock() + ttl_seconds
             return _MemoryLease(self, key, token, ttl_seconds)
 
+    def owned(self, source: str, stage: str) -> bool:
+        with self._changed:
+            return self._owner((source, stage)) is not None
+
     def release_worker(self, worker: str, sources: Sequence[str], stage: str) -> None:
         with self._changed:
             for source in sources:

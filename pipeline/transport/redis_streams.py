@@ -203,6 +203,10 @@ class RedisStreams(Transport):
         return RedisLease(lock, token, ttl_seconds, self.where) if lock.acquire(blocking=False, token=token) else None
 
     @translate_redis_errors
+    def owned(self, source: str, stage: str) -> bool:
+        return bool(self.client.exists(self.keys.lease(source, stage)))
+
+    @translate_redis_errors
     def release_worker(self, worker: str, sources: Sequence[str], stage: str) -> None:
         for source in sources:
             self._release(keys=[self.keys.lease(source, stage)], args=[f"@{worker}"])

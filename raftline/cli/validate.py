@@ -49,7 +49,7 @@ def _tree(plan: Plan) -> Tree:
     root = Tree("")
     for name, stage in plan.stages.items():
         label = f"[bold]{escape(name)}[/bold]  {escape(stage.use)}"
-        if stage.workers > 1:
+        if stage.workers is not None and stage.workers > 1:
             label += f"  x {stage.workers}"
         if stage.reads is None:
             root = nodes[name] = Tree(label)

@@ -71,8 +71,13 @@ def estimator_for(accuracy: Accuracy, device: str = "auto") -> Estimator:
     return "dis" if accuracy == "coarse" and not _runs_on_gpu(device) else "raft"
 
 
+def may_use_gpu(device: str) -> bool:
+    """Whether there is a driver of a GPU that `device` allows; quickly, without torch."""
+    return device != "cpu" and any(Path(driver).exists() for driver in _GPU_DRIVERS)
+
+
 def _runs_on_gpu(device: str) -> bool:
-    if device == "cpu" or not any(Path(driver).exists() for driver in _GPU_DRIVERS):
+    if not may_use_gpu(device):
         return False
     import torch  # here: without a driver there is no need to load it
 

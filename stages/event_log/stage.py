@@ -73,6 +73,7 @@ class EventLog(stage.Stage):
 
     reads = (Mask,)
     writes = Data
+    work = 0.3
 
     def __init__(self, options: Options, context: stage.Context) -> None:
         super().__init__(options, context)

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline import stage
 from pipeline.errors import ConfigError, WeightsError
 from pipeline.messages import EndOfStream, Flow, FlowStart, Frame, Gap, Message
-from raftline.flow.accuracy import Accuracy, estimator_for, settings_for
+from raftline.flow.accuracy import Accuracy, estimator_for, may_use_gpu, settings_for
 from raftline.flow.estimators import open_session
 from raftline.flow.grid import working_size
 from raftline.flow.options import FlowOptions
@@ -50,6 +50,10 @@ class OpticalFlow(stage.Stage):
         if given.get("runtime") != "torch" and importlib.util.find_spec("openvino") is not None:
             network.append("raftline.raft.compiled.loading")
         return ("numba", *(network if given.get("estimator", "auto") == "raft" else ()))
+
+    @classmethod
+    def in_one_process(cls, options: Any) -> bool:
+        return options.estimator != "dis" and may_use_gpu(options.device)
 
     def __init__(self, options: Any, context: stage.Context) -> None:
         super().__init__(options, context)

@@ -70,6 +70,6 @@ def test_every_key_is_on_the_page() -> None:
     keys, plain = Keys("NAME"), {"source": "SOURCE", "stage": "STAGE"}
     made = [getattr(keys, name)(**plain) for name in ("stream", "open", "state", "counters", "status")]
     made += [getattr(keys, name)(**plain) for name in ("attempts", "lease", "fence")]
-    made += [keys.free("RING"), keys.held("RING"), keys.dead_letters("STAGE"), keys.run_lock]
+    made += [keys.free("RING"), keys.held("RING"), keys.dead_letters("STAGE"), keys.run_lock, keys.run_mark]
     for key in made:
         assert f"`{key.replace('raftline:{NAME}', 'P')}`" in PAGE

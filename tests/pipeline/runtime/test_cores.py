@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.config.plan import Plan
 from pipeline.runtime import cores
+from pipeline.runtime.cores import share_cores
 from pipeline.runtime.supervisor import Supervisor
 from tests.pipeline.running import make_test_plan, nothing_left_behind
 
@@ -46,6 +47,35 @@ def test_cores_are_shared_by_the_work_of_stages(tmp_path: Path, available: int, 
 def test_the_processes_of_a_stage_share_its_cores(tmp_path: Path) -> None:
     stages = {"heavy": {"use": "Heavy", "reads": "decoder", "workers": 4}}
     assert shares(make_test_plan(tmp_path, stages, cores=16)) == {"decoder": 1, "heavy": 4}
+
+
+@pytest.mark.parametrize(
+    ("cores", "sources", "expected"),
+    [
+        (2, 1, {"decoder": (1, 1), "heavy": (1, 2), "light": (1, 1)}),
+        (2, 6, {"decoder": (1, 1), "heavy": (2, 1), "light": (1, 1)}),
+        (16, 6, {"decoder": (4, 1), "heavy": (6, 2), "light": (4, 1)}),
+        (16, 40, {"decoder": (4, 1), "heavy": (16, 1), "light": (4, 1)}),
+    ],
+)
+def test_a_stage_has_as_many_workers_as_its_sources_and_its_share_keep_busy(
+    tmp_path: Path, cores: int, sources: int, expected: dict[str, tuple[int, int]]
+) -> None:
+    stages = {"heavy": {"use": "Heavy", "reads": "decoder"}, "light": {"use": "Relay", "reads": "decoder"}}
+    given = {f"camera{number}": {"input": "counter"} for number in range(sources)}
+    plan = share_cores(make_test_plan(tmp_path, stages, sources=given, cores=cores))
+    assert {name: (stage.workers, stage.threads) for name, stage in plan.stages.items()} == expected
+
+
+def test_a_stage_that_wants_one_process_has_one_unless_the_user_wants_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.pipeline.plugins.Heavy.in_one_process", lambda options: True)
+    given = {f"camera{number}": {"input": "counter"} for number in range(8)}
+    for workers, expected in ((None, 1), (3, 3)):
+        stages = {"heavy": {"use": "Heavy", "reads": "decoder", "workers": workers}}
+        plan = share_cores(make_test_plan(tmp_path, stages, sources=given, cores=8))
+        assert plan.stages["heavy"].workers == expected
 
 
 def test_what_the_user_gives_a_stage_is_kept(tmp_path: Path) -> None:

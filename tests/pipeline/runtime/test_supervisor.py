@@ -188,7 +188,11 @@ def test_a_private_server_that_dies_ends_the_run_with_a_word(tmp_path: Path) -> 
 def test_a_slow_reader_of_a_camera_drops_the_oldest_and_counts(tmp_path: Path) -> None:
     stages = {"ledger": {"use": "Ledger", "reads": "decoder", "options": {"seconds_per_frame": 0.1}}}
     plan = make_test_plan(
-        tmp_path, stages, sources={"a": {"input": "live"}}, source={"frames": 150, "frames_per_second": 100}
+        tmp_path,
+        stages,
+        sources={"a": {"input": "live"}},
+        source={"frames": 150, "frames_per_second": 100},
+        limits={"max_latency_ms": 100},
     )
     summary = supervise(plan)
     *frames, end = ledger(plan)

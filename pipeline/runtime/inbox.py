@@ -1,0 +1,63 @@
+"""What a stage has read of one source and not processed yet; of a camera, nothing that is too old."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from pipeline.config.plan import Plan
+from pipeline.messages import Message
+from pipeline.transport.base import Entry
+
+_LEAST_SHARE = 0.5
+"""Part of ``limits.max_latency_ms`` from which on frames are late somewhere. Each stage along the way allows a little
+more, the last one all of it, so that what the first stages have worked on is not dropped after it. Chosen by hand."""
+
+
+class Inbox:
+    """Entries in order.
+
+    Args:
+        longest_ns: Age from which a frame is late, unless it is the newest; None: none is ever late.
+    """
+
+    def __init__(self, longest_ns: int | None) -> None:
+        self._longest_ns = longest_ns
+        self._entries: deque[Entry] = deque()
+        self._frames = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
+
+    def put(self, entries: Sequence[Entry]) -> None:
+        """Add what was read."""
+        self._entries += entries
+        self._frames += sum(map(_is_frame, entries))
+
+    def take(self) -> Entry:
+        """The oldest entry."""
+        entry = self._entries.popleft()
+        self._frames -= _is_frame(entry)
+        return entry
+
+    def too_late(self, entry: Entry, message: Message) -> bool:
+        """Whether a message that was taken is to be dropped. Gaps and ends are not, nor is the newest frame."""
+        if self._longest_ns is None or not self._frames or not _is_frame(entry):
+            return False
+        return time.time_ns() - message.header.arrival_ns > self._longest_ns
+
+
+def longest_age_ns(plan: Plan, source: str, stage: str) -> int | None:
+    """Age from which a frame of a camera is late at a stage, ns; None for files."""
+    if plan.sources[source].policy != "live":
+        return None
+    depths: dict[str, int] = {}
+    for name, each in plan.stages.items():  # each comes after the one it reads
+        depths[name] = 0 if each.reads is None else depths[each.reads] + 1
+    share = _LEAST_SHARE + (1 - _LEAST_SHARE) * depths[stage] / max(depths.values())
+    return round(plan.limits.max_latency_ms * 1e6 * share)
+
+
+def _is_frame(entry: Entry) -> bool:
+    return bool(entry.fields) and entry.fields.get(b"type") not in (b"Gap", b"EndOfStream")
