@@ -68,7 +68,7 @@ def test_a_run_whose_name_was_taken_meanwhile_ends(
     stand_still()
     with RunLock(transport) as other:
         other.mark()
-        with pytest.raises(RunTaken, match="stood still for .* and another run of this pipeline has begun"):
+        with pytest.raises(RunTaken, match=r"stood still for .* and another run of this pipeline has begun"):
             lock.keep(plan(tmp_path, policy))
         other.keep(plan(tmp_path, policy))  # it has kept its lock
 
@@ -78,7 +78,7 @@ def test_another_run_that_came_and_went_is_noticed(lock: RunLock, transport: Red
     with RunLock(transport) as other:
         transport.reset()
         other.mark()
-    with pytest.raises(TransportError, match="stood still.*data.*is gone.*or another run used this name"):
+    with pytest.raises(TransportError, match=r"stood still.*data.*is gone.*or another run used this name"):
         lock.keep(plan(tmp_path, "lossless"))
 
 
