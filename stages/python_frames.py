@@ -13,6 +13,7 @@ from pydantic import Field
 from pipeline import stage
 from pipeline.errors import InputError
 from pipeline.messages import Frame, Gap
+from raftline.raft.rgb import check_rgb
 
 _TIME_BASE = 90_000
 """Ticks a second, as of RTP and MPEG-TS: common frame rates are whole numbers of them."""
@@ -79,13 +80,8 @@ class PythonFrames(stage.Source):
 def checked_image(image: Any, name: str) -> np.ndarray:
     """`image` as an array, if it is uint8 (H, W, 3). Raises `InputError`, which says what was found."""
     array = np.asarray(image)
-    if array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size:
-        return array
-    hint = ""
-    if array.ndim == 2:
-        hint = "; repeat a grey image: numpy.repeat(image[..., None], 3, axis=2)"
-    elif array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[2] != 3:
-        hint = "; put the channels last: image.transpose(1, 2, 0)"
-    elif array.dtype != np.uint8 and array.ndim == 3:
-        hint = "; scale to 0-255 and convert: image.astype(numpy.uint8)"
-    raise InputError(f"{name}: found {array.dtype} {array.shape}; expected uint8 (height, width, 3), RGB{hint}")
+    try:
+        check_rgb(array, name)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    return array

@@ -18,6 +18,7 @@ from raftline.flow.update_loop import UpdateLoop
 from raftline.flow.variational import luma_of, refine_on_images
 from raftline.raft.model import Raft
 from raftline.raft.padding import Padding
+from raftline.raft.rgb import check_rgb
 
 Image = TypeVar("Image", npt.NDArray[np.uint8], Tensor)
 
@@ -69,22 +70,17 @@ def _batch(image: Any, name: str) -> Tensor:
         return image if image.ndim == 4 else image[None]
     if not isinstance(image, np.ndarray):
         raise TypeError(f"{name}: expected a numpy array or a torch tensor, found {type(image).__name__}")
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        expected = "a numpy array uint8 (H, W, 3), RGB"
-        raise ValueError(f"{name}: expected {expected}; found {image.dtype} {_shape(image)}{_hint(image)}")
+    check_rgb(image, name)
     return torch.from_numpy(image.copy()).permute(2, 0, 1)[None]
 
 
-def _hint(image: np.ndarray | Tensor) -> str:
+def _hint(image: Tensor) -> str:
     """What to do about an image of another kind."""
-    tensor = isinstance(image, Tensor)
     if image.ndim == 2:
-        return f"; repeat a grey image {'image.expand(3, -1, -1)' if tensor else 'np.repeat(image[..., None], 3, 2)'}"
-    if not tensor and image.ndim == 3 and image.shape[0] == 3 != image.shape[2]:
-        return "; put the channels last: image.transpose(1, 2, 0)"
-    if tensor and image.ndim == 3 and image.shape[2] == 3 != image.shape[0]:
+        return "; repeat a grey image image.expand(3, -1, -1)"
+    if image.ndim == 3 and image.shape[2] == 3 != image.shape[0]:
         return "; put the channels first: image.permute(2, 0, 1)"
-    if image.dtype not in (np.uint8, torch.uint8):
+    if image.dtype is not torch.uint8:
         return "; scale to 0-255 and convert to uint8"
     return ""
 

@@ -4,19 +4,23 @@ import numpy as np
 import numpy.typing as npt
 
 
-def check_rgb(frame_rgb: npt.NDArray[np.uint8]) -> None:
-    """Check that a frame is (H, W, 3) uint8; the message of an error says how to make it so.
+def check_rgb(image: npt.NDArray[np.uint8], name: str = "frame_rgb") -> None:
+    """Check that an image is (H, W, 3) uint8; the message of an error says how to make it so.
+
+    Args:
+        image: What should be uint8 (H, W, 3).
+        name: What the message calls it.
 
     Raises:
         TypeError: not a NumPy array.
         ValueError: another dtype or shape.
     """
     expected = "expected uint8 RGB of shape (height, width, 3)"
-    if not isinstance(frame_rgb, np.ndarray):
-        raise TypeError(f"frame_rgb: {expected}, a NumPy array; found {type(frame_rgb).__name__}")
-    shape, dtype = frame_rgb.shape, frame_rgb.dtype
+    if not isinstance(image, np.ndarray):
+        raise TypeError(f"{name}: {expected}, a NumPy array; found {type(image).__name__}")
+    shape, dtype = image.shape, image.dtype
     if len(shape) != 3 or shape[2] != 3 or 0 in shape or dtype != np.uint8:
-        raise ValueError(f"frame_rgb: {expected}, found {dtype} of {shape}{_remedy(shape, dtype)}")
+        raise ValueError(f"{name}: {expected}, found {dtype} of {shape}{_remedy(shape, dtype)}")
 
 
 def _remedy(shape: tuple[int, ...], dtype: "np.dtype[np.generic]") -> str:

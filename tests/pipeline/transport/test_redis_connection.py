@@ -102,8 +102,9 @@ def test_a_server_that_hangs_for_a_while_is_waited_for(tmp_path: Path, server: P
 
 def flush_once_frames_flow(client: redis.Redis) -> None:
     """FLUSHALL in the midst of a run, however long it took to start."""
-    while not any(client.xinfo_stream(key)["entries-added"] > 50 for key in client.scan_iter(_type="STREAM")):
+    while not any(client.xinfo_stream(key)["last-generated-id"] != b"0-0" for key in client.scan_iter(_type="STREAM")):
         time.sleep(0.1)
+    time.sleep(0.5)
     client.flushall()
 
 

@@ -61,10 +61,10 @@ def image(*shape: int, dtype: type = np.uint8) -> np.ndarray:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (image(64, 64, 3, dtype=np.float32), r"uint8 \(H, W, 3\).*float32 \(64, 64, 3\).*scale to 0-255"),
-        (image(64, 64), r"\(64, 64\).*repeat a grey image"),
-        (image(3, 64, 64), r"\(3, 64, 64\).*channels last"),
-        (image(64, 64, 4), r"uint8 \(64, 64, 4\)"),
+        (image(64, 64, 3, dtype=np.float32), r"uint8 RGB .*float32 of \(64, 64, 3\).*floating point"),
+        (image(64, 64), r"\(64, 64\).*grey: repeat it in three channels"),
+        (image(3, 64, 64), r"\(3, 64, 64\).*channels first: .*transpose"),
+        (image(64, 64, 4), r"uint8 of \(64, 64, 4\)"),
         (image(0, 64, 3), r"\(0, 64, 3\)"),
         (torch.zeros(3, 64, 64), r"uint8 \(3, H, W\) or \(N, 3, H, W\).*torch.float32.*scale to 0-255"),
         (torch.zeros(64, 64, 3, dtype=torch.uint8), r"\(64, 64, 3\).*channels first"),
