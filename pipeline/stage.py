@@ -74,6 +74,8 @@ class SourceInfo:
     """`input` without its password."""
     live: bool
     """True for a camera: it cannot be paused or read a second time."""
+    once: bool = False
+    """True: a live source that does not come ends with an error, rather than trying for ever."""
 
 
 class Output(Protocol):

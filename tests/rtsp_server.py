@@ -34,9 +34,10 @@ _START_SECONDS = 20
 class RtspServer:
     """A server in a process of its own."""
 
-    def __init__(self, source: str, port: int, user: str, password: str) -> None:
+    def __init__(self, source: str, port: int, user: str, password: str, udp_alone: bool) -> None:
         self.port = port
         self._command = [SYSTEM_PYTHON, __file__, source, "--port", str(port), "--user", user, "--password", password]
+        self._command += ["--udp-alone"] * udp_alone
         self._process: subprocess.Popen[str] | None = None
         login = f"{user}:{password}@" if user else ""
         self.url = f"rtsp://{login}127.0.0.1:{port}{PATH}"
@@ -79,19 +80,22 @@ class RtspServer:
 
 
 @contextmanager
-def rtsp_server(source: Path | str = "ball", port: int = 0, user: str = "", password: str = "") -> Iterator[RtspServer]:
+def rtsp_server(
+    source: Path | str = "ball", port: int = 0, user: str = "", password: str = "", udp_alone: bool = False
+) -> Iterator[RtspServer]:
     """A running server; skips the test where GStreamer is missing.
 
     Args:
         source: an H.264 file, shown over and over, or the name of one of GStreamer's test patterns.
         port: 0 for a free one.
+        udp_alone: answer 461 to whom asks for TCP.
     """
     import pytest
 
     missing = missing_parts()
     if missing:
         pytest.skip(f"RTSP server: {missing}; see tests/rtsp_server.py for what to install")
-    server = RtspServer(str(source), port or _free_port(), user, password)
+    server = RtspServer(str(source), port or _free_port(), user, password, udp_alone)
     server.start()
     try:
         yield server
@@ -200,6 +204,10 @@ def _serve(arguments: argparse.Namespace) -> None:
             "rtph264pay name=pay0 pt=96 config-interval=1 )"
         )
     factory.set_shared(True)
+    if arguments.udp_alone:
+        from gi.repository import GstRtsp
+
+        factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP)
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(str(arguments.port))
@@ -233,6 +241,7 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=8554)
     parser.add_argument("--user", default="")
     parser.add_argument("--password", default="")
+    parser.add_argument("--udp-alone", action="store_true", help="answer 461 to whom asks for TCP")
     parser.add_argument("--check", action="store_true", help="only say whether GStreamer is there")
     given = parser.parse_args()
     if given.check:

@@ -124,6 +124,10 @@ class Config(_Section):
         description="how pixels travel: shm, shared memory on one machine; inline, in Redis, for several machines",
     )
     output: Path = Field(default=Path("out"), description="directory for results; created if missing")
+    once: bool = Field(
+        default=False,
+        description="true: a camera that cannot be reached at the start is an error; false: it is tried for ever",
+    )
     cores: int | None = Field(
         default=None, ge=1, le=1024, description="CPU cores that the stages share; null: all that this machine allows"
     )

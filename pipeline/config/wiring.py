@@ -194,7 +194,7 @@ def _source(config: Config, name: str, section: SourceSection, stage: StagePlan)
     live = bool(cls.is_live(section.input))
     by_nature: Policy = "live" if live else "lossless"
     policy = by_nature if config.policy == "auto" else config.policy
-    info = SourceInfo(name=name, input=section.input, display=redact(section.input), live=live)
+    info = SourceInfo(name=name, input=section.input, display=redact(section.input), live=live, once=config.once)
     return SourcePlan(use, given, info=info, policy=policy)
 
 

@@ -115,5 +115,18 @@ def in_a_line(source: Status) -> str:
     dropped = sum(n for stage in source["stages"].values() for n in stage["dropped"].values())
     restarts = sum(stage["restarts"] for stage in source["stages"].values())
     return (
-        frames + slowest + (f", dropped {dropped}" if dropped else "") + (f", restarts {restarts}" if restarts else "")
+        frames
+        + slowest
+        + (f", dropped {dropped}" if dropped else "")
+        + (f", restarts {restarts}" if restarts else "")
+        + _trouble(source)
     )
+
+
+def _trouble(source: Status) -> str:
+    """``; camera lost: connection refused, next try at 08:15:04``; empty where there is none."""
+    for stage in source["stages"].values():
+        said = stage["status"]
+        if said.get("trouble"):
+            return f"; camera {said['camera']}: {said['trouble']}, next try at {said['next_try'][11:19]}"
+    return ""

@@ -68,7 +68,7 @@ def _remarks(summary: dict[str, Any]) -> list[str]:
     said: dict[str, None] = {}
     for name, source in summary["sources"].items():
         for stage_name, stage in source["stages"].items():
-            status = ", ".join(f"{key} {value}" for key, value in stage["status"].items() if key != "error")
+            status = ", ".join(f"{key} {value}" for key, value in stage["status"].items() if value and key != "error")
             if status:
                 said[f"{escape(stage_name)}: {escape(status)}"] = None
             counts = [f"{n} {what.replace('_', ' ')}" for what, n in stage["counts"].items()]

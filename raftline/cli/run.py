@@ -29,6 +29,10 @@ def run(
         int | None,
         typer.Option(min=1, max=65535, metavar="PORT", help="Serve metrics for Prometheus on 127.0.0.1:PORT."),
     ] = None,
+    once: Annotated[
+        bool,
+        typer.Option("--once", help="End with an error if a camera cannot be reached, instead of trying for ever."),
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Run a pipeline until its files end or you stop it. Results and summary.json go to the output directory.
@@ -44,7 +48,8 @@ def run(
     """
     from pipeline.config import check_inputs
 
-    configuration = read_config(config, inputs, output, overrides, redis)
+    given = [*(overrides or ()), *(["once=true"] if once else ())]
+    configuration = read_config(config, inputs, output, given, redis)
     check_inputs(configuration)  # before anything slow is imported
     plan, summary = _supervise(configuration, metrics_port)
     show_results(summary, plan.output)

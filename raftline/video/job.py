@@ -55,7 +55,9 @@ class Job:
         self._called = called
         self._stages = stages
         self._frames: Iterable[np.ndarray] | None = None
-        self._config = self._with_source(load_config(shipped_configurations()[name]), video, fps)
+        self._config = self._with_source(
+            load_config(shipped_configurations()[name], overrides=["once=true"]), video, fps
+        )
         for key, value in options.items():
             self.set(self._stage_of(key), key, value)
 

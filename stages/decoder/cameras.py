@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Union
 
@@ -22,14 +24,17 @@ from stages.decoder.rtsp_probe import wait_for_answer
 
 _FIRST_PAUSE_SECONDS = 0.5
 """Before the first new attempt; doubled with each that fails. Chosen by hand."""
+_REFUSED_PAUSE_SECONDS = (15.0, 600.0)
+"""The first and the longest pause where the camera refuses the user or the password, so that it locks nobody out:
+cameras do so after five to ten wrong attempts within some minutes. Chosen by hand."""
 _MOST_DOUBLINGS = 16
 """Keeps the power finite; half a second doubled so often is far beyond any `reconnect_max_seconds`."""
 _JITTER = (0.5, 1.0)
 """Share of the pause that is waited, drawn anew each time, so that cameras lost together do not come back in step."""
+_CREDENTIALS_REFUSED = (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)
 _REFUSALS = (
+    *_CREDENTIALS_REFUSED,
     av.error.HTTPBadRequestError,
-    av.error.HTTPUnauthorizedError,
-    av.error.HTTPForbiddenError,
     av.error.HTTPNotFoundError,
     av.error.ProtocolNotFoundError,
 )
@@ -44,13 +49,15 @@ class CameraSettings:
     display: str
     """The address without its password."""
     limits: Limits
-    transport: str = "tcp"
+    transport: str = "auto"
+    """``tcp``, ``udp``, ``udp_multicast``; ``auto``: tcp, and udp where the camera refuses that."""
     webcam: tuple[tuple[str, str], ...] = ()
     """Options of FFmpeg's v4l2 demuxer: ``video_size``, ``framerate``, ``input_format``."""
     threads: int = 0
     connect_timeout_seconds: float = 10.0
     read_timeout_seconds: float = 10.0
-    first_connection_seconds: float = 30.0
+    first_connection_seconds: float | None = None
+    """Give up on a camera that has not come until then; None: never."""
     reconnect_max_seconds: float = 30.0
 
 
@@ -83,37 +90,44 @@ class Camera:
         self._container: InputContainer | None = None
         self._heard: float | None = None
         self._failures = 0
+        self._transport = "tcp" if settings.transport == "auto" else settings.transport
 
     def frames(self) -> Iterator[Union[av.VideoFrame, Reconnected]]:
         """Frames as they arrive, with a `Reconnected` before the first one after a loss. Ends only when stopped.
 
         Raises:
-            InputError: the camera could not be reached within ``first_connection_seconds``, or refuses the connection.
+            InputError: where ``first_connection_seconds`` are given, the camera could not be reached within them, or
+                refuses the connection.
         """
         began = time.monotonic()
         lost = ""
+        limit_seconds = self._settings.first_connection_seconds
         while not self._stopped.is_set():
+            refused = False
             try:
                 for frame in self._connection():
                     if lost:
                         yield Reconnected(time.monotonic() - (self._heard or began), lost)
                         self._count("reconnects")
-                        self._status(camera="connected")
+                    if self._failures or self._heard is None:
+                        self._status(camera="connected", since=_clock_time(), trouble="", next_try="")
                     lost, self._failures, self._heard = "", 0, time.monotonic()
                     yield frame
                 trouble = "the camera ended the stream"
             except (SourceSilent, av.error.FFmpegError, OSError) as error:
                 trouble = str(error) if isinstance(error, SourceSilent) else reason(error)
-                if self._heard is None and isinstance(error, _REFUSALS):
+                if self._heard is None and limit_seconds is not None and isinstance(error, _REFUSALS):
                     raise InputError(self._refused(trouble)) from None
+                if isinstance(error, _CREDENTIALS_REFUSED):
+                    refused = True
             finally:
                 self.close()
             if self._stopped.is_set():
                 return
-            if self._heard is None and time.monotonic() - began > self._settings.first_connection_seconds:
+            if self._heard is None and limit_seconds is not None and time.monotonic() - began > limit_seconds:
                 raise InputError(self._unreachable(trouble))
             lost = lost or (trouble if self._heard is not None else "")
-            self._pause(trouble)
+            self._pause(trouble, refused)
 
     def ntp_ns(self, frame: av.VideoFrame) -> int | None:
         """The sender's wall clock at this frame, in ns since 1970, from RTCP sender reports; None without them."""
@@ -152,18 +166,35 @@ class Camera:
         settings = self._settings
         timeout = settings.connect_timeout_seconds
         if _is_rtsp(settings.address):
-            return open_rtsp(settings.address, settings.transport, timeout, settings.limits)
+            return self._open_rtsp(timeout)
         if self._heard is None and not Path(settings.address).exists():
             found = ", ".join(sorted(str(path) for path in Path("/dev").glob("video*"))) or "none"
             raise InputError(f"{settings.display}: no such camera; found {found}. Plug it in, or name another device")
         return open_webcam(settings.address, dict(settings.webcam), timeout, settings.limits)
 
-    def _pause(self, trouble: str) -> None:
-        """Wait before the next attempt: longer each time, with jitter."""
-        growing = _FIRST_PAUSE_SECONDS * 2 ** min(self._failures, _MOST_DOUBLINGS)
-        seconds = min(self._settings.reconnect_max_seconds, growing) * random.uniform(*_JITTER)
+    def _open_rtsp(self, timeout_seconds: float) -> InputContainer:
+        """Connect; with ``auto`` by UDP, then and from now on, where the camera refuses TCP (461 in RFC 2326)."""
+        settings = self._settings
+        try:
+            return open_rtsp(settings.address, self._transport, timeout_seconds, settings.limits)
+        except av.error.FFmpegError as error:
+            if settings.transport != "auto" or self._transport != "tcp" or error.errno != errno.EPROTONOSUPPORT:
+                raise
+        self._transport = "udp"
+        self._status(transport="udp: the camera refuses tcp")
+        return open_rtsp(settings.address, self._transport, timeout_seconds, settings.limits)
+
+    def _pause(self, trouble: str, refused: bool) -> None:
+        """Wait before the next attempt: longer each time, with jitter; far longer where the password is refused."""
+        first, longest = _FIRST_PAUSE_SECONDS, self._settings.reconnect_max_seconds
+        if refused:
+            first, longest = _REFUSED_PAUSE_SECONDS
+        growing = first * 2 ** min(self._failures, _MOST_DOUBLINGS)
+        seconds = min(longest, growing) * random.uniform(*_JITTER)
+        if self._failures == 0:
+            self._status(camera="lost" if self._heard is not None else "not seen yet", since=_clock_time())
         self._failures += 1
-        self._status(camera=f"lost: {trouble}")
+        self._status(trouble=trouble, next_try=_clock_time(seconds))
         self._log.warning("%s: %s; trying again in %.1f s", self._settings.display, trouble, seconds)
         self._stopped.wait(seconds)
 
@@ -178,6 +209,11 @@ class Camera:
             f"{self._settings.display}: no frame within {self._settings.first_connection_seconds:g} s ({trouble}); "
             "check that the camera is on and that the address is right, or raise the option first_connection_seconds"
         )
+
+
+def _clock_time(in_seconds: float = 0.0) -> str:
+    """Now, or later, as people read it: ``2026-03-01T08:15:00+01:00``."""
+    return (datetime.now() + timedelta(seconds=in_seconds)).astimezone().isoformat(timespec="seconds")
 
 
 def _is_rtsp(address: str) -> bool:

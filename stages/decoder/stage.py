@@ -51,8 +51,10 @@ class Decoder(Source):
             None, ge=0, description="which video stream of a file to decode, counted from 0; null: the best one"
         )
         fps: float = Field(25.0, gt=0, le=1000, description="frame rate of a folder of images, in frames per second")
-        transport: Literal["tcp", "udp"] = Field(
-            "tcp", description="transport of RTSP cameras; udp: less delay, but packets may get lost"
+        transport: Literal["auto", "tcp", "udp", "udp_multicast"] = Field(
+            "auto",
+            description="transport of RTSP cameras; auto: tcp, and udp where the camera refuses that; "
+            "udp: less delay, but packets may get lost",
         )
         connect_timeout_seconds: float = Field(
             10.0, gt=0, description="longest time one attempt to connect to a camera may take, in seconds"
@@ -61,10 +63,16 @@ class Decoder(Source):
             10.0, gt=0, description="reconnect to a camera that has sent nothing for this long, in seconds"
         )
         first_connection_seconds: float = Field(
-            30.0, ge=0, description="how long to keep trying to reach a camera at the start, in seconds"
+            30.0,
+            ge=0,
+            description="how long to keep trying to reach a camera at the start, in seconds, where the run says once: "
+            "true; else a camera is tried for ever",
         )
         reconnect_max_seconds: float = Field(
-            30.0, gt=0, description="longest pause between two attempts to connect to a camera, in seconds"
+            30.0,
+            gt=0,
+            description="longest pause between two attempts to connect to a camera, in seconds; ten minutes where it "
+            "refuses the user or the password",
         )
         webcam_size: tuple[int, int] | None = Field(
             None, description="frame size to request from a webcam, [width, height] in px; null: its default"
@@ -231,7 +239,7 @@ class Decoder(Source):
             threads=self._threads,
             connect_timeout_seconds=options.connect_timeout_seconds,
             read_timeout_seconds=options.read_timeout_seconds,
-            first_connection_seconds=options.first_connection_seconds,
+            first_connection_seconds=options.first_connection_seconds if self.context.source.once else None,
             reconnect_max_seconds=options.reconnect_max_seconds,
         )
 

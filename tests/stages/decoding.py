@@ -18,11 +18,11 @@ from stages.decoder import Decoder
 
 
 @contextmanager
-def decoder(input: Path | str, **options: Any) -> Iterator[tuple[Decoder, TestContext]]:
+def decoder(input: Path | str, once: bool = True, **options: Any) -> Iterator[tuple[Decoder, TestContext]]:
     """A Decoder of this input, closed afterwards."""
     live = Decoder.is_live(str(input))
     context = TestContext(input=str(input), live=live)
-    context.source = SourceInfo("clip", str(input), redact(str(input)), live)
+    context.source = SourceInfo("clip", str(input), redact(str(input)), live, once)
     source = Decoder(Decoder.Options(**options), context)
     try:
         yield source, context

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from itertools import islice, pairwise
 
 import av.error
@@ -150,6 +151,40 @@ def test_a_path_that_the_server_does_not_have_is_refused_at_once():
     with rtsp_server("ball") as server, decoder(server.url.replace("/camera", "/other")) as (source, _):
         with pytest.raises(InputError, match="404"):
             next(source.read(0))
+
+
+def test_a_camera_that_refuses_tcp_is_read_by_udp_from_then_on(clip):
+    with rtsp_server(clip, udp_alone=True) as server, decoder(server.url) as (source, context):
+        assert len(_frames(_take(source.read(0), 10))) == 10
+    assert context.said["transport"] == "udp: the camera refuses tcp"
+
+
+def test_a_camera_that_was_never_seen_is_tried_until_it_comes(clip, caplog):
+    with rtsp_server(clip) as server, decoder(server.url, once=False, reconnect_max_seconds=0.5) as (source, context):
+        server.stop()
+        back = threading.Timer(1.5, server.start)
+        back.start()
+        messages = _take(source.read(0), 5)
+        back.join()
+    assert len(_frames(messages)) == len(messages) == 5
+    assert "connection refused; trying again in" in caplog.text
+    assert (context.said["camera"], context.said["trouble"], context.said["next_try"]) == ("connected", "", "")
+
+
+def test_a_refused_password_is_tried_seldom_and_its_state_is_told():
+    with rtsp_server("ball", user="viewer", password="s3cr3t") as server:
+        wrong = server.url.replace("s3cr3t", "wr0ngpw")
+        with decoder(wrong, once=False) as (source, context):
+            reading = threading.Thread(target=lambda: list(source.read(0)))
+            reading.start()
+            while "next_try" not in context.said:
+                time.sleep(0.05)
+            pause = datetime.fromisoformat(context.said["next_try"]) - datetime.now().astimezone()
+            source.stop()
+            reading.join()
+    assert context.said["camera"] == "not seen yet"
+    assert "401" in context.said["trouble"]
+    assert pause.total_seconds() > 5
 
 
 def test_a_camera_that_is_off_is_reported_after_the_given_time():
