@@ -46,7 +46,7 @@ class DirectCommands:
         try:
             replies = connection.read_response()
         except redis.ResponseError as error:
-            raise errors[0] if errors else error  # EXEC only says that there was one
+            raise (errors[0] if errors else error) from None  # EXEC only says that there was one
         for reply in replies:
             if isinstance(reply, redis.ResponseError):
                 raise reply
