@@ -113,6 +113,8 @@ class Plan:
     sources: dict[str, SourcePlan]
     cores: int | None = None
     """CPU cores that the stages share; None: all that the machine allows."""
+    ring_bytes: int | None = None
+    """Shared memory for the frames of one stage and source, unless their readers hold more; None: not bounded."""
     search_path: tuple[str, ...] = field(default=())
     """Directories that are searched for the modules of plug-ins, after the installed ones."""
 
@@ -131,6 +133,7 @@ class Plan:
             "stages": stages,
             "sources": sources,
             "cores": self.cores,
+            "ring_bytes": self.ring_bytes,
             "search_path": list(self.search_path),
         }
         return json.dumps(plain)

@@ -66,6 +66,12 @@ class Limits(_Section):
     """Bounds on what waits between stages, and on restarts."""
 
     slots: int = Field(default=32, ge=4, le=4096, description="frames kept in shared memory, per stream of a source")
+    shared_memory_mb: int = Field(
+        default=128,
+        ge=1,
+        le=100_000,
+        description="shared memory for these frames, MB; where it is not enough there are fewer, 3 at least",
+    )
     entries: int = Field(default=64, ge=4, le=100_000, description="messages kept in Redis, per stream of a source")
     max_latency_ms: int = Field(
         default=1000,

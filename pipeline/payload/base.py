@@ -72,5 +72,10 @@ class Payload(ABC):
         """The place of an array that can be referred to without a copy; None if it must be `put`."""
         return None
 
+    @property
+    def slots(self) -> int | None:
+        """Messages that can be stored at the same time; None: not bounded here."""
+        return None
+
     def close(self) -> None:
         """Unmap everything. Stored arrays remain for other processes."""

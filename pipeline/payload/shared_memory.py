@@ -21,6 +21,7 @@ import numpy as np
 from pipeline.errors import StalePayloadError, TransportError
 from pipeline.messages import Array, LazyArray
 from pipeline.payload.base import ArrayPlace, Payload, SlotPlace
+from pipeline.payload.ring_space import RingBudget, no_room, places, say_on_disk
 
 _MAGIC = b"RAFTRNG1"
 _HEADER = struct.Struct("<8sIIQ")
@@ -28,11 +29,6 @@ _PAGE = 4096
 """Bytes. Tables and slots begin at a memory page; part of the format."""
 _ALIGN = 64
 """Bytes. Arrays in a slot begin at a cache line of x86-64 and ARM64."""
-_LEAST_SLOTS = 3
-"""Chosen by hand: one slot to write, one to read, and one that a reader holds in its unacknowledged window."""
-_FREE_SHARE = 0.8
-"""Share of the free shared memory that a new ring may take, so that rings which grow at the same time also fit. Chosen
-by hand."""
 
 TakeSlots = Callable[[list[str]], list[tuple[str, int]]]
 """Blocks until one of these rings has free slots, and takes a few. Empty if readers hold all and wait for more."""
@@ -60,19 +56,18 @@ class Ring:
         """Create a ring file.
 
         Raises:
-            TransportError: If shared memory is full.
+            OSError: ENOSPC if there is no room.
         """
         size = _PAGE + _align(slots * 8, _PAGE) + slots * slot_bytes
         new = path.with_suffix(".new")
+        new.unlink(missing_ok=True)  # of a writer that was killed
         try:
             with open(new, "xb") as file:
                 os.posix_fallocate(file.fileno(), 0, size)
                 file.write(_HEADER.pack(_MAGIC, slots, 0, slot_bytes))
-        except OSError as error:
+        except OSError:
             new.unlink(missing_ok=True)
-            if error.errno != errno.ENOSPC:
-                raise
-            raise _no_room(path.parent, slots, slot_bytes) from error
+            raise
         os.rename(new, path)
         return cls(path)
 
@@ -123,17 +118,19 @@ class SharedMemoryPayload(Payload):
         self,
         directory: Path,
         name: str,
-        slots: int,
+        budget: RingBudget,
         *,
         take_slots: TakeSlots | None = None,
         on_ring: Callable[[str, int], None] | None = None,
+        on_disk: Callable[[str], None] | None = None,
     ) -> None:
         self.directory = directory
         self.name = name
-        self.slots = slots
+        self._budget = budget
         self._take_slots = take_slots
         self._taken: list[tuple[str, int]] = []
         self._on_ring = on_ring or (lambda ring, slots: None)
+        self._on_disk = on_disk or (lambda told: None)
         self._readers: dict[str, Ring] = {}
         self._own: list[Ring] = []
         self._turn = 0
@@ -169,6 +166,10 @@ class SharedMemoryPayload(Payload):
             return array.reference
         return None
 
+    @property
+    def slots(self) -> int:
+        return sum(ring.slots for ring in self._own) or self._budget.slots
+
     def close(self) -> None:
         for ring in {id(ring): ring for ring in (*self._own, *self._readers.values())}.values():
             ring.close()
@@ -195,12 +196,22 @@ class SharedMemoryPayload(Payload):
     def _extend(self, size: int) -> None:
         """Add a ring: the first, one for larger messages, or one more because readers hold all slots and need more."""
         slot_bytes = _align(size, _PAGE)
-        status = os.statvfs(self.directory)
-        room = int(status.f_bavail * status.f_frsize * _FREE_SHARE) // slot_bytes
-        slots = min(self.slots, room)
-        if slots < _LEAST_SLOTS:
-            raise _no_room(self.directory, _LEAST_SLOTS, slot_bytes)
-        self._adopt(Ring.create(self._path(len(self._own)), slots, slot_bytes))
+        path = self._path(len(self._own))
+        held = sum(ring.slots for ring in self._fitting(size))  # readers that need more may need far more
+        wanted = max(self._budget.slots_of(slot_bytes), min(self._budget.slots, held))
+        for place, slots in places(self.directory, wanted, slot_bytes):
+            try:
+                ring = Ring.create(place / path.name, slots, slot_bytes)
+            except OSError as error:
+                if error.errno == errno.ENOSPC:  # others have taken the room
+                    continue
+                raise
+            if place != self.directory:
+                path.symlink_to(place / path.name)
+                self._on_disk(say_on_disk(self.directory, slot_bytes))
+            self._adopt(ring)
+            return
+        raise no_room(self.directory, slot_bytes)
 
     def _path(self, serial: int) -> Path:
         return self.directory / f"{self.name}:{serial}.ring"
@@ -209,12 +220,3 @@ class SharedMemoryPayload(Payload):
         self._own.append(ring)
         self._readers[ring.name] = ring
         self._on_ring(ring.name, ring.slots)
-
-
-def _no_room(directory: Path, slots: int, slot_bytes: int) -> TransportError:
-    status = os.statvfs(directory)
-    return TransportError(
-        f"shared memory is full: {slots} slots of {slot_bytes / 1e6:.1f} MB do not fit into the "
-        f"{status.f_bavail * status.f_frsize / 1e6:.1f} MB free in {directory}; "
-        "enlarge /dev/shm, lower limits.slots, or set payload: inline"
-    )

@@ -8,10 +8,11 @@ does the rest.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -102,14 +103,44 @@ def limit_loaded_libraries(environment: Mapping[str, str]) -> None:
         threadpoolctl.threadpool_limits(int(environment[OPENBLAS]), user_api="blas")
     if OPENMP in environment:
         threadpoolctl.threadpool_limits(int(environment[OPENMP]), user_api="openmp")
-    for library, variable, limit in _LIMITERS:
+    for library, variable, _, limit in _LIMITERS:
         if library in sys.modules and variable in environment:
             limit(sys.modules[library], int(environment[variable]))
 
 
-_LIMITERS: tuple[tuple[str, str, Callable[[Any, int], Any]], ...] = (
-    ("torch", OPENMP, lambda torch, threads: torch.set_num_threads(threads)),
-    ("cv2", OPENCV, lambda cv2, threads: cv2.setNumThreads(threads)),
+@contextlib.contextmanager
+def limited_threads(threads: int) -> Iterator[None]:
+    """Limit the pools that all threads of this process share to `threads`, until the block ends.
+
+    OpenMP's are limited by each thread for itself (`limit_this_thread`). What the user has set stays as it is.
+    """
+    environment = thread_environment(threads)
+    before = [
+        (sys.modules[library], get(sys.modules[library]), limit)
+        for library, variable, get, limit in _LIMITERS
+        if library in sys.modules and variable in environment and get is not None
+    ]
+    blas = int(environment[OPENBLAS]) if OPENBLAS in environment else None
+    with threadpoolctl.threadpool_limits(blas, user_api="blas"):
+        try:
+            for module, _, limit in before:
+                limit(module, threads)
+            yield
+        finally:
+            for module, number, limit in before:
+                limit(module, number)
+
+
+def limit_this_thread(threads: int) -> None:
+    """Limit the pools that this thread opens for itself. What the user has set stays as it is."""
+    if OPENMP in thread_environment(threads):
+        threadpoolctl.threadpool_limits(threads, user_api="openmp")
+
+
+_LIMITERS: tuple[tuple[str, str, Callable[[Any], int] | None, Callable[[Any, int], Any]], ...] = (
+    ("torch", OPENMP, lambda torch: torch.get_num_threads(), lambda torch, threads: torch.set_num_threads(threads)),
+    ("cv2", OPENCV, lambda cv2: cv2.getNumThreads(), lambda cv2, threads: cv2.setNumThreads(threads)),
     # Its pool has not been started; it will have as many threads as the variable says.
-    ("numba", NUMBA, lambda numba, threads: numba.config.reload_config()),
+    ("numba", NUMBA, None, lambda numba, threads: numba.config.reload_config()),
 )
+"""Library, its variable, how to ask for its limit (where it can be changed at any time), and how to set it."""

@@ -6,6 +6,7 @@ is started again after an error: it is raised to the caller.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -16,7 +17,8 @@ from pipeline.codec import decode
 from pipeline.config.plan import Plan
 from pipeline.messages import EndOfStream, Message
 from pipeline.payload.inline import InlinePayload
-from pipeline.runtime.cores import share_cores
+from pipeline.registry import load_module
+from pipeline.runtime.cores import limit_this_thread, limited_threads, share_cores
 from pipeline.runtime.summary import remove_unfinished, summarize_source
 from pipeline.runtime.worker import Worker
 from pipeline.stage import Demand
@@ -53,16 +55,23 @@ class InProcessRun:
         self._on_status = on_status
         self._transport = MemoryTransport()
         self._failures: list[BaseException] = []
+        self._limits = contextlib.ExitStack()
         self._workers = [
             Worker(self._plan, stage, self._transport, f"thread-{stage}", Path(), supervised=False)
             for stage in self._plan.stages
         ]
         self._threads = [
-            threading.Thread(target=self._work, args=(worker,), name=f"stage {stage}", daemon=True)
-            for worker, stage in zip(self._workers, self._plan.stages, strict=True)
+            threading.Thread(
+                target=self._work, args=(worker, stage.threads or 1), name=f"stage {stage.name}", daemon=True
+            )
+            for worker, stage in zip(self._workers, self._plan.stages.values(), strict=True)
         ]
 
     def __enter__(self) -> InProcessRun:
+        for stage in self._plan.stages.values():  # a library that is loaded later could not be limited
+            for module in stage.cls.modules(stage.given):
+                load_module(module)
+        self._limits.enter_context(limited_threads(max(stage.threads or 1 for stage in self._plan.stages.values())))
         for source in self._plan.sources:
             for stage in self._plan.stages.values():
                 self._transport.declare(source, stage.name, stage.readers)
@@ -75,6 +84,7 @@ class InProcessRun:
             worker.abandon()
         for thread in self._threads:
             thread.join()
+        self._limits.close()
         remove_unfinished(self._plan, self._transport)
 
     def messages(self) -> Iterator[tuple[str, Message]]:
@@ -121,8 +131,9 @@ class InProcessRun:
         if self._on_status is not None:
             self._on_status(self.summary())
 
-    def _work(self, worker: Worker) -> None:
+    def _work(self, worker: Worker, threads: int) -> None:
         try:
+            limit_this_thread(threads)
             worker.run()
         except BaseException as error:
             self._failures.append(error)

@@ -17,9 +17,7 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.config.plan import Plan
@@ -27,16 +25,8 @@ from pipeline.config.schema import Config
 from pipeline.config.wiring import search_path_of
 from pipeline.errors import WorkerFailed
 from pipeline.runtime.cores import thread_environment
+from pipeline.runtime.own_program import own_program
 
-_ROOT = Path(__file__).resolve().parents[2]
-_PROGRAM = """
-import sys
-root = sys.argv.pop(1)
-sys.path[:1] = [] if root in sys.path else [root]
-from pipeline.runtime.nursery_program import main
-sys.exit(main())
-"""
-"""Not ``-m``, which looks into the current directory first: a folder `pipeline` there would be taken for ours."""
 _ATTEMPTS = 3
 """To start a nursery that ends at once, for one worker."""
 
@@ -146,7 +136,7 @@ class Nursery:
         with theirs:
             task = {"channel": theirs.fileno(), "plugins": self._plugins, "search_path": self._search_path}
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, str(_ROOT), json.dumps(task)],
+                [*own_program("pipeline.runtime.nursery_program"), json.dumps(task)],
                 stdin=subprocess.DEVNULL,
                 env=_environment(),
                 pass_fds=(theirs.fileno(),),

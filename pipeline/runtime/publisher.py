@@ -15,13 +15,11 @@ from pipeline.errors import LeaseLost, PluginError, TransportLost
 from pipeline.messages import Message
 from pipeline.payload.base import Payload
 from pipeline.payload.inline import InlinePayload
+from pipeline.payload.ring_space import RingBudget
 from pipeline.payload.shared_memory import SharedMemoryPayload
 from pipeline.transport.base import START, Commit, Position, Publication, Transport
 from pipeline.transport.keys import ring_name
 
-LIVE_SLOTS = 8
-"""With the policy ``live``, pixels are copied at every hop, so slots only need to outlive the newest few messages.
-Chosen by hand."""
 _SLOTS_AT_ONCE = 4
 """Slots taken per round trip: a frame needs one, so three trips out of four are saved. Chosen by hand;
 `python -m benchmarks.bench_pipeline --only decode` shows its effect."""
@@ -162,9 +160,10 @@ class Publisher:
         return SharedMemoryPayload(
             ring_directory,
             ring_name(self._source, self._stage),
-            plan.limits.slots if self._lossless else LIVE_SLOTS,
+            RingBudget(plan.limits.slots, plan.ring_bytes, live=not self._lossless),
             take_slots=self._take_slots if self._lossless else None,
             on_ring=self._transport.adopt_ring if self._lossless else None,
+            on_disk=lambda told: self._transport.set_status(self._source, self._stage, {"shared_memory": told}),
         )
 
     def _tighten(self, encoded: Encoded) -> None:

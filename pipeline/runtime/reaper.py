@@ -41,14 +41,14 @@ class Reaper:
         Raises:
             OSError: If it does not start.
         """
-        command = [sys.executable, "-I", "-S", reaper_program.__file__, str(directory.path)]
+        command = [sys.executable, "-I", "-S", reaper_program.__file__, *(str(each.path) for each in directory.all)]
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            pass_fds=(directory.lock_fd,),
+            pass_fds=[each.lock_fd for each in directory.all],
             cwd="/",
         )
         assert process.stdout is not None

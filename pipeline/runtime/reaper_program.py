@@ -1,6 +1,6 @@
 """The reaper's program: wait until the owner's pipe closes, then kill what it left and remove its run directory.
 
-`pipeline.runtime.reaper` runs this file with ``python -I -S FILE DIRECTORY``, which starts within milliseconds but
+`pipeline.runtime.reaper` runs this file with ``python -I -S FILE DIRECTORY ...``, which starts within milliseconds but
 finds no installed package: import nothing but the standard library.
 """
 
@@ -49,8 +49,8 @@ def kill(pid: int) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def main(directory: Path) -> None:
-    """Note which processes the owner reports until the pipe closes, then kill those left and remove `directory`."""
+def main(directories: list[Path]) -> None:
+    """Note which processes the owner reports until the pipe closes, then kill those left and remove `directories`."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     sys.stdout.buffer.write(READY)
@@ -64,14 +64,15 @@ def main(directory: Path) -> None:
             watched.pop(int(number), None)
     for _ in range(_ROUNDS):
         left = [pid for pid, started in watched.items() if started and _started(pid) == started]
-        left += server_pids(directory)
+        left += [pid for directory in directories for pid in server_pids(directory)]
         for pid in left:
             kill(pid)
-        shutil.rmtree(directory, ignore_errors=True)
-        if not left and not directory.exists():
+        for directory in directories:
+            shutil.rmtree(directory, ignore_errors=True)
+        if not left and not any(directory.exists() for directory in directories):
             break
         time.sleep(_PAUSE_SECONDS)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main([Path(argument) for argument in sys.argv[1:]])

@@ -1,7 +1,8 @@
 """The directory that holds a run's socket and shared memory.
 
-Only its user can enter it. It lies in ``/dev/shm`` if that exists and has room, otherwise in the directory for
-temporary files. A lock marks it as in use; the next run removes every directory whose lock nobody holds.
+Only its user can enter it. It lies in ``/dev/shm`` if that exists and has room, and then has a second one in the
+directory for temporary files beside it, for what does not fit; otherwise it lies there itself. A lock marks a directory
+as in use; the next run removes every one whose lock nobody holds.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.payload.ring_space import DISK
 from pipeline.runtime.reaper_program import kill, server_pids
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -24,6 +26,8 @@ LONGEST_SOCKET_PATH = 100
 """Bytes. ``sockaddr_un.sun_path`` holds 108 on Linux and 104 elsewhere, including a final zero byte."""
 _ROOM_FOR_NAMES = 30
 """Bytes of `LONGEST_SOCKET_PATH` left for the random part of the directory's name and for ``/redis.sock``."""
+_LEAST_FREE_BYTES = 1 << 20
+"""What a place must have free: more than the plan and the lock take. Chosen by hand."""
 _YOUNG_SECONDS = 60.0
 """A directory without a lock file may still be in the making for this long; generous, since making it takes
 milliseconds."""
@@ -36,33 +40,46 @@ log = logging.getLogger(__name__)
 class RunDirectory:
     """A directory that belongs to one run, locked for as long as its maker or its reaper lives."""
 
-    def __init__(self, path: Path, lock_fd: int) -> None:
+    def __init__(self, path: Path, lock_fd: int, disk: RunDirectory | None = None) -> None:
         self.path = path
         self.lock_fd = lock_fd
+        self.disk = disk
+        """For what does not fit; `ring_space.DISK` in `path` leads there."""
 
     @classmethod
-    def create(cls, needed_bytes: int = 0) -> RunDirectory:
+    def create(cls) -> RunDirectory:
         """Clean up after killed pipelines of this user, then make a new directory with mode 0700.
 
-        Args:
-            needed_bytes: Shared memory that the run will use. If ``/dev/shm`` has less, the directory for temporary
-                files is used instead, with a warning in the log.
-
         Raises:
-            OSError: If neither can be written.
+            OSError: If none can be written.
         """
         sweep()
-        place = _place(needed_bytes)
+        place = _place()
+        directory = cls._locked(place)
+        larger = next((other for other in _places() if other.stat().st_dev != place.stat().st_dev), None)
+        if place == SHARED_MEMORY and larger is not None:
+            directory.disk = cls._locked(larger)
+            (directory.path / DISK).symlink_to(directory.disk.path)
+        return directory
+
+    @classmethod
+    def _locked(cls, place: Path) -> RunDirectory:
         path = Path(tempfile.mkdtemp(prefix=_prefix(), dir=place))
         lock_fd = os.open(path / LOCK_NAME, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock_fd, fcntl.LOCK_EX)
         return cls(path, lock_fd)
 
+    @property
+    def all(self) -> list[RunDirectory]:
+        """Itself, and the one on disk if there is one."""
+        return [self] if self.disk is None else [self, self.disk]
+
     def remove(self) -> None:
-        """Remove the directory with its contents, and release the lock."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            os.close(self.lock_fd)
+        """Remove both directories with their contents, and release the locks."""
+        for each in self.all:
+            shutil.rmtree(each.path, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                os.close(each.lock_fd)
 
 
 def sweep() -> list[Path]:
@@ -90,23 +107,19 @@ def _places() -> list[Path]:
     return [place for place in [SHARED_MEMORY, *temporary] if place.is_dir() and os.access(place, os.W_OK | os.X_OK)]
 
 
-def _place(needed_bytes: int) -> Path:
+def _place() -> Path:
     places = [place for place in _places() if len(str(place)) + len(_prefix()) + _ROOM_FOR_NAMES < LONGEST_SOCKET_PATH]
     if not places:
         raise OSError(
             "cannot create a run directory: neither /dev/shm nor the directory for temporary files is writable; "
             "set TMPDIR to a short path that is"
         )
-    roomy = [place for place in places if shutil.disk_usage(place).free > needed_bytes]
+    roomy = [place for place in places if shutil.disk_usage(place).free > _LEAST_FREE_BYTES]
     chosen = (roomy or places)[0]
     if chosen != places[0]:
-        free_mb = shutil.disk_usage(places[0]).free >> 20
         log.warning(
-            "%s has %d MB free, %d MB are needed: frames are kept in %s, which may be slower "
-            "(in a container, raise --shm-size)",
+            "%s is full: frames are kept in %s, which may be slower; make room there (in a container: --shm-size)",
             places[0],
-            free_mb,
-            needed_bytes >> 20,
             chosen,
         )
     return chosen

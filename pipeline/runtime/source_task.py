@@ -56,7 +56,6 @@ class SourceTask:
         self._stopping = threading.Event()
         self._given_up = threading.Event()
         self._read_ahead: queue.Queue[Commit | BaseException | None] = queue.Queue(_READ_AHEAD)
-        self._at_once = max(1, min(_READ_AHEAD, plan.limits.slots // 4))
         self._gather_seconds = _GATHER_SECONDS if self._plan.policy == "lossless" else 0.0
         self.publisher = Publisher(plan, transport, source, stage, token, ring_directory)
         self._source: Source = self._plan.cls(self._plan.options, self._context)  # type: ignore[assignment]
@@ -119,7 +118,8 @@ class SourceTask:
         """Return what the reader hands over within a moment; what ends it comes last."""
         items = [self._read_ahead.get()]
         until = time.monotonic() + self._gather_seconds
-        while len(items) < self._at_once and isinstance(items[-1], Commit):
+        at_once = max(1, min(_READ_AHEAD, (self.publisher.payload.slots or 4 * _READ_AHEAD) // 4))
+        while len(items) < at_once and isinstance(items[-1], Commit):
             try:
                 left = until - time.monotonic()
                 items.append(self._read_ahead.get(timeout=left) if left > 0 else self._read_ahead.get_nowait())

@@ -14,6 +14,7 @@ from typing import Any
 from pipeline.config.plan import Plan, StagePlan
 from pipeline.errors import RaftlineError, RunTaken, TransportError, TransportLost, UserError, WorkerFailed
 from pipeline.runtime.cores import share_cores
+from pipeline.runtime.memory_share import share_memory
 from pipeline.runtime.metrics import FRAMES
 from pipeline.runtime.nursery import Nursery
 from pipeline.runtime.reaper import Reaper
@@ -101,11 +102,8 @@ class Supervisor:
     @property
     def worker_pids(self) -> dict[str, list[int]]:
         """Process ids of the running workers, by stage."""
-        pids: dict[str, list[int]] = {}
-        for worker in self._workers:
-            if worker.pid is not None:
-                pids.setdefault(worker.stage, []).append(worker.pid)
-        return pids
+        running = [worker for worker in self._workers if worker.pid is not None]
+        return {each.stage: [w.pid for w in running if w.pid and w.stage == each.stage] for each in running}
 
     def _run(self, plan: Plan, transport: RedisStreams, nursery: Nursery, reaper: Reaper) -> Status:
         with RunLock(transport) as lock:
@@ -146,12 +144,13 @@ class Supervisor:
             self._private.stop()
 
     def _make_workers(self, plan: Plan, nursery: Nursery, reaper: Reaper) -> list[WorkerProcess]:
-        file = reaper.directory.path / "plan.json"
+        rings = reaper.directory.path
+        file = rings / "plan.json"
         file.touch(mode=0o600)
-        file.write_text(plan.to_json())
+        file.write_text(share_memory(plan, rings).to_json())
         # Readers first: they load while the decoder opens its input.
         stages = [stage for stage in reversed(plan.stages.values()) for _ in range(stage.workers or 1)]
-        return [WorkerProcess(stage, file, reaper.directory.path, nursery, reaper) for stage in stages]
+        return [WorkerProcess(stage, file, rings, nursery, reaper) for stage in stages]
 
     def _watch(self, plan: Plan, transport: RedisStreams, lock: RunLock) -> None:
         next_status, unreachable_since = 0.0, None

@@ -18,6 +18,7 @@ from pipeline.redaction import redact
 from pipeline.transport.base import START, Commit, Committed, Entry, Lease, Position, Progress, Transport
 from pipeline.transport.keys import GROUP_CONSUMER, Keys
 from pipeline.transport.redis_connection import connect, translate_redis_errors
+from pipeline.transport.redis_direct import DirectCommands
 
 _DEAD_LETTERS_KEPT = 10_000
 """Entries per stage. Bounds memory (about 10 MB at under 1 kB each) if a stage fails on every message of a camera."""
@@ -48,6 +49,7 @@ class RedisStreams(Transport):
         self.where = redact(url)
         self.keys = Keys(pipeline)
         self.client: Any = connect(url)
+        self._direct = DirectCommands(self.client)
         self._commit = Path(__file__).with_name("commit.lua").read_text()
         self._sha = hashlib.sha1(self._commit.encode()).hexdigest()
         self._release = self.client.register_script(_RELEASE_WORKER)
@@ -68,8 +70,9 @@ class RedisStreams(Transport):
     ) -> list[tuple[str, Entry]]:
         by_key = {self.keys.stream(source, upstream).encode(): source for source, upstream in streams}
         block_ms = max(1, int(block_seconds * 1000))
-        reply = self.client.xreadgroup(stage, GROUP_CONSUMER, dict.fromkeys(by_key, ">"), count=count, block=block_ms)
-        return [(by_key[key], _entry(item)) for key, items in reply or () for item in items]
+        group = ("XREADGROUP", "GROUP", stage, GROUP_CONSUMER, "COUNT", count, "BLOCK", block_ms)
+        reply = self._direct.call(*group, "STREAMS", *by_key, *(">" for _ in by_key))
+        return [(by_key[key], _raw_entry(*item)) for key, items in reply or () for item in items]
 
     @translate_redis_errors
     def pending(self, stage: str, source: str, upstream: str) -> list[Entry]:
@@ -103,16 +106,10 @@ class RedisStreams(Transport):
         return Committed(bool(published), int(length))
 
     def _evaluate(self, calls: Sequence[Sequence[Any]]) -> list[Any]:
-        if len(calls) == 1:
-            return [self.client.evalsha(self._sha, *calls[0])]
-        with self.client.pipeline() as batch:  # a transaction: the script exists for all calls or for none
-            for call in calls:
-                batch.evalsha(self._sha, *call)
-            replies = batch.execute(raise_on_error=False)
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise reply  # unchanged: raise_on_error would wrap the server's words in a sentence of its own
-        return replies
+        commands = [("EVALSHA", self._sha, *call) for call in calls]
+        if len(commands) == 1:
+            return [self._direct.call(*commands[0])]
+        return self._direct.transaction(commands)  # the script exists for all calls or for none
 
     def _call(self, commit: Commit, again: bool) -> list[Any]:
         """Arguments of ``commit.lua``: number of keys, keys, arguments."""
@@ -160,7 +157,7 @@ class RedisStreams(Transport):
 
     @translate_redis_errors
     def length(self, source: str, stage: str) -> int:
-        return int(self.client.xlen(self.keys.stream(source, stage)))
+        return int(self._direct.call("XLEN", self.keys.stream(source, stage)))
 
     @translate_redis_errors
     def starved(self, source: str, stage: str) -> bool:
@@ -185,7 +182,7 @@ class RedisStreams(Transport):
     @translate_redis_errors
     def take_slots(self, rings: Sequence[str], most: int, timeout_seconds: float) -> list[tuple[str, int]]:
         for ring in rings:
-            slots = self.client.lpop(self.keys.free(ring), most)
+            slots = self._direct.call("LPOP", self.keys.free(ring), most)
             if slots:
                 return [(ring, int(slot)) for slot in slots]
         by_key = {self.keys.free(ring).encode(): ring for ring in rings}
@@ -240,6 +237,7 @@ class RedisStreams(Transport):
                 self.client.unlink(key)
 
     def close(self) -> None:
+        self._direct.close()
         self.client.close()
 
 
@@ -269,6 +267,10 @@ class RedisLease(Lease):
 
 def _entry(item: tuple[bytes, Mapping[bytes, bytes] | None]) -> Entry:
     return Entry(item[0].decode(), item[1] or {})
+
+
+def _raw_entry(id: bytes, flat: list[bytes] | None) -> Entry:
+    return Entry(id.decode(), dict(zip(flat[::2], flat[1::2], strict=True)) if flat else {})
 
 
 def _flat(publication: Any) -> list[Any]:

@@ -15,17 +15,9 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
+from pipeline.runtime.own_program import own_program
 from raftline.cli.batch_files import FINGERPRINT, BatchFile
 from raftline.cli.failures import in_words
-from raftline.own_packages import ROOT
-
-_PROGRAM = """
-import sys
-root = sys.argv.pop(1)
-sys.path[:1] = [] if root in sys.path else [root]
-from raftline.cli.batch_child import main
-main()
-"""
 
 
 class Interruption:
@@ -79,7 +71,7 @@ class FileRun:
     def run(self, interruption: Interruption) -> str | None:
         """Work on the file until it is done; the error in words, or None."""
         child = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, str(ROOT)],
+            own_program("raftline.cli.batch_child"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

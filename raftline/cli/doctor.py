@@ -7,6 +7,7 @@ import importlib.util
 import os
 import platform
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -191,7 +192,11 @@ def _shared_memory() -> Finding:
     free = shutil.disk_usage(path).free
     found = f"{free / 1e6:.0f} MB free in /dev/shm, room for {free // FRAME_1080P_BYTES} frames of 1080p"
     if free < 64 * FRAME_1080P_BYTES:
-        cost = "large frames need the temporary directory or fewer limits.slots; in a container: --shm-size=1g"
+        disk = tempfile.gettempdir()
+        cost = (
+            f"fewer frames wait between stages; what does not fit is kept in files in {disk}, which may be slower; "
+            "enlarge it (in a container: --shm-size=1g)"
+        )
         return Finding("shared memory", "limited", found, cost)
     return Finding("shared memory", "ok", found)
 

@@ -13,6 +13,7 @@ from pipeline.errors import DecodeError, StalePayloadError, TransportError
 from pipeline.messages import Frame
 from pipeline.payload.base import Payload, SlotPlace
 from pipeline.payload.inline import InlinePayload
+from pipeline.payload.ring_space import RingBudget
 from pipeline.payload.shared_memory import Ring, SharedMemoryPayload
 from pipeline.testing import make_frame
 
@@ -23,7 +24,7 @@ MakePayload = Callable[[], Payload]
 def make_payload(request: pytest.FixtureRequest, tmp_path: Path) -> MakePayload:
     if request.param == "inline":
         return InlinePayload
-    return lambda: SharedMemoryPayload(tmp_path, "cam:decoder", 4)
+    return lambda: SharedMemoryPayload(tmp_path, "cam:decoder", RingBudget(4))
 
 
 def through(frame: Frame, writer: Payload, reader: Payload) -> Frame:
@@ -52,7 +53,7 @@ def test_received_pixels_cannot_be_written(make_payload: MakePayload) -> None:
 
 
 def test_a_recycled_slot_is_never_read(tmp_path: Path) -> None:
-    writer, reader = (SharedMemoryPayload(tmp_path, "cam:decoder", 3) for _ in range(2))
+    writer, reader = (SharedMemoryPayload(tmp_path, "cam:decoder", RingBudget(3)) for _ in range(2))
     first = through(make_frame(np.zeros((4, 4), np.uint8)), writer, reader)
     for value in (1, 2):
         through(make_frame(np.full((4, 4), value, np.uint8)), writer, reader)
@@ -73,7 +74,7 @@ def test_a_slot_that_is_being_written_is_not_read(tmp_path: Path) -> None:
 
 
 def test_larger_frames_get_a_larger_ring_and_old_references_stay_valid(tmp_path: Path) -> None:
-    writer, reader = (SharedMemoryPayload(tmp_path, "cam:decoder", 4) for _ in range(2))
+    writer, reader = (SharedMemoryPayload(tmp_path, "cam:decoder", RingBudget(4)) for _ in range(2))
     small = through(make_frame(np.full((8, 8), 1, np.uint8)), writer, reader)
     large = through(make_frame(np.full((800, 800), 2, np.uint8)), writer, reader)
     assert np.asarray(small.planes[0]).sum() == 64
@@ -82,7 +83,8 @@ def test_larger_frames_get_a_larger_ring_and_old_references_stay_valid(tmp_path:
 
 def test_a_new_process_goes_on_with_the_rings_it_finds(tmp_path: Path) -> None:
     adopted: list[tuple[str, int]] = []
-    make_payload = lambda: SharedMemoryPayload(tmp_path, "a:b", 4, on_ring=lambda *ring: adopted.append(ring))  # noqa: E731
+    budget = RingBudget(4)
+    make_payload = lambda: SharedMemoryPayload(tmp_path, "a:b", budget, on_ring=lambda *ring: adopted.append(ring))  # noqa: E731
     through(make_frame(np.zeros((8, 8), np.uint8)), make_payload(), make_payload())
     assert set(adopted) == {("a:b:0", 4)}
 
@@ -93,13 +95,13 @@ def test_readers_that_hold_every_slot_get_a_ring_more(tmp_path: Path) -> None:
     def take(rings: list[str]) -> list[tuple[str, int]]:
         return [free.pop()] if free else [("a:b:1", 0)] if "a:b:1" in rings else []
 
-    payload = SharedMemoryPayload(tmp_path, "a:b", 4, take_slots=take)
+    payload = SharedMemoryPayload(tmp_path, "a:b", RingBudget(4), take_slots=take)
     frames = [through(make_frame(np.full((8, 8), i, np.uint8)), payload, payload) for i in range(5)]
     assert [int(np.asarray(frame.planes[0])[0, 0]) for frame in frames] == [0, 1, 2, 3, 4]
 
 
 def test_passing_an_array_on_copies_nothing_where_slots_are_counted(tmp_path: Path) -> None:
-    payload = SharedMemoryPayload(tmp_path, "a:b", 4, take_slots=lambda rings: [(rings[0], 2)])
+    payload = SharedMemoryPayload(tmp_path, "a:b", RingBudget(4), take_slots=lambda rings: [(rings[0], 2)])
     received = through(make_frame(np.zeros((8, 8), np.uint8)), payload, payload)
     assert encode(received, payload).slots == (("a:b:0", 2),)
     assert received.planes[0].reference == SlotPlace("a:b:0", 2, 2, 0)  # type: ignore[union-attr]
@@ -107,14 +109,14 @@ def test_passing_an_array_on_copies_nothing_where_slots_are_counted(tmp_path: Pa
 
 def test_full_shared_memory_is_said_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(TransportError, match=r"shared memory is full.*payload: inline"):
-        SharedMemoryPayload(tmp_path, "a:b", 4).put([np.broadcast_to(np.uint8(0), (1 << 44,))])
+        SharedMemoryPayload(tmp_path, "a:b", RingBudget(4)).put([np.broadcast_to(np.uint8(0), (1 << 44,))])
 
 
 @pytest.mark.parametrize(
     "place", [SlotPlace("a:b:0", 9, 2, 0), SlotPlace("a:b:0", 0, 2, 9000), SlotPlace("../x", 0, 2, 0)]
 )
 def test_a_reference_that_cannot_be_is_refused(tmp_path: Path, place: SlotPlace) -> None:
-    payload = SharedMemoryPayload(tmp_path, "a:b", 4)
+    payload = SharedMemoryPayload(tmp_path, "a:b", RingBudget(4))
     payload.put([np.zeros(8, np.uint8)])
     with pytest.raises(StalePayloadError):
         payload.get(place, (8,), np.dtype(np.uint8))

@@ -276,6 +276,25 @@ class Calculator(Stage):
         return ()
 
 
+class Pools(Stage):
+    """Says with how many threads OpenCV and BLAS would compute."""
+
+    reads = (Frame,)
+
+    def process(self, message: Frame) -> Iterable[Message]:
+        self.context.status(**pools())
+        return ()
+
+
+def pools() -> dict[str, int]:
+    """Limits of the pools of this process and thread."""
+    import cv2
+    import threadpoolctl
+
+    found = threadpoolctl.threadpool_info()
+    return {"opencv": cv2.getNumThreads(), "blas": max(p["num_threads"] for p in found if p["user_api"] == "blas")}
+
+
 def _sum_in_parallel() -> Any:
     import numba
 

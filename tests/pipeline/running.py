@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,7 +61,8 @@ def nothing_left_behind(directory: Path) -> Iterator[None]:
 def abandoned_run_directories() -> list[Path]:
     """Those of this user that no living pipeline holds."""
     abandoned = []
-    for lock in [lock for place in ("/dev/shm", "/tmp") for lock in Path(place).glob(f"raftline-{os.getuid()}-*/lock")]:
+    places = {"/dev/shm", "/tmp", tempfile.gettempdir()}
+    for lock in [lock for place in places for lock in Path(place).glob(f"raftline-{os.getuid()}-*/lock")]:
         with contextlib.suppress(OSError), open(lock) as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             abandoned.append(lock.parent)

@@ -24,6 +24,7 @@ from pipeline.messages import (
     Stabilized,
 )
 from pipeline.payload.inline import InlinePayload
+from pipeline.payload.ring_space import RingBudget
 from pipeline.payload.shared_memory import SharedMemoryPayload
 from pipeline.testing import make_frame
 
@@ -75,7 +76,7 @@ def test_a_message_comes_back_as_it_was(message: Message) -> None:
 
 
 def test_an_entry_with_pixels_in_shared_memory_is_under_a_kilobyte(tmp_path: Path) -> None:
-    payload = SharedMemoryPayload(tmp_path, "front_door:optical_flow", 4)
+    payload = SharedMemoryPayload(tmp_path, "front_door:optical_flow", RingBudget(4))
     yuv = make_frame(np.zeros((1080, 1920), np.uint8), 123456, header=HEADER)
     flow = Flow(HEADER, yuv, "warm", np.zeros((135, 240, 2), np.float32), None, None, 123455, 0.04, 12)
     assert encode(flow, payload).size_bytes < 1000

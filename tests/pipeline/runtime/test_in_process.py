@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from pipeline.messages import EndOfStream, Flow, Frame
+from pipeline.runtime.cores import THREAD_VARIABLES
 from pipeline.runtime.in_process import InProcessRun
 from pipeline.stage import Demand
+from tests.pipeline.plugins import pools
 from tests.pipeline.running import ledger, make_test_plan, nothing_left_behind
 
 SHIFTER = {"shifter": {"use": "Shifter", "reads": "decoder"}}
@@ -57,6 +59,22 @@ def test_the_stages_wait_for_a_caller_who_takes_his_time(tmp_path: Path) -> None
         ahead = run.summary()["a"]["frames_decoded"]
         assert sum(1 for _ in messages) == 2000
     assert ahead < 100
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_libraries_compute_with_the_largest_share_until_the_run_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    for name in THREAD_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    before = pools()
+    plan = make_test_plan(
+        tmp_path, {"pools": {"use": "Pools", "reads": "decoder", "threads": threads}}, source={"frames": 1}, cores=2
+    )
+    with InProcessRun(plan) as run:
+        status = run.wait()["a"]["stages"]["pools"]["status"]
+    assert status == {"opencv": str(threads), "blas": str(threads)}
+    assert pools() == before
 
 
 def test_leaving_early_ends_every_thread_and_removes_what_was_begun(tmp_path: Path) -> None:

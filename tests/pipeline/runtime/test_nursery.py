@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def test_a_run_outlives_its_nursery(tmp_path: Path) -> None:
 
 
 def test_a_nursery_that_never_comes_up_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nursery_module, "_PROGRAM", "raise SystemExit(3)")
+    monkeypatch.setattr(nursery_module, "own_program", lambda module: [sys.executable, "-c", "raise SystemExit(3)"])
     with pytest.raises(WorkerFailed, match="ended 3 times, the last time with status 3"):
         Supervisor(make_test_plan(tmp_path, {"ledger": {"use": "Ledger", "reads": "decoder"}})).run()
 
