@@ -26,6 +26,12 @@ frames itself. ``cells``: right in each cell of the 8 px grid, small objects inc
 be."""
 ACCURACIES: tuple[Accuracy, ...] = get_args(Accuracy)
 
+VIDEO_SUFFIXES = frozenset(
+    (".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg")
+    + (".mts", ".mxf", ".ogv", ".ts", ".webm", ".wmv", ".y4m")
+)
+"""Of files that are videos, whatever is in them."""
+
 
 @dataclass(frozen=True)
 class Demand:
@@ -202,6 +208,14 @@ class Source(ABC):
         Raises:
             InputError: If the input is wrong.
         """
+
+    @classmethod
+    def left_out(cls, path: str) -> str | None:
+        """Why `raftline batch` leaves out a file that it finds in a folder, such as ``no video``; None to read it.
+
+        By default the suffix decides: `VIDEO_SUFFIXES` are read.
+        """
+        return None if Path(path).suffix.lower() in VIDEO_SUFFIXES else "no video"
 
     @abstractmethod
     def read(self, start_index: int) -> Iterator[Frame | Gap]:

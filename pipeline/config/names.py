@@ -47,12 +47,17 @@ def source_name(given: str) -> str:
     else:
         path = Path(given)
         text = path.stem if path.suffix and not os.path.isdir(path) else path.resolve().name
+    return file_name(text) or "source"
+
+
+def file_name(text: str) -> str:
+    """`text` as every file system can have it for a name, and not hidden; empty if nothing is left."""
     text = "".join("_" if _is_refused(each) else each for each in unicodedata.normalize("NFC", text)).strip()
     shown = text.lstrip(".")
     text = "_" * (len(text) - len(shown)) + shown
     while not _is_short(text) and text:
         text = text[:-1].rstrip()
-    return text or "source"
+    return text
 
 
 def distinct(name: str, taken: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -39,7 +40,7 @@ def make_plan(config: Config, *, require_sources: bool = True) -> Plan:
     if require_sources and not config.sources:
         raise ConfigError(f"{config.file}: sources: there are none; add one with -i INPUT or under `sources`")
     sources = {name: _source(config, name, section, stages[source_stage]) for name, section in config.sources.items()}
-    _check_paths(config, stages, len(sources))
+    _check_paths(config, stages, sources)
     return Plan(
         name=config.name,
         payload=config.payload,
@@ -198,8 +199,8 @@ def _source(config: Config, name: str, section: SourceSection, stage: StagePlan)
     return SourcePlan(use, given, info=info, policy=policy)
 
 
-def _check_paths(config: Config, stages: Mapping[str, StagePlan], sources: int) -> None:
-    """Two stages, or two sources, must not write one file."""
+def _check_paths(config: Config, stages: Mapping[str, StagePlan], sources: Mapping[str, SourcePlan]) -> None:
+    """Two stages, or two sources, must not write one file, and none its input."""
     seen: dict[str, str] = {}
     for name, stage in stages.items():
         path = getattr(stage.options, "path", None)
@@ -209,6 +210,16 @@ def _check_paths(config: Config, stages: Mapping[str, StagePlan], sources: int) 
         filled_in = path.replace("{stage}", name)
         if filled_in in seen:
             raise _wrong(config, key_path, f"found {path!r}, which stage {seen[filled_in]} already writes")
-        if sources > 1 and "{source}" not in path:
-            raise _wrong(config, key_path, f"found {path!r} for {sources} sources; it must contain {{source}}")
+        if len(sources) > 1 and "{source}" not in path:
+            raise _wrong(config, key_path, f"found {path!r} for {len(sources)} sources; it must contain {{source}}")
+        for source, plan in sources.items():
+            if os.path.realpath(config.output / filled_in.replace("{source}", source)) == os.path.realpath(
+                plan.info.input
+            ):
+                raise _wrong(
+                    config,
+                    key_path,
+                    f"found {path!r}, which would replace the input {plan.info.display}; give the "
+                    "output another name, or choose another directory with -o",
+                )
         seen[filled_in] = name

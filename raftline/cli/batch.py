@@ -13,8 +13,10 @@ import typer
 
 from raftline.cli.arguments import ConfigFile, Debug, Overrides, Redis, config_file, read_config
 from raftline.cli.batch_child import FileRun, Interruption
-from raftline.cli.batch_files import BatchFile, already_finished, expand, name_files
+from raftline.cli.batch_files import BatchFile, already_finished, name_files
+from raftline.cli.batch_walk import Finder, Found
 from raftline.cli.failures import INTERRUPTED, USER_MISTAKE, reported, say_error
+from raftline.cli.own_outputs import OwnOutputs
 from raftline.cli.results import console
 from raftline.cli.run import make_output_directory
 
@@ -34,11 +36,17 @@ def batch(
         Path, typer.Option("-o", "--output", metavar="DIR", help="Directory for results.", show_default=False)
     ],
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Files to process at the same time.")] = 1,
+    include_hidden: Annotated[
+        bool, typer.Option("--include-hidden", help="Take hidden files in folders, and look into hidden folders.")
+    ] = False,
     overrides: Overrides = None,
     redis: Redis = None,
     debug: Debug = False,
 ) -> None:
     """Run a pipeline over many files, and skip those that are finished and have not changed since.
+
+    Outputs lie in the same folders below the output directory as the files below INPUT. What raftline wrote itself,
+    hidden files, unfinished downloads and files without video are left out and counted.
 
     A file that fails does not stop the others: it is named at the end, and the exit code is 2. Each file gets a
     NAME.summary.json; summary.json has them all.
@@ -51,7 +59,8 @@ def batch(
     from pipeline.runtime.summary import write_summary
 
     begin, started = time.monotonic(), datetime.now(timezone.utc)
-    files = name_files(expand(inputs), output)
+    found = _find(config, inputs, output, overrides, include_hidden)
+    files = name_files(found.files, output)
     # Of two files, so that outputs without {source} in their name, which would overwrite each other, are refused.
     plan = make_plan(read_config(config, [file.path for file in files[:2]], output, overrides, redis))
     make_output_directory(plan)
@@ -65,6 +74,8 @@ def batch(
     todo = [file for file in files if not already_finished(file, plan, output)]
     skipped = len(files) - len(todo)
     print(f"{len(files)} files, {skipped} finished before, {len(todo)} to do, {jobs} at a time", flush=True)
+    if found.left_out:
+        print(f"left out: {found.reasons()}", flush=True)
     with Interruption() as interruption:
         failed = _run_all([FileRun(file, request) for file in todo], jobs, interruption)
     summary = _merged(plan.name, files, output)
@@ -97,11 +108,22 @@ def _run_all(runs: list[FileRun], jobs: int, interruption: Interruption) -> dict
     return failed
 
 
+def _find(config: Path, inputs: list[str], output: Path, overrides: list[str] | None, include_hidden: bool) -> Found:
+    from pipeline.config import make_plan
+    from pipeline.stage import Source
+
+    plan = make_plan(read_config(config, inputs[:1], output, overrides))  # of any one: which files, comes of it
+    source = plan.stages[plan.source_stage].cls
+    assert issubclass(source, Source)
+    return Finder(source.left_out, OwnOutputs(output, plan), include_hidden).find(inputs)
+
+
 def _merged(name: str, files: list[BatchFile], output: Path) -> dict[str, Any]:
     """One summary of all files, those of earlier runs included."""
     sources: dict[str, Any] = {}
     for file in files:
-        sources.update(file.summary(output).get("sources", {}))
+        summary = file.summary(output).get("sources", {})
+        sources.update({file.key: summary[file.name]} if file.name in summary else {})
     states = {source["state"] for source in sources.values()}
     finished = states == {"finished"} and len(sources) == len(files)
     state = "finished" if finished else "failed" if "failed" in states or len(sources) < len(files) else "stopped"

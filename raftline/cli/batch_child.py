@@ -7,6 +7,7 @@ how it ended. When standard input ends, its parent is gone, and it stops at once
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from pipeline.runtime.own_program import own_program
-from raftline.cli.batch_files import FINGERPRINT, BatchFile
+from raftline.cli.batch_files import FINGERPRINT, REAL_PATH, BatchFile
 from raftline.cli.failures import in_words
 
 
@@ -66,7 +67,7 @@ class FileRun:
         self.file = file
         self.said = ""
         """How it went, in a few words, after `run`."""
-        self._request = {**request, "name": file.name, "path": file.path}
+        self._request = {**request, "name": file.name, "path": file.path, "folder": file.folder}
 
     def run(self, interruption: Interruption) -> str | None:
         """Work on the file until it is done; the error in words, or None."""
@@ -110,9 +111,10 @@ def _work(request: dict[str, Any]) -> dict[str, Any]:
     from pipeline.config.plan import Plan
     from pipeline.runtime.summary import write_summary
     from pipeline.runtime.supervisor import Supervisor
+    from pipeline.transport.keys import key_part
 
-    file = BatchFile(request["name"], request["path"])
-    output = Path(request["output"])
+    file = BatchFile(request["name"], request["path"], request["folder"])
+    output = Path(request["output"]) / file.folder
     config = load_config(
         request["config"],
         overrides=request["overrides"],
@@ -121,13 +123,14 @@ def _work(request: dict[str, Any]) -> dict[str, Any]:
         redis_url=request["redis"],
         names=[file.name],
     )
-    changes = {"name": f"{config.name}.{file.name}"[:100], "cores": request["cores"]}
+    changes = {"name": key_part(f"{config.name}.{file.key}"), "cores": request["cores"]}
     plan: Plan = make_plan(config.model_copy(update=changes))
     fingerprint = file.fingerprint(plan)
     supervisor = Supervisor(plan, summary_name=file.summary_name)
     _stop_with_parent(supervisor.abort)
     summary = supervisor.run()
-    write_summary(output / file.summary_name, {**summary, FINGERPRINT: fingerprint})
+    of_batch = {FINGERPRINT: fingerprint, REAL_PATH: os.path.realpath(file.path) if "://" not in file.path else None}
+    write_summary(output / file.summary_name, {**summary, **of_batch})
     source = summary["sources"][file.name]
     letters = [letter["error"] for letter in summary.get("dead_letters", [])]
     error = source["error"] or (f"{len(letters)} messages were given up: {letters[0]}" if letters else None)

@@ -1,27 +1,24 @@
-"""Which files a batch has, what they are called, and which of them are finished."""
+"""What the files of a batch are called, and which of them are finished."""
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import InputError
 from pipeline.redaction import redact
+from raftline.cli.batch_walk import FoundFile
 
 if TYPE_CHECKING:
     from pipeline.config import Plan
 
-VIDEO_SUFFIXES = frozenset(
-    (".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg")
-    + (".mts", ".mxf", ".ogv", ".ts", ".webm", ".wmv", ".y4m")
-)
 SUMMARY_SUFFIX = ".summary.json"
-FINGERPRINT = "fingerprint"
+FINGERPRINT, REAL_PATH = "fingerprint", "real_path"
+"""What a file's summary has beside that of a run."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +29,8 @@ class BatchFile:
     """Of its source, and of its outputs."""
     path: str
     """As given or found; may be a URL."""
+    folder: str = ""
+    """Below the output directory, for its outputs."""
 
     @property
     def display(self) -> str:
@@ -39,13 +38,18 @@ class BatchFile:
         return redact(self.path)
 
     @property
+    def key(self) -> str:
+        """Folder and name: no other file of the batch has the same."""
+        return os.path.join(self.folder, self.name)
+
+    @property
     def summary_name(self) -> str:
-        """Name of its summary in the output directory."""
+        """Name of its summary in its folder."""
         return self.name + SUMMARY_SUFFIX
 
     def summary(self, output: Path) -> dict[str, Any]:
-        """Its summary in `output`; empty where there is none that can be read."""
-        return _read(output / self.summary_name)
+        """Its summary below `output`; empty where there is none that can be read."""
+        return read_summary(output / self.folder / self.summary_name)
 
     def fingerprint(self, plan: Plan) -> str:
         """Changes with the file and with everything in the configuration that its results depend on."""
@@ -59,40 +63,22 @@ class BatchFile:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def expand(inputs: list[str]) -> list[str]:
-    """Files, folders and patterns -> files, each once, in order. Raises `InputError` for one that gives nothing."""
-    found: dict[str, None] = {}
-    for given in inputs:
-        matches = _files_of(given)
-        if not matches:
-            raise InputError(
-                f"{redact(given)}: no such file, no folder with videos in it ({', '.join(sorted(VIDEO_SUFFIXES))}), "
-                "and no pattern that matches any"
-            )
-        found.update(dict.fromkeys(matches))
-    return list(found)
-
-
-def name_files(paths: list[str], output: Path) -> list[BatchFile]:
+def name_files(found: Sequence[FoundFile], output: Path) -> list[BatchFile]:
     """A name for every file that no other has; what an earlier batch called a file in `output` stays its name."""
-    from pipeline.config import source_name
+    from pipeline.config.names import distinct, source_name
 
-    earlier: dict[str, str] = {}
-    for summary in sorted(output.glob(f"*{SUMMARY_SUFFIX}")):
-        for name, source in _read(summary).get("sources", {}).items():
-            if name + SUMMARY_SUFFIX == summary.name:
-                earlier[source.get("input", "")] = name
-    taken = set(earlier.values())
+    earlier: dict[str, dict[str, str]] = {}
+    for folder in {file.folder for file in found}:
+        earlier[folder] = dict(_named_before(output / folder))
+    taken = {folder: set(names.values()) for folder, names in earlier.items()}
     files = []
-    for path in paths:
-        name = earlier.get(redact(path))
+    for file in found:
+        known = earlier[file.folder]
+        name = known.get(os.path.realpath(file.path)) or known.get(redact(file.path))
         if name is None:
-            stem = name = source_name(path)
-            number = 2
-            while name in taken:
-                name, number = f"{stem}-{number}", number + 1
-            taken.add(name)
-        files.append(BatchFile(name, path))
+            name = distinct(source_name(file.path), taken[file.folder])
+            taken[file.folder].add(name)
+        files.append(BatchFile(name, file.path, file.folder))
     return files
 
 
@@ -109,18 +95,19 @@ def already_finished(file: BatchFile, plan: Plan, output: Path) -> bool:
     )
 
 
-def _files_of(given: str) -> list[str]:
-    if "://" in given or os.path.isfile(given):
-        return [given]
-    if os.path.isdir(given):
-        paths = (os.path.join(folder, name) for folder, _, names in os.walk(given) for name in names)
-        return sorted(path for path in paths if Path(path).suffix.lower() in VIDEO_SUFFIXES)
-    return sorted(path for path in glob.glob(given, recursive=True) if os.path.isfile(path))
-
-
-def _read(path: Path) -> dict[str, Any]:
+def read_summary(path: Path) -> dict[str, Any]:
+    """A summary; empty where there is none that can be read."""
     try:
         summary = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
     return summary if isinstance(summary, dict) else {}
+
+
+def _named_before(folder: Path) -> Iterator[tuple[str, str]]:
+    """What the summaries in a folder call which file: its real path, or its URL without password, and its name."""
+    for path in sorted(folder.glob(f"*{SUMMARY_SUFFIX}")):
+        summary = read_summary(path)
+        for name, source in summary.get("sources", {}).items():
+            if name + SUMMARY_SUFFIX == path.name:
+                yield summary.get(REAL_PATH) or source.get("input", ""), name

@@ -21,6 +21,7 @@ from stages.decoder.containers import Limits, best_video_stream, check_file, ope
 from stages.decoder.frame_messages import FrameMessages
 from stages.decoder.images import list_images, read_image
 from stages.decoder.packets import PacketReader
+from stages.decoder.suffixes import left_out
 from stages.decoder.timestamps import PresentationTimes
 from stages.shared.frame_rate import exact_rate
 
@@ -110,6 +111,10 @@ class Decoder(Source):
         path = _path(input, display)
         if not path.is_dir():
             check_file(path, display)
+
+    @classmethod
+    def left_out(cls, path: str) -> str | None:
+        return left_out(path)
 
     def read(self, start_index: int) -> Iterator[Frame | Gap]:
         input = self.context.source.input

@@ -101,6 +101,11 @@ def test_two_sources_must_not_write_one_file() -> None:
     assert plan("stages.sink.options.path=all.bin", inputs=["a.mp4"])
 
 
+def test_an_output_must_not_replace_its_input() -> None:
+    said = refusal("stages.sink.options.path={source}.mp4", "output=clips/../in", inputs=["in/a.mp4"])
+    assert "which would replace the input in/a.mp4" in said
+
+
 def test_passwords_are_not_repeated_in_errors() -> None:
     said = refusal(redis_url="http://user:hunter2@host") + refusal(
         "sources={a: {input: 'rtsp://u:hunter2@h/', uze: 1}}"

@@ -1,0 +1,72 @@
+"""Which files raftline wrote itself, in this batch's output directory or an earlier one."""
+
+from __future__ import annotations
+
+import os
+import re
+import string
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.config import Plan
+
+
+class OwnOutputs:
+    """Tells outputs from inputs, by their names and by the summaries beside them.
+
+    Args:
+        output: The output directory.
+        plan: Its stages' option `path` says what they write.
+    """
+
+    def __init__(self, output: Path, plan: Plan) -> None:
+        self._output = os.path.realpath(output)
+        paths = [(stage.name, getattr(stage.options, "path", None)) for stage in plan.stages.values()]
+        self._patterns = [_pattern(path, name) for name, path in paths if isinstance(path, str)]
+        self._recorded: set[str] = set()
+
+    def wrote(self, path: str, only_here: bool = False) -> bool:
+        """Whether raftline wrote this file.
+
+        Args:
+            path: Of the file.
+            only_here: Ask for what this configuration writes into the output directory, and nothing else.
+        """
+        real = os.path.realpath(path)
+        below = os.path.relpath(real, self._output)
+        if not below.startswith(os.pardir) and any(pattern.fullmatch(below) for pattern in self._patterns):
+            return True
+        return not only_here and real in self._recorded
+
+    def look_into(self, folder: str) -> None:
+        """Learn from the summaries in a folder what lies in and below it."""
+        from raftline.cli.batch_files import read_summary
+
+        with os.scandir(folder) as entries:
+            summaries = [entry.path for entry in entries if entry.name.endswith("summary.json")]
+        for summary in summaries:
+            outputs = list(_outputs(read_summary(Path(summary))))
+            for path in (*outputs, summary) if outputs else ():
+                # Listed as seen from where that run was started; how it ends is the same from here.
+                parts = Path(path).parts
+                ends = (os.path.join(folder, *parts[-count:]) for count in range(1, len(parts) + 1))
+                self._recorded.update(os.path.realpath(end) for end in ends)
+
+
+def _outputs(summary: dict[str, Any]) -> Iterable[str]:
+    sources = summary.get("sources")
+    for source in sources.values() if isinstance(sources, dict) else ():
+        if isinstance(source, dict):
+            yield from source.get("outputs", ())
+
+
+def _pattern(template: str, stage: str) -> re.Pattern[str]:
+    """Matches the files of a template, in any folder."""
+    expression = "(?:.*/)?"
+    for text, name, _, _ in string.Formatter().parse(template):
+        expression += re.escape(text)
+        if name is not None:
+            expression += {"stage": re.escape(stage), "source": r"[^/]+"}.get(name, r"\d+")
+    return re.compile(expression)
