@@ -75,13 +75,20 @@ def load_config(
 
 
 def _filled(node: Any, keys: Keys, origin: Callable[[Keys], str]) -> Any:
-    """`node` with every ``${VAR}`` filled in; percent-encoded in the user part of a URL."""
+    """`node` with every ``${VAR}`` filled in."""
     if isinstance(node, Mapping):
         return {key: _filled(value, (*keys, key), origin) for key, value in node.items()}
     if isinstance(node, list):
         return [_filled(value, (*keys, str(index)), origin) for index, value in enumerate(node)]
-    if not isinstance(node, str):
-        return node
+    return fill_in(node, f"{origin(keys)}: {'.'.join(keys)}") if isinstance(node, str) else node
+
+
+def fill_in(text: str, where: str) -> str:
+    """`text` with every ``${VAR}`` filled in from the environment; percent-encoded in the user part of a URL.
+
+    Raises:
+        ConfigError: If a variable is not set; the message begins with `where`.
+    """
 
     def value_of(match: re.Match[str]) -> str:
         if match["escape"]:
@@ -89,13 +96,13 @@ def _filled(node: Any, keys: Keys, origin: Callable[[Keys], str]) -> Any:
         value = os.environ.get(match["name"])
         if value is None:
             raise ConfigError(
-                f"{origin(keys)}: {'.'.join(keys)}: the environment variable {match['name']} is not set; "
+                f"{where}: the environment variable {match['name']} is not set; "
                 f"set it, or write $${{{match['name']}}} for the literal text"
             )
-        in_user_info = _USER_INFO.search(node[: match.start()]) and "@" in node[match.end() :].partition("/")[0]
+        in_user_info = _USER_INFO.search(text[: match.start()]) and "@" in text[match.end() :].partition("/")[0]
         return quote(value, safe="") if in_user_info else value
 
-    return _VARIABLE.sub(value_of, node)
+    return _VARIABLE.sub(value_of, text)
 
 
 def _named(inputs: Iterable[str]) -> Iterable[tuple[str, str]]:

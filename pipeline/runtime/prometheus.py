@@ -1,16 +1,12 @@
-"""Serve the status of a run to Prometheus, on loopback by default."""
+"""The status of a run as metrics for Prometheus."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-
-from pipeline.errors import ConfigError
 
 _LABELS = ("pipeline", "source", "stage")
 
@@ -45,24 +41,3 @@ class StatusCollector(Collector):
         for source, about in self.status.get("sources", {}).items():
             for stage, counted in about["stages"].items():
                 yield [self.status["pipeline"], source, stage], counted
-
-
-@contextmanager
-def serve_metrics(port: int, address: str = "127.0.0.1") -> Iterator[StatusCollector]:
-    """Serve the collector's metrics at ``http://ADDRESS:PORT/metrics``.
-
-    Raises:
-        ConfigError: If the port is taken.
-    """
-    collector, registry = StatusCollector(), CollectorRegistry()
-    registry.register(collector)
-    try:
-        server, thread = start_http_server(port, address, registry)
-    except OSError as error:
-        raise ConfigError(f"cannot serve metrics on {address}:{port}: {error.strerror}; choose another port") from error
-    try:
-        yield collector
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -20,6 +20,7 @@ from pipeline.runtime.nursery import Nursery
 from pipeline.runtime.reaper import Reaper
 from pipeline.runtime.run_directory import RunDirectory
 from pipeline.runtime.run_lock import RunLock
+from pipeline.runtime.run_status import tell
 from pipeline.runtime.summary import remove_unfinished, summarize_source, write_summary
 from pipeline.runtime.worker_process import WorkerProcess
 from pipeline.transport.redis_server import PrivateServer
@@ -178,7 +179,7 @@ class Supervisor:
     def _refresh(self, plan: Plan, transport: RedisStreams) -> bool:
         """Update and report the status. Returns whether every source has ended."""
         self._sources = {source: summarize_source(plan, transport, source) for source in plan.sources}
-        self._on_status(self._summary("running", None))
+        self._on_status(tell(transport, self._summary("running", None)))
         return all(source["state"] != "running" for source in self._sources.values())
 
     def _tend_workers(self, plan: Plan, transport: RedisStreams) -> None:

@@ -31,8 +31,7 @@ class WorkerProcess:
         self.done_before = 0
         """Messages its stage had processed when it last died."""
         self.worker = ""
-        self.cpu_seconds = 0.0
-        """Used by its lives that have ended, user and system."""
+        self._cpu_seconds = 0.0
         self.pid: int | None = None
         """None while it does not run."""
         self._environment = thread_environment(stage.threads or 1)
@@ -60,8 +59,13 @@ class WorkerProcess:
             return None
         self._reaper.forget(self.pid)
         self.pid = None
-        self.cpu_seconds += end.cpu_seconds
+        self._cpu_seconds += end.cpu_seconds
         return end.status
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Used by all its lives, user and system; where there is no ``/proc``, by those that have ended."""
+        return self._cpu_seconds + (0.0 if self.pid is None else _cpu_seconds_of(self.pid))
 
     def restart_later(self, progressed: bool) -> None:
         """Let `start_if_due` start it again, after a delay that grows with the deaths in a row."""
@@ -96,3 +100,11 @@ class WorkerProcess:
         assert self.pid is not None
         with contextlib.suppress(ProcessLookupError):  # it has just ended, and nobody has looked yet
             os.kill(self.pid, number)
+
+
+def _cpu_seconds_of(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

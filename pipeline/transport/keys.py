@@ -44,6 +44,11 @@ class Keys:
         """The run whose data all other keys hold."""
         return self._key("mark")
 
+    @property
+    def run_status(self) -> str:
+        """JSON: what the run's supervisor says of it, twice a second."""
+        return self._key("summary")
+
     def stream(self, source: str, stage: str) -> str:
         """Stream: what a stage wrote for a source. Its groups are named after the reading stages."""
         return self._key("stream", key_part(source), stage)

@@ -13,6 +13,7 @@ from raftline.cli.event_sheet import event_sheet
 from raftline.cli.flow import flow
 from raftline.cli.run import run
 from raftline.cli.stages import stages
+from raftline.cli.status import status
 from raftline.cli.train import train
 from raftline.cli.validate import validate
 from raftline.cli.worker import worker
@@ -26,7 +27,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, batch, worker, validate, stages, flow, train, evaluate, contact_sheet, event_sheet, doctor):
+for command in (
+    run,
+    batch,
+    worker,
+    status,
+    validate,
+    stages,
+    flow,
+    train,
+    evaluate,
+    contact_sheet,
+    event_sheet,
+    doctor,
+):
     app.command()(command)
 app.add_typer(configs, name="configs")
 

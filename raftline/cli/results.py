@@ -24,7 +24,7 @@ def console() -> Console:
 def show_results(summary: dict[str, Any], output: Path) -> None:
     """Print the summary for people."""
     out = console()
-    out.print(_table(summary))
+    out.print(stage_table(summary))
     for line in _remarks(summary):
         out.print(line, highlight=False, soft_wrap=True)
     for line in _files(summary["sources"].values()):
@@ -33,7 +33,8 @@ def show_results(summary: dict[str, Any], output: Path) -> None:
               highlight=False, soft_wrap=True)  # fmt: skip
 
 
-def _table(summary: dict[str, Any]) -> Table:
+def stage_table(summary: dict[str, Any]) -> Table:
+    """Every stage of every source: frames, rate, drops, latency, what it costs."""
     table = Table(title=escape(summary["pipeline"]), title_justify="left")
     table.add_column("source", overflow="fold")
     table.add_column("stage", overflow="fold")

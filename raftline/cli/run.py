@@ -27,7 +27,12 @@ def run(
     redis: Redis = None,
     metrics_port: Annotated[
         int | None,
-        typer.Option(min=1, max=65535, metavar="PORT", help="Serve metrics for Prometheus on 127.0.0.1:PORT."),
+        typer.Option(
+            min=1,
+            max=65535,
+            metavar="PORT",
+            help="Serve /metrics for Prometheus, /healthz and /readyz on 127.0.0.1:PORT.",
+        ),
     ] = None,
     once: Annotated[
         bool,
@@ -70,14 +75,14 @@ def _supervise(configuration: Config, metrics_port: int | None) -> tuple[Plan, d
         make_output_directory(plan)
         progress = stack.enter_context(progress_of(plan))
         if metrics_port is not None:
-            from pipeline.runtime.prometheus import serve_metrics
+            from pipeline.runtime.http_status import serve_status
 
-            collector = stack.enter_context(serve_metrics(metrics_port))
+            watch = stack.enter_context(serve_status(metrics_port))
 
         def on_status(status: dict[str, Any]) -> None:
             progress.update(status)
             if metrics_port is not None:
-                collector.status = status
+                watch.tell(status)
 
         return plan, Supervisor(plan, nursery=nursery, on_status=on_status).run()
 

@@ -37,7 +37,7 @@ def sums(frames: int) -> str:
 
 
 COMMANDS = ("run", "batch", "worker", "validate", "stages", "configs", "flow", "evaluate", "train", "doctor")
-COMMANDS += ("contact-sheet", "event-sheet")
+COMMANDS += ("contact-sheet", "event-sheet", "status")
 
 
 def test_without_arguments_it_says_what_there_is(folder: Path) -> None:

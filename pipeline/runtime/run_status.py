@@ -1,0 +1,52 @@
+"""What a run says of itself, for other processes: one key in Redis, read without a group and without pixels."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.runtime.run_directory import run_directories
+from pipeline.transport.redis_connection import translate_redis_errors
+from pipeline.transport.redis_streams import RedisStreams
+
+_KEPT_SECONDS = 60
+"""After a run was killed, its last words can be read for so long. Chosen by hand."""
+
+
+@translate_redis_errors
+def tell(transport: RedisStreams, status: dict[str, Any]) -> dict[str, Any]:
+    """Leave a supervisor's status for others, and return it."""
+    transport.client.set(transport.keys.run_status, json.dumps(status), ex=_KEPT_SECONDS)
+    return status
+
+
+@dataclass(frozen=True)
+class ActiveRun:
+    """A run of this user on this machine."""
+
+    name: str
+    redis_url: str
+    """May contain a password: never show it."""
+
+    def status(self) -> dict[str, Any] | None:
+        """What it told last; None before its first word. Raises `TransportError` where its server does not answer."""
+        with contextlib.closing(RedisStreams(self.redis_url, self.name)) as transport:
+            return told(transport)
+
+
+@translate_redis_errors
+def told(transport: RedisStreams) -> dict[str, Any] | None:
+    """The last status that a run of this name told; None where there is none."""
+    text = transport.client.get(transport.keys.run_status)
+    return None if text is None else json.loads(text)
+
+
+def active_runs() -> Iterator[ActiveRun]:
+    """Runs of this user on this machine, found by their run directories."""
+    for directory in run_directories():
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            plan = json.loads((directory / "plan.json").read_text())
+            yield ActiveRun(plan["name"], plan["redis_url"])

@@ -1,0 +1,97 @@
+"""``status``: what runs on this machine, or on a Redis server, and how it goes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.text import Text
+
+from pipeline.errors import ConfigError, TransportError
+from raftline.cli.arguments import Debug, Redis
+from raftline.cli.failures import reported
+from raftline.cli.progress import in_a_line
+from raftline.cli.results import console, stage_table
+
+if TYPE_CHECKING:
+    from pipeline.runtime.run_status import ActiveRun
+
+_REFRESH_SECONDS = 1.0
+NOTHING = "nothing of yours runs on this machine; for a run on another server give --redis and its name"
+
+
+@reported
+def status(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Of one pipeline; all by default.", show_default=False)
+    ] = None,
+    redis: Redis = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it anew every second, until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, as in summary.json.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Show the runs of this machine: frames, rates, drops, latency and CPU of each stage, and cameras in trouble.
+
+    \b
+    raftline status
+    raftline status cameras --watch
+    raftline status cameras --redis 'redis://:${REDIS_PASSWORD}@host:6379/0'
+    """
+    if redis is not None and name is None:
+        raise ConfigError("status --redis: found no name; give the `name` of the pipeline, which its YAML says")
+    if as_json:
+        typer.echo(json.dumps(_statuses(name, redis), indent=2))
+        return
+    if not watch:
+        console().print(_shown(_statuses(name, redis)))
+        return
+    with Live(console=console(), auto_refresh=False) as live, contextlib.suppress(KeyboardInterrupt):
+        while True:
+            live.update(_shown(_statuses(name, redis)), refresh=True)
+            time.sleep(_REFRESH_SECONDS)
+
+
+def _statuses(name: str | None, redis: str | None) -> list[dict[str, Any]]:
+    found = []
+    for run in _runs(name, redis):
+        try:
+            status = run.status()
+        except TransportError:
+            if redis is not None:
+                raise
+            continue  # it has just ended
+        if status is not None:
+            found.append(status)
+    return found
+
+
+def _runs(name: str | None, redis: str | None) -> Iterator[ActiveRun]:
+    from pipeline.config.loading import fill_in
+    from pipeline.runtime.run_status import ActiveRun, active_runs
+
+    if redis is not None and name is not None:
+        yield ActiveRun(name, fill_in(redis, "--redis"))
+        return
+    yield from (run for run in active_runs() if name in (None, run.name))
+
+
+def _shown(statuses: list[dict[str, Any]]) -> RenderableType:
+    if not statuses:
+        return Text(NOTHING)
+    return Group(*(part for status in statuses for part in _run(status)))
+
+
+def _run(status: dict[str, Any]) -> Iterator[RenderableType]:
+    yield stage_table(status)
+    for name, source in status["sources"].items():
+        yield Text.from_markup(f"{escape(name)} ({escape(source['input'])}): {escape(in_a_line(source))}")
+    since = timedelta(seconds=round(status["seconds"]))
+    yield Text(f"{status['state']} for {since}, on {status['cores']} cores\n")
