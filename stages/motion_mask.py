@@ -124,7 +124,7 @@ class MotionMask(stage.Stage):
 
     @classmethod
     def modules(cls, given: Mapping[str, Any]) -> Iterable[str]:
-        return ("numba",)
+        return ("raftline.kernels.readied",)
 
     def open(self) -> None:
         self._masks = MotionMasks(self.options.for_library(self.context.source.live))

@@ -49,7 +49,7 @@ class OpticalFlow(stage.Stage):
         network = ["raftline.flow.network", "raftline.flow.session"]
         if given.get("runtime") != "torch" and importlib.util.find_spec("openvino") is not None:
             network.append("raftline.raft.compiled.loading")
-        return ("numba", *(network if given.get("estimator", "auto") == "raft" else ()))
+        return ("raftline.kernels.readied", *(network if given.get("estimator", "auto") == "raft" else ()))
 
     @classmethod
     def in_one_process(cls, options: Any) -> bool:

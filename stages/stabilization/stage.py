@@ -37,7 +37,7 @@ class Stabilization(stage.Stage):
 
     @classmethod
     def modules(cls, given: Mapping[str, Any]) -> Iterable[str]:
-        return ("numba",)
+        return ("raftline.kernels.readied",)
 
     def open(self) -> None:
         live, wanted = self.context.source.live, self.options.smoothing

@@ -48,3 +48,9 @@ def test_importing_the_kernels_and_the_network_compiles_nothing() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_what_readies_numba_before_a_fork_starts_no_thread() -> None:
+    code = "import os, raftline.kernels.readied; print(len(os.listdir('/proc/self/task')))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "1"
