@@ -14,7 +14,7 @@ from typing import Any, Literal, Union
 
 import numpy as np
 
-PixelFormat = Literal["yuv420p", "rgb24", "gray8"]
+PixelFormat = Literal["yuv420p", "yuv420p10", "rgb24", "gray8"]
 ColorRange = Literal["tv", "pc"]
 ColorSpace = Literal["bt601", "bt709", "bt2020", "rgb"]
 FlowStart = Literal["first", "cold", "warm", "duplicate", "still", "scene_cut"]
@@ -120,15 +120,19 @@ class Frame:
     height: int
     """Height, px."""
     format: PixelFormat
-    """``yuv420p`` (planar 4:2:0), ``rgb24`` or ``gray8``; always 8 bits per sample."""
+    """``yuv420p`` (planar 4:2:0) of 8 bits, ``yuv420p10`` of 10, ``rgb24`` or ``gray8`` of 8 bits per sample."""
     planes: tuple[Array, ...]
-    """uint8. yuv420p: Y (H, W), then U and V (ceil(H/2), ceil(W/2)). rgb24: one (H, W, 3). gray8: one (H, W)."""
+    """uint8. yuv420p: Y (H, W), then U and V (ceil(H/2), ceil(W/2)). yuv420p10: the same, uint16, 0 to 1023. rgb24: one
+    (H, W, 3). gray8: one (H, W)."""
     color_space: ColorSpace
     """YUV matrix; ``rgb`` for rgb24."""
     color_range: ColorRange
-    """``tv``: luma from 16 to 235. ``pc``: 0 to 255."""
+    """``tv``: luma from 16 to 235, four times that in 10 bits. ``pc``: all values."""
     duration: int | None = None
     """Duration in units of the header's time base, if the container gives it."""
+    stream_index: int | None = None
+    """Index of the stream of the input file that the frame was decoded from, as FFmpeg counts; None if there is none.
+    Who makes a new frame of another keeps it: what the file says of that stream goes for the output, too."""
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class FlowView(stage.Stage):
         image = self._colors(flow_px, full_px)
         if self.options.legend:
             _draw_legend(image, full_px)
-        yield from_rgb(image, message.header, frame.index, frame.duration)
+        yield from_rgb(image, message.header, frame.index, frame.duration, frame.stream_index)
 
     def snapshot(self) -> Mapping[str, Any]:
         return {"scale_px": self._scale_px}

@@ -14,6 +14,7 @@ from pipeline.messages import EndOfStream, Flow, Gap, Mask, Message, MotionEvent
 from raftline.masks.motion_events import OpenEvent
 from raftline.masks.motion_masks import FrameMotion, MotionMasks
 from raftline.masks.options import MotionMaskOptions
+from stages.shared.color import in_8_bits
 
 
 class MotionMask(stage.Stage):
@@ -132,7 +133,7 @@ class MotionMask(stage.Stage):
 
     def process(self, message: Flow) -> Iterable[Message]:
         results = self._masks.step(
-            [np.asarray(plane) for plane in message.frame.planes],
+            [np.asarray(plane) for plane in in_8_bits(message.frame).planes],
             _array(message.grid_px),
             seconds=message.header.pts_seconds,
             step_seconds=message.step_seconds,

@@ -52,7 +52,7 @@ class Overlay(stage.Stage):
             if event.end_seconds is not None:
                 self._running.pop(event.id, None)
         frame = message.frame
-        yield from_rgb(image, message.header, frame.index, frame.duration)
+        yield from_rgb(image, message.header, frame.index, frame.duration, frame.stream_index)
 
     def snapshot(self) -> Mapping[str, Any]:
         return {"running": list(self._running.items())}

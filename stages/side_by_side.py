@@ -45,7 +45,8 @@ class SideBySide(stage.Stage):
             height_px = text_height(image.shape[0])
             label(image, "original", (0, 0), height_px)
             label(image, "stabilized", (after.shape[1] + _SEAM_PX, 0), height_px)
-        yield from_rgb(image, message.header, message.frame.index, message.frame.duration)
+        frame = message.frame
+        yield from_rgb(image, message.header, frame.index, frame.duration, frame.stream_index)
 
     def _sized(self, image: np.ndarray, shape: tuple[int, ...] | None = None) -> np.ndarray:
         height, width = image.shape[:2]

@@ -126,8 +126,7 @@ class Job:
 
     def _with_source(self, config: Config, video: Video, fps: float) -> Config:
         if isinstance(video, (str, Path)):
-            given = str(video) if "://" in str(video) else str(Path(video).expanduser())
-            section = SourceSection(input=given or ".")
+            section = SourceSection(input=str(video) or ".")
         elif isinstance(video, Iterable) and not isinstance(video, (bytes, dict)):
             self._frames = video
             options = {"frames": 0, "fps": fps}

@@ -18,9 +18,10 @@ import av.error
 from av.container import InputContainer
 
 from pipeline.errors import InputError
-from stages.decoder.containers import Limits, SourceSilent, best_video_stream, open_rtsp, open_webcam, reason
+from stages.decoder.containers import Limits, SourceSilent, open_rtsp, open_webcam, stream_to_decode
 from stages.decoder.packets import PacketReader
 from stages.decoder.rtsp_probe import wait_for_answer
+from stages.shared.media_files import reason
 
 _FIRST_PAUSE_SECONDS = 0.5
 """Before the first new attempt; doubled with each that fails. Chosen by hand."""
@@ -149,7 +150,7 @@ class Camera:
         if self._stopped.is_set():
             return iter(())
         self._container = self._open()
-        stream = best_video_stream(self._container, settings.display, None, settings.limits)
+        stream = stream_to_decode(self._container, settings.display, None, settings.limits)
         # Each frame thread would add a frame of delay.
         reader = PacketReader(
             self._container,

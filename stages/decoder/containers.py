@@ -1,12 +1,7 @@
-"""Open containers, with no more protocols and formats than the input needs.
-
-A file must not lead to other files or to the network: playlists and concatenation scripts are not among the formats,
-and ``file`` is the only protocol.
-"""
+"""Open what a decoder reads: checked files, cameras, and the stream to decode."""
 
 from __future__ import annotations
 
-import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,22 +9,11 @@ from typing import Any
 import av
 import av.error
 from av.container import InputContainer
-from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from pipeline.errors import InputError
+from stages.shared.media_files import best_video_stream, open_media, reason, video_streams
 
-FILE_FORMATS = (
-    "aa,aac,ac3,aiff,apng,asf,asf_o,au,av1,avi,avs,bink,caf,cavsvideo,dirac,dnxhd,dv,eac3,evc,flac,flv,gif,gxf,h261,h263,h264,"
-    "hevc,ivf,kux,live_flv,lxf,m4v,matroska,webm,mjpeg,mjpeg_2000,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,mpegvideo,mpjpeg,"
-    "mxf,nsv,nut,obu,ogg,pmp,r3d,rm,roq,smjpeg,swf,vc1,vc1test,viv,vvc,w64,wav,wtv,wv,yuv4mpegpipe"
-)
-"""Demuxers that read one file and nothing else; the audio ones so that the error for an audio file is right."""
-IMAGE_FORMATS = (
-    "bmp_pipe,dpx_pipe,exr_pipe,gif,hdr_pipe,jpeg_pipe,jpegls_pipe,jpegxl_pipe,j2k_pipe,pam_pipe,pbm_pipe,pcx_pipe,pgm_pipe,"
-    "pgmyuv_pipe,pgx_pipe,phm_pipe,pfm_pipe,png_pipe,ppm_pipe,psd_pipe,qoi_pipe,sgi_pipe,sunrast_pipe,tiff_pipe,webp_pipe,"
-    "xbm_pipe,xpm_pipe,xwd_pipe"
-)
 RTSP_PROTOCOLS = "rtsp,rtsps,rtp,rtcp,srtp,tcp,udp,tls,http,https"
 
 
@@ -65,17 +49,11 @@ def open_file(path: Path, display: str, limits: Limits) -> InputContainer:
         InputError: missing, unreadable, empty, or not a video.
     """
     check_file(path, display)
-    options = {
-        "protocol_whitelist": "file",
-        "format_whitelist": f"{FILE_FORMATS},{IMAGE_FORMATS}",
-        **limits.options,
-    }
     try:
-        # Without "file:" FFmpeg would take a name with a colon for a protocol.
-        return av.open(f"file:{path.absolute()}", options=options)
-    except (av.error.FFmpegError, ValueError) as error:
+        return open_media(path, limits.options)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
         raise InputError(
-            f"{display}: not a readable video ({reason(error)}); found {_kind(path)}. "
+            f"{display}: no video: {reason(error)}; {_found(path)}. "
             "Allowed are video files (mp4, mov, mkv, webm, avi, ts, ...), images, folders of images, rtsp:// and "
             "/dev/video0. An MP4 whose recording was cut off has no index and must be repaired first"
         ) from None
@@ -119,13 +97,13 @@ def open_webcam(device: str, options: dict[str, str], timeout_seconds: float, li
     return _open_live(device, {**options, **limits.options}, timeout_seconds, format="v4l2")
 
 
-def best_video_stream(container: InputContainer, display: str, index: int | None, limits: Limits) -> VideoStream:
+def stream_to_decode(container: InputContainer, display: str, index: int | None, limits: Limits) -> VideoStream:
     """The video stream to decode: the one at `index`, or the best. Cover art does not count.
 
     Raises:
         InputError: there is none, its codec is unknown, or its frames are too large.
     """
-    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    streams = video_streams(container)
     if not streams:
         kinds = sorted({stream.type for stream in container.streams} - {"video"}) or ["nothing"]
         raise InputError(f"{display}: contains no video (found: {', '.join(kinds)}); give a file or camera with video")
@@ -133,20 +111,11 @@ def best_video_stream(container: InputContainer, display: str, index: int | None
         raise InputError(
             f"{display}: no video stream {index}; it has {len(streams)}, numbered from 0; change option video_stream"
         )
-    best = container.streams.best("video")
-    stream: Any = streams[index] if index is not None else best if best in streams else streams[0]
+    stream: Any = streams[index] if index is not None else best_video_stream(container)
     if stream.codec_context is None:
         raise InputError(f"{display}: no decoder for its video codec; convert the video, for instance to H.264")
     limits.check(stream.codec_context.width, stream.codec_context.height, display)
     return stream
-
-
-def reason(error: Exception) -> str:
-    """FFmpeg's error message without the file name or URL, which may hold a password."""
-    if isinstance(error, OSError) and error.errno == errno.EIO:
-        return "input/output error"
-    text = getattr(error, "strerror", None)
-    return str(text or type(error).__name__).lower()
 
 
 def _open_live(name: str, options: dict[str, str], timeout_seconds: float, format: str | None = None) -> InputContainer:
@@ -160,9 +129,49 @@ _POLL_SECONDS = 0.5
 """Longest time that one read may block, so that a stop is noticed. A run is expected to stop within a second."""
 
 
-def _kind(path: Path) -> str:
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"#EXTM3U", "a playlist, which could lead to other files"),
+    (b"ffconcat", "a playlist, which could lead to other files"),
+    (b"%PDF", "a PDF document"),
+    (b"PK\x03\x04", "a zip archive or an office document"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!", "a rar archive"),
+    (b"\x7fELF", "a program"),
+    (b"<!DOCTYPE html", "a web page"),
+    (b"<html", "a web page"),
+)
+"""How files begin that are given in place of videos. A web page is what a failed download leaves."""
+_HEAD_BYTES = 4096
+"""Read to tell what a file is. Chosen by hand."""
+
+
+def _found(path: Path) -> str:
+    """What the file is, as far as its beginning tells, for an error."""
     with path.open("rb") as file:
-        head = file.read(64)
-    if head.startswith((b"#EXTM3U", b"ffconcat")) or b"<MPD" in head:
+        head = file.read(_HEAD_BYTES)
+    return f"found {_kind(head)}, {path.stat().st_size} bytes"
+
+
+def _kind(head: bytes) -> str:
+    begin = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    for magic, kind in _MAGIC:
+        if begin[: len(magic)].lower() == magic.lower():
+            return kind
+    if b"<MPD" in head:
         return "a playlist, which could lead to other files"
-    return f"{path.stat().st_size} bytes that start with {head[:16]!r}"
+    if not head.strip(b"\0"):
+        return "zeros, as an unfinished download leaves them"
+    if b"ftyp" in head[:12]:
+        return "an MP4 or QuickTime file that is damaged or cut off"
+    if _is_text(head):
+        return "a text file"
+    return "data of no video format that FFmpeg knows"
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = head[: max(1, len(head) - 3)].decode()  # 3: a character may be cut in two
+    except UnicodeDecodeError:
+        return False
+    return all(letter.isprintable() or letter.isspace() for letter in text)

@@ -16,21 +16,29 @@ from stages.decoder.timestamps import PresentationTimes
 class FrameMessages:
     """Makes the messages of one source, leaving out those that were delivered before a restart."""
 
-    def __init__(self, context: Context, start_index: int, index: int = 0) -> None:
+    def __init__(self, context: Context, start_index: int, index: int = 0, most_bits: int = 10) -> None:
         """
         Args:
+            context: of the source.
             start_index: index of the first frame to deliver.
             index: index of the next frame that is decoded.
+            most_bits: per sample, as in `PixelReader`.
         """
         self.index = index
         self._context = context
         self._start_index = self._count_from = start_index
-        self._pixels = PixelReader()
+        self._pixels = PixelReader(most_bits)
         self._size: tuple[int, int] | None = None
         self._met: Counter[str] = Counter()
         self._counted: Counter[str] = Counter()
 
-    def of(self, frame: av.VideoFrame, times: PresentationTimes, ntp_ns: int | None = None) -> Iterator[Frame | Gap]:
+    def of(
+        self,
+        frame: av.VideoFrame,
+        times: PresentationTimes,
+        ntp_ns: int | None = None,
+        stream_index: int | None = None,
+    ) -> Iterator[Frame | Gap]:
         """The frame's message, after a gap if its size is new. Neither before the start index."""
         repaired = times.repaired
         pts = times.next_pts(frame.pts, frame.time_base)
@@ -43,7 +51,9 @@ class FrameMessages:
             if before not in (None, size):
                 detail = f"{before[0]}x{before[1]} became {size[0]}x{size[1]}"
                 yield Gap(self._context.header(None, times.time_base), "size_change", detail)
-            yield Frame(header, self.index, *self._read(frame), duration=frame.duration or None)
+            yield Frame(
+                header, self.index, *self._read(frame), duration=frame.duration or None, stream_index=stream_index
+            )
         self.index += 1
 
     def forget_size(self) -> None:

@@ -10,7 +10,8 @@ import av
 import av.error
 
 from pipeline.errors import InputError
-from stages.decoder.containers import IMAGE_FORMATS, Limits
+from stages.decoder.containers import Limits
+from stages.shared.media_files import IMAGE_FORMATS
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"})
 

@@ -55,9 +55,10 @@ class PacketReader:
 
         PyAV drops what a decoder still holds when flushing it raises an error.
         """
-        self._packets = 0
-        self._frames = 0
-        self._errors = 0
+        self._owed = 0
+        """Packets whose frames should be shown, less frames and errors so far."""
+        self._last_owed_pts: int | None = None
+        self._last_pts: int | None = None
 
     def frames(
         self, silence_seconds: float | None = None, stopped: Callable[[], bool] = lambda: False
@@ -74,7 +75,7 @@ class PacketReader:
         """
         for packet in self._read(silence_seconds, stopped):
             if packet.size:
-                self._packets += 1
+                self._expect(packet)
                 if packet.is_corrupt:
                     self._count("incomplete_packets")
                 yield from self._decode(packet)
@@ -111,7 +112,7 @@ class PacketReader:
             frames = packet.decode()
         except av.error.FFmpegError:
             self._limits.check(self._context.width, self._context.height, self._display)
-            self._errors += 1
+            self._owed -= 1
             self._count("corrupt_packets")
             return []
         return self._checked(frames)
@@ -123,13 +124,37 @@ class PacketReader:
         except av.error.FFmpegError:
             frames = []
             self.lost_in_flight = self._frame_threads
-        missing = self._packets - self._errors - self._frames
-        if missing > 0 and self._frame_threads and self._context.name != "vp8":  # VP8 has packets that are not shown.
+        if self._frame_threads and self._lacks_its_end():
             self.lost_in_flight = True
         return frames
+
+    def _expect(self, packet: av.Packet[Any]) -> None:
+        """Note that a frame should come of the packet, unless an edit list leaves it out."""
+        if packet.is_discard:
+            return
+        self._owed += 1
+        if packet.pts is not None:
+            self._last_owed_pts = max(
+                packet.pts, self._last_owed_pts if self._last_owed_pts is not None else packet.pts
+            )
+
+    def _lacks_its_end(self) -> bool:
+        """Whether frames are missing, and the last one is.
+
+        Frames that are missing elsewhere were never there to be shown: of a file that was cut without encoding it anew,
+        a decoder leaves out those that refer to what was cut off, and VP8 has packets that show nothing.
+        """
+        if self._last_owed_pts is None or self._last_pts is None:
+            return self._owed > 0 and self._context.name != "vp8"
+        return self._owed > 0 and self._last_pts < self._last_owed_pts
 
     def _checked(self, frames: list[Any]) -> list[Any]:
         for frame in frames:
             self._limits.check(frame.width, frame.height, self._display)
-        self._frames += len(frames)
+            self._last_pts = _later(self._last_pts, frame.pts)
+        self._owed -= len(frames)
         return frames
+
+
+def _later(pts: int | None, other: int | None) -> int | None:
+    return max((each for each in (pts, other) if each is not None), default=None)

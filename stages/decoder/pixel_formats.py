@@ -1,8 +1,8 @@
 """From PyAV's frames to ours: pixel format, color and orientation.
 
-8-bit 4:2:0, RGB and grey pass through as views of the decoder's buffers, without a copy. Everything else is converted
-to one of the three: YUV of any depth and subsampling to yuv420p (alpha dropped, range and matrix kept), RGB of any
-order to rgb24.
+4:2:0 of 8 and 10 bits, RGB and grey pass through as views of the decoder's buffers, without a copy. Everything else is
+converted to one of these: YUV of more than 8 bits to 10 bits, any subsampling to 4:2:0 (alpha dropped, range and matrix
+kept), RGB of any order to rgb24.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from av.video.plane import VideoPlane
 from av.video.reformatter import VideoReformatter
 
 from pipeline.messages import ColorRange, ColorSpace, PixelFormat
-from stages.shared.color import MATRICES, RANGES, plane_array, plane_shapes
+from stages.shared.color import FFMPEG_FORMATS, MATRICES, RANGES, plane_array, plane_shapes
 
 _UNTOUCHED: dict[str, PixelFormat] = {
     "yuv420p": "yuv420p",
     "yuvj420p": "yuv420p",
     "yuva420p": "yuv420p",
+    "yuv420p10le": "yuv420p10",
     "rgb24": "rgb24",
     "gray": "gray8",
 }
@@ -54,7 +55,9 @@ class Pixels(NamedTuple):
 class PixelReader:
     """Reads the pixels of decoded frames; keeps swscale's context between frames."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_bits: int = 10) -> None:
+        """`most_bits` 8: samples of more bits are rounded to 8."""
+        self._most_bits = most_bits
         self._reformatter = VideoReformatter()
         self.unknown_matrix: int | None = None
         """AVColorSpace of a frame whose matrix is not known; None if there was none."""
@@ -71,11 +74,12 @@ class PixelReader:
         color_space = _color_space(frame)
         if frame.colorspace not in _SPACES and frame.colorspace not in _UNSPECIFIED and not frame.format.is_rgb:
             self.unknown_matrix = frame.colorspace
-        format = _target_format(frame.format)
-        if frame.format.name not in _UNTOUCHED:
+        format = _target_format(frame.format, self._most_bits)
+        if _UNTOUCHED.get(frame.format.name) != format:
             frame = self._convert(frame, format, color_space, color_range)
         shapes = plane_shapes(format, frame.height, frame.width)
-        planes = tuple(_values(plane, shape) for plane, shape in zip(frame.planes, shapes, strict=False))
+        dtype = np.uint16 if format == "yuv420p10" else np.uint8
+        planes = tuple(_values(plane, shape, dtype) for plane, shape in zip(frame.planes, shapes, strict=False))
         orientation = self._orientation(frame)
         if orientation is not None:
             planes = tuple(_turn(plane, *orientation) for plane in planes)
@@ -102,27 +106,29 @@ class PixelReader:
         kept = RANGES[color_range]
         return self._reformatter.reformat(
             frame,
-            format="gray" if format == "gray8" else format,
+            format=FFMPEG_FORMATS[format],
             src_color_range=kept,
             dst_color_range=kept,
             threads=1,
         )
 
 
-def _values(plane: VideoPlane, shape: tuple[int, ...]) -> np.ndarray:
-    rows = plane_array(plane)
+def _values(plane: VideoPlane, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    rows = plane_array(plane, dtype)
     if len(shape) == 3:
         return rows[:, : shape[1] * 3].reshape(shape)
     return rows[:, : shape[1]]
 
 
-def _target_format(format: av.VideoFormat) -> PixelFormat:
+def _target_format(format: av.VideoFormat, most_bits: int = 8) -> PixelFormat:
     name = format.name
-    if name in _UNTOUCHED:
+    if name in _UNTOUCHED and (name != "yuv420p10le" or most_bits > 8):
         return _UNTOUCHED[name]
     if name.startswith(("gray", "ya8", "ya16", "mono")):
         return "gray8"
-    return "rgb24" if format.is_rgb or format.has_palette or format.is_bayer else "yuv420p"
+    if format.is_rgb or format.has_palette or format.is_bayer:
+        return "rgb24"
+    return "yuv420p10" if most_bits > 8 and format.components[0].bits > 8 else "yuv420p"
 
 
 def _color_range(frame: av.VideoFrame) -> ColorRange:

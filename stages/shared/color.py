@@ -27,8 +27,14 @@ RANGES: dict[ColorRange, int] = {"tv": 1, "pc": 2}
 _AREA_ACCURATE = 0x20 | 0x40000
 """SWS_AREA | SWS_ACCURATE_RND. Not every PyAV has a name for their sum."""
 
-_PLANAR: dict[PixelFormat, str] = {"yuv420p": "yuv420p", "rgb24": "rgb24", "gray8": "gray"}
+FFMPEG_FORMATS: dict[PixelFormat, str] = {
+    "yuv420p": "yuv420p",
+    "yuv420p10": "yuv420p10le",
+    "rgb24": "rgb24",
+    "gray8": "gray",
+}
 """FFmpeg's names of our pixel formats."""
+MOST_IN_10_BITS = 1023
 _TV_TO_PC = np.clip(np.rint((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
 """Limited-range luma, 16-235, to full range."""
 
@@ -39,13 +45,14 @@ def rgb(frame: Frame, size: tuple[int, int] | None = None) -> np.ndarray:
     """The frame as an RGB image.
 
     Args:
-        frame: in any of the three pixel formats.
+        frame: in any pixel format.
         size: (height, width) px to scale down to, each pixel the mean of what it covers; None: that of the frame. The
             planes are scaled before they are converted: at half of the size that takes a third of the time.
 
     Returns:
         uint8 (H, W, 3), 0-255, contiguous. Read-only and shared with the frame if that is RGB of this size already.
     """
+    frame = in_8_bits(frame)
     if size is not None and size != (frame.height, frame.width):
         frame = _scaled_down(frame, size)
     if frame.format == "rgb24":
@@ -65,6 +72,14 @@ def rgb(frame: Frame, size: tuple[int, int] | None = None) -> np.ndarray:
     return np.ascontiguousarray(pixels[: frame.height, : frame.width])
 
 
+def in_8_bits(frame: Frame) -> Frame:
+    """The frame with 8 bits per sample, rounded; the same if it has no more."""
+    if frame.format != "yuv420p10":
+        return frame
+    planes = tuple(cv2.convertScaleAbs(np.asarray(plane), alpha=0.25) for plane in frame.planes)
+    return replace(frame, format="yuv420p", planes=planes)
+
+
 def _scaled_down(frame: Frame, size: tuple[int, int]) -> Frame:
     height, width = size
     planes = [
@@ -81,13 +96,16 @@ def gray(frame: Frame) -> np.ndarray:
         uint8 (H, W), 0 (black) to 255 (white) whatever the frame's range: luma of YUV, BT.601 luma of RGB. Read-only
         and shared with the frame if that has full range already.
     """
+    frame = in_8_bits(frame)
     values = np.asarray(frame.planes[0])
     if frame.format == "rgb24":
         return cv2.cvtColor(values, cv2.COLOR_RGB2GRAY)
     return cv2.LUT(values, _TV_TO_PC) if frame.color_range == "tv" else values
 
 
-def from_rgb(pixels: np.ndarray, header: Header, index: int, duration: int | None = None) -> Frame:
+def from_rgb(
+    pixels: np.ndarray, header: Header, index: int, duration: int | None = None, stream_index: int | None = None
+) -> Frame:
     """A frame of what a stage drew: yuv420p, BT.709, ``tv`` range, as video encoders expect.
 
     Args:
@@ -95,6 +113,7 @@ def from_rgb(pixels: np.ndarray, header: Header, index: int, duration: int | Non
         header: of the message that the frame is made from.
         index: of the frame that it is made from.
         duration: in units of the header's time base.
+        stream_index: of the frame that it is made from.
 
     Raises:
         ValueError: the pixels have another shape or dtype.
@@ -120,7 +139,7 @@ def from_rgb(pixels: np.ndarray, header: Header, index: int, duration: int | Non
         values = plane_array(plane)[:rows, :columns]
         values.flags.writeable = False
         planes.append(values)
-    return Frame(header, index, width, height, "yuv420p", tuple(planes), "bt709", "tv", duration)
+    return Frame(header, index, width, height, "yuv420p", tuple(planes), "bt709", "tv", duration, stream_index)
 
 
 def video_frame(frame: Frame) -> av.VideoFrame:
@@ -144,9 +163,10 @@ def planar_frame(planes: Sequence[Any], width: int, height: int, format: PixelFo
         height: of the frame, px.
         format: of the planes.
     """
-    made = av.VideoFrame(width, height, _PLANAR[format])
-    for plane, values in zip(made.planes, planes, strict=True):
-        _fill(plane_array(plane), np.asarray(values).reshape(len(values), -1))
+    made = av.VideoFrame(width, height, FFMPEG_FORMATS[format])
+    for plane, given in zip(made.planes, planes, strict=True):
+        values = np.asarray(given)
+        _fill(plane_array(plane, values.dtype), values.reshape(len(values), -1))
     return made
 
 
@@ -163,9 +183,9 @@ def plane_shapes(format: PixelFormat, height: int, width: int) -> tuple[tuple[in
     return ((height, width),) if format == "gray8" else ((height, width), chroma, chroma)
 
 
-def plane_array(plane: Any) -> np.ndarray:
-    """The bytes of a plane, shared, with the padding at the end of rows: uint8 (rows, line size)."""
-    values = np.frombuffer(plane, np.uint8).reshape(plane.height, abs(plane.line_size))
+def plane_array(plane: Any, dtype: Any = np.uint8) -> np.ndarray:
+    """The values of a plane, shared, with the padding at the end of rows: (rows, line size) of `dtype`."""
+    values = np.frombuffer(plane, dtype).reshape(plane.height, -1)
     return values if plane.line_size > 0 else values[::-1]
 
 

@@ -19,6 +19,7 @@ from raftline.stabilize.warp.borders import Borders
 from raftline.stabilize.warp.mesh_warp import mesh_sources, warp_mesh
 from raftline.stabilize.warp.rolling_shutter import warp_rows
 from raftline.stabilize.warp.warp import warp_planes
+from stages.shared.color import MOST_IN_10_BITS
 from stages.shared.image_files import png
 from stages.shared.line_file import LineFile
 from stages.shared.output_errors import write_whole
@@ -58,6 +59,8 @@ class Corrector:
             if sweep is not None or gains is not None:
                 planes = self._warped(planes, np.eye(3), correction, sweep, gains)
             moved = self._borders(planes, correction, steady)
+        if frame.format == "yuv420p10":
+            moved = tuple(np.minimum(plane, MOST_IN_10_BITS, out=plane) for plane in moved)  # cubic overshoots
         original = frame if "original" in self._context.needs else None
         return Stabilized(frame.header, replace(frame, planes=moved), tuple(flat(correction)), original)
 

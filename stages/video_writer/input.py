@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
 from av.container import InputContainer
 from av.error import FFmpegError
+
+from pipeline.stage import SourceInfo
+from stages.shared.input_paths import local_path
+from stages.shared.media_files import best_video_stream, open_media
+from stages.video_writer.hdr import Mastering
 
 UNSPECIFIED = 2
 """ISO/IEC 23091-2: color primaries or transfer characteristics are not known."""
@@ -18,12 +24,15 @@ ITUNES_KEYS = frozenset(
     | {"creation_time"}
 )
 """Metadata keys that FFmpeg writes as iTunes does, the form most players read (libavformat/movenc.c)."""
-_OF_THE_CONTAINER = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
+TIME_CODE = "timecode"
+_OF_THE_CONTAINER = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", TIME_CODE}
+_HDR = frozenset({16, 18})
+"""Transfer characteristics of PQ and HLG, ISO/IEC 23091-2."""
 
 
 @dataclass(frozen=True)
 class InputFacts:
-    """Facts of the main video stream and the container."""
+    """Facts of the stream that was decoded and the container."""
 
     width: int = 0
     """px, as coded, before rotation"""
@@ -36,27 +45,43 @@ class InputFacts:
     end_seconds: float | None = None
     """Presentation time at which the video ends, s."""
     metadata: dict[str, str] = field(default_factory=dict)
+    """Of the container."""
+    track_metadata: dict[str, str] = field(default_factory=dict)
+    """Of the stream: ``title``, ``language``, ``timecode``."""
+    mastering: Mastering | None = None
 
 
-def open_input(path: Path) -> InputContainer:
-    """Open a local file, and nothing else that it may point to."""
-    return av.open(str(path), "r", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+def input_file(source: SourceInfo, decoded: bool) -> Path | None:
+    """The file that a source reads; None for cameras, folders of images, and what is no file at all.
+
+    Args:
+        source: that is read.
+        decoded: whether its frames came from a container, so that a file that is missing was there.
+    """
+    path = None if source.live else local_path(source.input)
+    return path if path is not None and (decoded or path.is_file()) else None
 
 
-def read_facts(path: Path | None) -> InputFacts:
-    """The facts of a file; defaults for what FFmpeg cannot open as one file (folders of images, rendered scenes)."""
+def read_facts(path: Path | None, stream_index: int | None) -> InputFacts:
+    """The facts of a file; defaults for what FFmpeg cannot open as one file (rendered scenes).
+
+    Args:
+        path: of the file; None: there is none.
+        stream_index: of the stream that was decoded, as in `Frame`; None: the best one.
+    """
     if path is None:
         return InputFacts()
     try:
-        container = open_input(path)
-    except (OSError, FFmpegError):
+        container = open_media(path)
+    except (OSError, FFmpegError, ValueError):
         return InputFacts()
     with container:
         metadata = {_spelling(key): value for key, value in container.metadata.items() if _is_content(key)}
-        stream = container.streams.best("video")
-        if not isinstance(stream, av.VideoStream):
+        stream = best_video_stream(container) if stream_index is None else container.streams[stream_index]
+        if not isinstance(stream, av.VideoStream) or stream.codec_context is None:
             return InputFacts(metadata=metadata)
-        return _video_facts(stream, metadata)
+        facts = _video_facts(stream, metadata)
+        return replace(facts, mastering=_mastering(container, stream)) if facts.transfer in _HDR else facts
 
 
 def _is_content(key: str) -> bool:
@@ -69,9 +94,6 @@ def _spelling(key: str) -> str:
 
 
 def _video_facts(stream: av.VideoStream, metadata: dict[str, str]) -> InputFacts:
-    end = None
-    if stream.duration is not None and stream.time_base is not None:
-        end = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
     return InputFacts(
         width=stream.width,
         height=stream.height,
@@ -79,6 +101,42 @@ def _video_facts(stream: av.VideoStream, metadata: dict[str, str]) -> InputFacts
         pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
         primaries=int(stream.codec_context.color_primaries),
         transfer=int(stream.codec_context.color_trc),
-        end_seconds=end,
+        end_seconds=_end_seconds(stream),
         metadata=metadata,
+        track_metadata=_track_metadata(stream),
     )
+
+
+def _end_seconds(stream: av.VideoStream) -> float | None:
+    if stream.duration is not None and stream.time_base is not None:
+        return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+    # Matroska writes the time at which a track ends among its tags.
+    match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else None
+
+
+def _track_metadata(stream: av.VideoStream) -> dict[str, str]:
+    """The stream's title and language, and the time code: FFmpeg tells it of the container, the stream or a track."""
+    said = {
+        "title": stream.metadata.get("title") or stream.metadata.get("name"),
+        "language": stream.metadata.get("language"),
+    }
+    others = [other.metadata for other in stream.container.streams]
+    places = (stream.metadata, stream.container.metadata, *others)
+    codes = [value for metadata in places for key, value in metadata.items() if key.lower() == TIME_CODE]
+    code = next((code for code in codes if _is_time_code(code, stream.average_rate)), None)
+    return {key: value for key, value in {**said, TIME_CODE: code}.items() if value}
+
+
+def _is_time_code(code: str, rate: Fraction | None) -> bool:
+    """Whether a muxer takes it: drop-frame codes count at 29.97 and 59.94 frames per second only (SMPTE ST 12-1)."""
+    match = re.fullmatch(r"\d\d:\d\d:\d\d([:;.])\d\d", code)
+    return match is not None and (match[1] == ":" or (rate is not None and round(rate) in (30, 60)))
+
+
+def _mastering(container: InputContainer, stream: av.VideoStream) -> Mastering | None:
+    """That of the stream's first frame: the mastering data of HDR10 are in the stream itself."""
+    try:
+        return next((Mastering.of(frame) for frame in container.decode(stream)), None)
+    except (FFmpegError, ValueError):
+        return None

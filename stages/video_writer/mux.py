@@ -1,32 +1,28 @@
-"""Write an mp4 from spooled packets and the input's audio, with every time stamp as it was."""
+"""Write a file from spooled packets and the input's other tracks, with every time stamp as it was."""
 
 from __future__ import annotations
 
 import heapq
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import OutputContainer
+from av.stream import Disposition
 
 from pipeline.errors import OutputError
-from stages.video_writer.audio import AudioTracks
+from stages.shared.input_paths import ffmpeg_name
+from stages.shared.media_files import open_media
+from stages.video_writer.codecs import CODECS
+from stages.video_writer.containers import Container
+from stages.video_writer.encoder import set_up
 from stages.video_writer.input import ITUNES_KEYS
 from stages.video_writer.spool import PacketPlace, SegmentReader
-
-
-@dataclass(frozen=True)
-class Mp4Report:
-    """What was written."""
-
-    frames: int
-    audio: str
-    """What was done with the audio, for the status."""
-    skipped_audio_packets: int
+from stages.video_writer.tracks import InputTracks, TracksReport
 
 
 @dataclass(frozen=True)
@@ -41,24 +37,32 @@ class _Sample:
     first_of_segment: bool
 
 
-def write_mp4(
-    part: Path,
-    segments: Sequence[SegmentReader],
-    sound: Path | None,
-    metadata: dict[str, str],
-    start_at_zero: bool,
-    cut_sound: bool,
-) -> Mp4Report:
-    """Write `part` with its index first, so that it plays while it loads.
+@dataclass(frozen=True)
+class Wanted:
+    """What goes into the file besides the video."""
+
+    container: Container
+    source: Path | None
+    """File whose other tracks are taken over; None: none are."""
+    metadata: dict[str, str]
+    """Of the container."""
+    track_metadata: dict[str, str]
+    """Of the video track."""
+    audio: bool
+    start_at_zero: bool
+    """Shift everything so that the first frame or sound is at 0. Else time stamps stay as they were, unless frames lie
+    before 0, which an mp4 does not show."""
+    cut: bool
+    """Leave out what comes after the last frame."""
+
+
+def write_video(part: Path, segments: Sequence[SegmentReader], wanted: Wanted) -> TracksReport:
+    """Write `part`; mp4 and QuickTime with the index first, so that it plays while it loads.
 
     Args:
         part: file to write.
         segments: the spooled packets, in order.
-        sound: file whose audio is taken over; None: no audio.
-        metadata: of the container.
-        start_at_zero: shift everything so that the first frame or sound is at 0. Else time stamps stay as they were,
-            unless frames lie before 0, which an mp4 does not show.
-        cut_sound: leave out audio after the last frame.
+        wanted: what else goes in.
 
     Raises:
         OSError, FFmpegError: the file cannot be written.
@@ -67,22 +71,25 @@ def write_mp4(
     track = segments[0].track
     scale = track.time_base.denominator
     samples = _samples(segments)
-    container_options = {"movflags": _movflags(metadata), "movie_timescale": str(_movie_timescale(scale))}
-    with av.open(str(part), "w", format="mp4", options=container_options) as output:
-        output.metadata.update(metadata)
-        target = _video_stream(output, segments[0], samples[0], scale)
-        with closing(AudioTracks(sound, output)) as audio:
-            shift = _shift(samples, audio, scale, start_at_zero)
-            end = max(sample.pts + sample.duration for sample in samples) / scale if cut_sound else None
-            video = _video_packets(samples, target, scale, shift)
-            for _, packet in heapq.merge(video, audio.packets(shift / scale, end), key=lambda timed: timed[0]):
+    options = _options(wanted, scale)
+    with av.open(ffmpeg_name(part), "w", format=wanted.container.format, options=options) as output:
+        output.metadata.update(wanted.metadata)
+        target = _video_stream(output, segments[0], scale, wanted)
+        with closing(InputTracks(wanted.source, track.stream_index, output, wanted.container, wanted.audio)) as others:
+            shift = _shift(samples, others, scale, wanted.start_at_zero)
+            end = max(sample.pts + sample.duration for sample in samples) / scale if wanted.cut else None
+            others.add_chapters(Fraction(shift, scale), end)
+            output.start_encoding()
+            extradata = bytes(target.codec_context.extradata or b"")
+            video = _video_packets(samples, target, scale, shift, extradata)
+            for _, packet in heapq.merge(video, others.packets(shift / scale, end), key=lambda timed: timed[0]):
                 output.mux_one(packet)
-            report = Mp4Report(len(samples), audio.description, audio.skipped_packets)
-    _check(part, report.frames)
+            report = others.report
+    _check(part, len(samples), wanted.container)
     return report
 
 
-def _shift(samples: Sequence[_Sample], audio: AudioTracks, scale: int, start_at_zero: bool) -> int:
+def _shift(samples: Sequence[_Sample], others: InputTracks, scale: int, start_at_zero: bool) -> int:
     """Added to every time, in units of 1 / scale s.
 
     An mp4 does not show frames before 0 (its edit list cuts them off), so they move to 0 in any case, and the audio
@@ -91,7 +98,7 @@ def _shift(samples: Sequence[_Sample], audio: AudioTracks, scale: int, start_at_
     video = samples[0].pts
     if not start_at_zero:
         return max(0, -video)
-    sound = audio.begin_seconds()
+    sound = others.begin_seconds()
     return -video if sound is None else -min(video, round(sound * scale))
 
 
@@ -119,13 +126,12 @@ def _samples(segments: Sequence[SegmentReader]) -> list[_Sample]:
 
 
 def _video_packets(
-    samples: Sequence[_Sample], target: av.VideoStream, scale: int, shift: int
+    samples: Sequence[_Sample], target: Any, scale: int, shift: int, extradata: bytes
 ) -> Iterator[tuple[float, av.Packet]]:
     time_base = Fraction(1, scale)
-    expected = samples[0].segment.extradata
     for sample in samples:
         data = sample.segment.data(sample.place)
-        if sample.first_of_segment and sample.segment.extradata != expected:
+        if sample.first_of_segment and sample.segment.extradata != extradata:
             # An encoder of another version has other parameters: they go before its first frame.
             data = sample.segment.extradata + data
         packet = av.Packet(data)
@@ -134,12 +140,24 @@ def _video_packets(
         yield packet.dts / scale, packet
 
 
-def _video_stream(output: OutputContainer, segment: SegmentReader, first: _Sample, scale: int) -> av.VideoStream:
-    head = io.BytesIO(segment.extradata + segment.data(first.place))
-    with av.open(head, format="h264") as template:
-        target = output.add_stream_from_template(template.streams.video[0])
+def _video_stream(output: OutputContainer, segment: SegmentReader, scale: int, wanted: Wanted) -> Any:
+    """The video track, described by an encoder like the one that made the packets."""
+    track = segment.track
+    codec = CODECS[track.codec]
+    target: Any = output.add_stream(codec.encoder, rate=track.rate)
+    set_up(target.codec_context, track, segment.options)
+    if codec.tag is not None and wanted.container.format in ("mp4", "mov"):
+        target.codec_context.codec_tag = codec.tag
     target.time_base = Fraction(1, scale)
+    target.metadata.update(wanted.track_metadata)
+    target.disposition = Disposition.default
     return target
+
+
+def _options(wanted: Wanted, scale: int) -> dict[str, str]:
+    if wanted.container.format == "matroska":
+        return {}
+    return {"movflags": _movflags(wanted.metadata), "movie_timescale": str(_movie_timescale(scale))}
 
 
 def _movie_timescale(scale: int) -> int:
@@ -156,9 +174,13 @@ def _movflags(metadata: dict[str, str]) -> str:
     return "+faststart" if known else "+faststart+use_metadata_tags"
 
 
-def _check(part: Path, frames: int) -> None:
+def _check(part: Path, frames: int, container: Container) -> None:
     """Read the file back before it gets its final name."""
-    with av.open(str(part), "r") as written:
-        found = written.streams.video[0].frames
+    with open_media(part) as written:
+        stream = written.streams.video[0]
+        if container.counts_frames:
+            found = stream.frames
+        else:
+            found = sum(1 for packet in written.demux(stream) if packet.size)
     if found != frames:
         raise OutputError(f"{part}: holds {found} frames where {frames} were written; check the disk")

@@ -9,7 +9,7 @@ own. So nothing has to be truncated or locked, and a worker that was thought dea
 successor's work.
 
 Layout of a segment, all little-endian: the 8 bytes of `MAGIC`, a length (uint32) and that many bytes of JSON, then
-records: `_RECORD` and as many bytes of H.264 in Annex B form as it says.
+records: `_RECORD` and a packet of as many bytes as it says, as the encoder made it.
 """
 
 from __future__ import annotations
@@ -20,17 +20,19 @@ import os
 import secrets
 import struct
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.errors import OutputError
 from pipeline.messages import ColorRange, ColorSpace
 from stages.shared.output_errors import writing
+from stages.video_writer.codecs import CodecName
+from stages.video_writer.hdr import Mastering
 
-MAGIC = b"RLSPOOL1"
+MAGIC = b"RLSPOOL2"
 _LENGTH = struct.Struct("<I")
 _RECORD = struct.Struct("<qqBI")  # pts, duration (-1: unknown), key flag, size of the data
 
@@ -57,14 +59,24 @@ class VideoTrack:
     """ISO/IEC 23091-2"""
     pixel_aspect: Fraction
     """Width of a pixel divided by its height."""
+    codec: CodecName = "h264"
+    format: Literal["yuv420p", "yuv420p10"] = "yuv420p"
+    mastering: Mastering | None = None
+    stream_index: int | None = None
+    """Of the stream of the input file that was decoded, as in `Frame`."""
 
     def to_json(self) -> dict[str, Any]:
-        return {key: str(value) if isinstance(value, Fraction) else value for key, value in asdict(self).items()}
+        """JSON values."""
+        mastering = self.mastering and self.mastering.to_json()
+        values = {**vars(self), "mastering": mastering}
+        return {key: str(value) if isinstance(value, Fraction) else value for key, value in values.items()}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> VideoTrack:
-        fractions = {key: Fraction(values[key]) for key in ("time_base", "rate", "pixel_aspect")}
-        return cls(**{**values, **fractions})
+        """The track that `to_json` described."""
+        made: dict[str, Any] = {key: Fraction(values[key]) for key in ("time_base", "rate", "pixel_aspect")}
+        made["mastering"] = Mastering.from_json(values["mastering"]) if values["mastering"] else None
+        return cls(**{**values, **made})
 
 
 @dataclass(frozen=True)
@@ -104,13 +116,23 @@ def remove_segments(final: Path) -> None:
 class SegmentWriter:
     """Appends packets. Each is with the operating system when the call returns, so a kill loses none."""
 
-    def __init__(self, final: Path, track: VideoTrack, extradata: bytes) -> None:
-        """`extradata`: SPS and PPS in Annex B form. Raises `OutputError`."""
+    def __init__(self, final: Path, track: VideoTrack, extradata: bytes, options: dict[str, str]) -> None:
+        """
+        Args:
+            final: name of the output.
+            track: of all packets.
+            extradata: what a decoder needs before the first packet.
+            options: of the encoder.
+
+        Raises:
+            OutputError: the segment cannot be written.
+        """
         self.id = secrets.token_hex(8)
         self.path = segment_path(final, self.id)
         self.track = track
         self.length = 0
-        header = {"id": self.id, "track": track.to_json(), "extradata": base64.b64encode(extradata).decode("ascii")}
+        encoded_extradata = base64.b64encode(extradata).decode("ascii")
+        header = {"id": self.id, "track": track.to_json(), "extradata": encoded_extradata, "options": options}
         encoded = json.dumps(header).encode()
         with writing(self.path):
             self._file = FileIO(self.path, "x+")
@@ -167,6 +189,7 @@ class SegmentReader:
             raise OutputError(f"{self.path}: holds segment {header['id']}, not {segment_id}; remove it and run again")
         self.track = VideoTrack.from_json(header["track"])
         self.extradata = base64.b64decode(header["extradata"])
+        self.options: dict[str, str] = header["options"]
         self._begin = start + size
 
     def places(self) -> Iterator[PacketPlace]:

@@ -1,4 +1,4 @@
-"""Writes frames as H.264 in an mp4, with the audio and time stamps of the input."""
+"""Writes frames as a video file, with the time stamps and the other tracks of the input."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import Field, field_validator
+from typing import Any, cast
 
 from pipeline import stage
 from pipeline.messages import EndOfStream, Frame, Gap, Message, Stabilized
-from stages.shared.name_templates import check_suffix
 from stages.shared.output_errors import writing
-from stages.video_writer.encoder import SETTINGS, EncoderSettings, H264Encoder, Quality
+from stages.video_writer.codecs import CODECS, EncoderSettings
+from stages.video_writer.containers import CONTAINERS, Container, ContainerName
+from stages.video_writer.encoder import VideoEncoder
 from stages.video_writer.fitting import fits, fitted
-from stages.video_writer.input import InputFacts, read_facts
-from stages.video_writer.mux import write_mp4
+from stages.video_writer.input import InputFacts, input_file, read_facts
+from stages.video_writer.mux import Wanted, write_video
+from stages.video_writer.options import VideoWriterOptions
 from stages.video_writer.spool import Packet, SegmentReader, SegmentWriter, VideoTrack, remove_segments
 from stages.video_writer.timeline import Timeline, TimelineState
 from stages.video_writer.track import track_for
+from stages.video_writer.tracks import TracksReport
 
 _SHORTER_SECONDS = 1.0
 """A video that ends this much before its input was shortened on purpose, and its audio is cut too. Chosen by
@@ -42,60 +43,39 @@ class _Held:
 
 
 class VideoWriter(stage.Stage):
-    """Writes an mp4 (H.264, yuv420p) per source.
+    """Writes a video file per source: mp4, Matroska (mkv) or QuickTime (mov).
 
-    Time: every frame keeps its presentation time exactly, in the input's time base; a variable rate stays variable. The
-    start is kept too (by an edit list), so a recording that begins at 3600 s still does. ``start: zero`` shifts video
-    and audio together so that the first of them is at 0. Cameras always start at 0.
+    Time: every frame keeps its presentation time exactly, in the input's time base (Matroska: to the millisecond); a
+    variable rate stays variable. The start is kept too (by an edit list), so a recording that begins at 3600 s still
+    does. ``start: zero`` shifts all tracks together so that the first frame or sound is at 0, as cameras always do.
 
-    Audio: all audio streams of a file are copied without re-encoding. Codecs that mp4 cannot hold become AAC, and the
-    status says so.
+    Tracks: all sound, text subtitles, chapters, the time code, and in mp4 and mov data are copied from a file, with
+    titles, languages and defaults. Sound that the container cannot hold becomes AAC, text subtitles take its form. What
+    is left out is in the status (``left_out``) and counted (``tracks_left_out``).
+
+    Depth: video of more than 8 bits stays at 10, with its HDR mastering data.
 
     Size: that of the first frame. An odd width or height grows by one repeated column or row, because 4:2:0 needs even
     sizes. Later frames of another size are scaled to fit, with black bars, and counted as
     ``frames_scaled_to_first_size``.
 
-    Until the source ends, encoded packets are spooled next to the output, in files that end in ``.part``. The mp4 is
+    Until the source ends, encoded packets are spooled next to the output, in files that end in ``.part``. The file is
     then written from them, which briefly needs the same space again. A killed worker loses no frame.
     """
 
-    class Options(stage.Options):
-        path: str = Field(
-            "{source}.stabilized.mp4", description="mp4 to write; {source} and {stage} are replaced by their names"
-        )
-        crf: float = Field(
-            18, ge=0, le=51, description="quality: x264's constant rate factor, 0 (lossless) to 51 (worst)"
-        )
-        quality: Quality = Field(
-            "balanced",
-            description="time spent on a frame. fast: three quarters of balanced's, for 0.1 to 0.3 dB less; "
-            "best: one and a half times, for 0.5 dB more; the file's size stays about the same",
-        )
-        preset: (
-            Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
-            | None
-        ) = Field(None, description="x264 preset, instead of what quality chooses; null: as quality says")
-        audio: bool = Field(True, description="copy the audio of the input file")
-        start: Literal["keep", "zero"] = Field(
-            "keep", description="keep: time stamps as in the input; zero: the first frame or sound is at 0 s"
-        )
-        threads: int = Field(0, ge=0, le=64, description="number of encoder threads; 0: the stage's share, at most 4")
-
-        @field_validator("path")
-        @classmethod
-        def _ends_in_mp4(cls, path: str) -> str:
-            return check_suffix(path, ".mp4")
+    class Options(VideoWriterOptions):
+        """See `stages.video_writer.options`."""
 
     reads = (Frame, Stabilized)
     writes = None
 
-    options: Options
+    options: VideoWriterOptions
 
-    def __init__(self, options: Options, context: stage.Context) -> None:
+    def __init__(self, options: VideoWriterOptions, context: stage.Context) -> None:
         super().__init__(options, context)
         self._earlier: list[SegmentReader] = []
         self._writer: SegmentWriter | None = None
-        self._encoder: H264Encoder | None = None
+        self._encoder: VideoEncoder | None = None
         self._timeline: Timeline | None = None
         self._held: deque[_Held | None] = deque()
         self._spooled = TimelineState()
@@ -103,10 +83,6 @@ class VideoWriter(stage.Stage):
 
     def open(self) -> None:
         self._output = self.context.output(self.options.path)
-        source = self.context.source
-        given = Path(source.input)
-        self._file = given if not source.live and given.is_file() else None
-        self._facts: InputFacts = read_facts(self._file)
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         self._restored = True
@@ -168,20 +144,31 @@ class VideoWriter(stage.Stage):
         """Start the encoder and a segment, for the first frame, or like the segments of an earlier worker."""
         if not self._restored:
             remove_segments(self._output.path)
-        track = self._earlier[0].track if self._earlier else track_for(frame, self._facts)
+        track = self._earlier[0].track if self._earlier else self._track_for(frame)
         options = self.options
         threads = options.threads or min(_MOST_THREADS, self.context.threads)
-        settings = EncoderSettings(options.preset) if options.preset else SETTINGS[options.quality]
+        codec = CODECS[track.codec]
+        settings = EncoderSettings(options.preset) if options.preset else codec.settings[options.quality]
         with writing(self._output.path):
-            self._encoder = H264Encoder(track, self.options.crf, settings, threads)
-        self._writer = SegmentWriter(self._output.path, track, self._encoder.extradata)
+            self._encoder = VideoEncoder(track, self.options.crf, settings, threads)
+        self._writer = SegmentWriter(self._output.path, track, self._encoder.extradata, self._encoder.options)
         self._timeline = Timeline(track.time_base, track.rate, self.context.source.live, self._spooled)
         self.context.status(
-            encoder="libx264",
+            encoder=codec.encoder,
             preset=" ".join(filter(None, (settings.preset, settings.parameters))),
             encoder_threads=threads,
             size=f"{track.width}x{track.height}",
+            bits=10 if track.format == "yuv420p10" else 8,
         )
+        if track.mastering is not None and codec.parameters is None:
+            self.context.status(hdr=f"mastering data left out: {codec.name} has no place for them")
+
+    def _track_for(self, frame: Frame) -> VideoTrack:
+        facts = read_facts(self._file(frame.stream_index), frame.stream_index)
+        return track_for(frame, facts, self.options.codec)
+
+    def _file(self, stream_index: int | None) -> Path | None:
+        return input_file(self.context.source, stream_index is not None)
 
     def _spool(self, packets: list[Packet]) -> None:
         for packet in packets:
@@ -206,21 +193,50 @@ class VideoWriter(stage.Stage):
             self.context.log.warning("%s: no frame arrived, so no file was written", self._output.path)
             self.context.status(note="no frames: no file written")
             return
+        track = segments[0].track
+        file = self._file(track.stream_index)
+        facts = read_facts(file, track.stream_index)
+        wanted = Wanted(
+            container=self._container,
+            source=file,
+            metadata=facts.metadata,
+            track_metadata=facts.track_metadata,
+            audio=self.options.audio,
+            start_at_zero=self.options.start == "zero" or self.context.source.live,
+            cut=end.reason == "stopped" or self._is_shorter(track, facts),
+        )
         with writing(self._output.part):
-            report = write_mp4(
-                self._output.part,
-                segments,
-                sound=self._file if self.options.audio else None,
-                metadata=self._facts.metadata,
-                start_at_zero=self.options.start == "zero" or self.context.source.live,
-                cut_sound=end.reason == "stopped" or self._is_shorter(segments[0].track),
-            )
+            report = write_video(self._output.part, segments, wanted)
         self._output.finish()
-        self.context.status(audio=report.audio)
-        if report.skipped_audio_packets:
-            self.context.count("skipped_audio_packets", report.skipped_audio_packets)
+        self._say_what_was_written(report, file)
 
-    def _is_shorter(self, track: VideoTrack) -> bool:
+    @property
+    def _container(self) -> Container:
+        return CONTAINERS[cast(ContainerName, self.options.path.rpartition(".")[2])]
+
+    def _say_what_was_written(self, report: TracksReport, file: Path | None) -> None:
+        source, audio = self.context.source, report.audio
+        if file is None:
+            audio = f"none: the input is {'a camera' if source.live else 'not a video file'}"
+        elif not self.options.audio:
+            audio = "none: option audio is false"
+        self.context.status(audio=audio, subtitles=report.subtitles, chapters=report.chapters)
+        if report.trouble is not None:
+            self.context.log.warning(
+                "%s: without the sound of %s: the file cannot be read again (%s); was it moved or removed?",
+                self._output.path,
+                source.display,
+                report.trouble,
+            )
+        if report.skipped_packets:
+            self.context.count("skipped_packets", report.skipped_packets)
+        if report.left_out:
+            text = ", ".join(f"{count} {what}" for what, count in report.left_out.items())
+            self.context.status(left_out=text)
+            self.context.count("tracks_left_out", report.left_out.total())
+            self.context.log.warning("%s: left out: %s", self._output.path, text)
+
+    def _is_shorter(self, track: VideoTrack, facts: InputFacts) -> bool:
         """Whether frames at the end of the input were left out."""
-        last, end = self._spooled.last, self._facts.end_seconds
+        last, end = self._spooled.last, facts.end_seconds
         return last is not None and end is not None and float(last * Fraction(track.time_base)) < end - _SHORTER_SECONDS

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Literal
 
 from pipeline.messages import Frame
 from stages.shared.color import even
+from stages.video_writer.codecs import CodecName
 from stages.video_writer.input import UNSPECIFIED, InputFacts
 from stages.video_writer.spool import VideoTrack
 
@@ -17,11 +19,13 @@ _CODES = {"bt601": (6, 6), "bt709": (1, 1), "bt2020": (9, 14)}
 """Primaries and transfer characteristics that go with a matrix, ISO/IEC 23091-2."""
 
 
-def track_for(frame: Frame, facts: InputFacts) -> VideoTrack:
+def track_for(frame: Frame, facts: InputFacts, codec: CodecName | Literal["auto"]) -> VideoTrack:
     """The track: size, time base, matrix and range of the frame, and the tags of the input.
 
-    rgb24 becomes BT.709 with limited range, as players expect of video.
+    rgb24 becomes BT.709 with limited range, as players expect of video. Codec ``auto`` is h264, and hevc for 10 bits,
+    because few players show h264 of more than 8.
     """
+    deep = frame.format == "yuv420p10"
     rgb = frame.format == "rgb24"
     color_space = "bt709" if frame.color_space == "rgb" else frame.color_space
     primaries, transfer = _CODES[color_space]
@@ -35,6 +39,10 @@ def track_for(frame: Frame, facts: InputFacts) -> VideoTrack:
         primaries=primaries if rgb or facts.primaries == UNSPECIFIED else facts.primaries,
         transfer=transfer if rgb or facts.transfer == UNSPECIFIED else facts.transfer,
         pixel_aspect=_pixel_aspect(frame, facts),
+        codec=codec if codec != "auto" else "hevc" if deep else "h264",
+        format="yuv420p10" if deep else "yuv420p",
+        mastering=facts.mastering if deep else None,
+        stream_index=frame.stream_index,
     )
 
 

@@ -90,6 +90,6 @@ def join(path: Path, parts: Iterable[Path]) -> Path:
 
 
 def brightness(frame: Any) -> float:
-    """Mean luma of the right half of a `pipeline.messages.Frame`."""
-    plane = np.asarray(frame.planes[0])
+    """Mean luma of the right half of a `pipeline.messages.Frame`, in 8 bits."""
+    plane = np.asarray(frame.planes[0]) / (4 if frame.format == "yuv420p10" else 1)
     return float(plane[:, plane.shape[1] // 2 + 1 :].mean()) if plane.shape[1] > 2 else float(plane.mean())

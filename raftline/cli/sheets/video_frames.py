@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 
 from pipeline.errors import InputError
+from stages.shared.media_files import open_media, reason
 
 
 class _Shown(NamedTuple):
@@ -27,9 +27,9 @@ class VideoFrames:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._container: InputContainer = av.open(str(path), options={"protocol_whitelist": "file"})
-        except (OSError, FFmpegError) as error:
-            raise InputError(f"{path}: cannot be opened as a video: {error.strerror or error}") from error
+            self._container: InputContainer = open_media(path)
+        except (OSError, FFmpegError, ValueError) as error:
+            raise InputError(f"{path}: cannot be opened as a video: {reason(error)}") from error
         if not self._container.streams.video or self._container.streams.video[0].time_base is None:
             self._container.close()
             raise InputError(f"{path}: contains no video")

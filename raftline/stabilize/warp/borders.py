@@ -102,8 +102,8 @@ def _blurred(image: np.ndarray) -> np.ndarray:
 
 
 def _blended(upper: np.ndarray, lower: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Blend uint8 images by `share` (H, W) uint8: 255 gives `upper`, 0 `lower`."""
+    """Blend images by `share` (H, W) uint8: 255 gives `upper`, 0 `lower`."""
     weight = share.astype(np.float32) / 255
     if upper.ndim == 3:
         weight = weight[..., None]
-    return np.rint(upper * weight + lower * (1 - weight)).astype(np.uint8)
+    return np.rint(upper * weight + lower * (1 - weight)).astype(upper.dtype)

@@ -31,14 +31,14 @@ def warp_image(
     """Warp an image.
 
     Args:
-        image: (H, W) or (H, W, 3) uint8.
+        image: (H, W) or (H, W, 3), uint8 or uint16.
         matrix: (3, 3) px of the image to px of the result.
         interpolation: Of pixels.
         mirrored: Fill what lies outside with the mirrored image; else with the border's pixels, so that rounding shows
             no black.
 
     Returns:
-        uint8 of the same shape.
+        The same shape and dtype.
     """
     size, flags = (image.shape[1], image.shape[0]), _FLAGS[interpolation]
     large = min(image.shape[:2]) >= _MIN_MIRRORED_PX
@@ -62,7 +62,7 @@ def _warped_along_lines(image: np.ndarray, back: np.ndarray) -> np.ndarray | Non
 
 def along_lines(image: np.ndarray, knots: np.ndarray, source_x: np.ndarray, source_y: np.ndarray) -> np.ndarray | None:
     """Return what `warp_lines` makes of an image (H, W) or (H, W, 3); None if it does not take these pieces."""
-    if not crossed_by_lines(knots, source_x, source_y):
+    if image.dtype != np.uint8 or not crossed_by_lines(knots, source_x, source_y):
         return None
     if image.ndim == 2:
         return warp_lines(image, knots, source_x, source_y)
@@ -93,7 +93,7 @@ def warp_yuv420(
     """Warp a planar 4:2:0 frame.
 
     Args:
-        planes: (H, W) and twice (ceil(H/2), ceil(W/2)), uint8.
+        planes: (H, W) and twice (ceil(H/2), ceil(W/2)), uint8 or uint16.
         matrix: (3, 3) luma px of the frame to luma px of the result.
         interpolation: Of pixels.
         siting: As in `chroma_matrix`.
@@ -116,7 +116,7 @@ def warp_planes(
     """Warp a frame.
 
     Args:
-        planes: uint8: one plane, grey (H, W) or packed color (H, W, 3); or three, as in `warp_yuv420`.
+        planes: uint8 or uint16: one plane, grey (H, W) or packed color (H, W, 3); or three, as in `warp_yuv420`.
         matrix: (3, 3) px of the frame to px of the result.
         interpolation: Of pixels.
 

@@ -103,13 +103,14 @@ def test_a_matrix_that_is_not_told_is_guessed_from_the_size(tmp_path, size, spac
 @pytest.mark.parametrize(
     "pix_fmt, format",
     [
-        ("yuv420p", "yuv420p"), ("yuv422p", "yuv420p"), ("yuv444p", "yuv420p"), ("yuv420p10le", "yuv420p"),
-        ("yuv422p10le", "yuv420p"), ("yuv444p12le", "yuv420p"), ("yuva420p", "yuv420p"), ("yuva444p10le", "yuv420p"),
+        ("yuv420p", "yuv420p"), ("yuv422p", "yuv420p"), ("yuv444p", "yuv420p"), ("yuv420p10le", "yuv420p10"),
+        ("yuv422p10le", "yuv420p10"), ("yuv444p12le", "yuv420p10"), ("yuva420p", "yuv420p"),
+        ("yuva444p10le", "yuv420p10"),
         ("bgr0", "rgb24"), ("bgra", "rgb24"), ("gbrp10le", "rgb24"), ("gray", "gray8"), ("gray16le", "gray8"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("size", [(64, 48), (33, 17)])
-def test_every_pixel_format_becomes_one_of_three_with_the_same_brightness(tmp_path, pix_fmt, format, size):
+def test_every_pixel_format_becomes_one_of_four_with_the_same_brightness(tmp_path, pix_fmt, format, size):
     frames, _, _ = decode(write_clip(tmp_path / "clip.mkv", 3, size, codec="ffv1", pix_fmt=pix_fmt))
     assert [frame.format for frame in frames] == [format] * 3
     assert (frames[0].width, frames[0].height) == size

@@ -207,7 +207,7 @@ def test_a_source_that_is_no_file_gives_a_silent_video(tmp_path):
     machine = Machine(VideoWriter, context_of(tmp_path, tmp_path / "not there"))
     machine.deliver(yuv_frame(0, 0), end(1))
     machine.close()
-    assert machine.context.said["audio"] == "none"
+    assert machine.context.said["audio"] == "none: the input is not a video file"
 
 
 def test_sound_that_breaks_off_in_the_middle_is_kept_up_to_there(tmp_path):

@@ -1,0 +1,67 @@
+"""Open video files, with no more protocols and formats than they need.
+
+A file must not lead to other files or to the network: playlists and concatenation scripts are not among the formats,
+and ``file`` is the only protocol.
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from stages.shared.input_paths import ffmpeg_name
+
+VIDEO_FORMATS = (
+    "asf,asf_o,av1,avi,avs,bink,cavsvideo,dirac,dnxhd,dv,evc,flv,gif,gxf,h261,h263,h264,hevc,ivf,kux,live_flv,lxf,m4v,"
+    "matroska,webm,mjpeg,mov,mp4,m4a,3gp,3g2,mj2,mpeg,mpegts,mpegvideo,mpjpeg,mxf,nsv,nut,obu,ogg,pmp,r3d,rm,roq,smjpeg,"
+    "swf,vc1,vc1test,vivo,vvc,wtv,yuv4mpegpipe"
+)
+"""Demuxers of video that read one file and nothing else."""
+AUDIO_FORMATS = "aa,aac,ac3,aiff,au,caf,eac3,flac,mp3,w64,wav,wv"
+"""Taken too, so that the error for a file of sound is right."""
+IMAGE_FORMATS = (
+    "apng,bmp_pipe,dpx_pipe,exr_pipe,gif,hdr_pipe,jpeg_pipe,jpegls_pipe,jpegxl_pipe,j2k_pipe,mjpeg_2000,pam_pipe,pbm_pipe,"
+    "pcx_pipe,pgm_pipe,pgmyuv_pipe,pgx_pipe,phm_pipe,pfm_pipe,png_pipe,ppm_pipe,psd_pipe,qoi_pipe,sgi_pipe,sunrast_pipe,"
+    "tiff_pipe,webp_pipe,xbm_pipe,xpm_pipe,xwd_pipe"
+)
+
+
+def open_media(path: Path, options: dict[str, str] | None = None) -> InputContainer:
+    """Open a video file or a single image, and nothing else that it may point to.
+
+    Args:
+        path: Of the file.
+        options: Of FFmpeg, besides those that keep it to this file.
+
+    Raises:
+        OSError, av.error.FFmpegError, ValueError: The file cannot be opened, or is of none of the formats.
+    """
+    allowed = {"protocol_whitelist": "file", "format_whitelist": f"{VIDEO_FORMATS},{AUDIO_FORMATS},{IMAGE_FORMATS}"}
+    return av.open(ffmpeg_name(path), "r", options={**allowed, **(options or {})}, metadata_errors="replace")
+
+
+def video_streams(container: InputContainer) -> list[VideoStream]:
+    """The streams that hold video, in order; cover art is none."""
+    return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+
+
+def best_video_stream(container: InputContainer) -> VideoStream | None:
+    """The stream that FFmpeg thinks best of `video_streams`, or their first; None if there are none."""
+    streams = video_streams(container)
+    best: Any = container.streams.best("video")
+    return best if best in streams else next(iter(streams), None)
+
+
+def reason(error: Exception) -> str:
+    """FFmpeg's error message without the file name or URL, which may hold a password."""
+    if isinstance(error, OSError) and error.errno == errno.EIO:
+        return "input/output error"
+    text = getattr(error, "strerror", None)
+    return str(text or type(error).__name__).lower()
