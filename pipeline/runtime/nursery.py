@@ -54,40 +54,47 @@ class Nursery:
         plugins: Plug-ins to load before workers are forked, by name, with their options as given. What cannot be
             imported is left for the worker, which says so.
         search_path: Directories where their modules may lie, after the installed ones.
+        keep: Keep workers that have ended well for the next of their kind, with what they have loaded: for an owner
+            that runs one plan after the other.
     """
 
-    def __init__(self, plugins: Iterable[Plugin] = (), search_path: Iterable[str] = ()) -> None:
+    def __init__(self, plugins: Iterable[Plugin] = (), search_path: Iterable[str] = (), keep: bool = False) -> None:
         self._plugins = list(plugins)
         self._search_path = list(search_path)
+        self._keep = keep
+        self._loaded = False
         self._living: set[int] = set()
         self._ends: dict[int, End] = {}
         self._end = ""
         self._start()
 
     @classmethod
-    def for_config(cls, config: Config) -> Nursery:
+    def for_config(cls, config: Config, keep: bool = False) -> Nursery:
         """One that loads the plug-ins of a configuration while this process goes on to check it."""
         sections = [*config.stages.values(), *config.sources.values()]
-        return cls([(each.use, each.options) for each in sections if each.use is not None], search_path_of(config))
+        return cls(
+            [(each.use, each.options) for each in sections if each.use is not None], search_path_of(config), keep
+        )
 
     @classmethod
-    def for_plan(cls, plan: Plan) -> Nursery:
+    def for_plan(cls, plan: Plan, keep: bool = False) -> Nursery:
         """One that loads the plug-ins of a plan."""
         plans = (*plan.stages.values(), *plan.sources.values())
-        return cls([(each.use, each.given) for each in plans], plan.search_path)
+        return cls([(each.use, each.given) for each in plans], plan.search_path, keep)
 
     def wait_until_loaded(self) -> None:
         """Wait until the plug-ins are loaded, which takes seconds, and far more on a busy machine."""
-        while (message := self._receive(wait=True)) is not None:
-            if "loaded" in message:
-                return
+        while not self._loaded and self._receive(wait=True) is not None:
+            pass
 
-    def bear(self, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    def bear(self, arguments: Sequence[str], environment: Mapping[str, str], kind: str | None = None) -> int:
         """Start a worker in a session of its own, with SIGTERM blocked until it has its handler.
 
         Args:
             arguments: For `pipeline.runtime.worker.main`.
             environment: Set in the worker, beside what it inherits.
+            kind: What all workers of the same plug-in, options and environment have in common. One of them that is
+                kept takes the request. None: never kept.
 
         Returns:
             Its process id.
@@ -95,7 +102,8 @@ class Nursery:
         Raises:
             WorkerFailed: If the nursery cannot be started.
         """
-        request = json.dumps({"arguments": list(arguments), "environment": dict(environment)}).encode() + b"\n"
+        asked = {"arguments": list(arguments), "environment": dict(environment), "kind": kind if self._keep else None}
+        request = json.dumps(asked).encode() + b"\n"
         for _ in range(_ATTEMPTS):
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 self._channel.sendall(request)
@@ -132,7 +140,7 @@ class Nursery:
 
     def _start(self) -> None:
         self._channel, theirs = socket.socketpair()
-        self._received, self._hung_up = b"", False
+        self._received, self._hung_up, self._loaded = b"", False, False
         with theirs:
             task = {"channel": theirs.fileno(), "plugins": self._plugins, "search_path": self._search_path}
             self._process = subprocess.Popen(
@@ -172,6 +180,7 @@ class Nursery:
         message: dict[str, Any] = json.loads(line)
         if "ended" in message:
             self._ends[message["ended"]] = End(message["status"], message["cpu_seconds"])
+        self._loaded = self._loaded or "loaded" in message
         return message
 
 

@@ -1,8 +1,11 @@
 """The nursery's program: load modules, then fork a worker for each request. See `pipeline.runtime.nursery`.
 
 Each request and each answer is one line of JSON on a socket. ``{"loaded": count}`` says that the plug-ins are loaded.
-``{"arguments": [...], "environment": {...}}`` is answered by ``{"born": pid}``, and when that worker has ended
-``{"ended": pid, "status": code, "cpu_seconds": seconds}`` follows. The program ends when the socket closes.
+``{"arguments": [...], "environment": {...}, "kind": text}`` is answered by ``{"born": pid}``, and when that worker has
+ended ``{"ended": pid, "status": code, "cpu_seconds": seconds}`` follows. The program ends when the socket closes.
+
+A worker with a kind that has ended well is kept, and the next request of its kind goes to it, over a socket of its own:
+what it has loaded, compiled and opened serves again. For its owner it has ended, and is born anew with the same number.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import contextlib
 import gc
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -41,10 +45,10 @@ def main() -> int:
     born = None
     with socket.socket(fileno=task["channel"]) as channel, contextlib.suppress(BrokenPipeError, ConnectionResetError):
         channel.sendall(_line(loaded=len(task["plugins"])))
-        born = _serve(channel)
+        born = _Births(channel).serve()
     if born is None:
         os._exit(0)  # to take down what was loaded for others would take a moment, and serve nobody
-    return _work(born)
+    return born.live()
 
 
 def _load(task: dict[str, Any]) -> None:
@@ -67,52 +71,160 @@ def _load(task: dict[str, Any]) -> None:
             os.execv(sys.executable, [*sys.orig_argv[:-1], json.dumps(task)])
 
 
-def _serve(channel: socket.socket) -> dict[str, Any] | None:
-    """Fork for each request. Returns None when the socket closes, and in a worker its request."""
-    wake, on_child = os.pipe()
-    os.set_blocking(on_child, False)
-    os.set_blocking(wake, False)
-    signal.set_wakeup_fd(on_child)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    received = b""
-    while True:
-        ready, _, _ = select.select([channel, wake], [], [])
-        if wake in ready:
-            os.read(wake, 4096)
-            for answer in _ended():
-                channel.sendall(answer)
-        if channel not in ready:
-            continue
-        new = channel.recv(65536)
-        if not new:
-            return None
-        *lines, received = (received + new).split(b"\n")
-        for line in lines:
+class _Births:
+    """Forks workers on request, keeps those that may work again, and tells how they end."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._kept: dict[int, _Kept] = {}
+        """By process id; at work, or waiting for it."""
+        self._wake, self._on_child = os.pipe()
+        for end in (self._wake, self._on_child):
+            os.set_blocking(end, False)
+
+    def serve(self) -> _Worker | None:
+        """Serve requests. Returns None when the socket closes, and in a worker that worker."""
+        signal.set_wakeup_fd(self._on_child)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        received = b""
+        while True:
+            ready, _, _ = select.select([self._channel, self._wake, *self._at_work()], [], [])
+            for pid, worker in list(self._kept.items()):
+                if worker.pipe in ready:
+                    self._look(pid, worker)
+            if self._wake in ready:
+                os.read(self._wake, 4096)
+                self._reap()
+            if self._channel not in ready:
+                continue
+            new = self._channel.recv(65536)
+            if not new:
+                return None
+            *lines, received = (received + new).split(b"\n")
+            for line in lines:
+                worker = self._bear(line)
+                if worker is not None:
+                    return worker
+
+    def _at_work(self) -> list[socket.socket]:
+        return [worker.pipe for worker in self._kept.values() if worker.at_work]
+
+    def _bear(self, line: bytes) -> _Worker | None:
+        kind = json.loads(line).get("kind")
+        pid = self._given_to_another(line, kind)
+        if pid is None:
+            ours, theirs = socket.socketpair()
             pid = os.fork()
             if pid == 0:
-                os.close(wake)
-                return _born(json.loads(line), on_child)
-            channel.sendall(_line(born=pid))
+                ours.close()
+                return self._born(line, theirs if kind else None)
+            theirs.close()
+            if kind:
+                ours.setblocking(False)
+                self._kept[pid] = _Kept(kind, ours)
+            else:
+                ours.close()
+        self._channel.sendall(_line(born=pid))
+        return None
+
+    def _given_to_another(self, line: bytes, kind: str | None) -> int | None:
+        """The worker of this kind that had nothing to do and took the request."""
+        for pid, worker in self._kept.items():
+            if worker.kind == kind and not worker.at_work:
+                with contextlib.suppress(OSError):  # it has just died
+                    worker.pipe.sendall(line + b"\n")
+                    worker.at_work = True
+                    return pid
+        return None
+
+    def _born(self, line: bytes, pipe: socket.socket | None) -> _Worker:
+        """A worker's first steps: away from the nursery, into a session of its own."""
+        signal.set_wakeup_fd(-1)
+        os.close(self._wake)
+        os.close(self._on_child)
+        for other in self._kept.values():
+            other.pipe.close()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()
+        return _Worker(json.loads(line), pipe)
+
+    def _look(self, pid: int, worker: _Kept) -> None:
+        """Take note if a worker says that it has ended its work."""
+        try:
+            said = worker.pipe.recv(4096)
+        except OSError:
+            return
+        if said:
+            worker.at_work = False
+            worker.cpu_seconds = json.loads(said)["cpu_seconds"]
+            self._channel.sendall(_line(ended=pid, status=0, cpu_seconds=worker.since_birth()))
+
+    def _reap(self) -> None:
+        for pid, status, cpu_seconds in _ended():
+            worker = self._kept.get(pid)
+            if worker is not None:
+                self._look(pid, worker)
+                del self._kept[pid]
+                worker.pipe.close()
+                if not worker.at_work:
+                    continue
+                worker.cpu_seconds = cpu_seconds
+                cpu_seconds = worker.since_birth()
+            self._channel.sendall(_line(ended=pid, status=status, cpu_seconds=cpu_seconds))
 
 
-def _born(request: dict[str, Any], wakeup: int) -> dict[str, Any]:
-    """A worker's first steps: away from the nursery, into a session of its own."""
-    signal.set_wakeup_fd(-1)
-    os.close(wakeup)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    os.setsid()
-    return request
+class _Kept:
+    """A worker that is kept, seen from the nursery."""
+
+    def __init__(self, kind: str, pipe: socket.socket) -> None:
+        self.kind = kind
+        self.pipe = pipe
+        self.at_work = True
+        self.cpu_seconds = 0.0
+        """In all its lives."""
+        self._told = 0.0
+
+    def since_birth(self) -> float:
+        """CPU time of its last life, s."""
+        new, self._told = self.cpu_seconds - self._told, self.cpu_seconds
+        return round(new, 3)
 
 
-def _work(request: dict[str, Any]) -> int:
-    from pipeline.runtime.worker import main as work
+class _Worker:
+    """What a forked process does: one request, or one after the other."""
 
-    os.environ.update(request["environment"])
-    limit_loaded_libraries(request["environment"])
-    return work(request["arguments"])
+    def __init__(self, request: dict[str, Any], pipe: socket.socket | None) -> None:
+        self._request = request
+        self._pipe = pipe
+
+    def live(self) -> int:
+        """Work until there is no more of it, or it fails. Returns the exit status."""
+        from pipeline.runtime.worker import main as work
+
+        os.environ.update(self._request["environment"])
+        limit_loaded_libraries(self._request["environment"])
+        while True:
+            status = work(self._request["arguments"])
+            if self._pipe is None or status != 0:
+                return status
+            # Until the next Worker has its handler, as after the fork.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+            used = resource.getrusage(resource.RUSAGE_SELF)
+            try:
+                self._pipe.sendall(_line(cpu_seconds=round(used.ru_utime + used.ru_stime, 3)))
+                received = b""
+                while not received.endswith(b"\n"):
+                    new = self._pipe.recv(65536)
+                    if not new:
+                        os._exit(0)
+                    received += new
+            except OSError:
+                os._exit(0)  # the nursery is gone
+            self._request = json.loads(received)
 
 
-def _ended() -> Iterator[bytes]:
+def _ended() -> Iterator[tuple[int, int, float]]:
+    """Process id, exit status and CPU time (s) of children that have ended."""
     while True:
         try:
             pid, status, used = os.wait4(-1, os.WNOHANG)
@@ -120,8 +232,7 @@ def _ended() -> Iterator[bytes]:
             return
         if pid == 0:
             return
-        cpu_seconds = round(used.ru_utime + used.ru_stime, 3)
-        yield _line(ended=pid, status=os.waitstatus_to_exitcode(status), cpu_seconds=cpu_seconds)
+        yield pid, os.waitstatus_to_exitcode(status), round(used.ru_utime + used.ru_stime, 3)
 
 
 def _line(**message: float) -> bytes:

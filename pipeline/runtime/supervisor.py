@@ -53,7 +53,7 @@ class Supervisor:
 
         Args:
             plan: What to run.
-            nursery: Where its workers are born, one that has been started early; `run` closes it. None: start one.
+            nursery: Where its workers are born, one that has been started early. None: start one, and close it.
             on_status: Called with the summary so far, about twice a second.
             summary_name: Name of the summary's file in the output directory.
         """
@@ -84,7 +84,7 @@ class Supervisor:
             KeyboardInterrupt: On a second SIGINT.
         """
         with contextlib.ExitStack() as stack:
-            nursery = stack.enter_context(self._nursery or Nursery.for_plan(self._plan))
+            nursery = self._nursery or stack.enter_context(Nursery.for_plan(self._plan))
             reaper = stack.enter_context(contextlib.closing(Reaper.start(RunDirectory.create())))
             stack.enter_context(self._signals())
             plan = stack.enter_context(self._server(reaper))

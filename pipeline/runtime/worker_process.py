@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.config.plan import StagePlan
@@ -35,6 +36,8 @@ class WorkerProcess:
         self.pid: int | None = None
         """None while it does not run."""
         self._environment = thread_environment(stage.threads or 1)
+        alike = (stage.name, stage.use, stage.given, sorted(stage.needs), asdict(stage.demand), self._environment)
+        self._kind = json.dumps(alike, default=str, sort_keys=True)
         self._plan_file = plan_file
         self._rings = rings
         self._nursery = nursery
@@ -49,7 +52,7 @@ class WorkerProcess:
         self.worker = worker_name()
         self._told = False
         arguments = [str(self._plan_file), "--stage", self.stage, "--worker", self.worker, "--rings", str(self._rings)]
-        self.pid = self._nursery.bear(arguments, self._environment)
+        self.pid = self._nursery.bear(arguments, self._environment, self._kind)
         self._reaper.watch(self.pid)
 
     def ended(self, wait: bool = False) -> int | None:

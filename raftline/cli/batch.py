@@ -12,8 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from raftline.cli.arguments import ConfigFile, Debug, Overrides, Redis, config_file, read_config
-from raftline.cli.batch_child import FileRun, Interruption
 from raftline.cli.batch_files import BatchFile, already_finished, name_files
+from raftline.cli.batch_lane import Interruption, Lane, Outcome
+from raftline.cli.batch_progress import BatchProgress, batch_progress
 from raftline.cli.batch_walk import Finder, Found
 from raftline.cli.failures import INTERRUPTED, USER_MISTAKE, reported, say_error
 from raftline.cli.own_outputs import OwnOutputs
@@ -76,8 +77,10 @@ def batch(
     print(f"{len(files)} files, {skipped} finished before, {len(todo)} to do, {jobs} at a time", flush=True)
     if found.left_out:
         print(f"left out: {found.reasons()}", flush=True)
-    with Interruption() as interruption:
-        failed = _run_all([FileRun(file, request) for file in todo], jobs, interruption)
+    with Interruption() as interruption, batch_progress(len(todo), len(plan.stages)) as progress:
+        failed = _run_all(
+            todo, [Lane(request, interruption) for _ in range(min(jobs, len(todo)))], progress, interruption
+        )
     summary = _merged(plan.name, files, output)
     summary.update(started=started.isoformat(timespec="seconds"), seconds=round(time.monotonic() - begin, 3))
     write_summary(output / "summary.json", summary)
@@ -88,23 +91,28 @@ def batch(
         raise typer.Exit(USER_MISTAKE)
 
 
-def _run_all(runs: list[FileRun], jobs: int, interruption: Interruption) -> dict[str, str]:
-    """Run all, `jobs` at a time; errors by name of the file that failed."""
+def _run_all(
+    files: list[BatchFile], lanes: list[Lane], progress: BatchProgress, interruption: Interruption
+) -> dict[str, str]:
+    """Run all, each lane one at a time; errors by name of the file that failed."""
     failed: dict[str, str] = {}
-    waiting, number = list(runs), 0
-    with ThreadPoolExecutor(jobs) as pool:
-        running: dict[Future[str | None], FileRun] = {}
+    waiting, free, number = list(files), list(lanes), 0
+    with ThreadPoolExecutor(max(1, len(lanes))) as pool:
+        running: dict[Future[Outcome], tuple[BatchFile, Lane]] = {}
         while running or (waiting and not interruption.happened):
-            while waiting and len(running) < jobs and not interruption.happened:
-                run = waiting.pop(0)
-                running[pool.submit(run.run, interruption)] = run
+            while waiting and free and not interruption.happened:
+                file, lane = waiting.pop(0), free.pop()
+                running[pool.submit(lane.run, file, progress.begin(file.display))] = file, lane
             done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
             for future in done:
-                run, number = running.pop(future), number + 1
-                error = future.result()
-                print(f"[{number}/{len(runs)}] {run.file.display}: {'failed' if error else run.said}", flush=True)
-                if error:
-                    failed[run.file.display] = error
+                (file, lane), number = running.pop(future), number + 1
+                free.append(lane)
+                outcome = future.result()
+                progress.end(file.display, f"[{number}/{len(files)}] {file.display}", outcome)
+                if outcome.error:
+                    failed[file.display] = outcome.error
+        for lane in lanes:
+            lane.close()
     return failed
 
 

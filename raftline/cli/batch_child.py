@@ -1,148 +1,133 @@
-"""One file of a batch, in a process of its own.
+"""The files of a batch, one after the other, in a process of their own: its nursery and its workers outlive each file.
 
-Run as a program it reads what to do from its standard input, one line of JSON, works, and says on its standard output
-how it ended. When standard input ends, its parent is gone, and it stops at once.
+Run as a program it reads what to do from its standard input, a line of JSON for each file, works, and says on its
+standard output how far it is and how it ended, in lines of JSON. When standard input ends while it works, its parent is
+gone, and it stops at once.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
+import queue
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
-from pipeline.runtime.own_program import own_program
 from raftline.cli.batch_files import FINGERPRINT, REAL_PATH, BatchFile
 from raftline.cli.failures import in_words
 
+if TYPE_CHECKING:
+    from pipeline.config import Plan
+    from pipeline.runtime.nursery import Nursery
 
-class Interruption:
-    """Ctrl-C and SIGTERM while a batch runs: no file is begun any more, and those under way are told to drain."""
+Told = dict[str, Any]
+_answers: TextIO = sys.stdout
+
+
+class _Requests:
+    """The lines of standard input, and what to do when it ends."""
 
     def __init__(self) -> None:
-        self.happened = False
-        self._children: set[subprocess.Popen[str]] = set()
-        self._lock = threading.RLock()
-        self._before: dict[int, Any] = {}
+        self.on_end: Callable[[], None] = lambda: None
+        """Called from another thread."""
+        self._lines: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
 
-    def __enter__(self) -> Interruption:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._on_signal)
-        return self
+    def next(self) -> dict[str, Any] | None:
+        """The next request; None when there are no more."""
+        line = self._lines.get()
+        return json.loads(line) if line else None
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def add(self, child: subprocess.Popen[str]) -> None:
-        """`child` is to hear of it."""
-        with self._lock:
-            self._children.add(child)
-            if self.happened:
-                child.send_signal(signal.SIGINT)
-
-    def remove(self, child: subprocess.Popen[str]) -> None:
-        """`child` has ended."""
-        with self._lock:
-            self._children.discard(child)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self.happened = True
-        with self._lock:
-            for child in self._children:
-                child.send_signal(number)
-
-
-class FileRun:
-    """The parent's side of one file."""
-
-    def __init__(self, file: BatchFile, request: dict[str, Any]) -> None:
-        self.file = file
-        self.said = ""
-        """How it went, in a few words, after `run`."""
-        self._request = {**request, "name": file.name, "path": file.path, "folder": file.folder}
-
-    def run(self, interruption: Interruption) -> str | None:
-        """Work on the file until it is done; the error in words, or None."""
-        child = subprocess.Popen(
-            own_program("raftline.cli.batch_child"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # Ctrl-C comes through `interruption`
-        )
-        interruption.add(child)
-        assert child.stdin is not None
-        assert child.stdout is not None
-        with child, child.stdin, child.stdout:
-            child.stdin.write(json.dumps(self._request) + "\n")
-            child.stdin.flush()
-            answer = child.stdout.read()
-            status = child.wait()
-        interruption.remove(child)
-        if not answer.strip():
-            return f"its process ended with status {status} and said nothing"
-        told = json.loads(answer.splitlines()[-1])
-        self.said = told["said"]
-        return told["error"]
+    def _read(self) -> None:
+        for line in sys.stdin:
+            self._lines.put(line)
+        self._lines.put("")
+        self.on_end()
 
 
 def main() -> None:
-    """The child's side."""
-    request = json.loads(sys.stdin.readline())
+    """Work until there are no more requests."""
+    global _answers
+    # What a plug-in prints must not get between the answers: it goes to standard error.
+    _answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    requests = _Requests()
+    nursery: Nursery | None = None
     try:
-        answer = _work(request)
+        while (request := requests.next()) is not None:
+            try:
+                if nursery is None:
+                    nursery = _nursery(request)
+                answer = _work(request, nursery, requests)
+            except KeyboardInterrupt:
+                answer = {"error": "interrupted"}
+            except Exception as error:
+                answer = {"error": in_words(error)}
+            _say({"answer": answer})
     except KeyboardInterrupt:
-        answer = {"error": "interrupted", "said": ""}
-    except Exception as error:
-        answer = {"error": in_words(error), "said": ""}
-    print(json.dumps(answer), flush=True)
+        pass  # between two files
+    finally:
+        if nursery is not None:
+            nursery.close()
 
 
-def _work(request: dict[str, Any]) -> dict[str, Any]:
-    from pipeline.config import load_config, make_plan
-    from pipeline.config.plan import Plan
-    from pipeline.runtime.summary import write_summary
-    from pipeline.runtime.supervisor import Supervisor
-    from pipeline.transport.keys import key_part
+def _say(told: Told) -> None:
+    print(json.dumps(told), file=_answers, flush=True)
 
-    file = BatchFile(request["name"], request["path"], request["folder"])
-    output = Path(request["output"]) / file.folder
-    config = load_config(
+
+def _config(request: dict[str, Any]) -> Any:
+    from pipeline.config import load_config
+
+    return load_config(
         request["config"],
         overrides=request["overrides"],
-        inputs=[file.path],
-        output=output,
+        inputs=[request["path"]],
+        output=Path(request["output"]) / request["folder"],
         redis_url=request["redis"],
-        names=[file.name],
+        names=[request["name"]],
     )
+
+
+def _nursery(request: dict[str, Any]) -> Nursery:
+    from pipeline.runtime.nursery import Nursery
+
+    return Nursery.for_config(_config(request), keep=True)
+
+
+def _plan(request: dict[str, Any], file: BatchFile) -> Plan:
+    from pipeline.config import make_plan
+    from pipeline.transport.keys import key_part
+
+    config = _config(request)
     changes = {"name": key_part(f"{config.name}.{file.key}"), "cores": request["cores"]}
-    plan: Plan = make_plan(config.model_copy(update=changes))
-    fingerprint = file.fingerprint(plan)
-    supervisor = Supervisor(plan, summary_name=file.summary_name)
-    _stop_with_parent(supervisor.abort)
+    return make_plan(config.model_copy(update=changes))
+
+
+def _work(request: dict[str, Any], nursery: Nursery, requests: _Requests) -> Told:
+    from pipeline.runtime.summary import write_summary
+    from pipeline.runtime.supervisor import Supervisor
+
+    file = BatchFile(request["name"], request["path"], request["folder"])
+    plan = _plan(request, file)
+    of_batch = {
+        FINGERPRINT: file.fingerprint(plan),
+        REAL_PATH: None if "://" in file.path else os.path.realpath(file.path),
+    }
+
+    def on_status(status: Told) -> None:
+        _say({"status": status["sources"][file.name]})
+
+    supervisor = Supervisor(plan, nursery=nursery, on_status=on_status, summary_name=file.summary_name)
+    requests.on_end = supervisor.abort
     summary = supervisor.run()
-    of_batch = {FINGERPRINT: fingerprint, REAL_PATH: os.path.realpath(file.path) if "://" not in file.path else None}
-    write_summary(output / file.summary_name, {**summary, **of_batch})
+    write_summary(plan.output / file.summary_name, {**summary, **of_batch})
     source = summary["sources"][file.name]
     letters = [letter["error"] for letter in summary.get("dead_letters", [])]
     error = source["error"] or (f"{len(letters)} messages were given up: {letters[0]}" if letters else None)
     if error is None and source["state"] == "failed":
         error = "failed"
     said = f"{source['state']}, {source['frames_decoded']} frames, {summary['seconds']:.1f} s"
-    return {"error": error, "said": said}
-
-
-def _stop_with_parent(abort: Any) -> None:
-    def watch() -> None:
-        sys.stdin.read()
-        abort()
-
-    threading.Thread(target=watch, daemon=True).start()
+    return {"error": error, "said": said, "outputs": source["outputs"]}

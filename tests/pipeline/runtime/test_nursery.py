@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -93,6 +94,25 @@ def test_the_nursery_ends_with_its_owner() -> None:
     process = the_nursery()
     nursery.close()
     assert not process.is_running()
+
+
+def test_workers_that_ended_well_are_kept_for_the_next_of_their_kind(tmp_path: Path) -> None:
+    (tmp_path / "my_stage.py").write_text(STAGE.replace("write_text(", "write_text(str(os.getpid()) or "))
+    sources = {"a": {"input": "counter"}}
+    plan = make_test_plan(tmp_path, {"mine": {"use": "my_stage:Mine", "reads": "decoder"}}, sources=sources)
+
+    def worker() -> int:
+        assert Supervisor(plan, nursery=nursery).run()["state"] == "finished"
+        return int((plan.output / "a.mine.txt").read_text())
+
+    with Nursery.for_plan(plan, keep=True) as nursery:
+        first = worker()
+        assert worker() == first
+        psutil.Process(first).kill()
+        second = worker()
+        assert second != first
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(second).wait(timeout=30)
 
 
 def test_how_a_worker_ends_is_told_once() -> None:

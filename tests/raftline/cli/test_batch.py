@@ -27,6 +27,8 @@ def outputs(folder: Path) -> list[str]:
 def test_every_video_of_a_folder_gets_results_of_its_own(folder: Path) -> None:
     said = run(folder, "batch", "counting.yaml", "in", "-o", "out", "--jobs", 2).stdout
     assert "2 files, 0 finished before, 2 to do, 2 at a time" in said
+    assert "    out/a.sums.txt\n" in said
+    assert "    out/deeper/a.sums.txt\n" in said
     assert "left out: 1 no video (.txt)" in said
     assert outputs(folder) == ["a.sums.txt", "deeper/a.sums.txt"]
     written = summary(folder / "out")

@@ -1,0 +1,130 @@
+"""The parent's side of a batch: lanes, each a process that works on one file after the other."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import FrameType, TracebackType
+from typing import Any
+
+from pipeline.runtime.own_program import own_program
+from raftline.cli.batch_files import BatchFile
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it went with a file."""
+
+    error: str | None = None
+    """In words."""
+    said: str = ""
+    """State, frames and time, if there is no error."""
+    outputs: list[str] = field(default_factory=list)
+
+
+class Interruption:
+    """Ctrl-C and SIGTERM while a batch runs: no file is begun any more, and those under way are told to drain."""
+
+    def __init__(self) -> None:
+        self.happened = False
+        self._children: set[subprocess.Popen[str]] = set()
+        self._lock = threading.RLock()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Interruption:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def add(self, child: subprocess.Popen[str]) -> None:
+        """`child` is to hear of it."""
+        with self._lock:
+            self._children.add(child)
+            if self.happened:
+                child.send_signal(signal.SIGINT)
+
+    def remove(self, child: subprocess.Popen[str]) -> None:
+        """`child` has ended."""
+        with self._lock:
+            self._children.discard(child)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.happened = True
+        with self._lock:
+            for child in self._children:
+                child.send_signal(number)
+
+
+class Lane:
+    """Works on one file at a time. Its process is started at the first, and again after one that has ended it.
+
+    Args:
+        request: What all files have in common.
+        interruption: Hears of its process.
+    """
+
+    def __init__(self, request: dict[str, Any], interruption: Interruption) -> None:
+        self._request = request
+        self._interruption = interruption
+        self._child: subprocess.Popen[str] | None = None
+
+    def run(self, file: BatchFile, on_status: Callable[[dict[str, Any]], None]) -> Outcome:
+        """Work on a file until it is done. `on_status` gets the summary of its source, about twice a second."""
+        child = self._child or self._start()
+        assert child.stdin is not None
+        assert child.stdout is not None
+        request = {**self._request, "name": file.name, "path": file.path, "folder": file.folder}
+        try:
+            child.stdin.write(json.dumps(request) + "\n")
+            child.stdin.flush()
+        except BrokenPipeError:
+            pass  # its end is found below
+        for line in child.stdout:
+            told = json.loads(line)
+            if "answer" in told:
+                return Outcome(**told["answer"])
+            on_status(told["status"])
+        status = self._end()
+        if self._interruption.happened:
+            return Outcome("interrupted")
+        return Outcome(f"its process ended with status {status} and said nothing")
+
+    def close(self) -> None:
+        """End its process, which has nothing to do."""
+        if self._child is not None:
+            self._end()
+
+    def _start(self) -> subprocess.Popen[str]:
+        self._child = subprocess.Popen(
+            own_program("raftline.cli.batch_child"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C comes through `interruption`
+        )
+        self._interruption.add(self._child)
+        return self._child
+
+    def _end(self) -> int:
+        child, self._child = self._child, None
+        assert child is not None
+        assert child.stdin is not None
+        assert child.stdout is not None
+        with child.stdout:
+            try:
+                child.stdin.close()
+            except BrokenPipeError:
+                pass
+            status = child.wait()
+        self._interruption.remove(child)
+        return status
