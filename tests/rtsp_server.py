@@ -34,10 +34,10 @@ _START_SECONDS = 20
 class RtspServer:
     """A server in a process of its own."""
 
-    def __init__(self, source: str, port: int, user: str, password: str, udp_alone: bool) -> None:
+    def __init__(self, source: str, port: int, user: str, password: str, udp_alone: bool, fps: int) -> None:
         self.port = port
         self._command = [SYSTEM_PYTHON, __file__, source, "--port", str(port), "--user", user, "--password", password]
-        self._command += ["--udp-alone"] * udp_alone
+        self._command += ["--fps", str(fps), *["--udp-alone"] * udp_alone]
         self._process: subprocess.Popen[str] | None = None
         login = f"{user}:{password}@" if user else ""
         self.url = f"rtsp://{login}127.0.0.1:{port}{PATH}"
@@ -81,13 +81,19 @@ class RtspServer:
 
 @contextmanager
 def rtsp_server(
-    source: Path | str = "ball", port: int = 0, user: str = "", password: str = "", udp_alone: bool = False
+    source: Path | str = "ball",
+    port: int = 0,
+    user: str = "",
+    password: str = "",
+    udp_alone: bool = False,
+    fps: int = 25,
 ) -> Iterator[RtspServer]:
     """A running server; skips the test where GStreamer is missing.
 
     Args:
         source: an H.264 file, shown over and over, or the name of one of GStreamer's test patterns.
         port: 0 for a free one.
+        fps: of a test pattern.
         udp_alone: answer 461 to whom asks for TCP.
     """
     import pytest
@@ -95,7 +101,7 @@ def rtsp_server(
     missing = missing_parts()
     if missing:
         pytest.skip(f"RTSP server: {missing}; see tests/rtsp_server.py for what to install")
-    server = RtspServer(str(source), port or _free_port(), user, password, udp_alone)
+    server = RtspServer(str(source), port or _free_port(), user, password, udp_alone, fps)
     server.start()
     try:
         yield server
@@ -199,8 +205,8 @@ def _serve(arguments: argparse.Namespace) -> None:
     else:
         factory.set_launch(
             f"( videotestsrc is-live=true pattern={arguments.source} ! "
-            "video/x-raw,width=320,height=240,framerate=25/1 ! "
-            "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 ! "
+            f"video/x-raw,width=320,height=240,framerate={arguments.fps}/1 ! "
+            f"x264enc tune=zerolatency speed-preset=ultrafast key-int-max={arguments.fps} ! "
             "rtph264pay name=pay0 pt=96 config-interval=1 )"
         )
     factory.set_shared(True)
@@ -241,6 +247,7 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=8554)
     parser.add_argument("--user", default="")
     parser.add_argument("--password", default="")
+    parser.add_argument("--fps", type=int, default=25)
     parser.add_argument("--udp-alone", action="store_true", help="answer 461 to whom asks for TCP")
     parser.add_argument("--check", action="store_true", help="only say whether GStreamer is there")
     given = parser.parse_args()

@@ -16,7 +16,7 @@ import av.error
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from stages.decoder.containers import Limits, SourceSilent
+from stages.decoder.containers import POLL_SECONDS, Limits, SourceSilent
 
 _BROKEN_READS = 32
 """Consecutive reads that may fail before a container counts as truncated. Chosen by hand."""
@@ -87,12 +87,13 @@ class PacketReader:
         failures = 0
         heard = time.monotonic()
         while not stopped():
+            asked = time.monotonic()
             try:
                 packet = next(packets)
             except StopIteration:
                 return
             except av.error.ExitError:  # The poll of a camera timed out; its connection is intact.
-                if silence_seconds is not None and time.monotonic() - heard > silence_seconds:
+                if _is_silent(heard, silence_seconds):
                     raise SourceSilent(f"nothing arrived for {silence_seconds:g} s") from None
                 packets = self._container.demux(self._stream)
                 continue
@@ -104,8 +105,13 @@ class PacketReader:
                 packets = self._container.demux(self._stream)
                 continue
             failures = 0
-            heard = time.monotonic()
+            now = time.monotonic()
+            if silence_seconds is None or now - asked < POLL_SECONDS:  # else it was cut short, and FFmpeg held this
+                heard = now
+            silent = _is_silent(heard, silence_seconds)
             yield packet
+            if silent:
+                raise SourceSilent(f"nothing arrived for {silence_seconds:g} s")
 
     def _decode(self, packet: av.Packet[Any]) -> list[Any]:
         try:
@@ -154,6 +160,10 @@ class PacketReader:
             self._last_pts = _later(self._last_pts, frame.pts)
         self._owed -= len(frames)
         return frames
+
+
+def _is_silent(heard: float, silence_seconds: float | None) -> bool:
+    return silence_seconds is not None and time.monotonic() - heard > silence_seconds
 
 
 def _later(pts: int | None, other: int | None) -> int | None:

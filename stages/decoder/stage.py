@@ -16,6 +16,7 @@ from pydantic import Field
 from pipeline.errors import InputError
 from pipeline.messages import Frame, Gap
 from pipeline.stage import Context, Options, Source
+from stages.decoder.camera_times import CameraTimes
 from stages.decoder.cameras import Camera, CameraSettings, Reconnected, webcam_options
 from stages.decoder.containers import Limits, check_file, open_file, stream_to_decode
 from stages.decoder.frame_messages import FrameMessages
@@ -198,7 +199,7 @@ class Decoder(Source):
         messages = self._messages
         camera = Camera(self._camera_settings(), self._stopped, self.context.log, messages.count, self.context.status)
         self._container = camera
-        times: PresentationTimes | None = None
+        times: CameraTimes | None = None
         gap: Reconnected | None = None
         if messages.index:
             times, gap = self._times_before_restart()
@@ -208,7 +209,7 @@ class Decoder(Source):
                 continue
             time_base = frame.time_base or Fraction(1, _RTP_CLOCK_HZ)
             if times is None:
-                times = PresentationTimes(time_base, None)
+                times = CameraTimes(time_base)
             if gap is not None:
                 times.resume(gap.gap_seconds)
                 yield self._camera_gap(gap, time_base)
@@ -217,11 +218,11 @@ class Decoder(Source):
             yield from self._lost_frames(frame, times)
             yield from messages.of(frame, times, camera.ntp_ns(frame))
 
-    def _times_before_restart(self) -> tuple[PresentationTimes | None, Reconnected]:
+    def _times_before_restart(self) -> tuple[CameraTimes | None, Reconnected]:
         last = self.delivered
         if last is None or last.pts is None:
             return None, Reconnected(0.0, "")
-        times = PresentationTimes(last.time_base, None)
+        times = CameraTimes(last.time_base)
         times.last = last.pts
         return times, Reconnected(max(0.0, (time.time_ns() - last.arrival_ns) / 1e9), "")
 

@@ -84,8 +84,11 @@ class PresentationTimes:
         if self.last is None:
             return 0 if pts is None else pts
         if pts is None or self._is_reset(pts):
-            return self.last + self.step
+            return self.last + self._step_of_unknown_time()
         return pts if pts > self.last else self.last + max(1, self.step // 2)
+
+    def _step_of_unknown_time(self) -> int:
+        return self.step
 
     def _is_reset(self, pts: int) -> bool:
         if self.last is None:

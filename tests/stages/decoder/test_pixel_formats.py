@@ -61,17 +61,22 @@ def test_what_was_turned_or_mirrored_stands_upright(tmp_path, degrees, mirrored,
     assert max(halves, key=lambda side: halves[side].mean()) == bright
 
 
+def frames_alive() -> int:
+    return sum(type(each) is av.VideoFrame for each in gc.get_objects())
+
+
 def test_frames_that_were_read_are_let_go_at_once(tmp_path):
     """Their buffers are the decoder's again without the garbage collector."""
     reader = PixelReader()
     gc.collect()
+    before = frames_alive()  # of other tests
     gc.disable()
     try:
         with av.open(str(write_clip(tmp_path / "clip.mp4", 12))) as container:
             for frame in container.decode(video=0):
                 reader.read(frame)
             del frame
-            alive = sum(type(each) is av.VideoFrame for each in gc.get_objects())
+            alive = frames_alive() - before
     finally:
         gc.enable()
     assert alive <= 2  # the key frame, whose display matrix was read, and the last one
