@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from concurrent.futures import Future
+from threading import Thread
 
 import torch
 from torch import Tensor
 
+from raftline.kernels.cell import CELL_PX
 from raftline.raft.compiled import graphs
 from raftline.raft.compiled.graph import Arithmetic, CompiledGraph
 from raftline.raft.compiled.layers import Layers, Ranges
@@ -42,10 +45,14 @@ class CompiledRaft(Raft):
         self.precision = precision
         self._ranges = ranges
         self._arithmetic: Arithmetic = "bf16" if precision.compiled == "bfloat16" else "f32"
-        self._graphs: OrderedDict[object, CompiledGraph] = OrderedDict()
+        self._graphs: OrderedDict[object, Future[CompiledGraph]] = OrderedDict()
 
     def encode(self, image: Tensor) -> EncodedFrame:
-        """See Raft."""
+        """See Raft. What a pair needs is compiled at the same time, where there is a second thread for it."""
+        if torch.get_num_threads() > 1:
+            height, width = image.shape[2:]
+            for part in (graphs.update, graphs.context_terms):
+                self._begin(part, height // CELL_PX, width // CELL_PX, meanwhile=True)
         parts = self._run(graphs.encoders, image)
         return EncodedFrame(*parts) if len(parts) == 4 else EncodedFrame(*parts, guide=parts[2][:, :0])
 
@@ -81,15 +88,26 @@ class CompiledRaft(Raft):
         return each[0] if len(each) == 1 else [torch.cat(outputs) for outputs in zip(*each, strict=True)]
 
     def _graph(self, part: graphs.Part, height: int, width: int) -> CompiledGraph:
+        return self._begin(part, height, width).result()
+
+    def _begin(self, part: graphs.Part, height: int, width: int, meanwhile: bool = False) -> Future[CompiledGraph]:
+        """The graph, compiled when it is first asked for; `meanwhile`: in a thread of its own."""
         threads = torch.get_num_threads()
         key = (part, height, width, threads)
         if key not in self._graphs:
-            layers = self._layers(part, height, width)
-            self._graphs[key] = CompiledGraph(layers, self._arithmetic, threads)
+            future = self._graphs[key] = Future[CompiledGraph]()
+            compilation = Thread(target=self._compile, args=(future, part, height, width, threads))
+            compilation.start() if meanwhile else compilation.run()
             if len(self._graphs) > _GRAPHS:
                 self._graphs.popitem(last=False)
         self._graphs.move_to_end(key)
         return self._graphs[key]
+
+    def _compile(self, future: Future[CompiledGraph], part: graphs.Part, height: int, width: int, threads: int) -> None:
+        try:
+            future.set_result(CompiledGraph(self._layers(part, height, width), self._arithmetic, threads))
+        except BaseException as error:  # raised where the graph is asked for
+            future.set_exception(error)
 
     def _layers(self, part: graphs.Part, height: int, width: int) -> Layers:
         layers = Layers(self._ranges)

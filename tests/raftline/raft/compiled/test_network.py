@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from raftline.flow.options import FlowOptions
 from raftline.flow.pair import estimate_flow
 from raftline.flow.session import FlowSession
 from raftline.raft.choices import PrecisionChoice, RuntimeName
+from raftline.raft.compiled import graphs
+from raftline.raft.compiled.graph import CompiledGraph
 from raftline.raft.compiled.loading import compile_raft
 from raftline.raft.compiled.network import CompiledRaft
 from raftline.raft.model import Architecture, Raft
@@ -71,6 +74,26 @@ def test_float32_is_the_flow_of_torch_on_clips_with_objects_and_noise() -> None:
         assert (flows[0] - flows[1]).norm(dim=0).max() < SAME_FLOW_PX
 
 
+def test_what_a_pair_needs_is_compiled_while_its_first_frame_is_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, by = torch.get_num_threads(), []
+    monkeypatch.setattr(
+        "raftline.raft.compiled.network.CompiledGraph",
+        lambda *given: (by.append(threading.current_thread() is threading.main_thread()), CompiledGraph(*given))[1],
+    )
+    earlier, later = shifted()
+    flows = []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            model = compiled(a_model("small"))
+            with torch.inference_mode():
+                flows.append(model(earlier, later, iterations=1))
+    finally:
+        torch.set_num_threads(threads)
+    assert by[:3] == [True] * 3 and sorted(by[3:]) == [False, False, True]
+    assert (flows[0] - flows[1]).norm(dim=1).max() < SAME_FLOW_PX
+
+
 def test_a_batch_is_its_images_one_by_one() -> None:
     model = compiled(a_model("small"))
     with torch.inference_mode():
@@ -119,7 +142,7 @@ def test_a_part_is_compiled_once_for_a_size_and_a_number_of_threads(monkeypatch:
             model.encode(shifted(136)[0])
     finally:
         torch.set_num_threads(threads)
-    assert len(made) == 3
+    assert len([part for part, *_ in made if part is graphs.encoders]) == 3
 
 
 def test_with_one_thread_no_other_is_started() -> None:
