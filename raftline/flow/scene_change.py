@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from raftline.raft.rgb import luma_of
+
 Change = Literal["first", "duplicate", "continuous", "scene_cut"]
 
 # Where no source is given, a constant was chosen by hand; the cuts and clips that it was tried on are in
@@ -44,9 +46,9 @@ class ChangeDetector:
         self._luma: npt.NDArray[np.uint8] | None = None
         self._thumbnail: npt.NDArray[np.float32] | None = None
 
-    def judge(self, frame_rgb: npt.NDArray[np.uint8]) -> Change:
-        """Judge a frame, (H, W, 3) uint8 RGB. A frame of another size than the last one is "first"."""
-        luma = cv2.cvtColor(frame_rgb, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
+    def judge(self, frame: npt.NDArray[np.uint8]) -> Change:
+        """Judge a frame, uint8 RGB (H, W, 3) or luma (H, W). One of another size than the last one is "first"."""
+        luma = luma_of(frame)
         last_luma, last_thumbnail = self._luma, self._thumbnail
         if last_luma is None or last_thumbnail is None or last_luma.shape != luma.shape:
             self._keep(luma, _thumbnail(luma))

@@ -1,5 +1,6 @@
-"""What an RGB frame has to be."""
+"""What an RGB frame has to be, and its luma."""
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -21,6 +22,11 @@ def check_rgb(image: npt.NDArray[np.uint8], name: str = "frame_rgb") -> None:
     shape, dtype = image.shape, image.dtype
     if len(shape) != 3 or shape[2] != 3 or 0 in shape or dtype != np.uint8:
         raise ValueError(f"{name}: {expected}, found {dtype} of {shape}{_remedy(shape, dtype)}")
+
+
+def luma_of(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB, or (H, W) uint8 luma -> (H, W) uint8 luma, 0 to 255."""
+    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
 
 
 def _remedy(shape: tuple[int, ...], dtype: "np.dtype[np.generic]") -> str:

@@ -13,6 +13,7 @@ from pipeline import stage
 from pipeline.errors import ConfigError, WeightsError
 from pipeline.messages import EndOfStream, Flow, FlowStart, Frame, Gap, Message
 from raftline.flow.accuracy import Accuracy, estimator_for, may_use_gpu, settings_for
+from raftline.flow.dis import DisSession
 from raftline.flow.estimators import open_session
 from raftline.flow.grid import working_size
 from raftline.flow.options import FlowOptions
@@ -21,7 +22,7 @@ from raftline.flow.stillness import StillnessDetector
 from raftline.raft.weights import errors as raft_weights
 from stages.flow.flow_messages import flow_message, zero_message
 from stages.flow.options import Options as FlowStageOptions
-from stages.shared.color import in_8_bits, rgb
+from stages.shared.color import gray, in_8_bits, rgb
 
 if TYPE_CHECKING:
     from raftline.flow.update_loop import UpdateLoop
@@ -110,7 +111,7 @@ class OpticalFlow(stage.Stage):
             return
         else:
             self._catch_up()
-            result = self._session(self._image(message), **self._wanted)
+            result = self._estimated(message, **self._wanted)
         if previous is None or result is None:
             yield Flow(message.header, message, "first", None)
             return
@@ -159,7 +160,12 @@ class OpticalFlow(stage.Stage):
         skipped, self._skipped = self._skipped, None
         if skipped is not None:
             self._session.reset()
-            self._session(self._image(skipped), full_resolution=False)
+            self._estimated(skipped, full_resolution=False)
+
+    def _estimated(self, frame: Frame, **wanted: bool) -> FlowResult | None:
+        if isinstance(self._session, DisSession):
+            return self._session.of_luma(gray(frame, self._worked(frame)), **wanted)
+        return self._session(self._image(frame), **wanted)
 
     def _worked(self, frame: Frame) -> tuple[int, int]:
         return working_size(frame.height, frame.width, self._max_side_px)

@@ -89,8 +89,12 @@ def _scaled_down(frame: Frame, size: tuple[int, int]) -> Frame:
     return replace(frame, width=width, height=height, planes=tuple(planes))
 
 
-def gray(frame: Frame) -> np.ndarray:
+def gray(frame: Frame, size: tuple[int, int] | None = None) -> np.ndarray:
     """The frame's brightness.
+
+    Args:
+        frame: in any of the three pixel formats.
+        size: as for `rgb`.
 
     Returns:
         uint8 (H, W), 0 (black) to 255 (white) whatever the frame's range: luma of YUV, BT.601 luma of RGB. Read-only
@@ -98,6 +102,8 @@ def gray(frame: Frame) -> np.ndarray:
     """
     frame = in_8_bits(frame)
     values = np.asarray(frame.planes[0])
+    if size is not None and size != (frame.height, frame.width):
+        values = cv2.resize(values, size[::-1], interpolation=cv2.INTER_AREA)
     if frame.format == "rgb24":
         return cv2.cvtColor(values, cv2.COLOR_RGB2GRAY)
     return cv2.LUT(values, _TV_TO_PC) if frame.color_range == "tv" else values
