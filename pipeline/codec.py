@@ -7,6 +7,7 @@ and so on.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
@@ -84,6 +85,11 @@ def decode(entry: Mapping[bytes, bytes], payload: Payload) -> Message:
     Raises:
         DecodeError: If the entry is not a message of this format version.
     """
+    return decode_with_arrays(entry, payload)[0]
+
+
+def decode_with_arrays(entry: Mapping[bytes, bytes], payload: Payload) -> tuple[Message, list[LazyArray]]:
+    """The same, with all arrays of the message beside it."""
     try:
         found = entry[b"format"].decode()
         if found != FORMAT:
@@ -97,7 +103,7 @@ def decode(entry: Mapping[bytes, bytes], payload: Payload) -> Message:
         raise DecodeError(f"stream entry is not a message: {type(error).__name__}: {error}") from error
     if not isinstance(message, MESSAGE_TYPES):
         raise DecodeError(f"stream entry holds a {type(message).__name__}, not a message")
-    return message
+    return message, lazy
 
 
 def materialize(message: Message) -> None:
@@ -175,7 +181,7 @@ def _lazy(spec: dict[str, Any], entry: Mapping[bytes, bytes], payload: Payload) 
         raise DecodeError(f"array of dtype {spec['dtype']!r} and shape {shape} is not allowed")
     if "field" in spec:
         data = entry[spec["field"].encode()]
-        if len(data) != int(np.prod(shape, dtype=np.int64)) * dtype.itemsize:
+        if len(data) != math.prod(shape) * dtype.itemsize:
             raise DecodeError(f"field {spec['field']} holds {len(data)} bytes, not those of a {dtype} array of {shape}")
         return LazyArray(shape, dtype, lambda: np.frombuffer(data, dtype).reshape(shape))
     place = SlotPlace.from_json(spec)

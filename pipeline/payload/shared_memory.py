@@ -9,6 +9,7 @@ all the cleanup needed, and Python's resource tracker is not involved.
 from __future__ import annotations
 
 import errno
+import math
 import mmap
 import os
 import struct
@@ -90,7 +91,7 @@ class Ring:
         Raises:
             StalePayloadError: If the slot was recycled meanwhile.
         """
-        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        size = math.prod(shape) * dtype.itemsize
         if not (0 <= place.slot < self.slots and 0 <= place.offset <= self.slot_bytes - size):
             raise StalePayloadError(f"ring {self.name} has no slot {place.slot} with {size} bytes at {place.offset}")
         start = place.slot * self.slot_bytes + place.offset

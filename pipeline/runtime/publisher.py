@@ -23,6 +23,9 @@ from pipeline.transport.keys import ring_name
 _SLOTS_AT_ONCE = 4
 """Slots taken per round trip: a frame needs one, so three trips out of four are saved. Chosen by hand;
 `python -m benchmarks.bench_pipeline --only decode` shows its effect."""
+_MOST_AT_ONCE = 8
+"""Messages that share a commit. Chosen by hand; `python -m benchmarks.bench_pipeline --only decode` shows its effect.
+"""
 _UNREAD_KEPT = 64
 """Entries kept in a stream that is not kept until acknowledged; stated in docs/wire_format.md."""
 _STARVED_SECONDS = 0.5
@@ -89,19 +92,19 @@ class Publisher:
         self._gone = threading.Event()
         self.payload = self._make_payload(plan, ring_directory)
 
-    def publish(self, message: Message, step: Acknowledgement, before: Sequence[Acknowledgement] = ()) -> None:
-        """Publish a message together with `step`. With the policy ``lossless``, blocks while readers are behind.
+    @property
+    def at_once(self) -> int:
+        """How many messages may be prepared before they are sent: with more, nothing would be left for readers."""
+        return max(1, min(_MOST_AT_ONCE, self._limit // 4, (self.payload.slots or self._limit) // 4))
 
-        Args:
-            message: The message.
-            step: What is committed with it.
-            before: Steps that published nothing and are committed first.
+    def publish(self, message: Message, step: Acknowledgement) -> None:
+        """Publish a message together with `step`. With the policy ``lossless``, blocks while readers are behind.
 
         Raises:
             PluginError: If the message is out of order.
             LeaseLost: If another worker owns the source.
         """
-        self.send([*(self.step(each) for each in together(before)), self.prepare(message, step)])
+        self.send([self.prepare(message, step)])
 
     def prepare(self, message: Message, step: Acknowledgement) -> Commit:
         """Encode a message and copy its pixels, waiting for free slots. Raises the same errors as `publish`."""
@@ -112,12 +115,9 @@ class Publisher:
 
         `prepare` and `send` may be called from different threads.
         """
-        self._wait_for_room()
+        if any(commit.publication is not None for commit in commits):
+            self._wait_for_room()
         self._length = self._transport.commit_all(commits).length
-
-    def commit(self, *steps: Acknowledgement) -> None:
-        """Commit steps of one stage that publish nothing."""
-        self._transport.commit_all([self.step(step) for step in together(steps)])
 
     def _publication(self, message: Message) -> Publication:
         position = Position(message.header.epoch, message.header.sequence)

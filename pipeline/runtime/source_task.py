@@ -118,8 +118,7 @@ class SourceTask:
         """Return what the reader hands over within a moment; what ends it comes last."""
         items = [self._read_ahead.get()]
         until = time.monotonic() + self._gather_seconds
-        at_once = max(1, min(_READ_AHEAD, (self.publisher.payload.slots or 4 * _READ_AHEAD) // 4))
-        while len(items) < at_once and isinstance(items[-1], Commit):
+        while len(items) < self.publisher.at_once and isinstance(items[-1], Commit):
             try:
                 left = until - time.monotonic()
                 items.append(self._read_ahead.get(timeout=left) if left > 0 else self._read_ahead.get_nowait())

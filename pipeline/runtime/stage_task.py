@@ -10,20 +10,20 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.codec import decode, materialize
+import numpy as np
+
+from pipeline.codec import decode, decode_with_arrays
 from pipeline.config.plan import Plan
 from pipeline.errors import DecodeError, PluginError, RaftlineError, StalePayloadError
-from pipeline.messages import EndOfStream, Gap, Header, Message
+from pipeline.messages import EndOfStream, Gap, Header, LazyArray, Message
 from pipeline.runtime.context import WorkerContext
 from pipeline.runtime.inbox import Inbox, longest_age_ns
 from pipeline.runtime.metrics import BUSY_US, DEAD_LETTERS, DROPPED, ELAPSED_US, FRAMES, latency_counter
 from pipeline.runtime.publisher import Acknowledgement, Publisher
+from pipeline.runtime.step_queue import StepQueue
 from pipeline.stage import Stage
 from pipeline.transport.base import START, Entry, Position, Transport
 
-_COMMIT_EVERY_SECONDS = 0.005
-"""How long steps that publish nothing may take together and share a commit. Chosen by hand: well below the latency of a
-live stream; a slow stage commits each step on its own."""
 ATTEMPTS = 3
 """Workers that may die on an entry before it becomes a dead letter; stated in docs/writing_a_stage.md."""
 
@@ -59,8 +59,6 @@ class StageTask:
             demand=self._plan.demand,
         )
         self._unacknowledged: deque[str] = deque()
-        self._waiting: list[Acknowledgement] = []
-        self._waiting_since_ns = 0
         self._last_step = 0
         self._seen = START
         transport.declare(source, self._upstream, plan.stages[self._upstream].readers)
@@ -69,6 +67,7 @@ class StageTask:
         self._done = progress.processed
         self.ended = progress.ended
         self.publisher = Publisher(plan, transport, source, stage, token, ring_directory)
+        self._steps = StepQueue(self.publisher, self._live)
         if not self.ended:
             self.stage = self._open(progress.snapshot)
 
@@ -111,7 +110,7 @@ class StageTask:
 
     def _decoded(self, entry: Entry) -> Taken | None:
         try:
-            message = decode(entry.fields, self.publisher.payload) if entry.fields else None
+            message, arrays = decode_with_arrays(entry.fields, self.publisher.payload) if entry.fields else (None, [])
         except DecodeError as error:
             self._dead_letter(entry, str(error))
             return None
@@ -121,9 +120,9 @@ class StageTask:
             return None
         self._seen = position
         if self._inbox.too_late(entry, message):
-            self._postpone(Acknowledgement(self._upstream, [entry.id], position, {f"{DROPPED}late": 1}))
+            self._steps.add(Acknowledgement(self._upstream, [entry.id], position, {f"{DROPPED}late": 1}))
             return None
-        if self._live and not self._fetch(entry, message, position):
+        if self._live and not self._fetch(entry, arrays, position):
             return None
         return Taken(entry.id, message, position)
 
@@ -186,7 +185,7 @@ class StageTask:
                     "but it is a sink: set `writes` to the class of what it yields"
                 )
             if last is not None:
-                self._publish(last, Acknowledgement())
+                self._steps.publish(last, Acknowledgement())
             last = output
         return last
 
@@ -208,35 +207,21 @@ class StageTask:
         text = None if snapshot is None else json.dumps(snapshot)
         step = Acknowledgement(self._upstream, ids, position, counts, text, ended)
         if last is not None:
-            self._publish(last, step)
+            self._steps.publish(last, step, busy_ns, more=self.waiting)
         else:
-            self._postpone(step, busy_ns)
-            if ended:
-                self.commit()
+            self._steps.add(step, busy_ns)
+        if ended:
+            self.commit()
         self.ended = ended
 
-    def _postpone(self, step: Acknowledgement, busy_ns: int = 0) -> None:
-        now = time.monotonic_ns()
-        if not self._waiting:
-            self._waiting_since_ns = now - busy_ns
-        self._waiting.append(step)
-        if now - self._waiting_since_ns > _COMMIT_EVERY_SECONDS * 1e9:
-            self.commit()
-
-    def _publish(self, message: Message, step: Acknowledgement) -> None:
-        # Waiting steps go first: a step committed after a later one would be ignored.
-        self.publisher.publish(message, step, before=self._waiting)
-        self._waiting = []
-
     def commit(self) -> None:
-        """Commit the waiting steps, which published nothing."""
-        if self._waiting:
-            self.publisher.commit(*self._waiting)
-            self._waiting = []
+        """Commit the steps that wait."""
+        self._steps.commit()
 
-    def _fetch(self, entry: Entry, message: Message, position: Position) -> bool:
+    def _fetch(self, entry: Entry, arrays: Iterable[LazyArray], position: Position) -> bool:
         try:
-            materialize(message)
+            for array in arrays:
+                np.asarray(array)
             return True
         except StalePayloadError:
             self._acknowledge([entry.id], position, {f"{DROPPED}recycled": 1})
@@ -260,8 +245,8 @@ class StageTask:
     def _acknowledge(
         self, ids: list[str], processed: Position | None = None, counts: dict[str, int] | None = None
     ) -> None:
+        self._steps.add(Acknowledgement(self._upstream, ids, processed, counts or {}))
         self.commit()
-        self.publisher.commit(Acknowledgement(self._upstream, ids, processed, counts or {}))
 
     def _is_new(self, entry: Entry) -> bool:
         position = self._position(entry)

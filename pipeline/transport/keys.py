@@ -5,6 +5,7 @@ All keys of a pipeline share one hash tag: they are on one node of a cluster, wh
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from dataclasses import dataclass
@@ -107,6 +108,7 @@ def ring_name(source: str, stage: str) -> str:
     return f"{key_part(source)}:{stage}"
 
 
+@functools.lru_cache(maxsize=1024)  # asked for several times a frame
 def key_part(name: str) -> str:
     """Encode a source's name for keys and ring files: at most 100 characters from ``A-Za-z0-9_.-``.
 

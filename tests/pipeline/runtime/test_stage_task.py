@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -30,18 +31,25 @@ def transport() -> MemoryTransport:
 
 
 @pytest.fixture
-def task(tmp_path: Path, transport: MemoryTransport, monkeypatch: pytest.MonkeyPatch) -> Iterator[StageTask]:
+def policy() -> str:
+    return "lossless"
+
+
+@pytest.fixture
+def task(
+    tmp_path: Path, transport: MemoryTransport, monkeypatch: pytest.MonkeyPatch, policy: str
+) -> Iterator[StageTask]:
     """A task of `EveryThird`, whose silent steps wait however long they took, with everything upstream written."""
-    monkeypatch.setattr("pipeline.runtime.stage_task._COMMIT_EVERY_SECONDS", 3600)
+    monkeypatch.setattr("pipeline.runtime.step_queue._COMMIT_EVERY_SECONDS", 3600)
     stages = {"third": {"use": "EveryThird", "reads": "decoder"}, "ledger": {"use": "Ledger", "reads": "third"}}
-    plan = make_test_plan(tmp_path, stages, payload="inline")
+    plan = make_test_plan(tmp_path, stages, payload="inline", policy=policy)
     upstream, own = (transport.acquire("a", stage, "worker", 3600) for stage in ("decoder", "third"))
     assert upstream is not None and own is not None
     task = StageTask(plan, transport, "a", "third", own.token, tmp_path)
     writer = Publisher(plan, transport, "a", "decoder", upstream.token, tmp_path)
     for index in range(STEPS):
         header = TestContext(source="a").header(index, Fraction(1, 30))
-        header = replace(header, epoch=1, sequence=index + 1)
+        header = replace(header, epoch=1, sequence=index + 1, arrival_ns=time.time_ns())
         frame = make_frame(np.zeros((8, 8), np.uint8), index, header=header)
         writer.publish(EndOfStream(header) if index == STEPS - 1 else frame, Acknowledgement())
     yield task
@@ -81,6 +89,19 @@ def test_what_waits_is_committed_with_the_next_message(task: StageTask, transpor
         task.handle(entry)
     assert transport.counters("a", "third")[FRAMES] == 3
     assert transport.pending("third", "a", "decoder") == []
+
+
+@pytest.mark.parametrize(("policy", "commits"), [("lossless", 1), ("live", 3)])
+def test_what_a_file_leads_to_is_published_together_while_more_waits(
+    task: StageTask, transport: MemoryTransport, monkeypatch: pytest.MonkeyPatch, policy: str, commits: int
+) -> None:
+    sent: list[int] = []
+    commit_all = transport.commit_all
+    monkeypatch.setattr(transport, "commit_all", lambda steps: sent.append(len(steps)) or commit_all(steps))
+    work_off(task, _read(transport, STEPS))
+    assert len(sent) == commits  # two frames of six that are passed on, and the end
+    assert transport.length("a", "third") == 3
+    assert task.ended
 
 
 def test_steps_made_one_leave_what_each_of_them_would() -> None:
