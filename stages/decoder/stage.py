@@ -14,6 +14,7 @@ import av
 from pydantic import Field
 
 from pipeline.errors import InputError
+from pipeline.input_paths import local_path, scheme_of
 from pipeline.messages import Frame, Gap
 from pipeline.stage import Context, Options, Source
 from stages.decoder.cameras import Camera, CameraSettings, Reconnected, webcam_options
@@ -25,7 +26,6 @@ from stages.decoder.packets import PacketReader
 from stages.decoder.suffixes import left_out
 from stages.decoder.timestamps import PresentationTimes
 from stages.shared.frame_rate import exact_rate
-from stages.shared.input_paths import local_path, scheme_of
 
 _LOST_SECONDS = 1
 """Leaps in a camera's time up to this length are not reported as lost frames. Chosen by hand."""
