@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from pipeline.input_paths import plain
+
 MOST_CHARACTERS = 100
 _MOST_BYTES = 150
 """Of a name in UTF-8. File systems allow 255 for the name of a file, and an output adds up to about 60, such as
@@ -41,6 +43,7 @@ def source_name(given: str) -> str:
     Letters stay as they are, in Unicode's composed form (NFC): ``clips/Überfahrt 2.mp4`` becomes ``Überfahrt 2``. What
     a name cannot have is replaced by ``_``, and so are dots at the begin, which would hide the outputs.
     """
+    given = plain(given)
     if "://" in given:
         given = re.sub(r"\$\{\w*\}", "", given)  # a password from the environment
         text = unquote(Path(urlsplit(given).path).stem) or _host(given)

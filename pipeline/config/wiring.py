@@ -14,6 +14,7 @@ from pipeline.config.explain import explain, nearest
 from pipeline.config.plan import Plan, Policy, SourcePlan, StagePlan
 from pipeline.config.schema import Config, SourceSection
 from pipeline.errors import ConfigError, PluginError
+from pipeline.input_paths import plain
 from pipeline.messages import Frame
 from pipeline.redaction import redact
 from pipeline.stage import Source, SourceInfo, Stage, demand_of
@@ -214,7 +215,7 @@ def _check_paths(config: Config, stages: Mapping[str, StagePlan], sources: Mappi
             raise _wrong(config, key_path, f"found {path!r} for {len(sources)} sources; it must contain {{source}}")
         for source, plan in sources.items():
             if os.path.realpath(config.output / filled_in.replace("{source}", source)) == os.path.realpath(
-                plan.info.input
+                plain(plan.info.input)
             ):
                 raise _wrong(
                     config,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import InputError
+from pipeline.input_paths import plain
 from pipeline.redaction import redact
 from raftline.cli.own_outputs import OwnOutputs
 
@@ -72,7 +73,7 @@ class Finder:
 
     def find(self, inputs: list[str]) -> Found:
         """Files, folders and patterns -> files, each once, in order. Raises `InputError` for one that gives nothing."""
-        for given in inputs:
+        for given in map(plain, inputs):
             if "://" in given or os.path.isfile(given):
                 known = self._take_given(given)
             elif os.path.isdir(given):

@@ -19,6 +19,7 @@ from av.container import InputContainer
 
 from pipeline.errors import InputError
 from stages.decoder.containers import Limits, SourceSilent, open_rtsp, open_webcam, stream_to_decode
+from stages.decoder.interlacing import Deinterlacer
 from stages.decoder.packets import PacketReader
 from stages.decoder.rtsp_probe import wait_for_answer
 from stages.shared.media_files import reason
@@ -60,6 +61,8 @@ class CameraSettings:
     first_connection_seconds: float | None = None
     """Give up on a camera that has not come until then; None: never."""
     reconnect_max_seconds: float = 30.0
+    deinterlace: bool = True
+    """Whether to make whole frames of what the stream calls interlaced."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,10 @@ class Camera:
             settings.threads,
             frame_threads=False,
         )
-        return reader.frames(settings.read_timeout_seconds, self._stopped.is_set)
+        frames = reader.frames(settings.read_timeout_seconds, self._stopped.is_set)
+        if not settings.deinterlace:
+            return frames
+        return Deinterlacer(lambda text: self._status(deinterlace=text), look=False).frames(frames)
 
     def _open(self) -> InputContainer:
         settings = self._settings

@@ -14,6 +14,7 @@ import av
 from pydantic import Field
 
 from pipeline.errors import InputError
+from pipeline.input_paths import local_path, scheme_of
 from pipeline.messages import Frame, Gap
 from pipeline.stage import Context, Options, Source
 from stages.decoder.camera_times import CameraTimes
@@ -21,11 +22,11 @@ from stages.decoder.cameras import Camera, CameraSettings, Reconnected, webcam_o
 from stages.decoder.containers import Limits, check_file, open_file, stream_to_decode
 from stages.decoder.frame_messages import FrameMessages
 from stages.decoder.images import list_images, read_image
+from stages.decoder.interlacing import Deinterlacer
 from stages.decoder.packets import PacketReader
 from stages.decoder.suffixes import left_out
 from stages.decoder.timestamps import PresentationTimes
 from stages.shared.frame_rate import exact_rate
-from stages.shared.input_paths import local_path, scheme_of
 
 _LOST_SECONDS = 1
 """Leaps in a camera's time up to this length are not reported as lost frames. Chosen by hand."""
@@ -52,6 +53,11 @@ class Decoder(Source):
         )
         video_stream: int | None = Field(
             None, ge=0, description="which video stream of a file to decode, counted from 0; null: the best one"
+        )
+        deinterlace: Literal["auto", "off"] = Field(
+            "auto",
+            description="auto: make whole frames of interlaced ones (bwdif), if the stream or a file's frames tell "
+            "that they are; off: take frames as they are",
         )
         bit_depth: Literal[8, 10] = Field(
             10,
@@ -171,9 +177,15 @@ class Decoder(Source):
         )
         time_base = stream.time_base or Fraction(1, _RTP_CLOCK_HZ)
         times = PresentationTimes(time_base, stream.guessed_rate or stream.average_rate)
-        for frame in reader.frames(stopped=self._stopped.is_set):
+        frames: Iterator[av.VideoFrame] = reader.frames(stopped=self._stopped.is_set)
+        if self.options.deinterlace == "auto":
+            frames = Deinterlacer(self._say_deinterlacing, look=True).frames(frames)
+        for frame in frames:
             yield from self._messages.of(frame, times, stream_index=stream.index)
         return reader
+
+    def _say_deinterlacing(self, text: str) -> None:
+        self.context.status(deinterlace=text)
 
     def _read_folder(self, path: Path) -> Iterator[Frame | Gap]:
         paths = list_images(path, self._display)
@@ -253,6 +265,7 @@ class Decoder(Source):
             read_timeout_seconds=options.read_timeout_seconds,
             first_connection_seconds=options.first_connection_seconds if self.context.source.once else None,
             reconnect_max_seconds=options.reconnect_max_seconds,
+            deinterlace=options.deinterlace == "auto",
         )
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import av
 from av.error import FFmpegError
-from av.stream import Disposition
 
 from pipeline.stage import VIDEO_SUFFIXES
+from stages.shared.media_files import open_media, video_streams
 
 _TEXT = "tty"
 """FFmpeg's format that shows any text as a video of a terminal."""
@@ -73,7 +73,7 @@ def _is_text(suffix: str) -> bool:
 
 def _has_video(path: str) -> bool:
     try:
-        with av.open(path, options={"protocol_whitelist": "file"}) as container:
-            return any(not stream.disposition & Disposition.attached_pic for stream in container.streams.video)
+        with open_media(Path(path)) as container:
+            return bool(video_streams(container))
     except (OSError, ValueError, FFmpegError):
         return False

@@ -16,8 +16,6 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from stages.shared.input_paths import ffmpeg_name
-
 VIDEO_FORMATS = (
     "asf,asf_o,av1,avi,avs,bink,cavsvideo,dirac,dnxhd,dv,evc,flv,gif,gxf,h261,h263,h264,hevc,ivf,kux,live_flv,lxf,m4v,"
     "matroska,webm,mjpeg,mov,mp4,m4a,3gp,3g2,mj2,mpeg,mpegts,mpegvideo,mpjpeg,mxf,nsv,nut,obu,ogg,pmp,r3d,rm,roq,smjpeg,"
@@ -45,6 +43,11 @@ def open_media(path: Path, options: dict[str, str] | None = None) -> InputContai
     """
     allowed = {"protocol_whitelist": "file", "format_whitelist": f"{VIDEO_FORMATS},{AUDIO_FORMATS},{IMAGE_FORMATS}"}
     return av.open(ffmpeg_name(path), "r", options={**allowed, **(options or {})}, metadata_errors="replace")
+
+
+def ffmpeg_name(path: Path) -> str:
+    """The name by which FFmpeg opens exactly this file: it takes ``10:30.mp4`` for a protocol, ``-`` for an option."""
+    return f"file:{path.absolute()}"
 
 
 def video_streams(container: InputContainer) -> list[VideoStream]:

@@ -11,8 +11,8 @@ import av
 from av.container import InputContainer
 from av.error import FFmpegError
 
+from pipeline.input_paths import local_path
 from pipeline.stage import SourceInfo
-from stages.shared.input_paths import local_path
 from stages.shared.media_files import best_video_stream, open_media
 from stages.video_writer.hdr import Mastering
 

@@ -15,8 +15,7 @@ from av.container import OutputContainer
 from av.stream import Disposition
 
 from pipeline.errors import OutputError
-from stages.shared.input_paths import ffmpeg_name
-from stages.shared.media_files import open_media
+from stages.shared.media_files import ffmpeg_name, open_media
 from stages.video_writer.codecs import CODECS
 from stages.video_writer.containers import Container
 from stages.video_writer.encoder import set_up

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.config import load_config, make_plan, source_name
+from pipeline.errors import ConfigError
 from stages.decoder import Decoder
 from tests.cases.copies import copied, tracks
 from tests.cases.films import Sound, film
@@ -41,3 +43,24 @@ def test_a_writer_that_cannot_read_the_input_again_says_so(home, caplog):
     copy = copied("a.mp4", home / "out", before_end=lambda: os.remove("a.mp4"))
     assert copy.said["audio"] == "none: the input cannot be read again (no such file or directory)"
     assert "a.mp4: the file cannot be read again" in caplog.text
+
+
+@pytest.mark.parametrize("given", ["file://{}/a.stabilized.mp4", "~/a.stabilized.mp4", "{}/a.stabilized.mp4"])
+def test_an_output_never_replaces_its_input_however_that_is_named(home, given):
+    film(home / "a.stabilized.mp4", frames=2)
+    config = f"""
+name: t
+output: .
+sources: {{a: {{input: "{given.format(home)}"}}}}
+stages:
+  decoder: {{use: "stages.decoder:Decoder"}}
+  video: {{use: "stages.video_writer:VideoWriter", reads: decoder}}
+"""
+    (home / "c.yaml").write_text(config)
+    with pytest.raises(ConfigError, match="which would replace the input"):
+        make_plan(load_config(home / "c.yaml"))
+
+
+def test_a_source_is_named_after_the_file_of_its_url(home):
+    film(home / "Über 1%.mp4", frames=2)
+    assert source_name(f"file://{home}/%C3%9Cber%201%25.mp4") == "Über 1%"

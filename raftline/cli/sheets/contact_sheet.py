@@ -63,13 +63,14 @@ def write_contact_sheet(folder: Path) -> Path:
 def find_runs(folder: Path) -> dict[str, list[Row]]:
     """The rows of each source with videos in a folder."""
     found: dict[str, dict[str, Path]] = {}
-    for path in sorted(folder.glob("*.*.mp4")):
-        source, kind = path.name[: -len(".mp4")].rsplit(".", 1)
+    for path in sorted(each for suffix in _SUFFIXES for each in folder.glob(f"*.*{suffix}")):
+        source, kind = path.stem.rsplit(".", 1)
         if kind in _ROWS:
             found.setdefault(source, {})[kind] = path
     return {source: _rows(kinds) for source, kinds in found.items()}
 
 
+_SUFFIXES = (".mp4", ".mkv", ".mov")
 _ROWS: Mapping[str, Callable[[Path], Row]] = {
     "side_by_side": lambda path: Row("original", path, (0.0, 0.5), mean=True),
     "stabilized": lambda path: Row("stabilized", path, mean=True),

@@ -33,6 +33,7 @@ def local_path(input: str) -> Path | None:
     return Path(os.path.expanduser(rest if os.path.exists(rest) else unquote(rest)))
 
 
-def ffmpeg_name(path: Path) -> str:
-    """The name by which FFmpeg opens exactly this file: it takes ``10:30.mp4`` for a protocol, ``-`` for an option."""
-    return f"file:{path.absolute()}"
+def plain(input: str) -> str:
+    """The input as a plain path if it is a ``file://`` URL or begins with ``~``; else as it is."""
+    path = local_path(input)
+    return str(path) if path is not None and (input[:1] == "~" or scheme_of(input) is not None) else input
