@@ -17,6 +17,7 @@ from pipeline.messages import EndOfStream, Gap, Header, Message
 from pipeline.runtime.context import WorkerContext
 from pipeline.runtime.inbox import Inbox, longest_age_ns
 from pipeline.runtime.metrics import BUSY_US, DEAD_LETTERS, DROPPED, ELAPSED_US, FRAMES, latency_counter
+from pipeline.runtime.output_lock import run_of
 from pipeline.runtime.publisher import Acknowledgement, Publisher
 from pipeline.stage import Stage
 from pipeline.transport.base import START, Entry, Position, Transport
@@ -57,6 +58,7 @@ class StageTask:
             self._plan.threads,
             on_status=lambda values: transport.set_status(source, stage, values),
             demand=self._plan.demand,
+            run=run_of(plan),
         )
         self._unacknowledged: deque[str] = deque()
         self._waiting: list[Acknowledgement] = []
@@ -70,7 +72,11 @@ class StageTask:
         self.ended = progress.ended
         self.publisher = Publisher(plan, transport, source, stage, token, ring_directory)
         if not self.ended:
-            self.stage = self._open(progress.snapshot)
+            try:
+                self.stage = self._open(progress.snapshot)
+            except BaseException:
+                self.context.close()
+                raise
 
     def resume(self) -> None:
         """Process what the previous worker left pending: its unacknowledged window, then the message it died on.
@@ -147,6 +153,7 @@ class StageTask:
             if hasattr(self, "stage"):
                 self.stage.close()
         finally:
+            self.context.close()
             self.publisher.close()
 
     def _open(self, snapshot: str | None) -> Stage:
