@@ -7,6 +7,7 @@
     │   ├── ConfigError           a key, value or wiring in the YAML or on the command line
     │   ├── InputError            a source that cannot be opened, read or decoded
     │   ├── OutputError           a file that cannot be written (disk full, no permission)
+    │   │   └── OutputInWork      another run writes it
     │   ├── WeightsError          weights that are missing, damaged or for another network
     │   ├── TransportError        Redis is unreachable, refuses, or is out of memory
     │   │   ├── TransportLost     the connection broke; the operation may be repeated
@@ -47,6 +48,10 @@ class InputError(UserError):
 
 class OutputError(UserError):
     """An output cannot be written."""
+
+
+class OutputInWork(OutputError):
+    """Another run writes this output."""
 
 
 class WeightsError(UserError):

@@ -117,6 +117,8 @@ class Plan:
     """Shared memory for the frames of one stage and source, unless their readers hold more; None: not bounded."""
     search_path: tuple[str, ...] = field(default=())
     """Directories that are searched for the modules of plug-ins, after the installed ones."""
+    run: str = ""
+    """Process, host and start of the run, in words; for the messages of other runs."""
 
     def to_json(self) -> str:
         """The plan as text for another process. Contains passwords: store it where nobody else can read it."""
@@ -135,6 +137,7 @@ class Plan:
             "cores": self.cores,
             "ring_bytes": self.ring_bytes,
             "search_path": list(self.search_path),
+            "run": self.run,
         }
         return json.dumps(plain)
 

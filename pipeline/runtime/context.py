@@ -13,10 +13,13 @@ from pipeline.config.plan import SourcePlan
 from pipeline.errors import ConfigError
 from pipeline.messages import Frame, Gap, Header
 from pipeline.runtime.output import OutputFile
+from pipeline.runtime.output_lock import OutputLock, Run
 from pipeline.stage import FULL_DEMAND, Demand, Source
 
 T = TypeVar("T")
 _shared: dict[str, Any] = {}
+_MOST_LOCKS = 16
+"""Held beyond the end of an output. Only one that writes thousands of files into a folder elsewhere comes near it."""
 
 
 class WorkerContext:
@@ -31,6 +34,7 @@ class WorkerContext:
         threads: int | None = None,
         on_status: Callable[[dict[str, str]], None] = lambda values: None,
         demand: Demand = FULL_DEMAND,
+        run: Run | None = None,
     ) -> None:
         self.stage = stage
         self.source = plan.info
@@ -44,6 +48,8 @@ class WorkerContext:
         self._on_status = on_status
         self._counts: dict[str, int] = {}
         self._said: set[str] = set()
+        self._run = run
+        self._locks: dict[Path, OutputLock] = {}
 
     def header(
         self, pts: int | None, time_base: Fraction, arrival_ns: int | None = None, ntp_ns: int | None = None
@@ -54,8 +60,17 @@ class WorkerContext:
 
     def output(self, template: str) -> OutputFile:
         path = self._directory / template.format(source=self.source.name, stage=self.stage)
-        self._say_once(f"part {self._named(path)}")
-        return OutputFile(path, lambda path: self._say_once(f"output {self._named(path)}"))
+        named = path.parent if self._is_one_of_many(path, template) else path
+        output = OutputFile(path, lambda path: self._finished(named))
+        if named not in self._locks and self._run is not None:
+            self._locks[named] = OutputLock.take(named, self._run)
+        self._say_once(f"part {named}")
+        return output
+
+    def close(self) -> None:
+        """Let other runs have the outputs."""
+        while self._locks:
+            self._locks.popitem()[1].release()
 
     def reopen(self) -> Iterator[Frame | Gap]:
         if self.source.live:
@@ -87,9 +102,14 @@ class WorkerContext:
         counts, self._counts = self._counts, {}
         return counts
 
-    def _named(self, path: Path) -> Path:
-        # A folder of images is one output, not thousands; a folder elsewhere may hold files that are not ours.
-        return path.parent if self._directory in path.parent.parents else path
+    def _finished(self, named: Path) -> None:
+        self._say_once(f"output {named}")
+        if len(self._locks) > _MOST_LOCKS and named in self._locks:
+            self._locks.pop(named).release()
+
+    def _is_one_of_many(self, path: Path, template: str) -> bool:
+        """Whether it is its folder that is the output: thousands of images are one. A folder elsewhere is not ours."""
+        return self._directory in path.parent.parents and "{source}" not in template.rpartition("/")[2]
 
     def _say_once(self, key: str) -> None:
         if key not in self._said:

@@ -16,6 +16,7 @@ from pipeline.errors import InputError, LeaseLost
 from pipeline.messages import EndOfStream, EndReason, Frame, Gap, Header
 from pipeline.runtime.context import WorkerContext
 from pipeline.runtime.metrics import ELAPSED_US, FRAMES
+from pipeline.runtime.output_lock import run_of
 from pipeline.runtime.publisher import Acknowledgement, Publisher
 from pipeline.stage import Source
 from pipeline.transport.base import Commit, Position, Transport
@@ -45,6 +46,7 @@ class SourceTask:
             plan.stages[stage].needs,
             plan.stages[stage].threads,
             on_status=lambda values: transport.set_status(source, stage, values),
+            run=run_of(plan),
         )
         transport.declare(source, stage, plan.stages[stage].readers)
         progress = transport.progress(source, stage)
@@ -85,6 +87,7 @@ class SourceTask:
         """Wait for the threads and release everything."""
         if self._thread.ident is not None:
             self._thread.join()
+        self._context.close()
         self.publisher.close()
 
     def _run(self) -> None:

@@ -19,6 +19,7 @@ from pipeline.messages import EndOfStream, Gap, Header, LazyArray, Message
 from pipeline.runtime.context import WorkerContext
 from pipeline.runtime.inbox import Inbox, longest_age_ns
 from pipeline.runtime.metrics import BUSY_US, DEAD_LETTERS, DROPPED, ELAPSED_US, FRAMES, latency_counter
+from pipeline.runtime.output_lock import run_of
 from pipeline.runtime.publisher import Acknowledgement, Publisher
 from pipeline.runtime.step_queue import StepQueue
 from pipeline.stage import Stage
@@ -57,6 +58,7 @@ class StageTask:
             self._plan.threads,
             on_status=lambda values: transport.set_status(source, stage, values),
             demand=self._plan.demand,
+            run=run_of(plan),
         )
         self._unacknowledged: deque[str] = deque()
         self._last_step = 0
@@ -69,7 +71,11 @@ class StageTask:
         self.publisher = Publisher(plan, transport, source, stage, token, ring_directory)
         self._steps = StepQueue(self.publisher, self._live)
         if not self.ended:
-            self.stage = self._open(progress.snapshot)
+            try:
+                self.stage = self._open(progress.snapshot)
+            except BaseException:
+                self.context.close()
+                raise
 
     def resume(self) -> None:
         """Process what the previous worker left pending: its unacknowledged window, then the message it died on.
@@ -146,6 +152,7 @@ class StageTask:
             if hasattr(self, "stage"):
                 self.stage.close()
         finally:
+            self.context.close()
             self.publisher.close()
 
     def _open(self, snapshot: str | None) -> Stage:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from pipeline.config.plan import Plan
+from pipeline.errors import OutputError, OutputInWork
 from pipeline.runtime.metrics import FRAMES, stage_summary
 from pipeline.runtime.output import OutputFile, remove_parts, unwritable
+from pipeline.runtime.output_lock import OutputLock, Run, run_of
 from pipeline.transport.base import Transport
 
 _PART, _OUTPUT = "part ", "output "
@@ -42,12 +45,24 @@ def summarize_source(plan: Plan, transport: Transport, source: str) -> dict[str,
 
 
 def remove_unfinished(plan: Plan, transport: Transport) -> None:
-    """Remove the ``.part`` files of unfinished outputs."""
+    """Remove the ``.part`` files of unfinished outputs, unless another run has begun to write them."""
     for source in plan.sources:
         for stage in plan.stages:
             for name in transport.status(source, stage):
                 if name.startswith(_PART):
-                    remove_parts(Path(name[len(_PART) :]))
+                    _remove_parts_alone(Path(name[len(_PART) :]), run_of(plan))
+
+
+def _remove_parts_alone(output: Path, run: Run) -> None:
+    try:
+        lock = OutputLock.take(output, run)
+    except OutputInWork:
+        return
+    except OutputError:  # its folder is gone, or the disk is full
+        lock = None
+    remove_parts(output)
+    if lock is not None:
+        lock.release()
 
 
 def write_summary(path: Path, summary: dict[str, Any]) -> None:
@@ -57,6 +72,7 @@ def write_summary(path: Path, summary: dict[str, Any]) -> None:
         OutputError: If it cannot be written.
     """
     output = OutputFile(path)
+    output.part = path.with_name(f"{path.name}.{os.getpid()}.part")  # another run may write a summary here
     try:
         output.part.write_text(json.dumps(summary, indent=2) + "\n")
         output.finish()

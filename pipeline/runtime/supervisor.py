@@ -12,11 +12,12 @@ from datetime import datetime, timezone
 from typing import Any
 
 from pipeline.config.plan import Plan, StagePlan
-from pipeline.errors import RaftlineError, RunTaken, TransportError, TransportLost, UserError, WorkerFailed
+from pipeline.errors import RaftlineError, RunTaken, TransportError, TransportLost, WorkerFailed
 from pipeline.runtime.cores import share_cores
 from pipeline.runtime.memory_share import share_memory
 from pipeline.runtime.metrics import FRAMES
 from pipeline.runtime.nursery import Nursery
+from pipeline.runtime.output_lock import this_process
 from pipeline.runtime.reaper import Reaper
 from pipeline.runtime.run_directory import RunDirectory
 from pipeline.runtime.run_lock import RunLock
@@ -57,7 +58,7 @@ class Supervisor:
             on_status: Called with the summary so far, about twice a second.
             summary_name: Name of the summary's file in the output directory.
         """
-        self._plan = share_cores(plan)
+        self._plan = replace(share_cores(plan), run=this_process())
         self._nursery = nursery
         self._on_status = on_status or (lambda status: None)
         self._summary_name = summary_name
@@ -200,8 +201,8 @@ class Supervisor:
             worker.restart_later(progressed=True)
             return
         why, final = worker.report(status)
-        if final:
-            raise UserError(why if why.startswith("stage ") else f"stage {worker.stage!r}: {why}")
+        if final is not None:
+            raise final(why if why.startswith("stage ") else f"stage {worker.stage!r}: {why}")
         done = sum(transport.counters(source, worker.stage).get(FRAMES, 0) for source in plan.sources)
         worker.restart_later(progressed=done > worker.done_before)
         worker.done_before = done

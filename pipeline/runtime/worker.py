@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from pipeline.config.plan import Plan
-from pipeline.errors import GroupLost, LeaseLost, RaftlineError, TransportLost, UserError
+from pipeline.errors import GroupLost, LeaseLost, OutputInWork, RaftlineError, TransportLost, UserError
 from pipeline.messages import EndOfStream, Gap
 from pipeline.redaction import log_redacted, redact
 from pipeline.runtime.ownership import Ownership
@@ -286,7 +286,8 @@ def main(argv: Sequence[str]) -> int:
         work(plan, arguments.stage, arguments.worker, arguments.rings, supervised=True)
     except Exception as error:
         known = isinstance(error, RaftlineError)
-        report = {"final": isinstance(error, UserError), "error": redact(error if known else describe(error))}
+        final = "OutputInWork" if isinstance(error, OutputInWork) else isinstance(error, UserError)
+        report = {"final": final, "error": redact(error if known else describe(error))}
         (arguments.plan.parent / f"{arguments.worker}.error").write_text(json.dumps(report))
         if not known:
             log.error("stage %s: %s", arguments.stage, describe(error), exc_info=log.isEnabledFor(logging.INFO))

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.config.plan import StagePlan
+from pipeline.errors import OutputInWork, UserError
 from pipeline.runtime.cores import thread_environment
 from pipeline.runtime.nursery import Nursery
 from pipeline.runtime.reaper import Reaper
@@ -77,15 +78,16 @@ class WorkerProcess:
         delay_seconds = min(_LONGEST_DELAY_SECONDS, 0.1 * 2**self.futile)
         self._start_at = time.monotonic() + delay_seconds * random.uniform(0.5, 1.0)
 
-    def report(self, status: int) -> tuple[str, bool]:
-        """Why it ended with `status`, and whether starting it again is pointless."""
+    def report(self, status: int) -> tuple[str, type[UserError] | None]:
+        """Why it ended with `status`, and the error to end the run with if starting it again is pointless."""
         file = self._plan_file.parent / f"{self.worker}.error"
         if file.exists():
             told = json.loads(file.read_text())
-            return told["error"], bool(told["final"])
+            final = OutputInWork if told["final"] == OutputInWork.__name__ else UserError
+            return told["error"], final if told["final"] else None
         if status < 0:
-            return f"killed by {signal.Signals(-status).name}", False
-        return f"ended with status {status}", False
+            return f"killed by {signal.Signals(-status).name}", None
+        return f"ended with status {status}", None
 
     def terminate(self) -> None:
         """Ask it to finish; once in each of its lives."""

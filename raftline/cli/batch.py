@@ -78,25 +78,24 @@ def batch(
     if found.left_out:
         print(f"left out: {found.reasons()}", flush=True)
     with Interruption() as interruption, batch_progress(len(todo), len(plan.stages)) as progress:
-        failed = _run_all(
-            todo, [Lane(request, interruption) for _ in range(min(jobs, len(todo)))], progress, interruption
-        )
-    summary = _merged(plan.name, files, output)
+        lanes = [Lane(request, interruption) for _ in range(min(jobs, len(todo)))]
+        outcomes = _run_all(todo, lanes, progress, interruption)
+    summary = _merged(plan.name, files, output, {name for name, outcome in outcomes.items() if outcome.left})
     summary.update(started=started.isoformat(timespec="seconds"), seconds=round(time.monotonic() - begin, 3))
     write_summary(output / "summary.json", summary)
-    _conclude(summary, failed, skipped, output)
+    _conclude(summary, outcomes, skipped, output)
     if interruption.happened:
         raise typer.Exit(INTERRUPTED)
-    if failed:
+    if any(outcome.error for outcome in outcomes.values()):
         raise typer.Exit(USER_MISTAKE)
 
 
 def _run_all(
     files: list[BatchFile], lanes: list[Lane], progress: BatchProgress, interruption: Interruption
-) -> dict[str, str]:
-    """Run all, each lane one at a time; errors by name of the file that failed."""
-    failed: dict[str, str] = {}
-    waiting, free, number = list(files), list(lanes), 0
+) -> dict[str, Outcome]:
+    """Run all, each lane one at a time; how it went with each, by the name that is shown."""
+    outcomes: dict[str, Outcome] = {}
+    waiting, free = list(files), list(lanes)
     with ThreadPoolExecutor(max(1, len(lanes))) as pool:
         running: dict[Future[Outcome], tuple[BatchFile, Lane]] = {}
         while running or (waiting and not interruption.happened):
@@ -105,15 +104,13 @@ def _run_all(
                 running[pool.submit(lane.run, file, progress.begin(file.display))] = file, lane
             done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
             for future in done:
-                (file, lane), number = running.pop(future), number + 1
+                file, lane = running.pop(future)
                 free.append(lane)
-                outcome = future.result()
-                progress.end(file.display, f"[{number}/{len(files)}] {file.display}", outcome)
-                if outcome.error:
-                    failed[file.display] = outcome.error
+                outcomes[file.display] = future.result()
+                progress.end(file.display, outcomes[file.display])
         for lane in lanes:
             lane.close()
-    return failed
+    return outcomes
 
 
 def _find(config: Path, inputs: list[str], output: Path, overrides: list[str] | None, include_hidden: bool) -> Found:
@@ -126,24 +123,29 @@ def _find(config: Path, inputs: list[str], output: Path, overrides: list[str] | 
     return Finder(source.left_out, OwnOutputs(output, plan), include_hidden).find(inputs)
 
 
-def _merged(name: str, files: list[BatchFile], output: Path) -> dict[str, Any]:
-    """One summary of all files, those of earlier runs included."""
+def _merged(name: str, files: list[BatchFile], output: Path, left: set[str]) -> dict[str, Any]:
+    """One summary of all files, those of earlier runs included, without those `left` to another run."""
     sources: dict[str, Any] = {}
-    for file in files:
+    ours = [file for file in files if file.display not in left]
+    for file in ours:
         summary = file.summary(output).get("sources", {})
         sources.update({file.key: summary[file.name]} if file.name in summary else {})
     states = {source["state"] for source in sources.values()}
-    finished = states == {"finished"} and len(sources) == len(files)
-    state = "finished" if finished else "failed" if "failed" in states or len(sources) < len(files) else "stopped"
-    return {"pipeline": name, "state": state, "error": None, "sources": sources}
+    failed = "failed" in states or len(sources) < len(ours)
+    state = "failed" if failed else "finished" if states == {"finished"} and not left else "stopped"
+    return {"pipeline": name, "state": state, "error": None, "left_to_another_run": sorted(left), "sources": sources}
 
 
-def _conclude(summary: dict[str, Any], failed: dict[str, str], skipped: int, output: Path) -> None:
+def _conclude(summary: dict[str, Any], outcomes: dict[str, Outcome], skipped: int, output: Path) -> None:
     finished = sum(source["state"] == "finished" for source in summary["sources"].values())
     frames = sum(source["frames_decoded"] for source in summary["sources"].values())
+    failed = {path: outcome.error for path, outcome in outcomes.items() if outcome.error}
+    left = len(summary["left_to_another_run"])
     console().print(
-        f"{finished} files finished ({skipped} of them before), {len(failed)} failed, {frames} frames, "
-        f"{summary['seconds']:.1f} s; everything in numbers: {os.path.join(output, 'summary.json')}",
+        f"{finished} files finished ({skipped} of them before), {len(failed)} failed, "
+        + (f"{left} left to another run, " if left else "")
+        + f"{frames} frames, {summary['seconds']:.1f} s; "
+        f"everything in numbers: {os.path.join(output, 'summary.json')}",
         highlight=False,
         soft_wrap=True,
     )

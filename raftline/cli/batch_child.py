@@ -16,7 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from raftline.cli.batch_files import FINGERPRINT, REAL_PATH, BatchFile
+from pipeline.errors import OutputInWork
+from raftline.cli.batch_files import FINGERPRINT, REAL_PATH, BatchFile, already_finished
 from raftline.cli.failures import in_words
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def main() -> None:
                 answer = _work(request, nursery, requests)
             except KeyboardInterrupt:
                 answer = {"error": "interrupted"}
+            except OutputInWork as error:
+                answer = {"left": in_words(error)}
             except Exception as error:
                 answer = {"error": in_words(error)}
             _say({"answer": answer})
@@ -107,19 +110,30 @@ def _plan(request: dict[str, Any], file: BatchFile) -> Plan:
 
 
 def _work(request: dict[str, Any], nursery: Nursery, requests: _Requests) -> Told:
-    from pipeline.runtime.summary import write_summary
-    from pipeline.runtime.supervisor import Supervisor
+    from pipeline.runtime.output_lock import OutputLock, run_of
 
     file = BatchFile(request["name"], request["path"], request["folder"])
     plan = _plan(request, file)
-    of_batch = {
-        FINGERPRINT: file.fingerprint(plan),
-        REAL_PATH: None if "://" in file.path else os.path.realpath(file.path),
-    }
+    output = Path(request["output"])
+    plan.output.mkdir(parents=True, exist_ok=True)
+    lock = OutputLock.take(plan.output / file.summary_name, run_of(plan))
+    try:
+        if already_finished(file, plan, output):
+            return {"left": "another run has finished it meanwhile"}
+        return _run(plan, file, nursery, requests)
+    finally:
+        lock.release()
+
+
+def _run(plan: Plan, file: BatchFile, nursery: Nursery, requests: _Requests) -> Told:
+    from pipeline.runtime.summary import write_summary
+    from pipeline.runtime.supervisor import Supervisor
 
     def on_status(status: Told) -> None:
         _say({"status": status["sources"][file.name]})
 
+    real_path = None if "://" in file.path else os.path.realpath(file.path)
+    of_batch = {FINGERPRINT: file.fingerprint(plan), REAL_PATH: real_path}
     supervisor = Supervisor(plan, nursery=nursery, on_status=on_status, summary_name=file.summary_name)
     requests.on_end = supervisor.abort
     summary = supervisor.run()

@@ -21,9 +21,14 @@ class Outcome:
 
     error: str | None = None
     """In words."""
+    left: str | None = None
+    """Why it was left to another run, in words."""
     said: str = ""
-    """State, frames and time, if there is no error."""
+    """State, frames and time, if it was not left and there is no error."""
     outputs: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return "failed" if self.error else f"left: {self.left}" if self.left else self.said
 
 
 class Interruption:

@@ -44,13 +44,13 @@ class BatchProgress:
 
         return show
 
-    def end(self, name: str, title: str, outcome: Outcome) -> None:
+    def end(self, name: str, outcome: Outcome) -> None:
         """A file is done: print how it went, and what it gave."""
         self._done += 1
         if self._bars is not None and self._all is not None:
             self._bars.remove_task(self._running.pop(name))
             self._bars.update(self._all, completed=self._done, said=f"{self._done}/{self._files}")
-        print(f"{title}: {'failed' if outcome.error else outcome.said}", flush=True)
+        print(f"[{self._done}/{self._files}] {name}: {outcome}", flush=True)
         for path in outcome.outputs[:_MOST_OUTPUTS]:
             print(f"    {path}", flush=True)
         if len(outcome.outputs) > _MOST_OUTPUTS:

@@ -93,7 +93,7 @@ def make_output_directory(plan: Plan) -> None:
         plan.output.mkdir(parents=True, exist_ok=True)
         probe = plan.output / ".raftline.part"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another run may look at the same time
     except OSError as error:
         raise OutputError(
             f"output {plan.output}: cannot be written ({error.strerror}); choose another directory with -o"

@@ -35,7 +35,7 @@ def test_one_process_serves_all_files_until_one_ends_it(lane: Lane) -> None:
     first, second, third, fourth = (
         lane.run(BatchFile(name, f"{name}.mp4"), statuses.append) for name in ("a", "b", "die", "c")
     )
-    assert first == second == Outcome(None, first.said, ["x"])
+    assert first == second == Outcome(said=first.said, outputs=["x"])
     assert third.error == "its process ended with status 3 and said nothing"
     assert (fourth.error, fourth.said == first.said) == (None, False)
     assert [status["frames_decoded"] for status in statuses] == ["a.mp4", "b.mp4", "c.mp4"]
