@@ -238,7 +238,7 @@ def run_pipeline(
     *,
     overrides: Sequence[str] = (),
     inputs: Sequence[str] = (),
-    output: Path | None = None,
+    output: str | Path | None = None,
 ) -> list[Message]:
     """Run a whole configuration in this thread, without Redis, as ``raftline run CONFIG --in-process`` does.
 
@@ -257,7 +257,8 @@ def run_pipeline(
         PluginError: What a stage raised; that is its cause.
         UserError: If the configuration is wrong, or an input cannot be read.
     """
-    plan = make_plan(load_config(config, overrides=overrides, inputs=inputs, output=output))
+    directory = None if output is None else Path(output)
+    plan = make_plan(load_config(config, overrides=overrides, inputs=inputs, output=directory))
     if stage is not None and stage not in plan.stages:
         raise ConfigError(f"{config}: there is no stage {stage!r}; the stages: {', '.join(plan.stages)}")
     with InProcessRun(plan, {stage: frozenset()} if stage is not None else None, in_turns=True) as run:
