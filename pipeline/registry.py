@@ -14,7 +14,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
+from pipeline import plugin_files
 from pipeline.errors import PluginError
+from pipeline.messages import MESSAGE_TYPES, EndOfStream, Gap
 from pipeline.stage import ACCURACIES, Options, Source, Stage
 
 ENTRY_POINT_GROUP = "raftline.stages"
@@ -28,11 +30,15 @@ def load(use: str) -> PluginClass:
     """Import a plug-in.
 
     Args:
-        use: ``module:Class``, or a name in the entry-point group ``raftline.stages``.
+        use: ``module:Class``, ``path/to/file.py:Class``, or a name in the entry-point group ``raftline.stages``.
 
     Raises:
         PluginError: If the class cannot be imported, does not exist, or is not a usable `Source` or `Stage`.
     """
+    from_file = plugin_files.split(use)
+    if from_file is not None:
+        module, class_name = _import_file(from_file[0], use), from_file[1]
+        return _checked(_attribute(module, class_name, use), use)
     module_name, colon, class_name = use.partition(":")
     if not colon:
         module_name, _, class_name = _entry_point(use).partition(":")
@@ -95,30 +101,50 @@ def _import(module_name: str, use: str) -> ModuleType:
         raise PluginError(_import_failure(module_name, use, error)) from error
 
 
+def _import_file(file: str, use: str) -> ModuleType:
+    try:
+        return plugin_files.load(file)
+    except PluginError as error:
+        raise PluginError(f"cannot import {use!r}: {error}") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise PluginError(_import_failure(str(Path(file).resolve()), use, error)) from error
+
+
 def _import_failure(module_name: str, use: str, error: BaseException) -> str:
     said = str(error)
     if isinstance(error, SyntaxError) and error.filename:
         where, said = f"{error.filename}:{error.lineno}", error.msg
     else:
         where = _own_line(module_name, error)
-    return f"cannot import {use!r}: {type(error).__name__}: {said} (at {where})"
+    hint = ""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        hint = f"; {plugin_files.how_to_install([error.name.partition('.')[0]])}, or the package that it is part of"
+    return f"cannot import {use!r}: {type(error).__name__}: {said} (at {where}){hint}"
 
 
 def _own_line(module_name: str, error: BaseException) -> str:
     """``file:line`` of the plug-in's own code that raised `error`; the innermost line if that cannot be found."""
     frames = traceback.extract_tb(error.__traceback__)
     frames = [f for f in frames if not f.filename.startswith("<frozen") and f.filename != __file__]
-    try:
-        spec = importlib.util.find_spec(module_name)
-    except (ImportError, ValueError):
-        spec = None
-    own = [f for f in frames if spec is not None and f.filename == spec.origin]
+    own = [f for f in frames if f.filename == _file_of(module_name)]
     frame = (own or [f for f in frames if "importlib" not in f.filename] or frames)[-1:]
     return f"{frame[0].filename}:{frame[0].lineno}" if frame else module_name
 
 
+def _file_of(module_name: str) -> str | None:
+    if module_name.endswith(".py"):
+        return module_name
+    try:
+        spec = importlib.util.find_spec(module_name)
+    except (ImportError, ValueError):
+        return None
+    return spec.origin if spec is not None else None
+
+
 def _attribute(module: ModuleType, class_name: str, use: str) -> object:
-    found = getattr(module, class_name, None)
+    found = getattr(module, class_name, None) if class_name else None
     if found is not None:
         return found
     classes = [
@@ -128,9 +154,9 @@ def _attribute(module: ModuleType, class_name: str, use: str) -> object:
     ]
     near = difflib.get_close_matches(class_name, classes, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
+    what = f"has no class {class_name!r}" if class_name else "is a file, and no class in it is named: write FILE:CLASS"
     raise PluginError(
-        f"{use!r}: {module.__name__} ({module.__file__}) has no class {class_name!r}; "
-        f"its stages: {', '.join(classes) or 'none'}{hint}"
+        f"{use!r}: {module.__name__} ({module.__file__}) {what}; its stages: {', '.join(classes) or 'none'}{hint}"
     )
 
 
@@ -147,8 +173,32 @@ def _checked(found: object, use: str) -> PluginClass:
     for old, new in RENAMED.items():
         if hasattr(found, old):
             raise PluginError(f"{use!r} defines {old!r}, which is now called {new!r}: rename it")
-    if issubclass(found, Stage) and not found.reads:
-        raise PluginError(f"{use!r} declares no message class in `reads`, such as reads = (Flow,)")
-    if issubclass(found, Stage) and found.accuracy not in ACCURACIES:
-        raise PluginError(f"{use!r}: accuracy: found {found.accuracy!r}, expected one of {', '.join(ACCURACIES)}")
+    if issubclass(found, Stage):
+        _check_declarations(found, use)
     return found
+
+
+def _check_declarations(stage: type[Stage], use: str) -> None:
+    """`reads`, `writes` and the rest are what `Stage` says, which Python itself does not check."""
+    reads, writes = stage.reads, stage.writes
+    if inspect.isclass(reads):
+        raise PluginError(f"{use!r}: reads: found a class alone; write a tuple: reads = ({_listed(reads)},)")
+    if not reads:
+        raise PluginError(f"{use!r} declares no message class in `reads`, such as reads = (Flow,)")
+    if not isinstance(reads, tuple) or any(each not in MESSAGE_TYPES for each in reads):
+        raise PluginError(f"{use!r}: reads: found {_listed(reads)}; allowed: a tuple of {_listed(MESSAGE_TYPES)}")
+    written = tuple(each for each in MESSAGE_TYPES if each not in (Gap, EndOfStream))
+    if writes is not None and writes not in written:
+        alone = isinstance(writes, (tuple, list)) and tuple(writes) in {(each,) for each in written}
+        hint = f"; write the class alone: writes = {_listed(writes)}" if alone else ""
+        raise PluginError(f"{use!r}: writes: found {_listed(writes)}; allowed: None or one of {_listed(written)}{hint}")
+    if isinstance(stage.needs, str):
+        raise PluginError(f"{use!r}: needs: found text; write a set: needs = frozenset({{{stage.needs!r}}})")
+    if stage.accuracy not in ACCURACIES:
+        raise PluginError(f"{use!r}: accuracy: found {stage.accuracy!r}, expected one of {', '.join(ACCURACIES)}")
+
+
+def _listed(found: object) -> str:
+    if isinstance(found, (tuple, list)):
+        return ", ".join(_listed(each) for each in found) or "nothing"
+    return found.__name__ if inspect.isclass(found) else repr(found)

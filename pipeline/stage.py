@@ -8,6 +8,7 @@ called for two sources at once.
 from __future__ import annotations
 
 import logging
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.errors import PluginError
 from pipeline.messages import EndOfStream, Frame, Gap, Header, Message
 
 T = TypeVar("T")
@@ -167,6 +169,19 @@ class Context(Protocol):
         ...
 
 
+def _own_file(cls: type, name: str) -> Path:
+    folders = []
+    for base in cls.__mro__:
+        file = getattr(sys.modules.get(base.__module__), "__file__", None)
+        if file is not None and issubclass(base, (Stage, Source)) and base not in (Stage, Source):
+            folders.append(Path(file).resolve().parent)
+    for folder in folders:
+        if (folder / name).exists():
+            return folder / name
+    beside = "; ".join(dict.fromkeys(map(str, folders)))
+    raise PluginError(f"{cls.__name__} needs its file {name!r}, which is not in {beside}; copy it there")
+
+
 class Source(ABC):
     """Produces frames: a decoder, a renderer, a screen grabber."""
 
@@ -187,6 +202,15 @@ class Source(ABC):
             given: The options as the user wrote them, not checked.
         """
         return ()
+
+    @classmethod
+    def own_file(cls, name: str) -> Path:
+        """A file that comes with the plug-in, such as a model or a table: `name`, beside the module of its class.
+
+        Raises:
+            PluginError: If it is not there.
+        """
+        return _own_file(cls, name)
 
     def __init__(self, options: Any, context: Context) -> None:
         self.options = options
@@ -285,6 +309,15 @@ class Stage(ABC):
             options: The checked options.
         """
         return False
+
+    @classmethod
+    def own_file(cls, name: str) -> Path:
+        """A file that comes with the plug-in, such as a model or a table: `name`, beside the module of its class.
+
+        Raises:
+            PluginError: If it is not there.
+        """
+        return _own_file(cls, name)
 
     def __init__(self, options: Any, context: Context) -> None:
         self.options = options

@@ -1,4 +1,7 @@
-"""Test your plug-ins with these: no Redis, no processes, no waiting."""
+"""Test your plug-ins with these: no Redis, no processes, no waiting.
+
+They call a plug-in as a run does, and hold it to the same contract: what is refused there is refused here.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,18 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from pipeline.messages import EndOfStream, Frame, Gap, Header, Message
+from pipeline.config import load_config, make_plan
+from pipeline.errors import ConfigError, InputError
+from pipeline.messages import MESSAGE_TYPES, EndOfStream, Frame, Gap, Header, Message
+from pipeline.runtime.hosted import HostedStage
+from pipeline.runtime.in_process import InProcessRun
 from pipeline.runtime.output import OutputFile
 from pipeline.stage import FULL_DEMAND, Context, Demand, Options, Source, SourceInfo, Stage
 
@@ -174,7 +181,7 @@ def run_stage(
 
     Args:
         cls: The stage's class.
-        messages: What it reads. Their sequences are renumbered 1, 2, ...
+        messages: What it reads. Their sequences are renumbered 1, 2, ..., and their arrays are read-only.
         options: Its options; the defaults otherwise.
         context: Its context; a new `TestContext` otherwise.
         end: How the stream ends; normally by default.
@@ -184,21 +191,79 @@ def run_stage(
 
     Raises:
         AssertionError: If the sequences of these messages do not increase strictly.
+        PluginError: If the stage breaks its contract in another way, in the words of a run.
     """
-    stage = cls(cls.Options(**(options or {})), context or TestContext())
+    hosted = HostedStage(cls.__name__, cls.__module__, cls, cls.Options(**(options or {})), context or TestContext())
     yielded: list[Message] = []
     last: Header | None = None
     try:
-        stage.open()
+        hosted.open()
         for sequence, message in enumerate(messages, 1):
             last = replace(message.header, epoch=1, sequence=sequence)
-            message = replace(message, header=last)
-            yielded += stage.gap(message) if isinstance(message, Gap) else stage.process(message)
+            yielded += _checked(hosted, _read_only(replace(message, header=last)))
+            hosted.unacked_window()
+            hosted.snapshot()
         header = Header("source", None, Fraction(1), CLOCK_BEGIN_NS) if last is None else last
         header = replace(header, epoch=1, sequence=header.sequence + 1)
-        yielded += stage.flush(replace(end, header=header) if end else EndOfStream(header))
+        yielded += _checked(hosted, replace(end, header=header) if end else EndOfStream(header))
     finally:
-        stage.close()
+        hosted.stage.close()
     sequences = [message.header.sequence for message in yielded]
     assert sequences == sorted(set(sequences)), f"{cls.__name__} yielded sequences that do not increase: {sequences}"
     return yielded
+
+
+def _checked(hosted: HostedStage, message: Message) -> Iterator[Message]:
+    for made in hosted.made_of(message):
+        hosted.check_in_full(made)  # a run finds values that JSON cannot hold when it publishes them
+        yield made
+
+
+def _read_only(value: Any) -> Any:
+    """A message with arrays that cannot be written, as those of a message that was received."""
+    if isinstance(value, np.ndarray):
+        view = value.view()
+        view.flags.writeable = False
+        return view
+    if isinstance(value, MESSAGE_TYPES):
+        return replace(value, **{each.name: _read_only(getattr(value, each.name)) for each in fields(value)})
+    if isinstance(value, (tuple, list)):
+        return tuple(_read_only(each) for each in value)
+    return {key: _read_only(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+def run_pipeline(
+    config: str | Path,
+    stage: str | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    inputs: Sequence[str] = (),
+    output: str | Path | None = None,
+) -> list[Message]:
+    """Run a whole configuration in this thread, without Redis, as ``raftline run CONFIG --in-process`` does.
+
+    Args:
+        config: The YAML file.
+        stage: The stage whose messages are wanted; None for none, where it is the files that count.
+        overrides: As ``--set`` takes them.
+        inputs: As ``-i`` takes them.
+        output: Directory for results, as ``-o`` takes it.
+
+    Returns:
+        The messages of `stage`, its gaps and its `EndOfStream` included; of several sources one after another as they
+        came. Get their arrays by ``numpy.asarray``.
+
+    Raises:
+        PluginError: What a stage raised; that is its cause.
+        UserError: If the configuration is wrong, or an input cannot be read.
+    """
+    directory = None if output is None else Path(output)
+    plan = make_plan(load_config(config, overrides=overrides, inputs=inputs, output=directory))
+    if stage is not None and stage not in plan.stages:
+        raise ConfigError(f"{config}: there is no stage {stage!r}; the stages: {', '.join(plan.stages)}")
+    with InProcessRun(plan, {stage: frozenset()} if stage is not None else None, in_turns=True) as run:
+        messages = [message for _, message in run.messages()]
+        for source in run.summary().values():
+            if source["state"] == "failed":
+                raise InputError(source["error"])
+    return messages

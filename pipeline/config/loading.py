@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
+from pipeline import plugin_files
 from pipeline.config.explain import explain
 from pipeline.config.names import distinct, source_name
 from pipeline.config.overrides import Keys, apply_override
@@ -65,7 +66,7 @@ def load_config(
         data["redis"] = {**section, "url": redis_url} if isinstance(section, dict) else {"url": redis_url}
         origins[("redis", "url")] = "--redis"
     origin = partial(origin_of, origins, path)
-    data = _filled(data, (), origin)
+    data = _located(_filled(data, (), origin), lambda keys: path.parent if origin(keys) == str(path) else Path())
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
@@ -103,6 +104,20 @@ def fill_in(text: str, where: str) -> str:
         return quote(value, safe="") if in_user_info else value
 
     return _VARIABLE.sub(value_of, text)
+
+
+def _located(data: dict[str, Any], folder_of: Callable[[Keys], Path]) -> dict[str, Any]:
+    """`data` with the files of plug-ins as absolute paths: relative ones lie beside what names them."""
+    data = dict(data)
+    for kind in ("stages", "sources"):
+        if not isinstance(data.get(kind), dict):
+            continue
+        data[kind] = dict(data[kind])
+        for name, section in data[kind].items():
+            if isinstance(section, dict) and isinstance(section.get("use"), str):
+                use = plugin_files.located(section["use"], folder_of((kind, name, "use")))
+                data[kind][name] = {**section, "use": use}
+    return data
 
 
 def _named(inputs: Iterable[str]) -> Iterable[tuple[str, str]]:

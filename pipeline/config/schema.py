@@ -91,7 +91,7 @@ class SourceSection(_Section):
     """One camera or file."""
 
     input: str = Field(min_length=1, description="path, URL or device; paths are relative to the current directory")
-    use: str | None = Field(default=None, description="a Source other than the one under `stages`, as module:Class")
+    use: str | None = Field(default=None, description="a Source other than the one under `stages`, named as there")
     options: dict[str, Any] = Field(
         default_factory=dict, description="options of the Source; they override those under `stages`"
     )
@@ -100,7 +100,10 @@ class SourceSection(_Section):
 class StageSection(_Section):
     """One step of the pipeline, run in its own process."""
 
-    use: str = Field(min_length=1, description="the plug-in: module:Class, or the name of an installed one")
+    use: str = Field(
+        min_length=1,
+        description="the plug-in: module:Class, ./file.py:Class beside this file, or the name of an installed one",
+    )
     reads: Name | None = Field(default=None, description="the stage to read messages from; omitted for the Source only")
     workers: int | None = Field(
         default=None,

@@ -76,6 +76,13 @@ def _workers(stage: StagePlan, share: float, sources: int, cores: int) -> int:
     return max(1, min(sources, cores, math.ceil(_ROOM * share)))
 
 
+def whole_cores(plan: Plan) -> Plan:
+    """The plan for stages that work one after the other: each has all cores while it does, or its own `threads`."""
+    cores = plan.cores or available_cores()
+    stages = {name: replace(stage, workers=1, threads=stage.threads or cores) for name, stage in plan.stages.items()}
+    return replace(plan, cores=cores, stages=stages)
+
+
 def limit_this_process(plan: Plan, name: str) -> Plan:
     """The plan for a process that works on one stage alone: it has all cores, or the stage's `threads`."""
     stage = plan.stages[name]

@@ -91,7 +91,7 @@ class Nursery:
         """Start a worker in a session of its own, with SIGTERM blocked until it has its handler.
 
         Args:
-            arguments: For `pipeline.runtime.worker.main`.
+            arguments: For `pipeline.runtime.worker_program.main`.
             environment: Set in the worker, beside what it inherits.
             kind: What all workers of the same plug-in, options and environment have in common. One of them that is
                 kept takes the request. None: never kept.

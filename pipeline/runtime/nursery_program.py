@@ -28,7 +28,7 @@ from pipeline.runtime.cores import limit_loaded_libraries
 
 _THREADS = Path("/proc/self/task")
 """Lists the threads of this process, on Linux."""
-_ALWAYS = ("pipeline.runtime.worker", "pipeline.transport.redis_streams")
+_ALWAYS = ("pipeline.runtime.worker_program", "pipeline.transport.redis_streams")
 
 
 def main() -> int:
@@ -199,7 +199,7 @@ class _Worker:
 
     def live(self) -> int:
         """Work until there is no more of it, or it fails. Returns the exit status."""
-        from pipeline.runtime.worker import main as work
+        from pipeline.runtime.worker_program import main as work
 
         os.environ.update(self._request["environment"])
         limit_loaded_libraries(self._request["environment"])

@@ -11,6 +11,8 @@ from pipeline.transport.base import Lease, Transport
 TTL_SECONDS = 15.0
 """How long a silent worker keeps a source. Chosen by hand: longer than any pause of a healthy worker, short enough for
 another host to take over. A supervisor releases the leases of its own dead workers at once."""
+FOR_GOOD_SECONDS = 1e9
+"""A lease that nobody renews: 30 years."""
 _RENEWALS = 4
 """Renewals per lifetime of a lease, so that a few may be late or fail."""
 
@@ -18,16 +20,19 @@ _RENEWALS = 4
 class Ownership:
     """The leases of one worker for one stage."""
 
-    def __init__(self, transport: Transport, stage: str, worker: str, ttl_seconds: float = TTL_SECONDS) -> None:
+    def __init__(self, transport: Transport, stage: str, worker: str, ttl_seconds: float | None = TTL_SECONDS) -> None:
+        """`ttl_seconds` None: for good, with no thread to renew them, where nobody else could take over."""
         self._transport = transport
         self._stage = stage
         self._worker = worker
-        self._ttl_seconds = ttl_seconds
+        self._ttl_seconds = FOR_GOOD_SECONDS if ttl_seconds is None else ttl_seconds
         self._leases: dict[str, Lease] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="leases", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
+        if ttl_seconds is not None:
+            self._thread = threading.Thread(target=self._keep, name="leases", daemon=True)
+            self._thread.start()
 
     def acquire(self, source: str) -> Lease | None:
         """Acquire the lease on a source; None while another worker holds it."""
@@ -51,7 +56,8 @@ class Ownership:
     def close(self) -> None:
         """Give all sources back and stop renewing."""
         self._stopped.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
         for source in list(self._leases):
             self.release(source)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.codec import Encoded, encode
 from pipeline.config.plan import Plan
 from pipeline.errors import LeaseLost, PluginError, TransportLost
+from pipeline.message_checks import fault
 from pipeline.messages import Message
 from pipeline.payload.base import Payload
 from pipeline.payload.inline import InlinePayload
@@ -90,6 +91,9 @@ class Publisher:
         self._length = 0
         self._last = START
         self._gone = threading.Event()
+        self.on_sent: Callable[[], None] | None = None
+        """Called after each commit that published: where readers have their turn in this thread, now. None if they run
+        elsewhere."""
         self.payload = self._make_payload(plan, ring_directory)
 
     @property
@@ -118,6 +122,9 @@ class Publisher:
         if any(commit.publication is not None for commit in commits):
             self._wait_for_room()
         self._length = self._transport.commit_all(commits).length
+        if self.on_sent is not None:
+            self.on_sent()
+            self._length = 0  # what is left is what readers hold back: there is nobody to wait for
 
     def _publication(self, message: Message) -> Publication:
         position = Position(message.header.epoch, message.header.sequence)
@@ -128,9 +135,19 @@ class Publisher:
                 "increase: give each message the header of the one it was made from, one message per sequence"
             )
         self._last = position
-        encoded = encode(message, self.payload)
+        encoded = self._encoded(message)
         self._tighten(encoded)
         return Publication(position, encoded, len(self._readers), min(_UNREAD_KEPT, self._limit), self._lossless)
+
+    def _encoded(self, message: Message) -> Encoded:
+        try:
+            return encode(message, self.payload)
+        except (TypeError, ValueError, RecursionError) as error:
+            wrong = fault(message)
+            if wrong is None:
+                raise
+            name = f"a {type(message).__name__} (sequence {message.header.sequence})"
+            raise PluginError(f"stage {self._stage!r}: it handed over {name}, but {wrong}") from error
 
     def step(self, step: Acknowledgement, publication: Publication | None = None) -> Commit:
         """Make the transport's form of a step."""

@@ -6,6 +6,7 @@ import json
 import queue
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,7 @@ from pipeline.config.plan import Plan
 from pipeline.errors import InputError, LeaseLost
 from pipeline.messages import EndOfStream, EndReason, Frame, Gap, Header
 from pipeline.runtime.context import WorkerContext
+from pipeline.runtime.hosted import HostedSource
 from pipeline.runtime.metrics import ELAPSED_US, FRAMES
 from pipeline.runtime.output_lock import run_of
 from pipeline.runtime.publisher import Acknowledgement, Publisher
@@ -60,9 +62,15 @@ class SourceTask:
         self._read_ahead: queue.Queue[Commit | BaseException | None] = queue.Queue(_READ_AHEAD)
         self._gather_seconds = _GATHER_SECONDS if self._plan.policy == "lossless" else 0.0
         self.publisher = Publisher(plan, transport, source, stage, token, ring_directory)
-        self._source: Source = self._plan.cls(self._plan.options, self._context)  # type: ignore[assignment]
+        self._hosted = self._host(stage)
+        self._source = self._hosted.source
         self._source.delivered = self._delivered()
         self._thread = threading.Thread(target=self._run, name=f"source {source}", daemon=True)
+
+    def _host(self, stage: str) -> HostedSource:
+        plan = self._plan
+        assert issubclass(plan.cls, Source)
+        return HostedSource(stage, plan.use, plan.cls, plan.options, self._context)
 
     def start(self) -> None:
         """Begin, or continue where the previous worker died."""
@@ -133,14 +141,20 @@ class SourceTask:
         """Read ahead a little: decoding goes on while Redis is waited for. Whatever ends it is handed over, too."""
         ended: BaseException | None = None
         try:
-            for count, item in enumerate(self._source.read(self._snapshot["index"])):
-                if not self._hand_over(self._prepare(item)) or self._stopping.is_set():
+            for commit in self._commits():
+                if not self._hand_over(commit) or self._stopping.is_set():
                     break
-                if count == 0:
-                    self._expect(self._source.frame_count())
         except BaseException as error:
             ended = error
         self._hand_over(ended)
+
+    def _commits(self) -> Iterator[Commit]:
+        """Read, and make ready to be published."""
+        for count, item in enumerate(self._hosted.read(self._snapshot["index"])):
+            yield self._prepare(item)
+            if count == 0:
+                with self._hosted.calling("frame_count"):
+                    self._expect(self._source.frame_count())
 
     def _hand_over(self, item: Commit | BaseException | None) -> bool:
         while not self._given_up.is_set():
@@ -168,7 +182,7 @@ class SourceTask:
             now = time.monotonic_ns()
             counts |= {FRAMES: 1, ELAPSED_US: (now - (self._last_step or now)) // 1000}
             self._last_step = now
-            self._snapshot = {"index": item.index + 1, **header.to_json()}
+            self._snapshot = {"index": int(item.index) + 1, **header.to_json()}
         step = Acknowledgement(processed=self._position, counts=counts, snapshot=json.dumps(self._snapshot))
         return self.publisher.prepare(replace(item, header=header), step)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import time
-import traceback
 from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,9 +12,10 @@ import numpy as np
 
 from pipeline.codec import decode, decode_with_arrays
 from pipeline.config.plan import Plan
-from pipeline.errors import DecodeError, PluginError, RaftlineError, StalePayloadError
+from pipeline.errors import DecodeError, StalePayloadError
 from pipeline.messages import EndOfStream, Gap, Header, LazyArray, Message
 from pipeline.runtime.context import WorkerContext
+from pipeline.runtime.hosted import HostedStage
 from pipeline.runtime.inbox import Inbox, longest_age_ns
 from pipeline.runtime.metrics import BUSY_US, DEAD_LETTERS, DROPPED, ELAPSED_US, FRAMES, latency_counter
 from pipeline.runtime.output_lock import run_of
@@ -47,7 +46,6 @@ class StageTask:
         self._transport = transport
         self._plan = plan.stages[stage]
         self._upstream = str(self._plan.reads)
-        self._writes = getattr(self._plan.cls, "writes", None)
         self._live = plan.sources[source].policy == "live"
         self._inbox = Inbox(longest_age_ns(plan, source, stage))
         self.context = WorkerContext(
@@ -72,7 +70,8 @@ class StageTask:
         self._steps = StepQueue(self.publisher, self._live)
         if not self.ended:
             try:
-                self.stage = self._open(progress.snapshot)
+                self._hosted = self._host()
+                self._hosted.open(progress.snapshot)
             except BaseException:
                 self.context.close()
                 raise
@@ -139,8 +138,13 @@ class StageTask:
         """
         started = time.monotonic_ns()
         self._unacknowledged.append(taken.id)
-        last = self._publish_all_but_last(self._outputs(taken.message))
+        last = self._publish_all_but_last(self._hosted.outputs(taken.message))
         self._finish(taken.message, taken.position, last, time.monotonic_ns() - started + batch_ns)
+
+    def prepare_batch(self, batch: Sequence[tuple[StageTask, Message]]) -> None:
+        """Let the stage compute the messages of several tasks in one pass. See `Stage.prepare_batch`."""
+        with self._hosted.calling("prepare_batch"):
+            type(self.stage).prepare_batch([(task.stage, message) for task, message in batch])
 
     def lose(self) -> None:
         """The source is no longer this worker's: stop waiting for room in the stream. From any thread."""
@@ -149,48 +153,25 @@ class StageTask:
     def close(self) -> None:
         """Release the stage object. The next owner gets everything that was not acknowledged."""
         try:
-            if hasattr(self, "stage"):
+            if hasattr(self, "_hosted"):
                 self.stage.close()
         finally:
             self.context.close()
             self.publisher.close()
 
-    def _open(self, snapshot: str | None) -> Stage:
-        try:
-            stage = self._plan.cls(self._plan.options, self.context)
-            assert isinstance(stage, Stage)
-            stage.open()
-            if snapshot is not None:
-                stage.restore(json.loads(snapshot))
-            return stage
-        except RaftlineError:
-            raise
-        except Exception as error:
-            raise PluginError(
-                f"stage {self._plan.name!r} ({self._plan.use}) cannot be opened: {describe(error)}"
-            ) from error
+    @property
+    def stage(self) -> Stage:
+        """The plug-in's object."""
+        return self._hosted.stage
 
-    def _outputs(self, message: Message) -> Iterable[Message]:
-        stage, sink = self.stage, self._writes is None
-        if isinstance(message, Gap):
-            yield from stage.gap(message)
-            if stage.passes_gaps and not sink:
-                yield message
-        elif isinstance(message, EndOfStream):
-            yield from stage.flush(message)
-            if not sink:
-                yield message
-        else:
-            yield from stage.process(message)
+    def _host(self) -> HostedStage:
+        plan = self._plan
+        assert issubclass(plan.cls, Stage)
+        return HostedStage(plan.name, plan.use, plan.cls, plan.options, self.context)
 
     def _publish_all_but_last(self, outputs: Iterable[Message]) -> Message | None:
         last = None
         for output in outputs:
-            if self._writes is None:
-                raise PluginError(
-                    f"stage {self._plan.name!r} ({self._plan.use}) yielded a {type(output).__name__}, "
-                    "but it is a sink: set `writes` to the class of what it yields"
-                )
             if last is not None:
                 self._steps.publish(last, Acknowledgement())
             last = output
@@ -199,9 +180,9 @@ class StageTask:
     def _finish(self, message: Message, position: Position, last: Message | None, busy_ns: int) -> None:
         now = time.monotonic_ns()
         ended = isinstance(message, EndOfStream)
-        window = 0 if ended else self.stage.unacked_window()
+        window = 0 if ended else self._hosted.unacked_window()
         ids = [self._unacknowledged.popleft() for _ in range(len(self._unacknowledged) - window)]
-        snapshot = None if ended else self.stage.snapshot()
+        snapshot = None if ended else self._hosted.snapshot()
         counts = self.context.take_counts()
         if not isinstance(message, Gap | EndOfStream):
             counts |= {
@@ -211,8 +192,7 @@ class StageTask:
             }
         counts[ELAPSED_US] = (now - (self._last_step or now)) // 1000
         self._last_step = now
-        text = None if snapshot is None else json.dumps(snapshot)
-        step = Acknowledgement(self._upstream, ids, position, counts, text, ended)
+        step = Acknowledgement(self._upstream, ids, position, counts, snapshot, ended)
         if last is not None:
             self._steps.publish(last, step, busy_ns, more=self.waiting)
         else:
@@ -272,10 +252,3 @@ class StageTask:
 
 def _ends(entry: Entry) -> bool:
     return entry.fields.get(b"type") == b"EndOfStream"
-
-
-def describe(error: BaseException) -> str:
-    """Describe a plug-in's exception in one line: what it is, and where it was raised."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{where}"

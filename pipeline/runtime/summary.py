@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,33 @@ def _remove_parts_alone(output: Path, run: Run) -> None:
     remove_parts(output)
     if lock is not None:
         lock.release()
+
+
+def run_state(sources: Mapping[str, Mapping[str, Any]], error: BaseException | None) -> str:
+    """``failed``, ``stopped`` or ``finished``: of a run that has ended, with the summaries of its sources."""
+    states = {source["state"] for source in sources.values()}
+    return "failed" if error is not None or "failed" in states else "stopped" if "stopped" in states else "finished"
+
+
+def summarize_run(
+    plan: Plan, begin: datetime, seconds: float, state: str, error: BaseException | None, sources: dict[str, Any]
+) -> dict[str, Any]:
+    """The summary of a run, without what only its supervisor knows: restarts, CPU time, dead letters."""
+    return {
+        "pipeline": plan.name,
+        "payload": plan.payload,
+        "started": begin.isoformat(timespec="seconds"),
+        "seconds": round(seconds, 3),
+        "state": state,
+        "error": None if error is None else str(error) or type(error).__name__,
+        "cores": plan.cores,
+        "workers": {
+            name: {"processes": stage.workers, "threads": stage.threads, "cpu_seconds": None}
+            for name, stage in plan.stages.items()
+        },
+        "sources": sources,
+        "dead_letters": [],
+    }
 
 
 def write_summary(path: Path, summary: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
-from pipeline.config.plan import Plan, StagePlan
+from pipeline.config.plan import Plan
 from pipeline.errors import RaftlineError, RunTaken, TransportError, TransportLost, WorkerFailed
 from pipeline.runtime.cores import share_cores
 from pipeline.runtime.memory_share import share_memory
@@ -22,7 +22,7 @@ from pipeline.runtime.reaper import Reaper
 from pipeline.runtime.run_directory import RunDirectory
 from pipeline.runtime.run_lock import RunLock
 from pipeline.runtime.run_status import tell
-from pipeline.runtime.summary import remove_unfinished, summarize_source, write_summary
+from pipeline.runtime.summary import remove_unfinished, run_state, summarize_run, summarize_source, write_summary
 from pipeline.runtime.worker_process import WorkerProcess
 from pipeline.transport.redis_server import PrivateServer
 from pipeline.transport.redis_streams import RedisStreams
@@ -238,11 +238,7 @@ class Supervisor:
         if not isinstance(error, RunTaken):  # otherwise what the server holds is the other run's
             with contextlib.suppress(TransportError):
                 letters = self._collect(plan, transport)
-        states = {source["state"] for source in self._sources.values()}
-        state = (
-            "failed" if error is not None or "failed" in states else "stopped" if "stopped" in states else "finished"
-        )
-        summary = self._summary(state, None if error is None else str(error) or type(error).__name__)
+        summary = self._summary(run_state(self._sources, error), error)
         summary["dead_letters"] = letters
         try:
             write_summary(plan.output / self._summary_name, summary)
@@ -261,25 +257,16 @@ class Supervisor:
             for source, why in transport.dead_letters(stage)
         ]
 
-    def _summary(self, state: str, error: str | None) -> Status:
+    def _summary(self, state: str, error: BaseException | None) -> Status:
         for source in self._sources.values():
             for name, stage in source["stages"].items():
                 stage["restarts"] = sum(worker.restarts for worker in self._workers if worker.stage == name)
-        return {
-            "pipeline": self._plan.name,
-            "payload": self._plan.payload,
-            "started": self._started.isoformat(timespec="seconds"),
-            "seconds": round(time.monotonic() - self._begin, 3),
-            "state": state,
-            "error": error,
-            "cores": self._plan.cores,
-            "workers": {name: self._work_of(stage) for name, stage in self._plan.stages.items()},
-            "sources": self._sources,
-        }
-
-    def _work_of(self, stage: StagePlan) -> Status:
-        cpu_seconds = sum(worker.cpu_seconds for worker in self._workers if worker.stage == stage.name)
-        return {"processes": stage.workers, "threads": stage.threads, "cpu_seconds": round(cpu_seconds, 3)}
+        seconds = time.monotonic() - self._begin
+        summary = summarize_run(self._plan, self._started, seconds, state, error, self._sources)
+        for name, work in summary["workers"].items():
+            cpu_seconds = sum(worker.cpu_seconds for worker in self._workers if worker.stage == name)
+            work["cpu_seconds"] = round(cpu_seconds, 3)
+        return summary
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:

@@ -1,13 +1,11 @@
 """A worker: one stage, any number of sources.
 
-The supervisor has it forked from the nursery, which calls `main`; on another host, `raftline worker` starts it.
+The supervisor has it forked from the nursery (`pipeline.runtime.worker_program`); on another host, `raftline worker`
+starts it.
 """
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import json
 import logging
 import os
 import signal
@@ -15,18 +13,19 @@ import socket
 import threading
 import time
 import uuid
+from bdb import BdbQuit
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from pipeline.config.plan import Plan
-from pipeline.errors import GroupLost, LeaseLost, OutputInWork, RaftlineError, TransportLost, UserError
+from pipeline.errors import GroupLost, LeaseLost, PluginError, RaftlineError, TransportLost
 from pipeline.messages import EndOfStream, Gap
-from pipeline.redaction import log_redacted, redact
-from pipeline.runtime.ownership import Ownership
+from pipeline.runtime.hosted import MISTAKES, describe
+from pipeline.runtime.metrics import FRAMES
+from pipeline.runtime.ownership import TTL_SECONDS, Ownership
 from pipeline.runtime.source_task import SourceTask
-from pipeline.runtime.stage_task import StageTask, Taken, describe
-from pipeline.stage import Stage
+from pipeline.runtime.stage_task import StageTask, Taken
 from pipeline.transport.base import Entry, Transport
 
 _READ_COUNT = 32
@@ -55,7 +54,14 @@ class Worker:
     """Acquires free sources and works on them until they end or the worker is stopped."""
 
     def __init__(
-        self, plan: Plan, stage: str, transport: Transport, worker_id: str, ring_directory: Path, supervised: bool
+        self,
+        plan: Plan,
+        stage: str,
+        transport: Transport,
+        worker_id: str,
+        ring_directory: Path,
+        supervised: bool,
+        ttl_seconds: float | None = TTL_SECONDS,
     ) -> None:
         self._plan = plan
         self._stage = plan.stages[stage]
@@ -63,7 +69,7 @@ class Worker:
         self._rings = ring_directory
         self._supervised = supervised
         self._is_source = stage == plan.source_stage
-        self._ownership = Ownership(transport, stage, worker_id)
+        self._ownership = Ownership(transport, stage, worker_id, ttl_seconds)
         self._tasks: dict[str, StageTask | SourceTask] = {}
         self._ended: set[str] = set()
         self._stop = threading.Event()
@@ -73,6 +79,12 @@ class Worker:
     def stop(self) -> None:
         """Finish the work in hand and end. Under a supervisor, sources also end their streams."""
         self._stop.set()
+
+    def end_sources(self) -> None:
+        """Let the sources it works on end their streams. From any thread, or a signal handler."""
+        for task in list(self._tasks.values()):
+            if isinstance(task, SourceTask):
+                task.stop()
 
     def abandon(self) -> None:
         """End without finishing what was begun: whoever waits for room in a stream stops waiting. From any thread."""
@@ -127,14 +139,17 @@ class Worker:
         return time.monotonic() - self._free_since.setdefault(source, time.monotonic()) > _GRACE_SECONDS
 
     def _take_up(self, source: str, token: str) -> None:
-        kind = SourceTask if self._is_source else StageTask
-        task = self._tasks[source] = kind(self._plan, self._transport, source, self._stage.name, token, self._rings)
+        task = self._tasks[source] = self._task(source, token)
         if isinstance(task, SourceTask):
             task.start()
         elif not task.ended:
             self._while_owned([task], task.resume)
         if task.ended:
             self._finish(source)
+
+    def _task(self, source: str, token: str) -> StageTask | SourceTask:
+        kind = SourceTask if self._is_source else StageTask
+        return kind(self._plan, self._transport, source, self._stage.name, token, self._rings)
 
     def _work(self) -> None:
         for source in [source for source in self._tasks if not self._ownership.holds(source)]:
@@ -147,12 +162,12 @@ class Worker:
         else:
             time.sleep(_IDLE_SECONDS)
 
-    def _read(self) -> None:
+    def _read(self, block_seconds: float = _BLOCK_SECONDS) -> None:
         live = any(self._plan.sources[source].policy == "live" for source in self._tasks)
         streams = [(source, str(self._stage.reads)) for source in self._tasks]
         count = _LIVE_READ_COUNT if live else _READ_COUNT
         by_source: dict[str, list[Entry]] = {}
-        for source, entry in self._transport.read(self._stage.name, streams, count, _BLOCK_SECONDS):
+        for source, entry in self._transport.read(self._stage.name, streams, count, block_seconds):
             by_source.setdefault(source, []).append(entry)
         tasks = {source: task for source in by_source if isinstance(task := self._tasks[source], StageTask)}
         for source, task in tasks.items():
@@ -176,9 +191,8 @@ class Worker:
         batch = [(task, each.message) for task, each in todo if not isinstance(each.message, (Gap, EndOfStream))]
         batch_ns = 0
         if len(batch) > 1 and self._stage.supports_batching:
-            prepare = cast(type[Stage], self._stage.cls).prepare_batch
             started = time.monotonic_ns()
-            self._while_owned([task for task, _ in batch], prepare, [(task.stage, message) for task, message in batch])
+            self._while_owned([task for task, _ in batch], batch[0][0].prepare_batch, batch)
             batch_ns = (time.monotonic_ns() - started) // len(batch)
         for task, each in todo:
             self._while_owned([task], task.work, each, batch_ns)
@@ -197,14 +211,29 @@ class Worker:
             raise
         except Exception as error:
             for task in tasks:
-                self._transport.set_status(task.source, self._stage.name, {"error": describe(error)})
+                self._transport.set_status(task.source, self._stage.name, {"error": describe(error, self._stage.cls)})
+            self._give_up_on_mistake(error)
             raise
+
+    def _give_up_on_mistake(self, error: BaseException) -> None:
+        """End the run where a supervisor would start this worker again, only to fail in the same way."""
+        stage = self._stage
+        called = f"stage {stage.name!r} ({stage.use})"
+        if self._supervised and isinstance(error, BdbQuit):
+            raise PluginError(
+                f"{called} called breakpoint(), and its process has no terminal; run it with --in-process"
+            ) from error
+        if not (self._supervised and isinstance(error, MISTAKES)):
+            return
+        if not any(self._transport.counters(source, stage.name).get(FRAMES) for source in self._plan.sources):
+            raise PluginError(f"{called} failed at its first message: {describe(error, stage.cls)}") from error
 
     def _watch_sources(self) -> None:
         for source, task in list(self._tasks.items()):
             assert isinstance(task, SourceTask)
             if not task.running:
                 if task.error is not None:
+                    self._give_up_on_mistake(task.error)
                     raise task.error
                 if task.ended:
                     self._finish(source)
@@ -268,28 +297,3 @@ def work(plan: Plan, stage: str, worker_id: str, ring_directory: Path, *, superv
         signal.signal(number, lambda *_: worker.stop())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     worker.run()
-
-
-def main(argv: Sequence[str]) -> int:
-    """What the nursery starts. Reports a failure in a file beside the plan."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("plan", type=Path)
-    parser.add_argument("--stage", required=True)
-    parser.add_argument("--worker", required=True)
-    parser.add_argument("--rings", type=Path, required=True)
-    arguments = parser.parse_args(argv)
-    with contextlib.suppress(OSError):  # Linux alone: in `top` a worker goes by its stage
-        Path("/proc/self/comm").write_text(f"rl:{arguments.stage}")
-    log_redacted()
-    try:
-        plan = Plan.from_json(arguments.plan.read_text())
-        work(plan, arguments.stage, arguments.worker, arguments.rings, supervised=True)
-    except Exception as error:
-        known = isinstance(error, RaftlineError)
-        final = "OutputInWork" if isinstance(error, OutputInWork) else isinstance(error, UserError)
-        report = {"final": final, "error": redact(error if known else describe(error))}
-        (arguments.plan.parent / f"{arguments.worker}.error").write_text(json.dumps(report))
-        if not known:
-            log.error("stage %s: %s", arguments.stage, describe(error), exc_info=log.isEnabledFor(logging.INFO))
-        return getattr(error, "exit_code", 1)
-    return 0

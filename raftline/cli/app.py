@@ -27,21 +27,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
-    run,
-    batch,
-    worker,
-    status,
-    validate,
-    stages,
-    flow,
-    train,
-    evaluate,
-    contact_sheet,
-    event_sheet,
-    doctor,
-):
+for command in (run, batch, worker, status, validate, flow, train, evaluate, contact_sheet, event_sheet, doctor):
     app.command()(command)
+app.add_typer(stages, name="stages")
 app.add_typer(configs, name="configs")
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.errors import OutputError
+from pipeline.errors import ConfigError, OutputError
 from raftline.cli.arguments import ConfigFile, Debug, Inputs, Output, Overrides, Redis, read_config
-from raftline.cli.failures import INTERRUPTED, USER_MISTAKE, reported, say_error
-from raftline.cli.progress import progress_of
+from raftline.cli.failures import INTERRUPTED, USER_MISTAKE, reported, say_error, show_tracebacks
+from raftline.cli.progress import Lines, RunProgress, progress_of
 from raftline.cli.results import show_results
 
 if TYPE_CHECKING:
@@ -38,6 +39,14 @@ def run(
         bool,
         typer.Option("--once", help="End with an error if a camera cannot be reached, instead of trying for ever."),
     ] = False,
+    in_process: Annotated[
+        bool,
+        typer.Option(
+            "--in-process",
+            help="All stages in this one process, one after the other, without Redis: slower, and made for "
+            "breakpoint(), debuggers, profilers and whole tracebacks.",
+        ),
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Run a pipeline until its files end or you stop it. Results and summary.json go to the output directory.
@@ -50,13 +59,17 @@ def run(
     raftline run cameras -i 'rtsp://user:${CAM_PASSWORD}@192.168.1.20/stream'
     raftline run flow -i clip.mp4 --set stages.flow.options.estimator=dis
     raftline run my/pipeline.yaml
+    raftline run my/pipeline.yaml --in-process
     """
     from pipeline.config import check_inputs
 
+    if in_process and redis is not None:
+        raise ConfigError("--in-process: a run in one process has no Redis; leave out --redis")
+    show_tracebacks(in_process)
     given = [*(overrides or ()), *(["once=true"] if once else ())]
     configuration = read_config(config, inputs, output, given, redis)
     check_inputs(configuration)  # before anything slow is imported
-    plan, summary = _supervise(configuration, metrics_port)
+    plan, summary = (_in_process if in_process else _supervise)(configuration, metrics_port)
     show_results(summary, plan.output)
     code = outcome(summary, plan)
     if code:
@@ -67,13 +80,29 @@ def _supervise(configuration: Config, metrics_port: int | None) -> tuple[Plan, d
     from pipeline.config import make_plan
     from pipeline.runtime.nursery import Nursery
 
-    with contextlib.ExitStack() as stack:
-        nursery = stack.enter_context(Nursery.for_config(configuration))
+    with Nursery.for_config(configuration) as nursery:
         from pipeline.runtime.supervisor import Supervisor  # while the nursery loads the plug-ins
 
         plan = make_plan(configuration)
         make_output_directory(plan)
-        progress = stack.enter_context(progress_of(plan))
+        with _shown(progress_of(plan), metrics_port) as on_status:
+            return plan, Supervisor(plan, nursery=nursery, on_status=on_status).run()
+
+
+def _in_process(configuration: Config, metrics_port: int | None) -> tuple[Plan, dict[str, Any]]:
+    from pipeline.config import make_plan
+    from pipeline.runtime.foreground import run_in_foreground
+
+    plan = make_plan(configuration)
+    make_output_directory(plan)
+    with _shown(Lines(plan), metrics_port) as on_status:  # bars would write over a debugger's prompt
+        return plan, run_in_foreground(plan, on_status)
+
+
+@contextlib.contextmanager
+def _shown(shown: RunProgress, metrics_port: int | None) -> Iterator[Callable[[dict[str, Any]], None]]:
+    with contextlib.ExitStack() as stack:
+        progress = stack.enter_context(shown)
         if metrics_port is not None:
             from pipeline.runtime.http_status import serve_status
 
@@ -84,7 +113,7 @@ def _supervise(configuration: Config, metrics_port: int | None) -> tuple[Plan, d
             if metrics_port is not None:
                 watch.tell(status)
 
-        return plan, Supervisor(plan, nursery=nursery, on_status=on_status).run()
+        yield on_status
 
 
 def make_output_directory(plan: Plan) -> None:

@@ -8,37 +8,66 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 from rich.table import Table
+from typer.core import TyperGroup
 
 from pipeline.errors import PluginError
 from raftline.cli.arguments import Debug
 from raftline.cli.failures import reported
+from raftline.cli.new_stage import new
 from raftline.cli.results import console
 
 if TYPE_CHECKING:
     from pipeline.registry import PluginClass
 
 
+class _NameOrCommand(TyperGroup):
+    """``stages NAME`` is ``stages show NAME``."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            args = ["show", *args]
+        return super().resolve_command(ctx, args)
+
+
+stages = typer.Typer(cls=_NameOrCommand, no_args_is_help=False, invoke_without_command=True)
+stages.command()(new)
+
+
+@stages.callback()
 @reported
-def stages(
-    name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="A name from the list, or module:Class.", show_default=False)
-    ] = None,
-    debug: Debug = False,
-) -> None:
-    """List the installed stages, or describe one: what it reads and writes, and its options, units and defaults.
+def listed(context: typer.Context, debug: Debug = False) -> None:
+    """List the installed stages, describe one, or write one of your own to begin with.
 
     \b
     raftline stages
     raftline stages flow
-    raftline stages my_package.my_module:MyStage
+    raftline stages ./my_stage.py:MyStage
+    raftline stages new my_stage
+    """
+    if context.invoked_subcommand is None:
+        _list_stages()
+
+
+@stages.command()
+@reported
+def show(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="A name from the list, module:Class or ./file.py:Class.", show_default=False
+        ),
+    ],
+    debug: Debug = False,
+) -> None:
+    """Describe a stage: what it reads and writes, and its options, units and defaults.
+
+    \b
+    raftline stages flow
     """
     from pipeline import registry
 
     registry.add_search_path(["."])
-    if name is None:
-        _list_stages()
-    else:
-        _show_stage(name, registry.load(name))
+    _show_stage(name, registry.load(name))
 
 
 def _list_stages() -> None:
@@ -58,7 +87,7 @@ def _list_stages() -> None:
         out.print("no stage is installed under a name; module:Class always works")
         return
     out.print(table)
-    out.print("options of one: raftline stages NAME")
+    out.print("options of one: raftline stages NAME; one of your own: raftline stages new NAME")
 
 
 def _show_stage(name: str, cls: PluginClass) -> None:

@@ -22,14 +22,11 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.fixture
-def package(tmp_path, monkeypatch) -> Path:
+def folder(tmp_path, monkeypatch) -> Path:
     """A folder with the stage of the page in it, as its reader would save it."""
-    (tmp_path / "my_package").mkdir()
-    (tmp_path / "my_package/__init__.py").touch()
-    (tmp_path / "my_package/my_module.py").write_text(blocks("python")[0])
+    (tmp_path / "color_pop.py").write_text(blocks("python")[0])
     monkeypatch.syspath_prepend(str(tmp_path))
-    for name in ("my_package", "my_package.my_module"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.delitem(sys.modules, "color_pop", raising=False)
     importlib.invalidate_caches()
     return tmp_path
 
@@ -38,7 +35,7 @@ def test_the_stage_has_30_lines_of_code_at_most():
     assert len([line for line in blocks("python")[0].splitlines() if line.strip()]) <= 30
 
 
-def test_the_test_of_the_page_passes(package):
+def test_the_test_of_the_page_passes(folder):
     names: dict = {}
     exec(compile(blocks("python")[1], "docs/writing_a_stage.md", "exec"), names)
     tests = [value for name, value in names.items() if name.startswith("test_")]
@@ -46,8 +43,8 @@ def test_the_test_of_the_page_passes(package):
     tests[0]()
 
 
-def test_the_stage_runs_on_real_flow(package):
-    module = importlib.import_module("my_package.my_module")
+def test_the_stage_runs_on_real_flow(folder):
+    module = importlib.import_module("color_pop")
     from stages.flow import OpticalFlow
     from tests.stages.test_flow import moving
 
@@ -56,28 +53,40 @@ def test_the_stage_runs_on_real_flow(package):
     assert [type(message).__name__ for message in popped] == ["Frame"] * 3
 
 
-def cli(package: Path, *arguments: str) -> subprocess.CompletedProcess:
+def test_the_whole_configuration_runs_in_a_test_as_the_page_says(folder, monkeypatch):
+    from tests.examples.test_examples import frames_of, write_video
+
+    monkeypatch.chdir(folder)
+    write_video(folder / "walk.mp4", frames=4)
+    (folder / "my.yaml").write_text(blocks("yaml")[0])
+    names: dict = {}
+    exec(compile(blocks("python")[2], "docs/writing_a_stage.md", "exec"), names)
+    assert [type(message).__name__ for message in names["frames"]] == [*["Frame"] * 4, "EndOfStream"]
+    assert frames_of(folder / "out/walk.pop.mp4") == 4
+
+
+def cli(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     command = [sys.executable, str(ROOT / "run_pipeline.py"), *arguments]
     environment = {**os.environ, "COLUMNS": "200"}
-    return subprocess.run(command, cwd=package, env=environment, capture_output=True, text=True, timeout=100)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100)
 
 
-def test_the_configuration_of_the_page_is_valid_with_the_module_beside_it(package):
-    (package / "walk.mp4").touch()
-    (package / "my.yaml").write_text(blocks("yaml")[0])
-    done = cli(package, "validate", "my.yaml")
+def test_the_configuration_of_the_page_is_valid_with_the_module_beside_it(folder):
+    (folder / "walk.mp4").touch()
+    (folder / "my.yaml").write_text(blocks("yaml")[0])
+    done = cli(folder, "validate", "my.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_mistyped_option_of_the_stage_is_refused_with_the_nearest(package):
-    (package / "walk.mp4").touch()
-    (package / "my.yaml").write_text(blocks("yaml")[0].replace("min_speed_px_s:", "min_speed_pxs:"))
-    done = cli(package, "validate", "my.yaml")
+def test_a_mistyped_option_of_the_stage_is_refused_with_the_nearest(folder):
+    (folder / "walk.mp4").touch()
+    (folder / "my.yaml").write_text(blocks("yaml")[0].replace("min_speed_px_s:", "min_speed_pxs:"))
+    done = cli(folder, "validate", "my.yaml")
     assert done.returncode == 2 and "min_speed_px_s" in done.stderr
 
 
-def test_the_command_line_shows_the_stage_and_its_option(package):
-    done = cli(package, "stages", "my_package.my_module:ColorPop")
+def test_the_command_line_shows_the_stage_and_its_option(folder):
+    done = cli(folder, "stages", "./color_pop.py:ColorPop")
     assert done.returncode == 0 and "min_speed_px_s" in done.stdout and "px/s" in done.stdout, done.stderr
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,14 @@ class Relay(Stage):
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.options.do == "repeat":
                 yield message
+            if self.options.do == "exit":
+                sys.exit(3)
+            if self.options.do == "break":
+                breakpoint()
+            if self.options.do == "misspell":
+                message.planse  # noqa: B018  # pyright: ignore
+            if self.options.do == "shrink":
+                yield replace(message, planes=(np.asarray(message.planes[0])[1:],))
         yield message
 
 
@@ -212,7 +222,8 @@ class Shifter(Stage):
     writes = Flow
 
     def process(self, message: Frame) -> Iterable[Message]:
-        yield Flow(message.header, message, "cold", np.full((4, 4, 2), (1.5, -0.25), np.float32))
+        rows, columns = -(-message.height // 8), -(-message.width // 8)
+        yield Flow(message.header, message, "cold", np.full((rows, columns, 2), (1.5, -0.25), np.float32))
 
 
 class Diary(Stage):

@@ -51,6 +51,22 @@ class Together(Good):
         pass
 
 
+class Lone(Good):
+    reads = Flow
+
+
+class Listed(Good):
+    reads = ("Flow",)
+
+
+class Boxed(Good):
+    writes = (Flow,)
+
+
+class Spelled(Good):
+    needs = "flow"
+
+
 number = 3
 """
 
@@ -86,12 +102,20 @@ def test_a_stage_may_lie_in_a_package(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("use", "words"),
     [
-        ("plug:Godo", "has no class 'Godo'; its stages: Good, Unfinished, Deaf, Careless, Vague, Retaining, Together;"),
+        (
+            "plug:Godo",
+            "has no class 'Godo'; its stages: Good, Unfinished, Deaf, Careless, Vague, Retaining, Together, ",
+        ),
         ("plug:Godo", "; did you mean 'Good'?"),
         ("plug:number", "is not a stage: found 3, expected a subclass of"),
         ("plug:Unfinished", "it does not implement process"),
         ("plug:Deaf", "declares no message class in `reads`"),
         ("plug:Vague", "accuracy: found 'rough', expected one of coarse, cells, full"),
+        ("plug:Lone", "reads: found a class alone; write a tuple: reads = (Flow,)"),
+        ("plug:Listed", "reads: found 'Flow'; allowed: a tuple of Frame, Flow, Mask, "),
+        ("plug:Boxed", "writes: found Flow; allowed: None or one of Frame, Flow, "),
+        ("plug:Boxed", "; write the class alone: writes = Flow"),
+        ("plug:Spelled", "needs: found text; write a set: needs = frozenset({'flow'})"),
         ("plug:Careless", "expected a subclass of pipeline.stage.Options"),
         ("plug:Retaining", "defines 'retained', which is now called 'unacked_window': rename it"),
         ("plug:Together", "defines 'begin_together', which is now called 'prepare_batch': rename it"),
@@ -140,3 +164,58 @@ def test_the_search_path_comes_last_and_once(folder: Path, monkeypatch: pytest.M
     registry.add_search_path([folder / "x", folder / "x"])
     assert sys.path[-1] == str(folder / "x")
     assert sys.path.count(str(folder / "x")) == 1
+
+
+def test_a_stage_may_lie_in_a_single_file_with_modules_and_files_beside_it(folder: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "table.csv").write_text("1,2\n")
+    (own / "beside_it.py").write_text("NUMBER = 5\n")
+    (own / "my_stage.py").write_text(f"{STAGE}\nfrom beside_it import NUMBER\n")
+    use = f"{own}/my_stage.py:Good"
+    cls = registry.load(use)
+    assert cls is registry.load(use)
+    assert (cls.__module__, sys.modules["my_stage"].NUMBER) == ("my_stage", 5)
+    assert cls.own_file("table.csv").read_text() == "1,2\n"
+    with pytest.raises(PluginError, match=r"Good needs its file 'model\.onnx', which is not in .*own; copy it there"):
+        cls.own_file("model.onnx")
+
+
+def test_a_file_with_the_name_of_a_module_hides_it_from_nobody(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/json.py").write_text(STAGE)
+    cls = registry.load(f"{tmp_path}/own/json.py:Good")
+    assert cls.__module__.startswith("json_") and not hasattr(sys.modules["json"], "Good")
+
+
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        (
+            "./plgu.py:Good",
+            "there is no file {folder}/plgu.py; Python files in its folder: broken.py, needy.py, plug.py",
+        ),
+        ("./plug.py", "is a file, and no class in it is named: write FILE:CLASS; its stages: Good, "),
+        ("./plug.py:Godo", "did you mean 'Good'?"),
+        ("./plug.py:Unfinished", "it does not implement process"),
+        (
+            "./broken.py:Stage",
+            "cannot import './broken.py:Stage': ValueError: no camera here (at {folder}/broken.py:2)",
+        ),
+        ("./needy.py:Stage", "needy.py needs no-such-thing>=2, not installed here; install with: "),
+        ("./needy.py:Stage", "-m pip install 'no-such-thing>=2'"),
+    ],
+)
+def test_a_single_file_that_is_no_stage_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, use: str, words: str
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "broken.py").write_text("x = 1\nraise ValueError('no camera here')\n")
+    needs = ["# /// script", "# dependencies = [", '#   "numpy",', '#   "no-such-thing>=2",', "# ]", "# ///"]
+    (folder / "needy.py").write_text("\n".join([*needs, "import no_such_thing"]))
+    assert words.format(folder=folder) in refusal(use)
+
+
+def test_what_a_plug_in_imports_in_vain_is_named_with_how_to_install_it(folder: Path) -> None:
+    (folder / "broken.py").write_text("import no_such_thing.inner\n")
+    assert f"install with: {sys.executable} -m pip install no_such_thing, or the package" in refusal("broken:Stage")

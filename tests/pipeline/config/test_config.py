@@ -212,6 +212,17 @@ def test_a_word_is_a_word_and_a_switch_may_still_be_written_as_one() -> None:
     assert made.stages["masks"].options.model_dump() == {"parallax": "off", "shadows": False}
 
 
+def test_a_plug_in_s_file_lies_beside_the_configuration_or_where_the_command_line_is_given(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    Path("config_plugin.py").rename("inner/own.py")
+    Path("inner/test.yaml").write_text(YAML.replace("config_plugin:", "./own.py:"))
+    made = make_plan(load_config("inner/test.yaml"))
+    assert made.stages["flow"].use == f"{tmp_path}/inner/own.py:Estimator"
+    assert made.stages["flow"].cls.__name__ == "Estimator"
+    given = load_config("inner/test.yaml", overrides=["stages.sink.use=inner/own.py:Sink"])
+    assert make_plan(given).stages["sink"].use == f"{tmp_path}/inner/own.py:Sink"
+
+
 @pytest.mark.parametrize("file", sorted((Path(__file__).resolve().parents[3] / "configs").glob("*.yaml")), ids=str)
 def test_every_configuration_that_is_shipped_is_valid_and_says_its_units(file: Path) -> None:
     made = make_plan(load_config(file))

@@ -139,6 +139,30 @@ def test_a_stage_that_cannot_open_ends_the_run_at_once(tmp_path: Path) -> None:
         supervise(make_test_plan(tmp_path, stages))
 
 
+@pytest.mark.parametrize(
+    ("at", "deed", "words"),
+    [
+        (
+            0,
+            "misspell",
+            r"failed at its first message: AttributeError: 'Frame' object has no attribute 'planse' \(.*plugins.py",
+        ),
+        (7, "exit", r"process called exit with 3 \(.*plugins\.py:\d+\); a stage must not end its process"),
+        (
+            7,
+            "shrink",
+            r"handed over a Frame \(sequence 8\), but planes\[0\]: found uint8 \(31, 32\); allowed: uint8 \(32",
+        ),
+    ],
+)
+def test_what_is_wrong_every_time_is_tried_once(tmp_path: Path, at: int, deed: str, words: str) -> None:
+    stages = {**CHAIN, "relay": {**RELAY, "options": {"at": at, "do": deed}}}
+    with pytest.raises(UserError, match=r"stage 'relay' \(tests\.pipeline\.plugins:Relay\).*" + words):
+        supervise(make_test_plan(tmp_path, stages))
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["sources"]["a"]["stages"]["relay"]["restarts"] == 0
+
+
 def test_two_messages_with_one_sequence_break_the_contract(tmp_path: Path) -> None:
     stages = {**CHAIN, "relay": {**RELAY, "options": {"at": 7, "do": "repeat"}}}
     with pytest.raises(UserError, match="sequences must increase"):

@@ -16,6 +16,7 @@ from raftline.cli.app import app
 from tests.command_line import (
     PLUGIN,
     YAML,
+    command,
     lay_out,
     run,
     running,
@@ -151,6 +152,60 @@ def test_a_frame_that_a_plug_in_cannot_take_is_given_up_and_named(folder: Path) 
     assert "error: stage sums, source a: a message was given up: ValueError: cannot take frame 7" in done.stderr
     lines = (folder / "out" / "a.sums.txt").read_text().splitlines()
     assert [int(line.split()[0]) for line in lines] == [index for index in range(20) if index != 7]
+
+
+def test_a_run_in_one_process_writes_the_same(folder: Path) -> None:
+    done = run(folder, "run", "counting.yaml", "-i", "a.mp4", "-i", "b.mp4", "-o", "out", "--in-process", PATH="")
+    assert (folder / "out" / "a.sums.txt").read_text() == (folder / "out" / "b.sums.txt").read_text() == sums(20)
+    assert summary(folder / "out")["sources"]["b"]["stages"]["sums"]["frames"] == 20
+    assert "finished after" in done.stdout
+    assert done.stderr == ""
+
+
+PRY = """
+from pipeline.messages import Frame
+from pipeline.stage import Stage
+
+
+class Pry(Stage):
+    reads = (Frame,)
+
+    def process(self, message):
+        if message.index == 3:
+            breakpoint()
+        if message.index == 5:
+            raise ValueError("cannot take frame 5")
+        return ()
+"""
+
+
+@pytest.mark.parametrize(("typed", "code", "words"), [("p 7 * message.index\nc\n", 2, "ValueError"), ("q\n", 130, "")])
+def test_in_one_process_a_breakpoint_has_the_terminal_and_a_traceback_is_whole(
+    folder: Path, typed: str, code: int, words: str
+) -> None:
+    (folder / "plugins").mkdir()
+    (folder / "plugins/pry.py").write_text(PRY)
+    (folder / "plugins/pry.yaml").write_text(YAML + '  pry: {use: "./pry.py:Pry", reads: counter}\n'
+                                             "sources: {a: {input: a.mp4}}\n")  # fmt: skip
+    done = subprocess.run(
+        command("run", "plugins/pry.yaml", "-o", "out", "--in-process"),
+        cwd=folder, input=typed, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    assert ("21" in done.stdout) == (code == 2) and "(Pdb)" in done.stdout
+    if code == 2:
+        assert f'File "{folder}/plugins/pry.py", line 13, in process' in done.stderr
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith(
+            f"error: stage 'pry' ({folder}/plugins/pry.py:Pry) failed: ValueError: cannot take frame 5"
+        )
+    assert summary(folder / "out")["state"] == "failed"
+    assert not list((folder / "out").glob("*.part"))
+
+
+def test_a_run_in_one_process_has_no_redis() -> None:
+    result = CliRunner().invoke(app, ["run", "demo", "--in-process", "--redis", "redis://host"])
+    assert result.exit_code == 2 and "a run in one process has no Redis; leave out --redis" in result.output
 
 
 SLOW = ("--set", "stages.counter.options={frames: 100000, pause_seconds: 0.01}")
