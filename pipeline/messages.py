@@ -17,7 +17,7 @@ import numpy as np
 PixelFormat = Literal["yuv420p", "yuv420p10", "rgb24", "gray8"]
 ColorRange = Literal["tv", "pc"]
 ColorSpace = Literal["bt601", "bt709", "bt2020", "rgb"]
-FlowStart = Literal["first", "cold", "warm", "duplicate", "still", "scene_cut"]
+FlowStart = Literal["first", "cold", "warm", "duplicate", "still", "scene_cut", "passing", "resumed"]
 GapReason = Literal["reconnect", "lost_frames", "scene_cut", "decoder_reset", "size_change", "restart"]
 EndReason = Literal["end", "stopped", "failed"]
 
@@ -145,7 +145,8 @@ class Flow:
     start: FlowStart
     """How the estimate was initialized. For ``first`` and ``scene_cut`` there is no flow: all arrays are None. For
     ``duplicate`` (the last frame again) and ``still`` (the camera stands, and nothing but noise has changed for a
-    while) nothing was estimated: all flow is zero."""
+    while) nothing was estimated: all flow is zero. So it is for ``passing``: a single frame, such as a flash, that has
+    little in common with either neighbor. The next one is ``resumed``: its flow is from the frame before that one."""
     grid_px: Array | None
     """float32 (ceil(H/8), ceil(W/8), 2): (u, v) in px of the full frame, x right, y down. Cell (i, j) is centered at
     (8 j + 3.5, 8 i + 3.5) of the earlier frame. The content at (x, y) moved to (x + u, y + v)."""

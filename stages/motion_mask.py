@@ -138,7 +138,7 @@ class MotionMask(stage.Stage):
             seconds=message.header.pts_seconds,
             step_seconds=message.step_seconds,
             confidence=_array(message.confidence),
-            duplicate=message.start == "duplicate",
+            duplicate=message.start in ("duplicate", "passing"),
             still=message.start == "still",
         )
         self._waiting.append(message)

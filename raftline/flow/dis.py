@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from raftline.flow.one_motion import moves_as_one
 from raftline.flow.options import DisPreset, FlowOptions
-from raftline.flow.result import FlowResult, SessionStatus, zero_result
+from raftline.flow.result import FlowResult, SessionStatus, Start, zero_result
 from raftline.flow.scene_change import ChangeDetector
 from raftline.kernels.cell import CELL_PX
 from raftline.raft.padding import Padding
@@ -40,6 +40,7 @@ class DisSession:
         self._dis = _Dis(self._options.dis_preset)
         self._changes = ChangeDetector(self._options.duplicates, self._options.scene_cut)
         self._last_luma: npt.NDArray[np.uint8] | None = None
+        self._luma_before_cut: npt.NDArray[np.uint8] | None = None
 
     def __call__(
         self, frame_rgb: npt.NDArray[np.uint8], *, full_resolution: bool = True, confidence: bool = False
@@ -62,8 +63,11 @@ class DisSession:
             return zero_result(padding, height, width, full_resolution, confidence)
         luma = _padded(luma, padding)
         last_luma, self._last_luma = self._last_luma, luma
+        before_cut, self._luma_before_cut = self._luma_before_cut, last_luma if change == "scene_cut" else None
         if change == "first" or last_luma is None:
             return None
+        if change == "resumed" and before_cut is not None:
+            last_luma = before_cut
         flow = self._dis(last_luma, luma)
         grid_px = _grid(flow, luma.shape)
         trusted = None
@@ -71,13 +75,13 @@ class DisSession:
             back_px = _grid(self._dis(luma, last_luma), luma.shape)
             trusted = _confidence(grid_px, back_px)
         flow_px = np.ascontiguousarray(_of_frame(flow, luma.shape, padding)) if full_resolution else None
-        start = "scene_cut" if change == "scene_cut" else "cold"
+        start: Start = "cold" if change == "continuous" else change
         return FlowResult(grid_px, flow_px, start, 0, padding, trusted)
 
     def reset(self) -> None:
         """End the run: after a gap the next frame is a first one."""
         self._changes.reset()
-        self._last_luma = None
+        self._last_luma = self._luma_before_cut = None
 
     @property
     def status(self) -> SessionStatus:

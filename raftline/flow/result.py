@@ -9,12 +9,12 @@ import numpy.typing as npt
 from raftline.kernels.cell import CELL_PX
 from raftline.raft.padding import Padding
 
-Start = Literal["cold", "warm", "duplicate", "scene_cut"]
+Start = Literal["cold", "warm", "duplicate", "scene_cut", "resumed"]
 
 
 @dataclass(frozen=True)
 class FlowResult:
-    """Flow from the previous frame to this one."""
+    """Flow from the previous frame to this one; where it is resumed, from the frame before that."""
 
     grid_px: npt.NDArray[np.float32]
     """(H', W', 2) in px of the full resolution, x right, y down. Cell (row, column) covers the 8x8 px that begin at
@@ -24,7 +24,8 @@ class FlowResult:
     start: Start
     """cold: there was no last flow to start from. warm: there was. duplicate: this frame is the last one
     again; its flow is zero, and nothing was run. scene_cut: a cold start between frames that have little in common:
-    do not trust the flow."""
+    do not trust the flow. resumed: a cold start, from the frame before the previous one: that had little in common with
+    either, and the scene cut before it is withdrawn."""
     iterations: int
     """Updates that were run; 0 for a duplicate and for estimators that have none."""
     padding: Padding

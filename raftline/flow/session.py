@@ -58,6 +58,8 @@ class FlowSession:
         self._last_frame: EncodedFrame | None = None
         self._last_flow: Tensor | None = None
         self._last_luma: Tensor | None = None
+        self._before_cut: tuple[EncodedFrame, Tensor | None] | None = None
+        """Frame and luma before a cut that the next frame may withdraw."""
         self._correlation_mode: str = self._options.correlation
 
     def __call__(
@@ -84,7 +86,7 @@ class FlowSession:
     def reset(self) -> None:
         """End the run, as after a gap: the next frame is the first of a new one."""
         self._changes.reset()
-        self._last_frame = self._last_flow = self._last_luma = None
+        self._last_frame = self._last_flow = self._last_luma = self._before_cut = None
 
     @property
     def batching_pays(self) -> bool:
@@ -129,12 +131,15 @@ class FlowSession:
         crop = step.padding.crop(step.image)
         luma = luma_of(step.image, crop) if self._options.variational_refinement else None
         last_luma, self._last_luma = self._last_luma, luma
+        before_cut, self._before_cut = self._before_cut, None
         if step.change == "first" or last_frame is None:
             self._last_flow = None
             return None
         start: Start = "cold"
         if step.change == "scene_cut":
-            start = "scene_cut"
+            start, self._before_cut = "scene_cut", (last_frame, last_luma)
+        elif step.change == "resumed" and before_cut is not None:
+            start, (last_frame, last_luma) = "resumed", before_cut
         elif self._options.warm_start != "never" and self._last_flow is not None:
             start = "warm"
         options = self._options_for(start)
@@ -147,7 +152,7 @@ class FlowSession:
         options = self._options
         if start == "scene_cut":
             return replace(options, warm_start="never")
-        if start == "cold" and options.warm_start != "never":
+        if start in ("cold", "resumed") and options.warm_start != "never":
             return replace(options, iterations=max(options.iterations, options.cold_iterations))
         return options
 

@@ -23,8 +23,10 @@ class FlowStep:
     time_seconds: float | None
     """Presentation time, s; None where the video does not say it."""
     start: str
-    """How the estimate began: ``first``, ``cold``, ``warm``, ``duplicate``, ``still`` or ``scene_cut``. After
-    ``first`` and ``scene_cut`` there is no flow; after ``duplicate`` and ``still`` it is zero and was not estimated."""
+    """How the estimate began: ``first``, ``cold``, ``warm``, ``duplicate``, ``still``, ``scene_cut``, ``passing``
+    or ``resumed``. After ``first`` and ``scene_cut`` there is no flow; after ``duplicate``, ``still`` and ``passing``
+    (a single frame unlike both its neighbors) it is zero and was not estimated. ``resumed`` is the frame after that
+    one, with flow from the frame before it."""
     flow_px: np.ndarray | None
     """float32 (H, W, 2): (u, v) in px, x right, y down, at the pixels of the frame before: what was at (x, y) there is
     at (x + u, y + v) here. None where there is no flow, and with ``full_resolution=False``."""

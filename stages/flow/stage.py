@@ -34,8 +34,10 @@ _TOGETHER = 8
 class OpticalFlow(stage.Stage):
     """One Flow for every frame: where the content of the previous frame went.
 
-    The first frame, the first after a gap or a change of size, and a frame after a scene cut have no flow. While
-    nothing changes in view of a camera that stands, flow is zero and nothing is estimated.
+    The first frame, the first after a gap or a change of size, and a frame after a scene cut have no flow. A frame that
+    seems to be the first after a cut waits for the next one: if that goes on from the frame before it, there was no
+    cut, and the flow passes over the stray frame. While nothing changes in view of a camera that stands, flow is zero
+    and nothing is estimated.
     After a crash the previous frame is delivered again, and the flow goes on from it, with a cold start.
     """
 
@@ -59,6 +61,10 @@ class OpticalFlow(stage.Stage):
     def __init__(self, options: Any, context: stage.Context) -> None:
         super().__init__(options, context)
         self._previous: Frame | None = None
+        self._before: Frame | None = None
+        """The frame before the previous one."""
+        self._cut: tuple[Frame, Flow] | None = None
+        """The frame before a cut, and the message of the cut, which the next frame may withdraw."""
         self._ahead: tuple[Frame, FlowResult | None] | None = None
         self._looked: tuple[Frame, bool] | None = None
         """The last frame, and whether it is still."""
@@ -102,37 +108,56 @@ class OpticalFlow(stage.Stage):
                 each._ahead = frame, result
 
     def process(self, message: Frame) -> Iterable[Message]:
-        previous, self._previous = self._previous, message
+        flow = self._flow(message)
+        yield from self._waiting_cut(withdrawn=flow.start == "resumed")
+        if flow.start == "scene_cut" and self._before is not None:
+            self._cut = self._before, flow
+        else:
+            yield self._counted(flow)
+
+    def _flow(self, message: Frame) -> Flow:
+        previous, self._previous, self._before = self._previous, message, self._previous
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead[0] is message:
             result = ahead[1]
         elif self._is_still(message) and previous is not None:
-            yield self._still(message, previous)
-            return
+            return self._still(message, previous)
         else:
             self._catch_up()
             result = self._estimated(message, **self._wanted)
         if previous is None or result is None:
-            yield Flow(message.header, message, "first", None)
-            return
+            return Flow(message.header, message, "first", None)
         self._say_status()
-        flow = flow_message(message, previous, result, self._worked(message))
-        self.context.count(f"frames_{flow.start}")
-        yield flow
+        if result.start == "resumed" and self._cut is not None:
+            previous = self._cut[0]
+        return flow_message(message, previous, result, self._worked(message))
+
+    def _waiting_cut(self, withdrawn: bool = False) -> Iterable[Flow]:
+        """The message of the last frame, if that waits: it begins a scene, unless it is withdrawn."""
+        waiting, self._cut = self._cut, None
+        if waiting is None:
+            return
+        before, cut = waiting
+        yield self._counted(zero_message(cut.frame, before, "passing", self.context.needs) if withdrawn else cut)
+
+    def _counted(self, flow: Flow) -> Flow:
+        if flow.start != "first":
+            self.context.count(f"frames_{flow.start}")
+        return flow
 
     def gap(self, gap: Gap) -> Iterable[Message]:
+        yield from self._waiting_cut()
         self._session.reset()
-        self._previous = self._skipped = None
+        self._previous = self._before = self._skipped = None
         if self._stillness is not None:
             self._stillness.reset()
-        return ()
 
     def flush(self, end: EndOfStream) -> Iterable[Message]:
-        self._previous = self._skipped = None
-        return ()
+        yield from self._waiting_cut()
+        self._previous = self._before = self._skipped = None
 
     def unacked_window(self) -> int:
-        return 0 if self._previous is None else 1
+        return (self._previous is not None) + (self._cut is not None)
 
     @property
     def _wanted(self) -> dict[str, bool]:
@@ -152,7 +177,6 @@ class OpticalFlow(stage.Stage):
         start: FlowStart = "duplicate" if repeats and self.options.duplicates is not None else "still"
         if start == "still" or self._skipped is not None:
             self._skipped = replace(frame, planes=tuple(np.array(plane) for plane in frame.planes))
-        self.context.count(f"frames_{start}")
         return zero_message(frame, previous, start, self.context.needs)
 
     def _catch_up(self) -> None:

@@ -57,14 +57,15 @@ class Measurement:
         frame, luma = message.frame, _luma(message.frame)
         size = (frame.width, frame.height)
         starts = message.grid_px is None or self._after_gap or self._size != size
-        duplicate = not starts and message.start == "duplicate"
-        before, self._pyramid = self._pyramid, LumaPyramid.of(luma)
+        duplicate = not starts and message.start in ("duplicate", "passing")
+        before, now = self._pyramid, LumaPyramid.of(luma)
+        self._pyramid = before if message.start == "passing" else now
         self._size, self._after_gap = size, False
         if starts and self._options.parallax == "auto":
             self._parallax = ParallaxField(*size, self._unseen_seconds)
         motion, revised = CameraMotion.still(), []
         if not starts and not duplicate:
-            motion, revised = self._measured(message, luma, before, self._pyramid)
+            motion, revised = self._measured(message, luma, before, now)
         gains = self._parallax.gains if self._parallax is not None else None
         if gains is not None:
             self._context.count("camera_model_mesh")

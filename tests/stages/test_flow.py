@@ -178,6 +178,40 @@ def test_after_a_cut_there_is_no_motion():
     assert (flow.start, flow.grid_px, flow.flow_px, flow.previous_index) == ("scene_cut", None, None, 0)
 
 
+def test_a_single_stray_frame_is_passed_over():
+    flows = run([moving(0), moving(1), moving(2, seed=7), moving(3), moving(4)], DIS, needs=("flow",))
+    assert [flow.start for flow in flows] == ["first", "cold", "passing", "resumed", "cold"]
+    assert [flow.frame.index for flow in flows] == list(range(5))
+    assert not np.asarray(flows[2].grid_px).any() and not np.asarray(flows[2].flow_px).any()
+    assert (flows[3].previous_index, flows[3].step_seconds) == (1, pytest.approx(0.08))
+    np.testing.assert_allclose(inner(flows[3].grid_px), np.multiply(SPEED_PX, 2), atol=0.4)
+
+
+def test_a_stray_frame_is_passed_over_by_the_network_too():
+    flows = run([moving(0), moving(1, seed=7), moving(2)], RAFT)
+    assert [flow.start for flow in flows] == ["first", "passing", "resumed"]
+    np.testing.assert_allclose(inner(flows[2].grid_px), np.multiply(SPEED_PX, 2), atol=0.6)
+
+
+@pytest.mark.parametrize("then", [[moving(2, seed=7)], [Gap(header(2), "lost_frames"), moving(3)], []])
+def test_a_cut_that_nothing_withdraws_is_sent_in_its_place(then):
+    flows = run([moving(0), moving(1, seed=7), *then], DIS)
+    assert [flow.start for flow in flows[:2]] == ["first", "scene_cut"]
+    assert len(flows) == 2 + sum(isinstance(each, Frame) for each in then)
+
+
+def test_a_cut_that_waits_is_not_acknowledged():
+    context = TestContext()
+    stage = OpticalFlow(OpticalFlow.Options(**DIS), context)
+    stage.open()
+    windows = []
+    for frame in [moving(0), moving(1, seed=7), moving(2, seed=7)]:
+        list(stage.process(frame))
+        windows.append(stage.unacked_window())
+    assert windows == [1, 2, 1]
+    stage.close()
+
+
 def test_after_a_gap_it_starts_anew():
     gap = Gap(header(2), "lost_frames")
     assert [flow.start for flow in run([moving(0), moving(1), gap, moving(2), moving(3)], RAFT)] == [
