@@ -26,6 +26,8 @@ class MotionMask(stage.Stage):
     is unknown. An event is uncertain if most of its masks are.
 
     Speeds are px/s of the full frame, after the camera's motion is subtracted.
+
+    The status counts `regions_too_small`: what would be an object, were it not smaller than `min_area`.
     """
 
     class Options(stage.Options):
@@ -165,6 +167,8 @@ class MotionMask(stage.Stage):
     def _mask(self, message: Flow, result: FrameMotion) -> Mask:
         if result.camera is not None and result.camera.model == "none":
             self.context.count("frames_camera_uncertain")
+        if result.regions_too_small:
+            self.context.count("regions_too_small", result.regions_too_small)
         return Mask(
             message.header,
             message.frame,

@@ -123,7 +123,7 @@ class RegisteredBackground:
         if fits:
             stands = farthest(found, self._shape) < limit or fits_in_place(image[..., 0], self._keypoints, found)
         else:
-            stands = self.fixed and self._under_other_illumination(image)
+            stands = self.fixed and (self._under_other_illumination(image) or _unmoved(before, image[..., 0]))
         self._still_seconds = self._still_seconds + step_seconds if stands else 0.0
         if stands:
             self._to_background = np.eye(3)

@@ -65,3 +65,5 @@ class Detection:
     """Those that may come to count."""
     tentative_before: tuple[Tentative, ...] = ()
     """The same for the frame before, if that was the first of a run: the flow from it shows what moves in it."""
+    regions_too_small: int = 0
+    """Regions smaller than `min_area` that have moved, at this frame, for as long as an object has to."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 
 from raftline.kernels.compiled import compiled
@@ -68,6 +69,8 @@ class ExposureTransient:
 
     def __init__(self) -> None:
         self._until_seconds = -np.inf
+        self._changed_seconds = -np.inf
+        """When the illumination last changed at all."""
         self._usual_levels = 0.0
         """By which the illumination changes from frame to frame."""
 
@@ -79,11 +82,23 @@ class ExposureTransient:
             seconds: The frame's time.
             step_seconds: Time since the frame before.
         """
+        if levels > 0:
+            self._changed_seconds = seconds
         if levels > max(_JUMP_LEVELS, _FLICKERS * self._usual_levels):
             self._until_seconds = seconds + _SETTLING_SECONDS
         share = 1.0 - float(np.exp(-step_seconds / _SETTLING_SECONDS))
         self._usual_levels += share * (min(levels, _MOST_FLICKER_LEVELS) - self._usual_levels)
         return seconds < self._until_seconds
+
+    def changed_lately(self, seconds: float) -> bool:
+        """Whether the illumination has changed, within a second before a frame, or does now."""
+        return seconds < self._changed_seconds + _SETTLING_SECONDS
+
+
+def relit(earlier: np.ndarray, later: np.ndarray, every: int) -> np.ndarray:
+    """Luma of a frame, uint8 (h, w), in the light of a later one; one point in `every` along each axis tells the light."""
+    before, now = (each[::every, ::every].ravel().astype(np.float32) for each in (earlier, later))
+    return cv2.LUT(earlier, np.rint(luma_curve(before, now)).astype(np.uint8))
 
 
 def illumination_change(image: np.ndarray, colors: np.ndarray, known: np.ndarray) -> IlluminationChange:

@@ -26,6 +26,10 @@ STEPS_PER_SIGMA = 16
 _LEAST_VARIANCE, _FIRST_VARIANCE, _MOST_VARIANCE = 9.0, 16.0, 60.0
 """Squared grey levels. The least is what coding leaves of a noiseless image; a new mode has a sigma of 4 (as OpenCV's
 MOG2 has, nearly: its first variance is 15); the most keeps a mode from covering every color."""
+_MOST_RELIT_VARIANCE = 900.0
+"""Squared grey levels, sigma 30: what was learned in the dark says no more once it is light."""
+_FULL_AGE = 250.0
+"""Frames: about the time constant of learning, after which a point knows no more."""
 _MATCHED_SIGMAS = 3.5
 """A color within this of a mode belongs to it, over three channels; Stauffer and Grimson take 2.5 for one."""
 _BACKGROUND_WEIGHT = 0.2
@@ -112,8 +116,21 @@ def shade(luma: Any, blue: Any, red: Any, distance: Any, state: Any, found: Any,
 
 @compiled
 def relight(curves: Any, state: Any) -> None:
-    """Colors of all modes of some rows to what `curves` (3, 256) say, interpolated between levels."""
+    """Colors of all modes of some rows to what `curves` (3, 256) say, interpolated between levels.
+
+    Where the first curve is steep, noise and rounding grow with the colors: variances by its square, and the point knows
+    as little as after so many fewer frames.
+    """
     for i in range(state.shape[0]):
+        row = state[i]
+        for j in range(row.shape[1]):
+            at = min(max(int(row[2, j]), 1), 254)
+            slope = np.float32((curves[0, at + 1] - curves[0, at - 1]) / 2)
+            if slope > np.float32(1):
+                row[0, j] = min(row[0, j], np.float32(_FULL_AGE)) / (slope * slope) + np.float32(KNOWN_AGE)
+                for mode in range(MODES):
+                    variance = row[5 + mode * MODE_FLOATS, j] * slope * slope
+                    row[5 + mode * MODE_FLOATS, j] = min(variance, np.float32(_MOST_RELIT_VARIANCE))
         for mode in range(MODES):
             for channel in range(3):
                 levels = state[i, 2 + channel + mode * MODE_FLOATS]
@@ -163,7 +180,8 @@ def learn_first(rate: Any, luma: Any, blue: Any, red: Any, how: Any, state: Any,
             share = parts[j] if parts[j] < fastest else fastest
             varied = before + share * (square[j] / np.float32(3) - before)
             varied = varied if varied > least else least
-            varied = varied if varied < most else most
+            highest = before if before > most else most
+            varied = varied if varied < highest else highest
             row[5, j] = varied if alphas[j] > none else before
         for j in range(width):
             row[1, j] = row[1, j] * (one - alphas[j]) + alphas[j]
@@ -224,7 +242,8 @@ def learn_left(rate: Any, luma: Any, blue: Any, red: Any, how: Any, state: Any, 
                 row[base + 3, j] += part * dv
                 spread = (dy * dy + du * du + dv * dv) / np.float32(3) - row[base + 4, j]
                 varied = row[base + 4, j] + min(part, np.float32(_FASTEST_VARIANCE)) * spread
-                row[base + 4, j] = min(max(varied, np.float32(_LEAST_VARIANCE)), np.float32(_MOST_VARIANCE))
+                highest = max(row[base + 4, j], np.float32(_MOST_VARIANCE))
+                row[base + 4, j] = min(max(varied, np.float32(_LEAST_VARIANCE)), highest)
             for mode in range(MODES):
                 row[1 + mode * MODE_FLOATS, j] *= one - alpha
             row[1 + matched * MODE_FLOATS, j] += alpha

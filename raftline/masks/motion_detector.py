@@ -20,6 +20,7 @@ from raftline.masks.options import MotionMaskOptions
 from raftline.masks.regions import Region, regions_of, with_velocities
 from raftline.masks.residual_motion import carried_back
 from raftline.masks.segmentation import MotionSegmenter, Segmentation
+from raftline.masks.small_regions import SMALL_SHARE, SmallRegions
 from raftline.masks.tracking import RegionTracker, Track
 
 _MEMORY_SECONDS = 10.0
@@ -54,9 +55,11 @@ class MotionDetector:
         self._events = events
         self._background = RegisteredBackground(*grid.shape, _MEMORY_SECONDS, shadows_out=not options.shadows)
         self._segmenter = MotionSegmenter(grid, self._thresholds, self._background)
-        self._tracker = RegionTracker(
-            options.persistence_seconds, options.hold_seconds, grid.step_px, self._thresholds.low_px_s
+        trackers = (
+            RegionTracker(options.persistence_seconds, options.hold_seconds, grid.step_px, self._thresholds.low_px_s)
+            for _ in range(2)
         )
+        self._tracker, self._small = next(trackers), SmallRegions(next(trackers))
         self._previous: np.ndarray | None = None
         """`FrameInput.image` of the last frame that was no duplicate."""
         self._rested_in: FrameInput | None = None
@@ -94,16 +97,19 @@ class MotionDetector:
     def state(self) -> dict[str, Any]:
         """JSON values, some kB. The background is not among them: it is learned again."""
         size = [self.grid.width, self.grid.height]
-        return {"size": size, "tracker": self._tracker.state(), "cells": self._segmenter.state()}
+        tracked = {"tracker": self._tracker.state(), "small": self._small.state()}
+        return {"size": size, **tracked, "cells": self._segmenter.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken."""
         self._tracker.restore(state["tracker"])
+        self._small.restore(state["small"])
         self._segmenter.restore(state["cells"])
 
     def _first(self, frame: FrameInput) -> Detection:
         """The first frame of a run. What moved before is not followed into it."""
         self._tracker.tracks = []
+        self._small.forget()
         self._segmenter.begin_run()
         self._background.begin_anew(frame.image)
         self._previous, self._rested_in, self._empty = frame.image, None, True
@@ -130,9 +136,11 @@ class MotionDetector:
         camera = frame_camera(frame, on_background and self._background.fixed, self._options)
         previous = self._previous if self._rested_in is None else self._rested_in.image
         segmentation = self._segmenter.segment(frame, camera, previous)
-        regions, labels = self._regions(segmentation)
+        regions, labels, small = self._regions(segmentation)
         self._previous, self._rested_in, self._empty = frame.image, None, not regions
-        tracks = self._tracker.update(regions, frame.seconds, frame.step_seconds, camera.on_grid(self.grid))
+        on_grid = camera.on_grid(self.grid)
+        tracks = self._tracker.update(regions, frame.seconds, frame.step_seconds, on_grid)
+        too_small = self._small.update(small, regions, frame.seconds, frame.step_seconds, on_grid)
         shown = [self._shows(track, frame.seconds) for track in tracks]
         tentative = [self._may_be_confirmed(track, frame.seconds) for track in tracks]
         mask = _drawn(regions, labels, shown)
@@ -148,24 +156,30 @@ class MotionDetector:
             self._detection(frame, mask, objects, camera.motion, uncertain),
             tentative=self._apart(labels, tracks, tentative),
             tentative_before=self._in_first(segmentation, labels, tracks, either),
+            regions_too_small=too_small,
         )
 
     def _uncertain(self, segmentation: Segmentation, camera: FrameCamera) -> bool:
         much = not camera.stands and float(segmentation.cells.moving.mean()) > _UNCERTAIN_SHARE
         return segmentation.layers or much or not camera.known
 
-    def _regions(self, segmentation: Segmentation) -> tuple[list[Region], np.ndarray]:
-        """What may be an object, with labels int32 (h, w): what flows, and what merely looks unlike the background."""
+    def _regions(self, segmentation: Segmentation) -> tuple[list[Region], np.ndarray, list[Region]]:
+        """What may be an object, with labels int32 (h, w): what flows, and what merely looks unlike the background.
+
+        And what would be one, were it not too small.
+        """
         moves, cells = self._within_zones(segmentation.moves), segmentation.cells
         least_area = self._thresholds.min_area * moves.size
-        flowing, labels = regions_of(moves, least_area, flows=True, apart=round(_APART_SHARE * moves.shape[1]))
+        apart, small_area = round(_APART_SHARE * moves.shape[1]), SMALL_SHARE * least_area
+        flowing, labels, small = regions_of(moves, least_area, flows=True, apart=apart, small_area=small_area)
         flowing = with_velocities(flowing, labels[cells.row, cells.column], cells.velocity_px_s)
         if segmentation.unlike is None or not segmentation.unlike.any():
-            return flowing, labels
+            return flowing, labels, small
         unlike = self._within_zones(segmentation.unlike).astype(np.uint8)
         opened = cv2.morphologyEx(unlike, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-        others, more = regions_of(opened > 0, least_area, flows=False)
-        return flowing + others, np.where(more > 0, more + len(flowing), labels) if others else labels
+        others, more, small_others = regions_of(opened > 0, least_area, flows=False, small_area=small_area)
+        together = np.where(more > 0, more + len(flowing), labels) if others else labels
+        return flowing + others, together, small + small_others
 
     def _within_zones(self, points: np.ndarray) -> np.ndarray:
         return points if self._allowed is None else points & self._allowed

@@ -43,6 +43,8 @@ class FrameMotion:
     uncertain: bool
     """What moves may not be an object: a part of the frame was taken to be scenery at another depth, over a third of it
     moves against the camera, or the camera's motion is unknown."""
+    regions_too_small: int = 0
+    """Regions smaller than `MotionMaskOptions.min_area` that would count from this frame on, were they large enough."""
 
 
 class _Taken(NamedTuple):
@@ -166,7 +168,8 @@ class MotionMasks:
 
     def _result(self, taken: _Taken, found: Detection) -> FrameMotion:
         mask = with_margin(found.mask, self._options.margin_px)
-        return FrameMotion(taken.seconds, mask, found.objects, found.ended, found.began, found.camera, found.uncertain)
+        what = (found.objects, found.ended, found.began, found.camera, found.uncertain, found.regions_too_small)
+        return FrameMotion(taken.seconds, mask, *what)
 
 
 def _check_flow(grid_px: np.ndarray | None, grid: WorkingGrid) -> None:

@@ -27,7 +27,9 @@ class Region:
     """Flow moves in it. If not, it merely looks unlike the background."""
 
 
-def regions_of(mask: np.ndarray, least_area: float, flows: bool, apart: int = 0) -> tuple[list[Region], np.ndarray]:
+def regions_of(
+    mask: np.ndarray, least_area: float, flows: bool, apart: int = 0, small_area: float | None = None
+) -> tuple[list[Region], np.ndarray, list[Region]]:
     """Find the connected regions of a mask.
 
     Args:
@@ -35,9 +37,11 @@ def regions_of(mask: np.ndarray, least_area: float, flows: bool, apart: int = 0)
         least_area: Smallest region, points.
         flows: `Region.flows` of all of them.
         apart: Parts that are at most so many points from each other are one region.
+        small_area: Smallest of the regions that are too small, points. None: these are left out.
 
     Returns:
-        The regions, their velocity left at 0; and labels, int32 (h, w): i + 1 for region i, 0 elsewhere.
+        The regions, their velocity left at 0; labels, int32 (h, w): i + 1 for region i, 0 elsewhere; and the regions
+        that are too small.
     """
     whole = np.ascontiguousarray(mask).view(np.uint8)
     labels_of_all = np.zeros(mask.shape, np.int32)
@@ -46,7 +50,7 @@ def regions_of(mask: np.ndarray, least_area: float, flows: bool, apart: int = 0)
     left, top = max(x - apart - 2, 0) // 2 * 2, max(y - apart - 2, 0) // 2 * 2
     place = (slice(top, y + height + apart + 2), slice(left, x + width + apart + 2))
     if not width:
-        return [], labels_of_all
+        return [], labels_of_all, []
     values = np.ascontiguousarray(whole[place])
     joined = cv2.dilate(values, np.ones((apart + 1, apart + 1), np.uint8)) if apart else values
     count, components = cv2.connectedComponents(joined, connectivity=8)
@@ -59,7 +63,10 @@ def regions_of(mask: np.ndarray, least_area: float, flows: bool, apart: int = 0)
     renumbered[kept] = np.arange(1, len(kept) + 1)
     _relabel(values, labels, renumbered)
     labels_of_all[place] = labels
-    return [_region(each, left, top, flows) for each in points[kept].tolist()], labels_of_all
+    areas = points[:, 0]
+    small = np.flatnonzero((areas >= max(small_area or 0.0, 1)) & (areas < least_area)) if small_area else []
+    regions, small_ones = ([_region(each, left, top, flows) for each in points[at].tolist()] for at in (kept, small))
+    return regions, labels_of_all, small_ones
 
 
 def with_velocities(regions: list[Region], labels: np.ndarray, velocity_px_s: np.ndarray) -> list[Region]:

@@ -11,12 +11,13 @@ import cv2
 import numpy as np
 
 from raftline.camera.working_grid import WorkingGrid
+from raftline.kernels.cell import CELL_PX
 from raftline.masks.background import AgainstBackground, RegisteredBackground
 from raftline.masks.depth_layers import depth_layers
 from raftline.masks.foreground import averaged, clearly_other, foreground, grown
 from raftline.masks.frame_camera import FrameCamera
 from raftline.masks.frame_input import FrameInput
-from raftline.masks.illumination import ExposureTransient
+from raftline.masks.illumination import ExposureTransient, relit
 from raftline.masks.residual_motion import (
     CellMotion,
     Thresholds,
@@ -38,6 +39,11 @@ _TOO_LITTLE_SHARE = 0.0005
 than the default `min_area`."""
 _CHANGED_LEVELS = 5
 """Grey levels between means over 3x3 points: 7 sigma of a noise of 2."""
+_WIDELY_SHARE = 0.12
+"""Of the frame: where more of it changes from frame to frame, it may be the light. As much as no curve explains in
+`illumination`."""
+_LIGHT_EVERY = 4
+"""One point in this many along each axis is enough to tell how the light changed."""
 _CLEAR_SECONDS = 0.6
 """For so long something has to look unlike the background for slow flow on it to be believed: leaves that sway come
 and go faster. Chosen by hand; `python -m benchmarks.bench_motion_masks` shows its effect."""
@@ -114,8 +120,10 @@ class MotionSegmenter:
         self._cells = flow.cells.moving
         settling = self._exposure.settles(flow.seen.illumination_levels, frame.seconds, frame.step_seconds)
         flowing = np.zeros(self._grid.shape, bool) if settling else flow.cells.drawn(self._grid)
-        pair = self._pair_motion(frame, camera, previous, flow.cells, flowing & ~flow.seen.known)
         changing = _changing(previous, frame.image) if camera.stands and flowing.any() else None
+        if previous is not None and changing is not None and self._relit_around(frame, changing):
+            flowing &= self._explaining(flow.cells, frame, previous)
+        pair = self._pair_motion(frame, camera, previous, flow.cells, flowing & ~flow.seen.known)
         moved_here = None if pair is None else carried_forward(*pair)
         moves, unlike = foreground(flow.distance, flow.seen.known, flowing, moved_here, changing)
         return Segmentation(
@@ -200,6 +208,20 @@ class MotionSegmenter:
         on_grid = camera.on_grid(self._grid)
         lumas = (previous[..., 0], frame.image[..., 0])
         return seen_moving(cells, frame.flow, np.eye(3) if on_grid is None else on_grid, lumas, self._grid)
+
+    def _relit_around(self, frame: FrameInput, changing: np.ndarray) -> bool:
+        """Whether it may be the light that changes, and not the place of things."""
+        return self._exposure.changed_lately(frame.seconds) or float(changing.mean()) > _WIDELY_SHARE
+
+    def _explaining(self, cells: CellMotion, frame: FrameInput, previous: np.ndarray) -> np.ndarray:
+        """bool (h, w): where the flow explains how the image changed, and the light, as it changed everywhere, does not.
+
+        The camera stands.
+        """
+        now = frame.image[..., 0]
+        lumas = (relit(previous[..., 0], now, _LIGHT_EVERY), now)
+        moved = carried_forward(*seen_moving(cells, frame.flow, np.eye(3), lumas, self._grid))
+        return grown(moved, CELL_PX / self._grid.step_px)
 
     def _remembered(self, shape: tuple[int, ...]) -> np.ndarray | None:
         """bool cells: where something moved a frame ago, and a little around it."""

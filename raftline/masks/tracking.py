@@ -24,8 +24,9 @@ _MOST_DISTANCE = 3.0
 """Beyond it a region cannot be the track's."""
 _CONFIRMED_WORTH = 2.0
 """A confirmed track's likeness counts this many times: noise does not take its region."""
-_REACH = 1.0
-"""How far, in sizes of the larger box, a region's centre may lie from where it was expected."""
+_REACH, _REACH_AT_LOW_RATES = 1.0, 1.9
+"""How far, in sizes of the larger box, a region's centre may lie from where it was expected; farther where frames are
+half a second apart, as flow does not tell where it went. Beyond 2, `_MOST_DISTANCE` forbids it."""
 _TRAVEL_POINTS = 8.0
 """A region without flow moves if its centre went at least so far, a side of a cell at 640 points,"""
 _TRAVEL_SHARE = 0.5
@@ -114,7 +115,9 @@ class RegionTracker:
         kept = [t for t in self.tracks if seconds - t.last_seconds <= self._patience(t, step_seconds)]
         self.tracks = kept if camera is None else [_carried(track, camera) for track in kept]
         expected = [_expected(track, seconds, self.px_per_point) for track in self.tracks]
-        matches = _assign([_likeness(track, box, regions) for track, box in zip(self.tracks, expected, strict=True)])
+        reach = _REACH if step_seconds < _SIGHTINGS_SECONDS else _REACH_AT_LOW_RATES
+        pairs = zip(self.tracks, expected, strict=True)
+        matches = _assign([_likeness(track, box, regions, reach) for track, box in pairs])
         by_region = {region: self.tracks[track] for track, region in matches}
         for at, region in enumerate(regions):
             if at not in by_region and (whole := self._split_from(region, expected)) is not None:
@@ -172,7 +175,8 @@ class RegionTracker:
         travelled = _travelled(track, region, seconds, self.px_per_point, self.slow_px_s)
         moves = region.flows or travelled
         from_seconds = seconds - step_seconds if region.flows else track.mark[2]
-        more_seconds = step_seconds if region.flows else min(seconds - from_seconds, _MOST_TRAVEL_SECONDS)
+        longest = step_seconds if region.flows else max(_MOST_TRAVEL_SECONDS, step_seconds)
+        more_seconds = min(seconds - from_seconds, longest)
         anew = track.seen_seconds == 0 or from_seconds - track.moved_seconds > self._patience(track)
         seen = (0.0 if anew and not track.confirmed else track.seen_seconds) + (more_seconds if moves else 0.0)
         velocity = region.velocity if region.flows else _drift(track, region, seconds, self.px_per_point)
@@ -238,29 +242,31 @@ def _carried(track: Track, camera: np.ndarray) -> Track:
     )
 
 
-def _likeness(track: Track, box: tuple[float, float, float, float], regions: list[Region]) -> list[float]:
+def _likeness(
+    track: Track, box: tuple[float, float, float, float], regions: list[Region], most_reach: float
+) -> list[float]:
     """How well each region continues the track, expected in `box`; 0 or less: it cannot be the same.
 
     Large things weigh more than small ones, and those with a past more than what may be noise.
     """
     worth = _CONFIRMED_WORTH if track.confirmed else 1.0
     return [
-        (_MOST_DISTANCE - _distance(box, region.box) - _AREA_WEIGHT * abs(np.log(region.area / track.area)))
+        (_MOST_DISTANCE - _distance(box, region.box, most_reach) - _AREA_WEIGHT * abs(np.log(region.area / track.area)))
         * worth
         * float(np.sqrt(min(track.area, region.area)))
         for region in regions
     ]
 
 
-def _distance(a: tuple[float, float, float, float], b: tuple[float, ...]) -> float:
-    """Of two boxes: 0 if they are equal, infinite beyond `_REACH`."""
+def _distance(a: tuple[float, float, float, float], b: tuple[float, ...], most_reach: float) -> float:
+    """Of two boxes: 0 if they are equal, infinite beyond `most_reach`."""
     overlap_x = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
     overlap_y = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
     shared = max(overlap_x, 0.0) * max(overlap_y, 0.0)
     iou = shared / (a[2] * a[3] + b[2] * b[3] - shared)
     apart = np.hypot(a[0] + a[2] / 2 - b[0] - b[2] / 2, a[1] + a[3] / 2 - b[1] - b[3] / 2)
     reach = apart / max(a[2], a[3], b[2], b[3])
-    if iou == 0.0 and reach > _REACH:
+    if iou == 0.0 and reach > most_reach:
         return np.inf
     return float(_OVERLAP_WEIGHT * (1.0 - iou) + reach)
 

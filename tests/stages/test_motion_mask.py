@@ -107,8 +107,8 @@ def test_a_cut_begins_anew_and_its_first_frame_shows_what_moves_into_the_next_wh
 
 
 def test_a_long_step_is_measured_in_seconds(still: list[Flow]) -> None:
-    slow = [replace(flow, step_seconds=1.0) for flow in still]
-    masks = masks_of(run_stage(MotionMask, slow, {"persistence_seconds": 0.0, "speed_px_s": 5.0}))
+    slow = [replace(flow, header=header(30 * at), step_seconds=1.0) for at, flow in enumerate(still)]
+    masks = masks_of(run_stage(MotionMask, slow, {"persistence_seconds": 0.0, "speed_px_s": 30.0}))
     assert not any(mask.objects for mask in masks)
 
 

@@ -125,6 +125,12 @@ def test_a_time_lapse_keeps_the_id_from_frame_to_frame() -> None:
         assert {track.id for at, each in enumerate(regions) for track in tracker.update(each, at * step, step)} == {1}
 
 
+def test_a_time_lapse_keeps_the_id_of_what_goes_farther_than_its_size() -> None:
+    tracker = RegionTracker(0.2, 0.7, px_per_point=1, slow_px_s=6)
+    regions = [[standing(region(15 * at))] for at in range(12)]
+    assert {track.id for at, each in enumerate(regions) for track in tracker.update(each, at * 1.0, 1.0)} == {1}
+
+
 def test_flicker_is_never_confirmed() -> None:
     tracker = tracker_of(persistence=0.2)
     rng = np.random.default_rng(0)
