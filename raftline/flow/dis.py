@@ -140,8 +140,8 @@ class _AtFinestScale:
 
     def __call__(self, earlier: npt.NDArray[np.uint8], later: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         size = (earlier.shape[1] // self._factor, earlier.shape[0] // self._factor)
-        small = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (earlier, later))
-        flow = np.asarray(self._dis.calc(*small, _NEW_ARRAY), np.float32) * np.float32(self._factor)
+        small, small_later = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (earlier, later))
+        flow = np.asarray(self._dis.calc(small, small_later, _NEW_ARRAY), np.float32) * np.float32(self._factor)
         return np.nan_to_num(flow, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
 
 
