@@ -7,12 +7,8 @@ starts it.
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import socket
 import threading
 import time
-import uuid
 from bdb import BdbQuit
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -125,7 +121,11 @@ class Worker:
                 continue
             lease = self._ownership.acquire(source) if self._may_take(source) else None
             if lease is not None:
-                self._take_up(source, lease.token)
+                try:
+                    self._take_up(source, lease.token)
+                except BaseException:
+                    self._drop(source)  # else the lease would be renewed, and waited for, for ever
+                    raise
             elif self._transport.progress(source, self._stage.name).ended:
                 self._ended.add(source)
 
@@ -275,25 +275,3 @@ class Worker:
         self._drop_all()
         self._ownership.close()
         self._transport.close()
-
-
-def worker_name() -> str:
-    """A unique name for a worker."""
-    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-
-
-def work(plan: Plan, stage: str, worker_id: str, ring_directory: Path, *, supervised: bool) -> None:
-    """Run a worker in this process until its sources end or SIGTERM arrives.
-
-    Raises:
-        RaftlineError: What ended it otherwise.
-    """
-    from pipeline.transport.redis_streams import RedisStreams
-
-    assert plan.redis_url is not None
-    transport = RedisStreams(plan.redis_url, plan.name)
-    worker = Worker(plan, stage, transport, worker_id, ring_directory, supervised)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: worker.stop())
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    worker.run()

@@ -16,7 +16,7 @@ from pipeline.errors import OutputInWork, UserError
 from pipeline.runtime.cores import thread_environment
 from pipeline.runtime.nursery import Nursery
 from pipeline.runtime.reaper import Reaper
-from pipeline.runtime.worker import worker_name
+from pipeline.runtime.worker_program import worker_name
 
 _LONGEST_DELAY_SECONDS = 10.0
 

@@ -6,6 +6,10 @@ import argparse
 import contextlib
 import json
 import logging
+import os
+import signal
+import socket
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +17,29 @@ from pipeline.config.plan import Plan
 from pipeline.errors import OutputInWork, RaftlineError, UserError
 from pipeline.redaction import log_redacted, redact
 from pipeline.runtime.hosted import describe
-from pipeline.runtime.worker import log, work
+from pipeline.runtime.worker import Worker, log
+
+
+def worker_name() -> str:
+    """A unique name for a worker."""
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+def work(plan: Plan, stage: str, worker_id: str, ring_directory: Path, *, supervised: bool) -> None:
+    """Run a worker in this process until its sources end or SIGTERM arrives.
+
+    Raises:
+        RaftlineError: What ended it otherwise.
+    """
+    from pipeline.transport.redis_streams import RedisStreams
+
+    assert plan.redis_url is not None
+    transport = RedisStreams(plan.redis_url, plan.name)
+    worker = Worker(plan, stage, transport, worker_id, ring_directory, supervised)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    worker.run()
 
 
 def main(argv: Sequence[str]) -> int:

@@ -35,7 +35,7 @@ def worker(
     from pipeline.runtime.cores import limit_this_process
     from pipeline.runtime.reaper import Reaper
     from pipeline.runtime.run_directory import RunDirectory
-    from pipeline.runtime.worker import work, worker_name
+    from pipeline.runtime.worker_program import work, worker_name
 
     plan = make_plan(read_config(config, inputs, output, overrides, redis))
     if stage not in plan.stages:
