@@ -2,10 +2,38 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 
 from raftline.kernels.cell import CELL_PX
+from raftline.raft.padding import Padding
+
+
+class Cells(NamedTuple):
+    """Where the cells of 8x8 px of a grid lie on an image."""
+
+    height: int
+    width: int
+    """Of the image, px."""
+    rows: int
+    columns: int
+    top: int = 0
+    left: int = 0
+    """Pixels of the first row and column of cells that lie outside of the image."""
+
+    @classmethod
+    def of(cls, height: int, width: int) -> Cells:
+        """Those that begin at the image's corner."""
+        return cls(height, width, -(-height // CELL_PX), -(-width // CELL_PX))
+
+    @classmethod
+    def padded(cls, height: int, width: int, padding: Padding) -> Cells:
+        """Those of an image that was padded."""
+        rows = (height + padding.top + padding.bottom) // CELL_PX
+        columns = (width + padding.left + padding.right) // CELL_PX
+        return cls(height, width, rows, columns, padding.top, padding.left)
 
 
 def working_size(height: int, width: int, max_side_px: int | None) -> tuple[int, int]:
@@ -17,36 +45,31 @@ def working_size(height: int, width: int, max_side_px: int | None) -> tuple[int,
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def frame_grid(
-    grid_px: np.ndarray, origin_px: tuple[int, int], worked: tuple[int, int], frame: tuple[int, int]
-) -> np.ndarray:
-    """Resample flow to the cell centres of the frame, like `frame_cells`, and scale it to px of the frame."""
-    cells = frame_cells(grid_px, origin_px, worked, frame)
-    return cells if worked == frame else cells * _enlargement(worked, frame)
+def resampled_flow(flow: np.ndarray, source: Cells, target: Cells) -> np.ndarray:
+    """Resample flow to the cell centers of the same frame at another size, like `resampled`, and scale it with it."""
+    cells = resampled(flow, source, target)
+    if (source.height, source.width) == (target.height, target.width):
+        return cells
+    return cells * _enlargement((source.height, source.width), (target.height, target.width))
 
 
-def frame_cells(
-    values: np.ndarray, origin_px: tuple[int, int], worked: tuple[int, int], frame: tuple[int, int]
-) -> np.ndarray:
-    """Resample values to the cell centres (8 j + 3.5, 8 i + 3.5) of the frame, by bilinear interpolation.
+def resampled(values: np.ndarray, source: Cells, target: Cells) -> np.ndarray:
+    """Resample values to the cell centers of the same frame at another size, by bilinear interpolation.
 
     Args:
-        values: float32 (H', W') or (H', W', C) at the working resolution; cells of 8x8 px.
-        origin_px: (x, y) of the corner of the first cell at the working resolution: 0, or negative where it was padded.
-        worked: (height, width) of the working resolution.
-        frame: (height, width) of the frame.
+        values: float32 (rows, columns) or (rows, columns, C) of the source.
+        source, target: where the cells lie.
 
     Returns:
-        float32 (ceil(H / 8), ceil(W / 8)) or (ceil(H / 8), ceil(W / 8), C).
+        float32 (rows, columns) or (rows, columns, C) of the target.
     """
-    rows, columns = -(-frame[0] // CELL_PX), -(-frame[1] // CELL_PX)
-    if worked == frame and origin_px == (0, 0):
-        return values[:rows, :columns]
-    x = _positions(columns, frame[1], worked[1], origin_px[0])
-    y = _positions(rows, frame[0], worked[0], origin_px[1])
+    if source[:2] == target[:2] and source[4:] == target[4:]:
+        return values[: target.rows, : target.columns]
+    x = _positions(target.columns, target.left, source.left, source.width / target.width)
+    y = _positions(target.rows, target.top, source.top, source.height / target.height)
     map_x, map_y = np.meshgrid(x, y)
     read = cv2.remap(values, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return read.reshape(rows, columns, *values.shape[2:])
+    return read.reshape(target.rows, target.columns, *values.shape[2:])
 
 
 def frame_flow(flow_px: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
@@ -57,10 +80,10 @@ def frame_flow(flow_px: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
     return cv2.resize(flow_px, frame[::-1], interpolation=cv2.INTER_LINEAR) * _enlargement(worked, frame)
 
 
-def _positions(cells: int, frame_px: int, worked_px: int, origin_px: int) -> np.ndarray:
-    """Where the frame's cell centres lie along one axis of the grid, in cells."""
-    centres = (CELL_PX * np.arange(cells) + CELL_PX / 2) * (worked_px / frame_px)
-    return ((centres - origin_px) / CELL_PX - 0.5).astype(np.float32)
+def _positions(cells: int, outside_px: int, source_outside_px: int, scale: float) -> np.ndarray:
+    """Where the target's cell centers lie along one axis of the source, in cells."""
+    centers = (CELL_PX * np.arange(cells) + CELL_PX / 2 - outside_px) * scale
+    return ((centers + source_outside_px) / CELL_PX - 0.5).astype(np.float32)
 
 
 def _enlargement(worked: tuple[int, ...], frame: tuple[int, int]) -> np.ndarray:

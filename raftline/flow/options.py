@@ -110,6 +110,15 @@ class FlowOptions:
             none="run all updates",
         ),
     )
+    one_motion_side_px: int | None = field(
+        default=None,
+        metadata=described(
+            "RAFT only: longer side, px, to which larger frames are scaled down while one shift, turn and zoom explain "
+            "their motion; where parts of a frame move on their own, its flow is estimated again at full size",
+            ge=64,
+            none="always full size",
+        ),
+    )
     correlation: CorrelationChoice = field(
         default="auto",
         metadata=described(

@@ -33,6 +33,8 @@ class FlowResult:
     confidence: npt.NDArray[np.float32] | None = None
     """(H', W') in [0, 1]: confidence of the grid's flow (`raftline.flow.confidence`); below 0.5 the cell is occluded.
     None where it was not asked for."""
+    scaled_down: bool = False
+    """Whether it was estimated at the size of `FlowOptions.one_motion_side_px`."""
 
 
 @dataclass(frozen=True)

@@ -3,28 +3,23 @@
 Several streams of one size can share a pass of the network (`estimate_together`).
 """
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-from raftline.flow.batches import batch, grouped, item_of, join
-from raftline.flow.confidence import round_trip_confidence
 from raftline.flow.network import open_raft, prepare
 from raftline.flow.options import FlowOptions
-from raftline.flow.result import FlowResult, SessionStatus, Start, zero_result
+from raftline.flow.result import FlowResult, SessionStatus, zero_result
 from raftline.flow.scene_change import Change, ChangeDetector
+from raftline.flow.size_choice import SizeChoice, at_frame_size
+from raftline.flow.stream import Step, Stream, estimate
 from raftline.flow.update_loop import UpdateLoop
-from raftline.flow.variational import luma_of, refine_on_images, refined_grid
-from raftline.kernels.cell import CELL_PX
 from raftline.kernels.choice import kernel_choice
-from raftline.raft.model import CoarseFlow, EncodedFrame, Raft
+from raftline.raft.model import Raft
 from raftline.raft.padding import Padding
-from raftline.raft.preprocess import to_network_input
 from raftline.raft.rgb import check_rgb
 
 
@@ -55,12 +50,12 @@ class FlowSession:
         self._options = options or FlowOptions()
         self._update_loop = _update_loop(model, self._options)
         self._changes = ChangeDetector(self._options.duplicates, self._options.scene_cut)
-        self._last_frame: EncodedFrame | None = None
-        self._last_flow: Tensor | None = None
-        self._last_luma: Tensor | None = None
-        self._before_cut: tuple[EncodedFrame, Tensor | None] | None = None
-        """Frame and luma before a cut that the next frame may withdraw."""
-        self._correlation_mode: str = self._options.correlation
+        self._stream = Stream(self._update_loop, self._options)
+        self._size = SizeChoice(self._options.one_motion_side_px)
+        self._last_rgb: npt.NDArray[np.uint8] | None = None
+        """The last frame, where it was scaled down."""
+        self._rgb_before_cut: npt.NDArray[np.uint8] | None = None
+        """The same of the frame before a cut that the next frame may withdraw."""
 
     def __call__(
         self, frame_rgb: npt.NDArray[np.uint8], *, full_resolution: bool = True, confidence: bool = False
@@ -86,7 +81,8 @@ class FlowSession:
     def reset(self) -> None:
         """End the run, as after a gap: the next frame is the first of a new one."""
         self._changes.reset()
-        self._last_frame = self._last_flow = self._last_luma = self._before_cut = None
+        self._stream.reset()
+        self._last_rgb = self._rgb_before_cut = None
 
     @property
     def batching_pays(self) -> bool:
@@ -108,71 +104,44 @@ class FlowSession:
             runtime=self._update_loop.model.runtime,
             precision=self._update_loop.model.precision.name,
             lookup=choice.name,
-            correlation=self._correlation_mode,
+            correlation=self._stream.correlation_mode,
             update_loop="recorded" if self._update_loop.recorded else "eager",
             cpu_threads=torch.get_num_threads(),
             fallbacks=() if choice.fallback is None else (choice.fallback,),
         )
 
-    def _prepare(self, request: "FrameRequest") -> "FlowResult | _Step":
+    def _prepare(self, request: "FrameRequest") -> FlowResult | Step:
         """The result of a frame that needs no network, or what the network has to do."""
         check_rgb(request.frame_rgb)
-        height, width = request.frame_rgb.shape[:2]
-        padding = Padding.for_size(height, width)
         change = self._changes.judge(request.frame_rgb)
-        if change == "duplicate" and self._last_frame is not None:
+        if change == "duplicate" and self._stream.has_begun:
+            height, width = request.frame_rgb.shape[:2]
+            padding = Padding.for_size(height, width)
             return zero_result(padding, height, width, request.full_resolution, request.confidence)
-        image = to_network_input(request.frame_rgb, padding, self._update_loop.device)
-        return _Step(request, self, self._update_loop, image, padding, change)
+        if change == "first":
+            self._size.begin(*request.frame_rgb.shape[:2])
+        return self._step(request, change)
 
-    def _pair(self, step: "_Step", encoded: EncodedFrame) -> "_Pair | None":
-        """Move on to a frame. None: it is the first of a run."""
-        last_frame, self._last_frame = self._last_frame, encoded
-        crop = step.padding.crop(step.image)
-        luma = luma_of(step.image, crop) if self._options.variational_refinement else None
-        last_luma, self._last_luma = self._last_luma, luma
-        before_cut, self._before_cut = self._before_cut, None
-        if step.change == "first" or last_frame is None:
-            self._last_flow = None
-            return None
-        start: Start = "cold"
-        if step.change == "scene_cut":
-            start, self._before_cut = "scene_cut", (last_frame, last_luma)
-        elif step.change == "resumed" and before_cut is not None:
-            start, (last_frame, last_luma) = "resumed", before_cut
-        elif self._options.warm_start != "never" and self._last_flow is not None:
-            start = "warm"
-        options = self._options_for(start)
-        self._correlation_mode = self._update_loop.correlation_mode(encoded.features, options, step.request.confidence)
-        lumas = None if last_luma is None or luma is None else (last_luma, luma)
-        return _Pair(step, last_frame, encoded, self._last_flow if start == "warm" else None, start, options, lumas)
+    def _step(self, request: "FrameRequest", change: Change) -> Step:
+        image = self._size.scaled(request.frame_rgb)
+        return Step.of(image, self._stream, change, request.full_resolution, request.confidence)
 
-    def _options_for(self, start: Start) -> FlowOptions:
-        """Of a pair. The stream goes on from the flow of a cold start, which is worth more iterations."""
-        options = self._options
-        if start == "scene_cut":
-            return replace(options, warm_start="never")
-        if start in ("cold", "resumed") and options.warm_start != "never":
-            return replace(options, iterations=max(options.iterations, options.cold_iterations))
-        return options
-
-    def _finish(self, pair: "_Pair", coarse: CoarseFlow, back: Tensor | None) -> FlowResult:
-        """The result of a pair, from a batch of one; `back` is the flow from the later frame, in cells."""
-        self._last_flow = None if pair.start == "scene_cut" else coarse.flow
-        grid_px = CELL_PX * coarse.flow
-        trusted = None if back is None else round_trip_confidence(grid_px, CELL_PX * back)[0].cpu().numpy()
-        padding, full_resolution = pair.step.padding, pair.step.request.full_resolution
-        flow_px = None
-        if pair.lumas is not None and not full_resolution and self._options.grid_refinement == "half":
-            earlier, later = pair.lumas
-            grid_px = refined_grid(padding.pad(earlier), padding.pad(later), grid_px)
-        elif full_resolution or pair.lumas is not None:
-            fine_px = self._update_loop.model.upsample(coarse, padding.crop(pair.step.image))
-            if pair.lumas is not None:
-                fine_px = refine_on_images(*pair.lumas, fine_px)
-                grid_px = F.avg_pool2d(padding.pad(fine_px), CELL_PX)
-            flow_px = _to_array(fine_px) if full_resolution else None
-        return FlowResult(_to_array(grid_px), flow_px, pair.start, coarse.iterations, padding, trusted)
+    def _go_on(self, request: "FrameRequest", step: Step, result: FlowResult | None) -> Step | None:
+        """Choose the size to go on at. Returns what the network still has to do for this frame: all of it, at full
+        size, where the small one is not enough."""
+        last_rgb = self._rgb_before_cut if step.change == "resumed" else self._last_rgb
+        self._rgb_before_cut = self._last_rgb if step.change == "scene_cut" else None
+        self._last_rgb = None
+        moved = result is not None and self._size.judge(result)
+        again = None
+        if moved and self._size.is_small:
+            self._stream.resize(self._size.scaled(request.frame_rgb))
+        elif moved and last_rgb is not None:
+            self._stream.resize(last_rgb)
+            again = self._step(request, "continuous")
+        if self._size.is_small:
+            self._last_rgb = request.frame_rgb.copy()
+        return again
 
 
 @dataclass(frozen=True)
@@ -183,38 +152,6 @@ class FrameRequest:
     frame_rgb: npt.NDArray[np.uint8]
     full_resolution: bool = True
     confidence: bool = False
-
-
-@dataclass(frozen=True)
-class _Step:
-    """A frame that the network has to encode."""
-
-    request: FrameRequest
-    session: FlowSession
-    update_loop: UpdateLoop
-    image: Tensor
-    padding: Padding
-    change: Change
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """Two encoded frames whose flow the network has to estimate."""
-
-    step: _Step
-    earlier: EncodedFrame
-    later: EncodedFrame
-    last_flow: Tensor | None
-    start: Start
-    options: FlowOptions
-    lumas: tuple[Tensor, Tensor] | None
-    """Of the two frames, where the flow is refined on them."""
-
-    def key(self) -> Hashable:
-        """What pairs must agree in to share a pass."""
-        step = self.step
-        kind = (self.options, step.request.confidence, self.last_flow is None)
-        return id(step.update_loop), step.image.shape, *kind
 
 
 @torch.inference_mode()
@@ -232,35 +169,21 @@ def estimate_together(requests: Sequence[FrameRequest]) -> list[FlowResult | Non
     """
     if len({id(request.session) for request in requests}) < len(requests):
         raise ValueError("requests: a session can take one frame at a time, but one is named twice")
-    prepared = [request.session._prepare(request) for request in requests]
-    results = {number: result for number, result in enumerate(prepared) if isinstance(result, FlowResult)}
-    steps = {number: step for number, step in enumerate(prepared) if isinstance(step, _Step)}
-    pairs: dict[int, _Pair] = {}
-    for numbers in grouped(steps, lambda step: (id(step.update_loop), step.image.shape)):
-        encoded = steps[numbers[0]].update_loop.model.encode(batch([steps[number].image for number in numbers]))
-        for place, number in enumerate(numbers):
-            step = steps[number]
-            pair = step.session._pair(step, item_of(encoded, place))
-            if pair is not None:
-                pairs[number] = pair
-    for numbers in grouped(pairs, _Pair.key):
-        results |= dict(zip(numbers, _estimate([pairs[number] for number in numbers]), strict=True))
+    prepared = {number: request.session._prepare(request) for number, request in enumerate(requests)}
+    results = {number: result for number, result in prepared.items() if isinstance(result, FlowResult)}
+    steps = {number: step for number, step in prepared.items() if isinstance(step, Step)}
+    while steps:
+        found = estimate(steps)
+        for number, result in found.items():
+            start = results[number].start if number in results else result.start
+            frame = requests[number].frame_rgb.shape[:2]
+            results[number] = at_frame_size(replace(result, start=start), steps[number].cells, frame)
+        again = {
+            number: requests[number].session._go_on(requests[number], step, found.get(number))
+            for number, step in steps.items()
+        }
+        steps = {number: step for number, step in again.items() if step is not None}
     return [results.get(number) for number in range(len(requests))]
-
-
-def _estimate(pairs: list[_Pair]) -> Iterator[FlowResult]:
-    """The results of pairs with the same key."""
-    count, first = len(pairs), pairs[0]
-    flows = [pair.last_flow for pair in pairs if pair.last_flow is not None]
-    earlier = join([pair.earlier for pair in pairs])
-    later = join([pair.later for pair in pairs])
-    both_ways = first.step.request.confidence
-    coarse = first.step.update_loop(earlier, later, batch(flows) if flows else None, first.options, both_ways=both_ways)
-    for place, pair in enumerate(pairs):
-        flow, hidden, guide = (part[place : place + 1] for part in (coarse.flow, coarse.hidden, coarse.guide))
-        own = CoarseFlow(flow, hidden, guide, coarse.iterations)
-        back = coarse.flow[count + place : count + place + 1] if both_ways else None
-        yield pair.step.session._finish(pair, own, back)
 
 
 def _update_loop(model: Raft | UpdateLoop | None, options: FlowOptions) -> UpdateLoop:
@@ -275,10 +198,6 @@ def _update_loop(model: Raft | UpdateLoop | None, options: FlowOptions) -> Updat
     if isinstance(model, UpdateLoop):
         return model
     raise TypeError(f"model: expected what load_raft returns, an UpdateLoop or None, found {type(model).__name__}")
-
-
-def _to_array(flow: Tensor) -> npt.NDArray[np.float32]:
-    return flow[0].permute(1, 2, 0).contiguous().cpu().numpy()
 
 
 def _device_name(device: torch.device) -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.messages import Flow, FlowStart, Frame
-from raftline.flow.grid import frame_cells, frame_flow, frame_grid
+from raftline.flow.grid import Cells, frame_flow, resampled, resampled_flow
 from raftline.flow.result import FlowResult
 from raftline.kernels.cell import CELL_PX
 
@@ -21,12 +21,12 @@ def flow_message(frame: Frame, previous: Frame, result: FlowResult, worked: tupl
     if start == "scene_cut":
         return flow
     shape = (frame.height, frame.width)
-    origin_px = (-result.padding.left, -result.padding.top)
-    grid_px = frame_grid(result.grid_px, origin_px, worked, shape)
+    source, target = Cells.padded(*worked, result.padding), Cells.of(*shape)
+    grid_px = resampled_flow(result.grid_px, source, target)
     flow_px = None if result.flow_px is None else _halved(frame_flow(result.flow_px, shape))
     confidence = None
     if result.confidence is not None:
-        confidence = np.ascontiguousarray(frame_cells(result.confidence, origin_px, worked, shape), np.float32)
+        confidence = np.ascontiguousarray(resampled(result.confidence, source, target), np.float32)
     return replace(flow, grid_px=np.ascontiguousarray(grid_px, np.float32), flow_px=flow_px, confidence=confidence)
 
 

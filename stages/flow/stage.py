@@ -128,6 +128,8 @@ class OpticalFlow(stage.Stage):
         if previous is None or result is None:
             return Flow(message.header, message, "first", None)
         self._say_status()
+        if result.scaled_down:
+            self.context.count(f"frames_at_{self._flow_options.one_motion_side_px}_px")
         if result.start == "resumed" and self._cut is not None:
             previous = self._cut[0]
         return flow_message(message, previous, result, self._worked(message))
@@ -248,6 +250,8 @@ class OpticalFlow(stage.Stage):
         options = self._flow_options
         if options.estimator == "dis":
             return f"{size}, {options.dis_preset}"
+        if options.one_motion_side_px is not None:
+            size += f", {options.one_motion_side_px} px while it moves as one"
         stop = "" if options.early_stop_px is None else f" until less than {options.early_stop_px:g} px is gained"
         half = options.grid_refinement == "half" and not self._wanted["full_resolution"]
         refined = ("refined at half size" if half else "refined") if options.variational_refinement else "not refined"

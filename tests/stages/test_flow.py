@@ -129,11 +129,23 @@ def test_the_readers_decide_what_the_user_leaves_open(accuracy):
     assert f"{settings['iterations']} updates (cold {settings['cold_iterations']})" in status["settings"]
     size = "full size" if settings["max_side_px"] is None else f"at most {settings['max_side_px']} px"
     assert status["settings"].startswith(size)
+    small = settings["one_motion_side_px"]
+    assert (f"{small} px while it moves as one" in status["settings"]) == (small is not None)
+
+
+def test_frames_that_were_scaled_down_while_they_move_as_one_are_counted():
+    context = TestContext()
+    options = {**RAFT, "iterations": 2, "one_motion_side_px": 128}
+    flows = run_stage(OpticalFlow, [moving(i, 280, 200) for i in range(3)], options, context)
+    assert context.counts["frames_at_128_px"] == 2
+    for flow in flows[1:]:
+        assert isinstance(flow, Flow) and np.asarray(flow.grid_px).shape == (25, 35, 2)
+        np.testing.assert_allclose(inner(flow.grid_px), SPEED_PX, atol=0.4)
 
 
 def test_the_user_decides_over_the_readers():
     own = {"estimator": "raft", "iterations": 5, "cold_iterations": 7, "early_stop_px": None, "max_side_px": None}
-    status = said({**own, "variational_refinement": False}, "coarse")
+    status = said({**own, "one_motion_side_px": None, "variational_refinement": False}, "coarse")
     assert status["settings"] == "full size, 5 updates (cold 7), not refined"
     status = said({"accuracy": "cells"}, "coarse")
     assert status["accuracy"] == "cells, as set"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from raftline.flow.grid import frame_flow, frame_grid, working_size
+from raftline.flow.grid import Cells, frame_flow, resampled_flow, working_size
 
 
 def field(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -24,7 +24,8 @@ def cells(rows: int, columns: int, left: int, top: int, scale: float) -> np.ndar
 def test_the_grid_is_that_of_the_frame_whatever_was_padded_or_made_smaller(height, width, left, top, scale):
     worked = (round(height * scale), round(width * scale))
     rows, columns = -(-(worked[0] + 2 * top) // 8), -(-(worked[1] + 2 * left) // 8)
-    grid = frame_grid(cells(rows, columns, left, top, scale), (-left, -top), worked, (height, width))
+    source = Cells(*worked, rows, columns, top, left)
+    grid = resampled_flow(cells(rows, columns, left, top, scale), source, Cells.of(height, width))
     x, y = np.meshgrid(8 * np.arange(-(-width // 8)) + 3.5, 8 * np.arange(-(-height // 8)) + 3.5)
     assert grid.shape == (*x.shape, 2)
     # The outermost cells may lie beyond the last sample, and repeat it; a size that rounds moves places by 0.2 %.

@@ -1,0 +1,67 @@
+"""The size at which a stream's flow is estimated: small while its frames move as one, else full."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from raftline.flow.grid import Cells, frame_flow, resampled, resampled_flow, working_size
+from raftline.flow.one_motion import moves_as_one
+from raftline.flow.result import FlowResult
+from raftline.kernels.cell import CELL_PX
+from raftline.raft.padding import Padding
+
+_CALM_FRAMES = 5
+"""Frames in a row that have to move as one before the small size is tried again, which costs as much as half a frame
+at full size where it fails."""
+
+
+class SizeChoice:
+    """Begins with the small size; each result says at which size the stream goes on.
+
+    Args:
+        side_px: longer side of small frames; None: frames always have their full size.
+    """
+
+    def __init__(self, side_px: int | None) -> None:
+        self._side_px = side_px
+        self.is_small = self._has_two = False
+        """Whether frames are scaled down now, and whether they can be."""
+        self._calm = 0
+
+    def begin(self, height: int, width: int) -> None:
+        """Begin a run of frames of this size."""
+        self.is_small = self._has_two = self._side_px is not None and max(height, width) > self._side_px
+        self._calm = 0
+
+    def scaled(self, frame_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """The frame, uint8 (H, W, 3), at the size of now: itself where that is its own."""
+        height, width = frame_rgb.shape[:2]
+        worked = working_size(height, width, self._side_px if self.is_small else None)
+        if worked == (height, width):
+            return frame_rgb
+        return cv2.resize(frame_rgb, worked[::-1], interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+    def judge(self, result: FlowResult) -> bool:
+        """Choose the size to go on at. Returns whether it is another one: then a small result is not good enough."""
+        if not self._has_two or result.start == "scene_cut":
+            return False
+        as_one = moves_as_one(result.grid_px, CELL_PX)
+        self._calm = self._calm + 1 if as_one else 0
+        was_small, self.is_small = self.is_small, as_one if self.is_small else self._calm >= _CALM_FRAMES
+        return self.is_small != was_small
+
+
+def at_frame_size(result: FlowResult, source: Cells, frame: tuple[int, int]) -> FlowResult:
+    """A result whose cells lie as `source` says, at the size of the frame (height, width)."""
+    if source[:2] == frame:
+        return result
+    padding = Padding.for_size(*frame)
+    target = Cells.padded(*frame, padding)
+    trusted = None if result.confidence is None else resampled(result.confidence, source, target)
+    flow_px = None if result.flow_px is None else frame_flow(result.flow_px, frame)
+    grid_px = resampled_flow(result.grid_px, source, target)
+    return replace(result, grid_px=grid_px, flow_px=flow_px, padding=padding, confidence=trusted, scaled_down=True)

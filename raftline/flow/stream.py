@@ -1,0 +1,211 @@
+"""One stream on its way through the network: each frame is encoded once and matched with the one before it."""
+
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from raftline.flow.batches import batch, grouped, item_of, join
+from raftline.flow.confidence import round_trip_confidence
+from raftline.flow.grid import Cells, resampled_flow
+from raftline.flow.options import FlowOptions
+from raftline.flow.result import FlowResult, Start
+from raftline.flow.scene_change import Change
+from raftline.flow.update_loop import UpdateLoop
+from raftline.flow.variational import luma_of, refine_on_images, refined_grid
+from raftline.kernels.cell import CELL_PX
+from raftline.raft.model import CoarseFlow, EncodedFrame
+from raftline.raft.padding import Padding
+from raftline.raft.preprocess import to_network_input
+
+
+class Stream:
+    """What the next pair goes on from: the features, luma and flow of the last frame, all at one size.
+
+    Args:
+        update_loop: the network.
+        options: see FlowOptions.
+    """
+
+    def __init__(self, update_loop: UpdateLoop, options: FlowOptions) -> None:
+        self.update_loop = update_loop
+        self._options = options
+        self.correlation_mode: str = options.correlation
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the last frame."""
+        self._last_frame: EncodedFrame | None = None
+        self._last_flow: Tensor | None = None
+        self._last_luma: Tensor | None = None
+        self._last_cells: Cells | None = None
+        self._before_cut: tuple[EncodedFrame, Tensor | None] | None = None
+        """Frame and luma before a cut that the next frame may withdraw."""
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is a last frame."""
+        return self._last_frame is not None
+
+    def resize(self, frame_rgb: npt.NDArray[np.uint8]) -> None:
+        """Go on at another size.
+
+        Args:
+            frame_rgb: uint8 (H, W, 3) RGB, the last frame at that size. The last flow is resampled to it.
+        """
+        last_flow, last_cells, self._before_cut = self._last_flow, self._last_cells, None
+        step = Step.of(frame_rgb, self, "first")
+        self._move_on(step, self.update_loop.model.encode(step.image))
+        if last_flow is not None and last_cells is not None:
+            moved = resampled_flow(_to_array(last_flow), last_cells, step.cells)
+            self._last_flow = torch.from_numpy(moved).permute(2, 0, 1)[None].to(last_flow)
+
+    def pair(self, step: "Step", encoded: EncodedFrame) -> "_Pair | None":
+        """Move on to a frame. None: it is the first of a run."""
+        last_frame, last_luma = self._last_frame, self._last_luma
+        self._move_on(step, encoded)
+        luma = self._last_luma
+        before_cut, self._before_cut = self._before_cut, None
+        if step.change == "first" or last_frame is None:
+            self._last_flow = None
+            return None
+        start: Start = "cold"
+        if step.change == "scene_cut":
+            start, self._before_cut = "scene_cut", (last_frame, last_luma)
+        elif step.change == "resumed" and before_cut is not None:
+            start, (last_frame, last_luma) = "resumed", before_cut
+        elif self._options.warm_start != "never" and self._last_flow is not None:
+            start = "warm"
+        options = self._options_for(start)
+        self.correlation_mode = self.update_loop.correlation_mode(encoded.features, options, step.confidence)
+        lumas = None if last_luma is None or luma is None else (last_luma, luma)
+        return _Pair(step, last_frame, encoded, self._last_flow if start == "warm" else None, start, options, lumas)
+
+    def finish(self, pair: "_Pair", coarse: CoarseFlow, back: Tensor | None) -> FlowResult:
+        """The result of a pair, from a batch of one; `back` is the flow from the later frame, in cells."""
+        step = pair.step
+        self._last_flow = None if pair.start == "scene_cut" else coarse.flow
+        grid_px = CELL_PX * coarse.flow
+        trusted = None if back is None else round_trip_confidence(grid_px, CELL_PX * back)[0].cpu().numpy()
+        padding, flow_px = step.padding, None
+        if pair.lumas is not None and not step.full_resolution and self._options.grid_refinement == "half":
+            earlier, later = pair.lumas
+            grid_px = refined_grid(padding.pad(earlier), padding.pad(later), grid_px)
+        elif step.full_resolution or pair.lumas is not None:
+            fine_px = self.update_loop.model.upsample(coarse, padding.crop(step.image))
+            if pair.lumas is not None:
+                fine_px = refine_on_images(*pair.lumas, fine_px)
+                grid_px = F.avg_pool2d(padding.pad(fine_px), CELL_PX)
+            flow_px = _to_array(fine_px) if step.full_resolution else None
+        return FlowResult(_to_array(grid_px), flow_px, pair.start, coarse.iterations, padding, trusted)
+
+    def _move_on(self, step: "Step", encoded: EncodedFrame) -> None:
+        crop = step.padding.crop(step.image)
+        self._last_frame, self._last_cells = encoded, step.cells
+        self._last_luma = luma_of(step.image, crop) if self._options.variational_refinement else None
+
+    def _options_for(self, start: Start) -> FlowOptions:
+        """Of a pair. The stream goes on from the flow of a cold start, which is worth more iterations."""
+        options = self._options
+        if start == "scene_cut":
+            return replace(options, warm_start="never")
+        if start in ("cold", "resumed") and options.warm_start != "never":
+            return replace(options, iterations=max(options.iterations, options.cold_iterations))
+        return options
+
+
+@dataclass(frozen=True)
+class Step:
+    """A frame that the network has to encode."""
+
+    stream: Stream
+    image: Tensor
+    """(1, 3, H', W'), the network's input."""
+    cells: Cells
+    """Of the image before it was padded."""
+    padding: Padding
+    change: Change
+    full_resolution: bool = False
+    confidence: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        frame_rgb: npt.NDArray[np.uint8],
+        stream: Stream,
+        change: Change,
+        full_resolution: bool = False,
+        confidence: bool = False,
+    ) -> "Step":
+        """The step of a frame, uint8 (H, W, 3) RGB."""
+        height, width = frame_rgb.shape[:2]
+        padding = Padding.for_size(height, width)
+        image = to_network_input(frame_rgb, padding, stream.update_loop.device)
+        cells = Cells.padded(height, width, padding)
+        return cls(stream, image, cells, padding, change, full_resolution, confidence)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two encoded frames whose flow the network has to estimate."""
+
+    step: Step
+    earlier: EncodedFrame
+    later: EncodedFrame
+    last_flow: Tensor | None
+    start: Start
+    options: FlowOptions
+    lumas: tuple[Tensor, Tensor] | None
+    """Of the two frames, where the flow is refined on them."""
+
+    def key(self) -> Hashable:
+        """What pairs must agree in to share a pass."""
+        step = self.step
+        kind = (self.options, step.confidence, self.last_flow is None)
+        return id(step.stream.update_loop), step.image.shape, *kind
+
+
+def estimate(steps: Mapping[int, Step]) -> dict[int, FlowResult]:
+    """Take streams one frame further, in as few passes of the network as their sizes and options allow.
+
+    Args:
+        steps: by number, each of another stream.
+
+    Returns:
+        By number, without those whose frame is the first of a run.
+    """
+    results: dict[int, FlowResult] = {}
+    pairs: dict[int, _Pair] = {}
+    for numbers in grouped(steps, lambda step: (id(step.stream.update_loop), step.image.shape)):
+        model = steps[numbers[0]].stream.update_loop.model
+        encoded = model.encode(batch([steps[number].image for number in numbers]))
+        for place, number in enumerate(numbers):
+            pair = steps[number].stream.pair(steps[number], item_of(encoded, place))
+            if pair is not None:
+                pairs[number] = pair
+    for numbers in grouped(pairs, _Pair.key):
+        results |= dict(zip(numbers, _estimate([pairs[number] for number in numbers]), strict=True))
+    return results
+
+
+def _estimate(pairs: list[_Pair]) -> Iterator[FlowResult]:
+    """The results of pairs with the same key."""
+    count, first = len(pairs), pairs[0]
+    flows = [pair.last_flow for pair in pairs if pair.last_flow is not None]
+    earlier = join([pair.earlier for pair in pairs])
+    later = join([pair.later for pair in pairs])
+    both_ways, update_loop = first.step.confidence, first.step.stream.update_loop
+    coarse = update_loop(earlier, later, batch(flows) if flows else None, first.options, both_ways=both_ways)
+    for place, pair in enumerate(pairs):
+        flow, hidden, guide = (part[place : place + 1] for part in (coarse.flow, coarse.hidden, coarse.guide))
+        own = CoarseFlow(flow, hidden, guide, coarse.iterations)
+        back = coarse.flow[count + place : count + place + 1] if both_ways else None
+        yield pair.step.stream.finish(pair, own, back)
+
+
+def _to_array(flow: Tensor) -> npt.NDArray[np.float32]:
+    return flow[0].permute(1, 2, 0).contiguous().cpu().numpy()
