@@ -43,6 +43,10 @@ class Stabilization(stage.Stage):
     def modules(cls, given: Mapping[str, Any]) -> Iterable[str]:
         return ("raftline.kernels.readied", *_PARTS)
 
+    @classmethod
+    def yields_at_end(cls, options: Any) -> bool:
+        return options.smoothing != "look_ahead"
+
     def open(self) -> None:
         from stages.stabilization.measurement import Measurement
 
