@@ -302,6 +302,15 @@ class Stage(ABC):
         return ()
 
     @classmethod
+    def yields_at_end(cls, options: Any) -> bool:
+        """Whether it yields nothing of a file before the file's end: stages after it then have the cores to themselves.
+
+        Args:
+            options: The checked options.
+        """
+        return False
+
+    @classmethod
     def in_one_process(cls, options: Any) -> bool:
         """Whether one worker should have all sources, as where they share a GPU. Otherwise several share them.
 

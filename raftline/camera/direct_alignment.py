@@ -25,7 +25,7 @@ from raftline.camera.luma_pyramid import AlignmentPoints, LumaPyramid
 from raftline.camera.plane_models import PLANE_MODELS, ModelName, PlaneModel
 from raftline.camera.robust_weights import TUKEY_SIGMAS, tukey_weights
 from raftline.camera.transforms import centred, frame_corners, transform_points
-from raftline.camera.weighted_squares import weighted_squares
+from raftline.camera.weighted_squares import inverse_of, weighted_squares
 from raftline.kernels.compiled import compiled
 
 _ITERATIONS = 5
@@ -172,9 +172,10 @@ def _design(points: AlignmentPoints, model: PlaneModel) -> np.ndarray:
 
     What the matrix does not hold (`PlaneModel.extra`) is found to first order, as gain and brightness are.
     """
-    along_u, along_v = model.design(points.local, points.local)
     design = np.empty((model.parameters + 2, len(points.value)))
-    np.add(along_u * points.gradient[0], along_v * points.gradient[1], out=design[:-2])
+    for row, along_u, along_v in zip(design, *model.rows(*points.local, *points.local), strict=False):
+        np.multiply(along_u, points.gradient[0], out=row)
+        row += along_v * points.gradient[1]
     design[-2], design[-1] = points.value - points.value.mean(), 1.0
     return design
 
@@ -200,9 +201,11 @@ def _solved(
         sigmas.append(_scale(residual, weights))
         robust = np.maximum(weights, 0.0) * tukey_weights(residual, min(sigmas))
         normal, right = weighted_squares(design, robust, residual)
-        if not np.linalg.cond(normal[:k, :k]) < _MAX_CONDITION:
-            return None
-        inverse = np.linalg.pinv(normal)
+        inverse = inverse_of(normal, _MAX_CONDITION)
+        if inverse is None:  # gain and brightness may be hard to tell apart, the model may not
+            if not np.linalg.cond(normal[:k, :k]) < _MAX_CONDITION:
+                return None
+            inverse = np.linalg.pinv(normal)
         step = inverse @ right
         warp = warp @ np.linalg.inv(model.matrix(step[:k], half_diagonal))
         offsets += step[k:]
@@ -217,8 +220,18 @@ def _solved(
 
 def _scale(residual: np.ndarray, weights: np.ndarray) -> float:
     """Return the robust sigma, grey levels, of the residuals that count."""
-    counted = np.abs(residual[weights > 0])
-    return max(float(np.median(counted)) / _MEDIAN_OF_SIGMA, _MIN_SIGMA) if counted.size else _MIN_SIGMA
+    return max(float(_median_counted(residual, weights)) / _MEDIAN_OF_SIGMA, _MIN_SIGMA)
+
+
+@compiled
+def _median_counted(residual: Any, weights: Any) -> Any:
+    """Return the median magnitude of a residual (N,) where weights (N,) are positive; 0 if none are."""
+    counted, count = np.empty(residual.size), 0
+    for n in range(residual.size):
+        if weights[n] > 0.0:
+            counted[count] = abs(residual[n])
+            count += 1
+    return np.median(counted[:count]) if count else 0.0
 
 
 @compiled

@@ -14,7 +14,7 @@ import numpy as np
 
 from raftline.camera.plane_models import PlaneModel
 from raftline.camera.robust_weights import tukey_weights
-from raftline.camera.weighted_squares import weighted_squares
+from raftline.camera.weighted_squares import inverse_of, weighted_squares
 from raftline.kernels.compiled import compiled
 
 _HYPOTHESES = 160
@@ -139,9 +139,10 @@ def refine(
             weighted_squares(rows, robust, along) for rows, along in zip(design, flow, strict=True)
         )
         normal += more
-        if np.linalg.cond(normal) > _MAX_CONDITION:
+        found = inverse_of(normal, _MAX_CONDITION)
+        if found is None:
             return None
-        inverse = np.linalg.inv(normal)
+        inverse = found
         previous = parameters
         parameters = inverse @ (right + more_right)
         _lengths(design, flow, parameters, scratch, residual_px)

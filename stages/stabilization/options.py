@@ -7,9 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline import stage
-from raftline.stabilize.path.path_smoothing import Method, Zooming
-from raftline.stabilize.warp.borders import Border
-from raftline.stabilize.warp.warp import Interpolation
+from raftline.stabilize.choices import Border, Interpolation, Method, Zooming
 
 
 class StabilizationOptions(stage.Options):

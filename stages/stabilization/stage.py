@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline import stage
 from pipeline.errors import ConfigError
 from pipeline.messages import EndOfStream, Flow, Gap, Message, Stabilized
-from stages.stabilization.look_ahead import LookAhead
-from stages.stabilization.measurement import Measurement
 from stages.stabilization.options import StabilizationOptions
-from stages.stabilization.whole_clip import WholeClip
+
+if TYPE_CHECKING:
+    from stages.stabilization.look_ahead import LookAhead
+    from stages.stabilization.whole_clip import WholeClip
+
+_PARTS = ("stages.stabilization.look_ahead", "stages.stabilization.measurement", "stages.stabilization.whole_clip")
+"""Not imported with this module, since the command line reads the options alone: they take half a second."""
 
 
 class Stabilization(stage.Stage):
@@ -37,9 +41,15 @@ class Stabilization(stage.Stage):
 
     @classmethod
     def modules(cls, given: Mapping[str, Any]) -> Iterable[str]:
-        return ("raftline.kernels.readied",)
+        return ("raftline.kernels.readied", *_PARTS)
+
+    @classmethod
+    def yields_at_end(cls, options: Any) -> bool:
+        return options.smoothing != "look_ahead"
 
     def open(self) -> None:
+        from stages.stabilization.measurement import Measurement
+
         live, wanted = self.context.source.live, self.options.smoothing
         if wanted == "whole_clip" and live:
             raise ConfigError(
@@ -53,10 +63,16 @@ class Stabilization(stage.Stage):
                 "zooming: static or none"
             )
         unseen_seconds = self.options.look_ahead_seconds if looks_ahead else float("inf")
-        self._mode = LookAhead(self.options, self.context) if looks_ahead else WholeClip(self.options, self.context)
+        self._mode = self._new_mode(looks_ahead)
         self._measurement = Measurement(self.options, self.context, unseen_seconds)
         self._last = (0, 0)
         self.context.status(smoothing="look_ahead" if looks_ahead else "whole_clip")
+
+    def _new_mode(self, looks_ahead: bool) -> LookAhead | WholeClip:
+        from stages.stabilization.look_ahead import LookAhead
+        from stages.stabilization.whole_clip import WholeClip
+
+        return LookAhead(self.options, self.context) if looks_ahead else WholeClip(self.options, self.context)
 
     def process(self, message: Flow) -> Iterable[Message]:
         if _position(message) <= self._last:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from raftline.camera.transforms import SHIFTS, centred, motion_matrices, motion_vectors
+from raftline.stabilize.choices import Method, Zooming
 from raftline.stabilize.path.constrained_smoothing import constrained_path, corner_displacements, corner_margin
 from raftline.stabilize.path.slow_movement import slow_path
 from raftline.stabilize.path.smoothing_kernel import penalized_least_squares, steady_times, time_shares
 from raftline.stabilize.warp.crop import fitting_share, required_zoom, zoom_matrices
 
-Method = Literal["optimal", "gaussian"]
-Zooming = Literal["static", "dynamic", "none"]
 _VISIBLE_PX = 0.25
 """A run that shakes by less at every corner is left alone: interpolation would only blur a fixed camera's frames."""
 _TRIPOD_HZ = 0.05

@@ -6,14 +6,13 @@ The constants are a matter of looks and were chosen by eye.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import cv2
 import numpy as np
 
-from raftline.stabilize.warp.warp import Interpolation, chroma_matrix, warp_image
+from raftline.stabilize.choices import Border, Interpolation
+from raftline.stabilize.warp.warp import chroma_matrix, warp_image
 
-Border = Literal["mirror", "blur", "fill"]
 _BLUR_SHARE = 0.06
 """Reach of the blur, as a share of the plane's longer side."""
 _BLUR_REDUCTION = 8

@@ -9,8 +9,9 @@ import numpy as np
 
 from raftline.camera.mesh import hat_weights, vertices
 from raftline.camera.transforms import transform_points
+from raftline.stabilize.choices import Interpolation
 from raftline.stabilize.warp.rolling_shutter import exposed_at
-from raftline.stabilize.warp.warp import Interpolation, along_lines, interpolation_flag
+from raftline.stabilize.warp.warp import along_lines, interpolation_flag
 
 _ROUNDS = 3
 """Of finding where a vertex comes from, which depends on the gain there: gains change by little over a shift, so each

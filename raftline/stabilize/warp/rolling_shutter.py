@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from raftline.camera.transforms import motion_matrices, transform_xy
-from raftline.stabilize.warp.warp import Interpolation, interpolation_flag
+from raftline.stabilize.choices import Interpolation
+from raftline.stabilize.warp.warp import interpolation_flag
 
 
 def without_shear(matrix: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -54,6 +54,8 @@ def sweeps(times: np.ndarray, path: np.ndarray, readout_seconds: float, width: i
     """
     if len(times) < 3:
         return np.tile(np.eye(3), (len(times), 1, 1))
+    from scipy.interpolate import CubicSpline  # here: it takes longer to load than all the rest, and few need it
+
     velocity = CubicSpline(times, path)(times, 1)
     return motion_matrices(velocity * readout_seconds, width, height)
 

@@ -8,9 +8,9 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from raftline.stabilize.choices import Interpolation
 from raftline.stabilize.warp.cubic_lines import crossed_by_lines, warp_lines
 
-Interpolation = Literal["linear", "cubic", "lanczos"]
 ChromaSiting = Literal["left", "center"]
 
 _MIN_MIRRORED_PX = 8

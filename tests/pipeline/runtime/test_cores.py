@@ -67,6 +67,22 @@ def test_a_stage_has_as_many_workers_as_its_sources_and_its_share_keep_busy(
     assert {name: (stage.workers, stage.threads) for name, stage in plan.stages.items()} == expected
 
 
+@pytest.mark.parametrize(
+    ("use", "expected"),
+    [
+        ("Relay", {"decoder": 1, "heavy": 11, "collector": 1, "writer": 1, "view": 1}),
+        ("Collector", {"decoder": 1, "heavy": 13, "collector": 1, "writer": 8, "view": 8}),
+    ],
+)
+def test_stages_that_wait_for_the_end_of_a_file_share_all_cores(
+    tmp_path: Path, use: str, expected: dict[str, int]
+) -> None:
+    reads = {"heavy": "decoder", "collector": "heavy", "writer": "collector", "view": "writer"}
+    uses = {"heavy": "Heavy", "collector": use, "writer": "Relay", "view": "Relay"}
+    stages = {name: {"use": uses[name], "reads": before} for name, before in reads.items()}
+    assert shares(make_test_plan(tmp_path, stages, cores=16)) == expected
+
+
 def test_a_stage_that_wants_one_process_has_one_unless_the_user_wants_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
