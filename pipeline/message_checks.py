@@ -131,18 +131,19 @@ def _frame(frame: Frame) -> Faults:
     if frame.duration is not None:
         yield from _whole(frame.duration, "duration")
     shapes = _plane_shapes(frame)
+    dtype = np.uint16 if frame.format == "yuv420p10" else np.uint8
     what = f"of {frame.format} and {frame.width}x{frame.height} px"
     if not isinstance(frame.planes, (tuple, list)):
         yield f"planes: found {named(frame.planes)}; allowed: a tuple of arrays, {len(shapes)} {what}"
     if len(frame.planes) != len(shapes):
         yield f"planes: found {len(frame.planes)} of them; allowed: {len(shapes)}, as a frame {what} has"
     for at, (plane, shape) in enumerate(zip(frame.planes, shapes, strict=True)):
-        yield from _array(plane, np.uint8, shape, f"planes[{at}]", f"for a frame {what}")
+        yield from _array(plane, dtype, shape, f"planes[{at}]", f"for a frame {what}")
 
 
 def _plane_shapes(frame: Frame) -> list[tuple[int, ...]]:
     height, width = frame.height, frame.width
-    if frame.format == "yuv420p":
+    if frame.format in ("yuv420p", "yuv420p10"):
         return [(height, width), *[((height + 1) // 2, (width + 1) // 2)] * 2]
     return [(height, width, 3)] if frame.format == "rgb24" else [(height, width)]
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal
 
 import av
 from av.error import FFmpegError
 
+_TELEMETRY = b"gpmd"
+"""Sample entry of a GoPro's telemetry: the only data, besides time codes, of which FFmpeg writes what they are."""
 ContainerName = Literal["mp4", "mkv", "mov"]
 
 
@@ -24,6 +27,8 @@ class Container:
     """Codec that text subtitles become if it cannot hold theirs."""
     played_sound: frozenset[str] | None = None
     """Codecs of sound that players know in it; None: all that FFmpeg writes."""
+    holds_covers: bool = False
+    """Whether cover art is written into it."""
     counts_frames: bool = True
     """Whether the finished file says how many frames it has."""
 
@@ -33,25 +38,35 @@ class Container:
             codec = stream.codec_context.codec.canonical_name
             if codec not in self.played_sound:
                 return False
-        output = av.open(io.BytesIO(), "w", format=self.format)
+        file = io.BytesIO()
+        output = av.open(file, "w", format=self.format)
         try:
-            output.add_stream_from_template(stream)
+            target = output.add_stream_from_template(stream)
             output.start_encoding()
+            if stream.type == "data":
+                output.mux_one(_data_packet(target))
         except (FFmpegError, ValueError):
             return False
         finally:
             _close(output)
-        return True
+        return stream.type != "data" or _TELEMETRY in file.getvalue()
 
 
 _PLAYED_IN_MP4 = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"})
 """Codecs with a registered mp4 mapping that players know (mp4ra.org). FFmpeg writes others too, but few play them."""
 CONTAINERS: dict[ContainerName, Container] = {
-    "mp4": Container("mp4", "mp4", "mov_text", _PLAYED_IN_MP4),
+    "mp4": Container("mp4", "mp4", "mov_text", _PLAYED_IN_MP4, holds_covers=True),
     "mov": Container("mov", "mov", "mov_text"),
     "mkv": Container("mkv", "matroska", "subrip", counts_frames=False),
 }
 SUFFIXES = tuple(f".{name}" for name in CONTAINERS)
+
+
+def _data_packet(target: Any) -> av.Packet:
+    packet = av.Packet(bytes(8))
+    packet.pts = packet.dts = 0
+    packet.stream, packet.time_base = target, Fraction(1, 1000)
+    return packet
 
 
 def _close(output: Any) -> None:

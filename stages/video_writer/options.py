@@ -24,7 +24,7 @@ class VideoWriterOptions(stage.Options):
     )
     container: Literal["auto", "mp4", "mkv", "mov"] = Field(
         "auto",
-        description="mp4: plays everywhere; mkv: holds all tracks; mov: holds PCM sound and data; "
+        description="mp4: plays everywhere; mkv: holds all tracks; mov: holds PCM sound; "
         "auto: as the suffix of path says, or mkv for ffv1",
     )
     codec: Literal["auto", "h264", "hevc", "av1", "ffv1"] = Field(

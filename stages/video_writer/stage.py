@@ -49,9 +49,10 @@ class VideoWriter(stage.Stage):
     variable rate stays variable. The start is kept too (by an edit list), so a recording that begins at 3600 s still
     does. ``start: zero`` shifts all tracks together so that the first frame or sound is at 0, as cameras always do.
 
-    Tracks: all sound, text subtitles, chapters, the time code, and in mp4 and mov data are copied from a file, with
-    titles, languages and defaults. Sound that the container cannot hold becomes AAC, text subtitles take its form. What
-    is left out is in the status (``left_out``) and counted (``tracks_left_out``).
+    Tracks: all sound, text subtitles, chapters and the time code of a file are kept, with titles, languages and
+    defaults; in mp4 cover art, in mp4 and mov a GoPro's telemetry, in mkv attachments. Sound that the container cannot
+    hold becomes AAC, text subtitles take its form. What is left out is in the status (``left_out``) and counted
+    (``tracks_left_out``).
 
     Depth: video of more than 8 bits stays at 10, with its HDR mastering data.
 

@@ -138,6 +138,8 @@ class InputTracks:
                 yield float(dts * out.time_base), out
 
     def _packets_of(self, track: Track, packet: av.Packet) -> list[av.Packet]:
+        if packet.dts is None and packet.size and track.target.disposition & Disposition.attached_pic:
+            packet.dts = packet.pts = 0  # a cover has no time
         if packet.dts is None and packet.size:
             self.report.skipped_packets += 1
             return []
@@ -164,9 +166,15 @@ class InputTracks:
 
     def _note_video(self, stream: Any, decoded: int | None) -> None:
         is_main = stream.index == decoded if decoded is not None else stream is stream.container.streams.video[0]
-        if not is_main:
-            is_cover = stream.disposition & Disposition.attached_pic
-            self._note("cover art" if is_cover else "other video track", "video")
+        if is_main:
+            return
+        if not stream.disposition & Disposition.attached_pic:
+            self._note("other video track", "video")
+        elif self._container.holds_covers:
+            self._tracks[stream.index] = track = CopiedTrack(stream, self._output, opaque=True)
+            track.target.disposition = Disposition.attached_pic
+        else:
+            self._note("cover art", "cover")
 
     def _is_made_by_the_muxer(self, stream: Any) -> bool:
         if stream.type != "data":
@@ -209,10 +217,10 @@ class InputTracks:
 class CopiedTrack:
     """A track whose packets are taken as they are."""
 
-    def __init__(self, source: Any, output: OutputContainer) -> None:
-        """Add a track like `source` to `output`."""
+    def __init__(self, source: Any, output: OutputContainer, opaque: bool | None = None) -> None:
+        """Add a track like `source` to `output`; `opaque`: a picture that nothing is to be encoded for."""
         self.source = source
-        self.target: Any = output.add_stream_from_template(source)
+        self.target: Any = output.add_stream_from_template(source, opaque=opaque)
         name = source.codec_context.codec.canonical_name if source.codec_context else source.type
         self.description = f"{name} copied"
 
@@ -233,10 +241,14 @@ def _why(kind: str, container: Container) -> str:
     """Why a track of this kind is left out, and which container would hold it."""
     if kind == "video":
         return "the output has one picture"
-    advice = (
-        {"mkv": "; container: mp4 or mov may"}.get(container.name, "") if kind == "data" else "; container: mkv can"
-    )
-    return f"{container.name} cannot hold it" + ("" if kind != "data" and container.name == "mkv" else advice)
+    if kind == "cover":
+        return f"it is not written into {container.name}; container: mp4 takes it"
+    advice = ""
+    if kind == "data":
+        advice = "; container: mp4 takes a GoPro's telemetry" if container.name == "mkv" else ""
+    elif container.name != "mkv":
+        advice = "; container: mkv can"
+    return f"{container.name} cannot hold it{advice}"
 
 
 def _metadata(stream: Any, container: Container) -> dict[str, str]:

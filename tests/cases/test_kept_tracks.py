@@ -6,6 +6,7 @@ from pathlib import Path
 
 import av
 import pytest
+from av.stream import Disposition
 
 from tests.cases.copies import Copy, copied, tracks
 from tests.cases.films import Sound, film
@@ -111,3 +112,36 @@ def test_a_shortened_video_has_no_chapter_after_its_end(tmp_path):
     copy = copied(source, tmp_path / "out", limit=12, reason="stopped")
     with av.open(str(copy.path)) as container:
         assert [chapter["metadata"]["title"] for chapter in container.chapters()] == ["a", "b"]
+
+
+def test_cover_art_is_kept_in_mp4_and_said_where_it_is_not(tmp_path):
+    film(tmp_path / "plain.mp4", sounds=[Sound()])
+    source = tmp_path / "covered.mp4"
+    with av.open(str(tmp_path / "plain.mp4")) as plain, av.open(str(source), "w") as output:
+        video = output.add_stream_from_template(plain.streams.video[0])
+        cover = output.add_stream("png", width=16, height=16, pix_fmt="rgb24")
+        cover.disposition = Disposition.attached_pic
+        output.mux(cover.encode(av.VideoFrame(16, 16, "rgb24")))
+        for packet in plain.demux(video=0):
+            if packet.size:
+                packet.stream = video
+                output.mux(packet)
+    mp4 = copied(source, tmp_path / "mp4")
+    assert [track.codec for track in tracks(mp4.path, "video")] == ["h264", "png"] and "left_out" not in mp4.said
+    with av.open(str(mp4.path)) as container:
+        assert container.streams.video[1].disposition & Disposition.attached_pic
+    mkv = copied(source, tmp_path / "mkv", container="mkv")
+    assert mkv.said["left_out"] == "1 cover art: it is not written into mkv; container: mp4 takes it"
+
+
+def test_the_telemetry_of_an_action_camera_is_kept_in_mp4_and_mov(tmp_path):
+    content = film(tmp_path / "text.mp4", chapters=CHAPTERS).read_bytes()
+    # A track of chapter titles with another name: to FFmpeg telemetry is some data called gpmd.
+    at = content.index(b"text", content.index(b"stsd", content.index(b"text")))
+    named = content[:at] + b"gpmd" + content[at + 4 :]
+    source = tmp_path / "action.mp4"
+    source.write_bytes(named.replace(b"chap", b"none").replace(b"chpl", b"none"))
+    for container, kept in (("mp4", True), ("mov", True), ("mkv", False)):
+        copy = copied(source, tmp_path / container, container=container)
+        assert (b"gpmd" in copy.path.read_bytes()) is kept
+        assert ("1 data track (bin_data)" in str(copy.said.get("left_out"))) is not kept
