@@ -47,6 +47,7 @@ class Supervisor:
         plan: Plan,
         *,
         nursery: Nursery | None = None,
+        server: PrivateServer | None = None,
         on_status: Callable[[Status], None] | None = None,
         summary_name: str = "summary.json",
     ) -> None:
@@ -55,11 +56,13 @@ class Supervisor:
         Args:
             plan: What to run.
             nursery: Where its workers are born, one that has been started early. None: start one, and close it.
+            server: The private server to use if the plan names none. None: start one, and stop it.
             on_status: Called with the summary so far, about twice a second.
             summary_name: Name of the summary's file in the output directory.
         """
         self._plan = replace(share_cores(plan), run=this_process())
         self._nursery = nursery
+        self._private = server
         self._on_status = on_status or (lambda status: None)
         self._summary_name = summary_name
         self._started = datetime.now(timezone.utc)
@@ -135,15 +138,18 @@ class Supervisor:
 
     @contextlib.contextmanager
     def _server(self, reaper: Reaper) -> Iterator[Plan]:
-        self._private: PrivateServer | None = None
         if self._plan.redis_url is not None:
+            self._private = None
             yield self._plan
             return
-        self._private = PrivateServer.start(self._plan.redis_memory_mb, reaper)
+        started = None
+        if self._private is None:
+            started = self._private = PrivateServer.start(self._plan.redis_memory_mb, reaper)
         try:
             yield replace(self._plan, redis_url=self._private.url)
         finally:
-            self._private.stop()
+            if started is not None:
+                started.stop()
 
     def _make_workers(self, plan: Plan, nursery: Nursery, reaper: Reaper) -> list[WorkerProcess]:
         rings = reaper.directory.path

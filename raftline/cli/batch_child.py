@@ -1,4 +1,4 @@
-"""The files of a batch, one after the other, in a process of their own: its nursery and its workers outlive each file.
+"""The files of a batch, one after the other, in a process of their own. What is slow to begin outlives each file.
 
 Run as a program it reads what to do from its standard input, a line of JSON for each file, works, and says on its
 standard output how far it is and how it ended, in lines of JSON. When standard input ends while it works, its parent is
@@ -21,8 +21,9 @@ from raftline.cli.batch_files import FINGERPRINT, REAL_PATH, BatchFile, already_
 from raftline.cli.failures import in_words
 
 if TYPE_CHECKING:
-    from pipeline.config import Plan
+    from pipeline.config import Config, Plan
     from pipeline.runtime.nursery import Nursery
+    from pipeline.transport.redis_server import PrivateServer
 
 Told = dict[str, Any]
 _answers: TextIO = sys.stdout
@@ -49,20 +50,53 @@ class _Requests:
         self.on_end()
 
 
+class _Kept:
+    """What outlives a file: the nursery with its workers, and the private server."""
+
+    def __init__(self) -> None:
+        self._nursery: Nursery | None = None
+        self._server: PrivateServer | None = None
+
+    def nursery(self, config: Config) -> Nursery:
+        """Where workers are born, and kept."""
+        from pipeline.runtime.nursery import Nursery
+
+        if self._nursery is None:
+            self._nursery = Nursery.for_config(config, keep=True)
+        return self._nursery
+
+    def server(self, plan: Plan) -> PrivateServer | None:
+        """The server of this process; None if the plan names another."""
+        from pipeline.transport.redis_server import PrivateServer
+
+        if plan.redis_url is not None:
+            return None
+        if self._server is not None and not self._server.alive():
+            self._server.stop()
+            self._server = None
+        if self._server is None:
+            self._server = PrivateServer.start(plan.redis_memory_mb)
+        return self._server
+
+    def close(self) -> None:
+        """End both."""
+        if self._nursery is not None:
+            self._nursery.close()
+        if self._server is not None:
+            self._server.stop()
+
+
 def main() -> None:
     """Work until there are no more requests."""
     global _answers
     # What a plug-in prints must not get between the answers: it goes to standard error.
     _answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    requests = _Requests()
-    nursery: Nursery | None = None
+    requests, kept = _Requests(), _Kept()
     try:
         while (request := requests.next()) is not None:
             try:
-                if nursery is None:
-                    nursery = _nursery(request)
-                answer = _work(request, nursery, requests)
+                answer = _work(request, kept, requests)
             except KeyboardInterrupt:
                 answer = {"error": "interrupted"}
             except OutputInWork as error:
@@ -73,15 +107,14 @@ def main() -> None:
     except KeyboardInterrupt:
         pass  # between two files
     finally:
-        if nursery is not None:
-            nursery.close()
+        kept.close()
 
 
 def _say(told: Told) -> None:
     print(json.dumps(told), file=_answers, flush=True)
 
 
-def _config(request: dict[str, Any]) -> Any:
+def _config(request: dict[str, Any]) -> Config:
     from pipeline.config import load_config
 
     return load_config(
@@ -94,38 +127,33 @@ def _config(request: dict[str, Any]) -> Any:
     )
 
 
-def _nursery(request: dict[str, Any]) -> Nursery:
-    from pipeline.runtime.nursery import Nursery
-
-    return Nursery.for_config(_config(request), keep=True)
-
-
-def _plan(request: dict[str, Any], file: BatchFile) -> Plan:
-    from pipeline.config import make_plan
-    from pipeline.transport.keys import key_part
-
-    config = _config(request)
-    changes = {"name": key_part(f"{config.name}.{file.key}"), "cores": request["cores"]}
-    return make_plan(config.model_copy(update=changes))
-
-
-def _work(request: dict[str, Any], nursery: Nursery, requests: _Requests) -> Told:
-    from pipeline.runtime.output_lock import OutputLock, run_of
+def _work(request: dict[str, Any], kept: _Kept, requests: _Requests) -> Told:
+    from pipeline.runtime.output_lock import OutputLock, Run, this_process
 
     file = BatchFile(request["name"], request["path"], request["folder"])
-    plan = _plan(request, file)
-    output = Path(request["output"])
+    config = _config(request)
+    nursery = kept.nursery(config)  # loads the plug-ins while the rest is made ready
+    plan = _plan(config, file, request["cores"])
     plan.output.mkdir(parents=True, exist_ok=True)
-    lock = OutputLock.take(plan.output / file.summary_name, run_of(plan))
+    me = this_process()
+    lock = OutputLock.take(plan.output / file.summary_name, Run(me, me))
     try:
-        if already_finished(file, plan, output):
+        if already_finished(file, plan, Path(request["output"])):
             return {"left": "another run has finished it meanwhile"}
-        return _run(plan, file, nursery, requests)
+        return _run(plan, file, nursery, kept.server(plan), requests)
     finally:
         lock.release()
 
 
-def _run(plan: Plan, file: BatchFile, nursery: Nursery, requests: _Requests) -> Told:
+def _plan(config: Config, file: BatchFile, cores: int) -> Plan:
+    from pipeline.config import make_plan
+    from pipeline.transport.keys import key_part
+
+    changes = {"name": key_part(f"{config.name}.{file.key}"), "cores": cores}
+    return make_plan(config.model_copy(update=changes))
+
+
+def _run(plan: Plan, file: BatchFile, nursery: Nursery, server: PrivateServer | None, requests: _Requests) -> Told:
     from pipeline.runtime.summary import write_summary
     from pipeline.runtime.supervisor import Supervisor
 
@@ -134,7 +162,7 @@ def _run(plan: Plan, file: BatchFile, nursery: Nursery, requests: _Requests) -> 
 
     real_path = None if "://" in file.path else os.path.realpath(file.path)
     of_batch = {FINGERPRINT: file.fingerprint(plan), REAL_PATH: real_path}
-    supervisor = Supervisor(plan, nursery=nursery, on_status=on_status, summary_name=file.summary_name)
+    supervisor = Supervisor(plan, nursery=nursery, server=server, on_status=on_status, summary_name=file.summary_name)
     requests.on_end = supervisor.abort
     summary = supervisor.run()
     write_summary(plan.output / file.summary_name, {**summary, **of_batch})

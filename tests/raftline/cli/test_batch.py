@@ -25,17 +25,19 @@ def outputs(folder: Path) -> list[str]:
 
 
 def test_every_video_of_a_folder_gets_results_of_its_own(folder: Path) -> None:
+    (folder / "in" / "日本語 ${NOTSET}.mp4").write_text("letters of every kind, and no variable")
     said = run(folder, "batch", "counting.yaml", "in", "-o", "out", "--jobs", 2).stdout
-    assert "2 files, 0 finished before, 2 to do, 2 at a time" in said
+    assert "3 files, 0 finished before, 3 to do, 2 at a time" in said
     assert "    out/a.sums.txt\n" in said
     assert "    out/deeper/a.sums.txt\n" in said
     assert "left out: 1 no video (.txt)" in said
-    assert outputs(folder) == ["a.sums.txt", "deeper/a.sums.txt"]
+    assert outputs(folder) == ["a.sums.txt", "deeper/a.sums.txt", "日本語 ${NOTSET}.sums.txt"]
     written = summary(folder / "out")
     assert written["state"] == "finished"
     assert {name: source["input"] for name, source in written["sources"].items()} == {
         "a": "in/a.mp4",
         "deeper/a": "in/deeper/a.MOV",
+        "日本語 ${NOTSET}": "in/日本語 ${NOTSET}.mp4",
     }
 
 
