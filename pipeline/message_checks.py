@@ -130,21 +130,30 @@ def _frame(frame: Frame) -> Faults:
     yield from _one_of(frame.color_range, ColorRange, "color_range")
     if frame.duration is not None:
         yield from _whole(frame.duration, "duration")
-    shapes = _plane_shapes(frame)
+    if frame.stream_index is not None:
+        yield from _whole(frame.stream_index, "stream_index")
+    dtype, shapes_of = _PLANES[frame.format]
+    shapes = shapes_of(frame.height, frame.width)
     what = f"of {frame.format} and {frame.width}x{frame.height} px"
     if not isinstance(frame.planes, (tuple, list)):
         yield f"planes: found {named(frame.planes)}; allowed: a tuple of arrays, {len(shapes)} {what}"
     if len(frame.planes) != len(shapes):
         yield f"planes: found {len(frame.planes)} of them; allowed: {len(shapes)}, as a frame {what} has"
     for at, (plane, shape) in enumerate(zip(frame.planes, shapes, strict=True)):
-        yield from _array(plane, np.uint8, shape, f"planes[{at}]", f"for a frame {what}")
+        yield from _array(plane, dtype, shape, f"planes[{at}]", f"for a frame {what}")
 
 
-def _plane_shapes(frame: Frame) -> list[tuple[int, ...]]:
-    height, width = frame.height, frame.width
-    if frame.format == "yuv420p":
-        return [(height, width), *[((height + 1) // 2, (width + 1) // 2)] * 2]
-    return [(height, width, 3)] if frame.format == "rgb24" else [(height, width)]
+def _planar_420(height: int, width: int) -> list[tuple[int, ...]]:
+    return [(height, width), *[((height + 1) // 2, (width + 1) // 2)] * 2]
+
+
+_PLANES: dict[str, tuple[type, Callable[[int, int], list[tuple[int, ...]]]]] = {
+    "yuv420p": (np.uint8, _planar_420),
+    "yuv420p10": (np.uint16, _planar_420),
+    "rgb24": (np.uint8, lambda height, width: [(height, width, 3)]),
+    "gray8": (np.uint8, lambda height, width: [(height, width)]),
+}
+"""Dtype and shapes of a frame's planes, by pixel format."""
 
 
 def _flow(flow: Flow) -> Faults:
