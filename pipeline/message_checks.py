@@ -130,8 +130,10 @@ def _frame(frame: Frame) -> Faults:
     yield from _one_of(frame.color_range, ColorRange, "color_range")
     if frame.duration is not None:
         yield from _whole(frame.duration, "duration")
-    shapes = _plane_shapes(frame)
-    dtype = np.uint16 if frame.format == "yuv420p10" else np.uint8
+    if frame.stream_index is not None:
+        yield from _whole(frame.stream_index, "stream_index")
+    dtype, shapes_of = _PLANES[frame.format]
+    shapes = shapes_of(frame.height, frame.width)
     what = f"of {frame.format} and {frame.width}x{frame.height} px"
     if not isinstance(frame.planes, (tuple, list)):
         yield f"planes: found {named(frame.planes)}; allowed: a tuple of arrays, {len(shapes)} {what}"
@@ -141,11 +143,17 @@ def _frame(frame: Frame) -> Faults:
         yield from _array(plane, dtype, shape, f"planes[{at}]", f"for a frame {what}")
 
 
-def _plane_shapes(frame: Frame) -> list[tuple[int, ...]]:
-    height, width = frame.height, frame.width
-    if frame.format in ("yuv420p", "yuv420p10"):
-        return [(height, width), *[((height + 1) // 2, (width + 1) // 2)] * 2]
-    return [(height, width, 3)] if frame.format == "rgb24" else [(height, width)]
+def _planar_420(height: int, width: int) -> list[tuple[int, ...]]:
+    return [(height, width), *[((height + 1) // 2, (width + 1) // 2)] * 2]
+
+
+_PLANES: dict[str, tuple[type, Callable[[int, int], list[tuple[int, ...]]]]] = {
+    "yuv420p": (np.uint8, _planar_420),
+    "yuv420p10": (np.uint16, _planar_420),
+    "rgb24": (np.uint8, lambda height, width: [(height, width, 3)]),
+    "gray8": (np.uint8, lambda height, width: [(height, width)]),
+}
+"""Dtype and shapes of a frame's planes, by pixel format."""
 
 
 def _flow(flow: Flow) -> Faults:

@@ -289,6 +289,9 @@ class Stage(ABC):
     accuracy: ClassVar[Accuracy] = "full"
     """How exact the flow has to be that the stage reads. The strictest reader of a stage decides, unless the user sets
     the options of the flow."""
+    snapshot_bytes: ClassVar[int] = 64_000
+    """Most that `snapshot` may take as JSON. It is stored with every message, so a stage that allows itself more, for
+    state that grows with what it sees, pays for it with every message."""
     passes_gaps: ClassVar[bool] = True
     """Set to False if the stage may yield messages from before a gap after it; it then yields the gaps itself."""
 
@@ -380,7 +383,9 @@ class Stage(ABC):
         return 0
 
     def snapshot(self) -> Mapping[str, Any] | None:
-        """State after the latest message as JSON values (under 64 kB), stored with its acknowledgement; None for none.
+        """State after the latest message as JSON values (at most `snapshot_bytes`), stored with its acknowledgement.
+
+        None: there is none.
 
         After a crash, the unacknowledged window is delivered again although the snapshot already covers it. Recognize
         these messages by ``header.sequence``.

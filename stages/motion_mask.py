@@ -122,6 +122,7 @@ class MotionMask(stage.Stage):
     writes = Mask
     work = 3.0
     accuracy = "cells"
+    snapshot_bytes = 1_000_000  # what is followed: some 400 bytes each, and there may be hundreds in rain
 
     options: Options
 

@@ -19,8 +19,6 @@ from pipeline.message_checks import fault, json_fault, named, shown, signature
 from pipeline.messages import MESSAGE_TYPES, EndOfStream, Frame, Gap, Message
 from pipeline.stage import Context, Options, Source, Stage
 
-SNAPSHOT_BYTES = 64_000
-"""Most that a snapshot may take as JSON; stated in docs/writing_a_stage.md. It is stored with every step."""
 _SIGNATURES_KEPT = 64
 """Kinds of messages that one stream may alternate between without being checked in full again. Chosen by hand."""
 _READ_ONLY = ("destination is read-only", "array is read-only", "array marked as readonly", "WRITEABLE flag")
@@ -210,10 +208,11 @@ class HostedStage(Hosted):
             text = json.dumps(state)
         except (TypeError, ValueError, RecursionError) as error:
             raise self.error(json_fault(state, "snapshot()") or f"snapshot() is no JSON: {error}") from error
-        if len(text) > SNAPSHOT_BYTES:
+        allowed = self.stage.snapshot_bytes
+        if len(text) > allowed:
             raise self.error(
-                f"its snapshot takes {len(text)} bytes as JSON; allowed: {SNAPSHOT_BYTES}, as it is stored with every "
-                "message; keep what is large in a file (self.context.output), or messages by unacked_window()"
+                f"its snapshot takes {len(text)} bytes as JSON; allowed: {allowed} (snapshot_bytes), as it is stored "
+                "with every message; keep large things in a file (self.context.output), messages by unacked_window()"
             )
         return text
 

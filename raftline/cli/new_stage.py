@@ -36,8 +36,9 @@ class OwnStage(stage.Stage):
 
     def process(self, message: Frame) -> Iterable[Frame]:
         first, *others = message.planes  # of yuv420p: brightness, then two of color
+        largest = 1023 if message.format == "yuv420p10" else 255
         brighter = np.asarray(first) * self.options.gain  # a new array: those of messages are read-only
-        yield replace(message, planes=(brighter.clip(0, 255).astype(np.uint8), *others))
+        yield replace(message, planes=(brighter.clip(0, largest).astype(first.dtype), *others))
 '''
 _TEST = """from pathlib import Path
 

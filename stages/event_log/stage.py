@@ -74,6 +74,7 @@ class EventLog(stage.Stage):
     reads = (Mask,)
     writes = Data
     work = 0.3
+    snapshot_bytes = 1_000_000  # events that are open, each with a path of up to 64 points
 
     def __init__(self, options: Options, context: stage.Context) -> None:
         super().__init__(options, context)

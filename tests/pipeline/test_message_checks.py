@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
-from pipeline.message_checks import fault, json_fault, signature
-from pipeline.messages import Data, Flow, Frame, Gap, Mask, Message, Stabilized
+from pipeline.message_checks import _PLANES, fault, json_fault, signature
+from pipeline.messages import Data, Flow, Frame, Gap, Mask, Message, PixelFormat, Stabilized
 from pipeline.testing import make_frame
 
 LUMA, CHROMA = np.zeros((35, 50), np.uint8), np.zeros((18, 25), np.uint8)
@@ -23,7 +23,8 @@ STABILIZED = Stabilized(HEADER, FRAME, (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 
 DATA = Data(HEADER, "speed", {"px": [1, 2.5, None, True, "x", {"y": ()}]}, {"heat": GRID}, FRAME)
 GAP = Gap(HEADER, "reconnect", "camera came back", 1.25)
 RIGHT: list[Message] = [FRAME, FLOW, replace(FLOW, grid_px=None, flow_px=None), MASK, STABILIZED, DATA, GAP]
-RIGHT += [make_frame(np.zeros((9, 7, 3), np.uint8)), make_frame(LUMA)]
+TEN_BITS = replace(FRAME, format="yuv420p10", planes=tuple(plane.astype(np.uint16) for plane in (LUMA, CHROMA, CHROMA)))
+RIGHT += [TEN_BITS, make_frame(np.zeros((9, 7, 3), np.uint8)), make_frame(LUMA)]
 
 WRONG: list[tuple[Message, dict[str, Any], str]] = [
     (FRAME, {"planes": (LUMA, CHROMA)}, "planes: found 2 of them; allowed: 3, as a frame of yuv420p and 50x35 px has"),
@@ -31,10 +32,12 @@ WRONG: list[tuple[Message, dict[str, Any], str]] = [
     (FRAME, {"planes": (LUMA, CHROMA, LUMA)}, "planes[2]: found uint8 (35, 50); allowed: uint8 (18, 25)"),
     (FRAME, {"planes": (LUMA / 2, CHROMA, CHROMA)}, "planes[0]: found float64 (35, 50); allowed: uint8 (35, 50)"),
     (FRAME, {"planes": (LUMA.tolist(), CHROMA, CHROMA)}, "planes[0]: found list; allowed: a numpy array"),
+    (FRAME, {"format": "yuv420p10"}, "planes[0]: found uint8 (35, 50); allowed: uint16 (35, 50)"),
+    (FRAME, {"stream_index": -1}, "stream_index: found int -1; allowed: a whole number, at least 0"),
     (FRAME, {"width": 51}, "planes[0]: found uint8 (35, 50); allowed: uint8 (35, 51)"),
     (FRAME, {"width": 0}, "width: found int 0; allowed: a whole number, at least 1"),
     (FRAME, {"index": 1.0}, "index: found float 1.0; allowed: a whole number"),
-    (FRAME, {"format": "bgr24"}, "format: found 'bgr24'; allowed: one of yuv420p, rgb24, gray8"),
+    (FRAME, {"format": "bgr24"}, "format: found 'bgr24'; allowed: one of yuv420p, yuv420p10, rgb24, gray8"),
     (FRAME, {"color_range": "full"}, "color_range: found 'full'; allowed: one of tv, pc"),
     (FRAME, {"header": None}, "header: found None; allowed: Header"),
     (FRAME, {"header": replace(HEADER, pts=np.int64(3))}, "header.pts: found numpy.int64 3; allowed: a whole number"),
@@ -90,3 +93,7 @@ def test_numbers_of_numpy_that_json_holds_are_no_fault() -> None:
     assert json_fault({"mean": np.float64(0.5), "name": np.str_("x")}, "values") is None
     assert fault(replace(FRAME, index=np.int64(3), duration=np.int32(2))) is None
     assert fault(replace(FRAME, header=replace(HEADER, time_base=Fraction(1, 25)))) is None
+
+
+def test_every_pixel_format_is_checked() -> None:
+    assert {*_PLANES} == {*get_args(PixelFormat)}
