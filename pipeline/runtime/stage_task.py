@@ -121,11 +121,11 @@ class StageTask:
             return None
         position = Position(message.header.epoch, message.header.sequence) if message else START
         if message is None or position <= self._seen:
-            self._acknowledge([entry.id])
+            self._acknowledge(entry)
             return None
         self._seen = position
         if self._inbox.too_late(entry, message):
-            self._steps.add(Acknowledgement(self._upstream, [entry.id], position, {f"{DROPPED}late": 1}))
+            self._acknowledge(entry, position, f"{DROPPED}late")
             return None
         if self._live and not self._fetch(entry, arrays, position):
             return None
@@ -211,7 +211,7 @@ class StageTask:
                 np.asarray(array)
             return True
         except StalePayloadError:
-            self._acknowledge([entry.id], position, {f"{DROPPED}recycled": 1})
+            self._acknowledge(entry, position, f"{DROPPED}recycled")
             return False
 
     def _dead_letter(self, entry: Entry, error: str) -> None:
@@ -229,11 +229,9 @@ class StageTask:
             gap = Gap(self._header(entry), "lost_frames", f"stage {self._plan.name} could not process it")
             self.work(Taken(entry.id, gap, position))
 
-    def _acknowledge(
-        self, ids: list[str], processed: Position | None = None, counts: dict[str, int] | None = None
-    ) -> None:
-        self._steps.add(Acknowledgement(self._upstream, ids, processed, counts or {}))
-        self.commit()
+    def _acknowledge(self, entry: Entry, position: Position | None = None, count: str | None = None) -> None:
+        """Let an entry go that is not processed."""
+        self._steps.add(Acknowledgement(self._upstream, [entry.id], position, {count: 1} if count else {}))
 
     def _is_new(self, entry: Entry) -> bool:
         position = self._position(entry)
