@@ -77,16 +77,16 @@ class StageTask:
                 raise
 
     def resume(self) -> None:
-        """Process what the previous worker left pending: its unacknowledged window, then the message it died on.
+        """Process what the previous worker left pending: its unacknowledged window, what it had not committed, and the
+        message it died on. That one shows itself by killing this worker, too: so each commits before the next begins.
 
         An EndOfStream never becomes a dead letter: without it outputs are incomplete, so the run ends with the
         stage's error instead.
         """
         entries = self._transport.pending(self._plan.name, self.source, self._upstream)
-        suspect = next((entry for entry in entries if self._is_new(entry)), None)
-        died = self._transport.attempt(self.source, self._plan.name, suspect.id) if suspect else 0
         for entry in entries:
-            if entry is suspect and died >= ATTEMPTS and not _ends(entry):
+            died = self._transport.attempt(self.source, self._plan.name, entry.id) if self._is_new(entry) else 0
+            if died >= ATTEMPTS and not _ends(entry):
                 self._dead_letter(
                     entry, self._transport.status(self.source, self._plan.name).get("error", "its worker died")
                 )
