@@ -77,7 +77,8 @@ class StageTask:
                 raise
 
     def resume(self) -> None:
-        """Process what the previous worker left pending: its unacknowledged window, then the message it died on.
+        """Process what the previous worker left pending: its unacknowledged window, what it had not committed, and the
+        message it died on. That one shows itself by killing this worker, too: so each commits before the next begins.
 
         Which of several that is nobody knows, since their steps are committed together: each counts until it is done.
         An EndOfStream never becomes a dead letter: without it outputs are incomplete, so the run ends with the
@@ -121,11 +122,11 @@ class StageTask:
             return None
         position = Position(message.header.epoch, message.header.sequence) if message else START
         if message is None or position <= self._seen:
-            self._acknowledge([entry.id])
+            self._acknowledge(entry)
             return None
         self._seen = position
         if self._inbox.too_late(entry, message):
-            self._steps.add(Acknowledgement(self._upstream, [entry.id], position, {f"{DROPPED}late": 1}))
+            self._acknowledge(entry, position, f"{DROPPED}late")
             return None
         if self._live and not self._fetch(entry, arrays, position):
             return None
@@ -211,7 +212,7 @@ class StageTask:
                 np.asarray(array)
             return True
         except StalePayloadError:
-            self._acknowledge([entry.id], position, {f"{DROPPED}recycled": 1})
+            self._acknowledge(entry, position, f"{DROPPED}recycled")
             return False
 
     def _dead_letter(self, entry: Entry, error: str) -> None:
@@ -229,11 +230,9 @@ class StageTask:
             gap = Gap(self._header(entry), "lost_frames", f"stage {self._plan.name} could not process it")
             self.work(Taken(entry.id, gap, position))
 
-    def _acknowledge(
-        self, ids: list[str], processed: Position | None = None, counts: dict[str, int] | None = None
-    ) -> None:
-        self._steps.add(Acknowledgement(self._upstream, ids, processed, counts or {}))
-        self.commit()
+    def _acknowledge(self, entry: Entry, position: Position | None = None, count: str | None = None) -> None:
+        """Let an entry go that is not processed."""
+        self._steps.add(Acknowledgement(self._upstream, [entry.id], position, {count: 1} if count else {}))
 
     def _is_new(self, entry: Entry) -> bool:
         position = self._position(entry)

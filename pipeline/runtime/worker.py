@@ -116,9 +116,10 @@ class Worker:
         if time.monotonic() < self._next_acquire:
             return
         self._next_acquire = time.monotonic() + _ACQUIRE_EVERY_SECONDS
-        for source in self._plan.sources:
-            if source in self._tasks or source in self._ended:
-                continue
+        others = [source for source in self._plan.sources if source not in self._tasks and source not in self._ended]
+        free = self._transport.unowned(self._stage.name, others)  # in one round trip: most of them are another worker's
+        self._free_since = {source: self._free_since.get(source, time.monotonic()) for source in free}
+        for source in free:
             lease = self._ownership.acquire(source) if self._may_take(source) else None
             if lease is not None:
                 try:
@@ -133,10 +134,7 @@ class Worker:
         """Whether a source is within this worker's fair share, or has had no owner for some time."""
         if len(self._tasks) < -(-len(self._plan.sources) // (self._stage.workers or 1)):
             return True
-        if self._transport.owned(source, self._stage.name):
-            self._free_since.pop(source, None)
-            return False
-        return time.monotonic() - self._free_since.setdefault(source, time.monotonic()) > _GRACE_SECONDS
+        return time.monotonic() - self._free_since[source] > _GRACE_SECONDS
 
     def _take_up(self, source: str, token: str) -> None:
         task = self._tasks[source] = self._task(source, token)

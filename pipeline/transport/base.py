@@ -180,8 +180,8 @@ class Transport(ABC):
         """Try to become the owner of (source, stage). None if another worker is."""
 
     @abstractmethod
-    def owned(self, source: str, stage: str) -> bool:
-        """Whether a worker is the owner of (source, stage)."""
+    def unowned(self, stage: str, sources: Sequence[str]) -> list[str]:
+        """Those of the sources of which no worker is the owner for a stage."""
 
     @abstractmethod
     def release_worker(self, worker: str, sources: Sequence[str], stage: str) -> None:

@@ -137,9 +137,9 @@ class MemoryTransport(Transport):
             self._leases[key] = token, self._clock() + ttl_seconds
             return _MemoryLease(self, key, token, ttl_seconds)
 
-    def owned(self, source: str, stage: str) -> bool:
+    def unowned(self, stage: str, sources: Sequence[str]) -> list[str]:
         with self._changed:
-            return self._owner((source, stage)) is not None
+            return [source for source in sources if self._owner((source, stage)) is None]
 
     def release_worker(self, worker: str, sources: Sequence[str], stage: str) -> None:
         with self._changed:

@@ -200,8 +200,9 @@ class RedisStreams(Transport):
         return RedisLease(lock, token, ttl_seconds, self.where) if lock.acquire(blocking=False, token=token) else None
 
     @translate_redis_errors
-    def owned(self, source: str, stage: str) -> bool:
-        return bool(self.client.exists(self.keys.lease(source, stage)))
+    def unowned(self, stage: str, sources: Sequence[str]) -> list[str]:
+        leases = self.client.mget([self.keys.lease(source, stage) for source in sources]) if sources else []
+        return [source for source, lease in zip(sources, leases, strict=True) if lease is None]
 
     @translate_redis_errors
     def release_worker(self, worker: str, sources: Sequence[str], stage: str) -> None:

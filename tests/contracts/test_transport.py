@@ -160,9 +160,12 @@ def test_a_commit_without_the_lease_changes_nothing(transport: Transport, lease:
 
 def test_a_lease_has_one_owner_and_a_growing_fence(transport: Transport, lease: Lease) -> None:
     assert transport.acquire(SOURCE, WRITER, "worker-b", 30) is None
-    assert lease.renew() and transport.owned(SOURCE, WRITER)
+    assert lease.renew()
+    assert transport.unowned(WRITER, [SOURCE, "other"]) == ["other"]
     lease.release()
-    assert not lease.renew() and not transport.owned(SOURCE, WRITER)
+    assert not lease.renew()
+    assert transport.unowned(WRITER, [SOURCE, "other"]) == [SOURCE, "other"]
+    assert transport.unowned(WRITER, []) == []
     second = transport.acquire(SOURCE, WRITER, "worker-b", 30)
     assert second is not None
     assert int(second.token.split("@")[0]) > int(lease.token.split("@")[0])
