@@ -80,7 +80,6 @@ class StageTask:
         """Process what the previous worker left pending: its unacknowledged window, what it had not committed, and the
         message it died on. That one shows itself by killing this worker, too: so each commits before the next begins.
 
-        Which of several that is nobody knows, since their steps are committed together: each counts until it is done.
         An EndOfStream never becomes a dead letter: without it outputs are incomplete, so the run ends with the
         stage's error instead.
         """

@@ -214,7 +214,7 @@ class MotionSegmenter:
         return self._exposure.changed_lately(frame.seconds) or float(changing.mean()) > _WIDELY_SHARE
 
     def _explaining(self, cells: CellMotion, frame: FrameInput, previous: np.ndarray) -> np.ndarray:
-        """bool (h, w): where the flow explains how the image changed, and the light, as it changed everywhere, does not.
+        """bool (h, w): where the flow explains how the image changed, and a light that changed everywhere does not.
 
         The camera stands.
         """

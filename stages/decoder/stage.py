@@ -181,6 +181,8 @@ class Decoder(Source):
         if self.options.deinterlace == "auto":
             frames = Deinterlacer(self._say_deinterlacing, look=True).frames(frames)
         for frame in frames:
+            if self._stopped.is_set():
+                break
             yield from self._messages.of(frame, times, stream_index=stream.index)
         return reader
 

@@ -19,7 +19,7 @@ SET = re.findall(r"stages\.([a-z_]+)\.options\.([a-z_]+)=", PAGES)
 
 
 @pytest.mark.parametrize(("stage", "rows"), TABLES, ids=[stage for stage, _ in TABLES])
-def test_every_option_of_a_table_is_one_of_its_stage_and_takes_the_value(stage, rows):
+def test_every_option_of_a_table_is_one_of_its_stage_and_takes_the_value(stage: str, rows: str) -> None:
     options = load(PLUG_INS.get(stage, stage)).Options
     named = [pair for row in rows.splitlines() for pair in re.findall(r"`(\w+): ([^`]+)`", row.split("|")[2])]
     assert len(named) > 5

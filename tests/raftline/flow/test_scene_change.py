@@ -80,7 +80,7 @@ def test_fine_texture_that_shakes_is_no_cut_and_another_one_is(seed: int) -> Non
 
 @pytest.mark.parametrize(("gain", "offset"), [(2.2, 0), (3.5, 0), (0.3, 0), (1.6, 40), (0.0, 0), (0.0, 255)])
 def test_a_flash_ends_no_scene(gain: float, offset: float) -> None:
-    frames = shaken(cv2.GaussianBlur(texture(240, 400), (0, 0), 3), 1)
+    frames = shaken(np.asarray(cv2.GaussianBlur(texture(240, 400), (0, 0), 3), np.uint8), 1)
     frames[4] = np.clip(frames[4] * gain + offset, 0, 255).astype(np.uint8)
     found = judgements(frames)
     assert found.count("scene_cut") == found.count("resumed") <= 1
