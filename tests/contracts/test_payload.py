@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,6 +72,26 @@ def test_a_slot_that_is_being_written_is_not_read(tmp_path: Path) -> None:
         ring.read(place, (4,), np.dtype(np.uint8))
     after = ring.write(0, [np.ones(4, np.uint8)])[0]
     assert ring.read(after, (4,), np.dtype(np.uint8)).tolist() == [1, 1, 1, 1]
+
+
+class _OvertakenData(np.ndarray):
+    """A slot whose writer begins anew while it is copied out."""
+
+    generations: np.ndarray
+
+    def __getitem__(self, key: Any) -> Any:
+        values = np.asarray(self)[key].copy()
+        self.generations[0] += 1
+        return values
+
+
+def test_a_slot_that_is_recycled_while_it_is_copied_is_never_handed_on(tmp_path: Path) -> None:
+    ring = Ring.create(tmp_path / "r.ring", 3, 4096)
+    place = ring.write(0, [np.zeros(4, np.uint8)])[0]
+    ring._data = ring._data.view(_OvertakenData)
+    ring._data.generations = ring._generations
+    with pytest.raises(StalePayloadError, match="recycled"):
+        ring.read(place, (4,), np.dtype(np.uint8))
 
 
 def test_larger_frames_get_a_larger_ring_and_old_references_stay_valid(tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.errors import LeaseLost
 from pipeline.messages import EndOfStream
 from pipeline.runtime.metrics import FRAMES
 from pipeline.runtime.publisher import Acknowledgement, Publisher, together
 from pipeline.runtime.stage_task import StageTask
 from pipeline.testing import TestContext, make_frame
-from pipeline.transport.base import Position
+from pipeline.transport.base import START, Position
 from pipeline.transport.memory import MemoryTransport
 from tests.pipeline.running import make_test_plan
 
@@ -73,6 +74,29 @@ def test_what_came_in_one_batch_is_counted_to_the_last_frame(task: StageTask, tr
     work_off(task, _read(transport, STEPS))
     assert task.ended
     assert transport.counters("a", "third")[FRAMES] == STEPS - 1
+
+
+def test_an_entry_that_comes_twice_is_processed_once(task: StageTask, transport: MemoryTransport) -> None:
+    entries = _read(transport, 4)
+    again = [replace(entry, id=f"{entry.id}1") for entry in entries]  # as a producer that repeats a write leaves it
+    work_off(task, [each for pair in zip(entries, again, strict=True) for each in pair])
+    assert transport.counters("a", "third")[FRAMES] == 4
+
+
+def test_what_is_behind_the_last_position_is_processed_never(task: StageTask, transport: MemoryTransport) -> None:
+    first, second, third = _read(transport, 3)
+    work_off(task, [first, third, replace(second, id="late")])
+    assert transport.counters("a", "third")[FRAMES] == 2
+
+
+def test_a_worker_that_lost_its_lease_changes_nothing(task: StageTask, transport: MemoryTransport) -> None:
+    entries = _read(transport, 3)
+    transport.release_worker("worker", ["a"], "third")
+    assert transport.acquire("a", "third", "another", 3600) is not None
+    with pytest.raises(LeaseLost):
+        work_off(task, entries)
+    assert transport.counters("a", "third") == {}
+    assert transport.progress("a", "third").processed == START
 
 
 def test_the_snapshot_is_that_of_the_last_step(task: StageTask, transport: MemoryTransport) -> None:
