@@ -1,7 +1,7 @@
 """The status of a run over HTTP, on loopback: metrics for Prometheus, and health for whoever restarts what is stuck.
 
 - ``/metrics``: counters and latencies of each source and stage.
-- ``/healthz``: 200 while the supervisor works, 503 once it has told nothing for `STUCK_SECONDS`.
+- ``/healthz``: 200 while the supervisor works, 503 once it has told nothing for 15 s.
 - ``/readyz``: 200 when every source has given frames and none is in trouble, otherwise 503 and what is missing.
 """
 
@@ -19,9 +19,7 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from pipeline.errors import ConfigError
 from pipeline.runtime.prometheus import StatusCollector
-
-STUCK_SECONDS = 15.0
-"""A supervisor tells its status twice a second, and may wait some seconds for Redis. Chosen by hand."""
+from pipeline.runtime.run_status import STUCK_SECONDS
 
 
 class RunWatch:

@@ -12,6 +12,8 @@ from pipeline.runtime.run_directory import run_directories
 from pipeline.transport.redis_connection import translate_redis_errors
 from pipeline.transport.redis_streams import RedisStreams
 
+STUCK_SECONDS = 15.0
+"""A supervisor tells its status twice a second, and may wait some seconds for Redis. Chosen by hand."""
 _KEPT_SECONDS = 60
 """After a run was killed, its last words can be read for so long. Chosen by hand."""
 
@@ -39,9 +41,12 @@ class ActiveRun:
 
 @translate_redis_errors
 def told(transport: RedisStreams) -> dict[str, Any] | None:
-    """The last status that a run of this name told; None where there is none."""
-    text = transport.client.get(transport.keys.run_status)
-    return None if text is None else json.loads(text)
+    """The last status that a run of this name told, and how long ago (``age_seconds``); None where there is none."""
+    key = transport.keys.run_status
+    text, left_ms = transport.client.get(key), transport.client.pttl(key)
+    if text is None:
+        return None
+    return {**json.loads(text), "age_seconds": round(max(0.0, _KEPT_SECONDS - left_ms / 1000), 1)}
 
 
 def active_runs() -> Iterator[ActiveRun]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pipeline.runtime.run_status import ActiveRun
 
 _REFRESH_SECONDS = 1.0
+_SILENT_SECONDS = 3.0
+"""A run tells its status twice a second."""
 NOTHING = "nothing of yours runs on this machine; for a run on another server give --redis and its name"
 
 
@@ -36,6 +38,9 @@ def status(
     redis: Redis = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it anew every second, until Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, as in summary.json.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Print nothing; exit code 1 unless there is a run, and each works.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Show the runs of this machine: frames, rates, drops, latency and CPU of each stage, and cameras in trouble.
@@ -47,6 +52,8 @@ def status(
     """
     if redis is not None and name is None:
         raise ConfigError("status --redis: found no name; give the `name` of the pipeline, which its YAML says")
+    if check:
+        raise typer.Exit(0 if _all_work(_statuses(name, redis)) else 1)
     if as_json:
         typer.echo(json.dumps(_statuses(name, redis), indent=2))
         return
@@ -57,6 +64,12 @@ def status(
         while True:
             live.update(_shown(_statuses(name, redis)), refresh=True)
             time.sleep(_REFRESH_SECONDS)
+
+
+def _all_work(statuses: list[dict[str, Any]]) -> bool:
+    from pipeline.runtime.run_status import STUCK_SECONDS
+
+    return bool(statuses) and all(status["age_seconds"] < STUCK_SECONDS for status in statuses)
 
 
 def _statuses(name: str | None, redis: str | None) -> list[dict[str, Any]]:
@@ -94,4 +107,5 @@ def _run(status: dict[str, Any]) -> Iterator[RenderableType]:
     for name, source in status["sources"].items():
         yield Text.from_markup(f"{escape(name)} ({escape(source['input'])}): {escape(in_a_line(source))}")
     since = timedelta(seconds=round(status["seconds"]))
-    yield Text(f"{status['state']} for {since}, on {status['cores']} cores\n")
+    silent = f"; no word for {status['age_seconds']:.0f} s" if status["age_seconds"] > _SILENT_SECONDS else ""
+    yield Text(f"{status['state']} for {since}, on {status['cores']} cores{silent}\n")

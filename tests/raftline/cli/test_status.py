@@ -44,6 +44,12 @@ def test_a_run_is_found_and_shown_while_it_runs(folder: Path) -> None:
     assert MARK in shown and "a (a.mp4): " in shown and "running for 0:00:" in shown
 
 
+def test_a_check_tells_by_its_exit_code_alone(folder: Path) -> None:
+    told(folder)
+    assert run(folder, "status", MARK, "--check").stdout == ""
+    assert run(folder, "status", "another", "--check", code=1).stdout == ""
+
+
 def test_a_name_that_runs_nowhere_is_said(folder: Path) -> None:
     assert "nothing of yours runs on this machine" in run(folder, "status", "another").stdout
 
