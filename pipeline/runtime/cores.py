@@ -79,7 +79,7 @@ def _workers(stage: StagePlan, share: float, sources: int, cores: int) -> int:
 
 
 def _late_stages(plan: Plan) -> set[str]:
-    """The stages after one that yields nothing before the end of a file. A plan's stages are in reading order."""
+    """The stages after one that yields nothing before the end of a file."""
     files = any(not source.info.live for source in plan.sources.values())
     late: set[str] = set()
     for name, stage in plan.stages.items():

@@ -196,7 +196,7 @@ def _solved(
         if inside.sum() < _MIN_POINTS:
             return None
         if not sigmas:
-            offsets[-1] = np.median(difference[inside])
+            offsets[-1] = _median_where(difference, inside)
         _subtract(difference, design[k:], offsets, residual)
         sigmas.append(_scale(residual, weights))
         robust = np.maximum(weights, 0.0) * tukey_weights(residual, min(sigmas))
@@ -212,26 +212,32 @@ def _solved(
         if np.abs(step[:k]).max() < _CONVERGED_PX:
             break
     assert inverse is not None
-    value, warped = points.value[inside], difference[inside] + points.value[inside]
-    correlation = np.corrcoef(value, warped)[0, 1]
-    better = sigmas[-1] <= _MAX_SIGMA_GROWTH * sigmas[0] and bool(correlation > _MIN_CORRELATION)
+    correlation = _correlation(points.value[inside], difference[inside] + points.value[inside])
+    better = sigmas[-1] <= _MAX_SIGMA_GROWTH * sigmas[0] and correlation > _MIN_CORRELATION
     return warp, inverse[:k, :k] * sigmas[-1] ** 2, better
 
 
 def _scale(residual: np.ndarray, weights: np.ndarray) -> float:
     """Return the robust sigma, grey levels, of the residuals that count."""
-    return max(float(_median_counted(residual, weights)) / _MEDIAN_OF_SIGMA, _MIN_SIGMA)
+    return max(float(_median_where(np.abs(residual), weights > 0.0)) / _MEDIAN_OF_SIGMA, _MIN_SIGMA)
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Return Pearson's correlation of two (N,); NaN if one is constant."""
+    one, other = one - one.mean(), other - other.mean()
+    with np.errstate(invalid="ignore"):
+        return float((one @ other) / np.sqrt((one @ one) * (other @ other)))
 
 
 @compiled
-def _median_counted(residual: Any, weights: Any) -> Any:
-    """Return the median magnitude of a residual (N,) where weights (N,) are positive; 0 if none are."""
-    counted, count = np.empty(residual.size), 0
-    for n in range(residual.size):
-        if weights[n] > 0.0:
-            counted[count] = abs(residual[n])
+def _median_where(values: Any, counted: Any) -> Any:
+    """Return the median of values (N,) where `counted` (N,) bool; 0 if that is nowhere."""
+    found, count = np.empty(values.size), 0
+    for n in range(values.size):
+        if counted[n]:
+            found[count] = values[n]
             count += 1
-    return np.median(counted[:count]) if count else 0.0
+    return np.median(found[:count]) if count else 0.0
 
 
 @compiled

@@ -58,8 +58,10 @@ def the_nursery() -> psutil.Process:
     return found
 
 
-def test_modules_are_loaded_once_before_workers_are_forked(tmp_path: Path) -> None:
-    assert run_mine(tmp_path, STAGE) == "before"
+def test_modules_are_loaded_once_before_workers_are_forked_and_say_farewell_in_each(tmp_path: Path) -> None:
+    farewell = f"\nimport atexit\natexit.register(lambda: open({str(tmp_path / 'farewell')!r}, 'w').close())\n"
+    assert run_mine(tmp_path, STAGE + farewell) == "before"
+    assert (tmp_path / "farewell").exists()
 
 
 def test_a_module_that_starts_a_thread_is_left_to_its_workers(tmp_path: Path) -> None:
