@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -125,11 +125,12 @@ def _pack(value: Any, outer: Header | None, arrays: list[Array]) -> Any:
         arrays.append(value)
         return {"array": len(arrays) - 1}
     if isinstance(value, Header):
-        return None if value == outer else value.to_json()
-    if is_dataclass(value):
+        return None if value is outer or value == outer else value.to_json()
+    names = _FIELDS.get(type(value))
+    if names is not None:
         packed: dict[str, Any] = {"type": type(value).__name__}
         header = getattr(value, "header", None)
-        for name in _FIELDS[type(value)]:
+        for name in names:
             item = getattr(value, name)
             if name == "values" and isinstance(value, Data):
                 packed[name] = dict(item)

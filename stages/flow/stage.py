@@ -69,7 +69,7 @@ class OpticalFlow(stage.Stage):
         self._looked: tuple[Frame, bool] | None = None
         """The last frame, and whether it is still."""
         self._skipped: Frame | None = None
-        """The last frame, with its own pixels, if it was still: the session has not seen it."""
+        """The last frame, if it was still: the session has not seen it. It is in the unacknowledged window."""
 
     def open(self) -> None:
         self._accuracy, given = self._chosen()
@@ -178,7 +178,7 @@ class OpticalFlow(stage.Stage):
         repeats = self._stillness is not None and self._stillness.most_levels <= (self.options.duplicates or 0.0)
         start: FlowStart = "duplicate" if repeats and self.options.duplicates is not None else "still"
         if start == "still" or self._skipped is not None:
-            self._skipped = replace(frame, planes=tuple(np.array(plane) for plane in frame.planes))
+            self._skipped = frame
         return zero_message(frame, previous, start, self.context.needs)
 
     def _catch_up(self) -> None:
