@@ -7,7 +7,7 @@ lie in shared memory or in a stream entry (`LazyArray`), from which it is fetche
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Literal, Union
@@ -133,6 +133,21 @@ class Frame:
     stream_index: int | None = None
     """Index of the stream of the input file that the frame was decoded from, as FFmpeg counts; None if there is none.
     Who makes a new frame of another keeps it: what the file says of that stream goes for the output, too."""
+
+    def in_8_bits(self) -> Frame:
+        """The frame with 8 bits per sample, rounded when they are used; the same if it has no more."""
+        if self.format != "yuv420p10":
+            return self
+        return replace(self, format="yuv420p", planes=tuple(_in_8_bits(plane) for plane in self.planes))
+
+
+def _in_8_bits(plane: Array) -> LazyArray:
+    """A plane of 10 bits, rounded to 8."""
+    return LazyArray(
+        tuple(plane.shape),
+        np.dtype(np.uint8),
+        lambda: np.minimum((np.asarray(plane) + 2) >> 2, 255).astype(np.uint8),
+    )
 
 
 @dataclass(frozen=True)
@@ -269,3 +284,14 @@ class EndOfStream:
 Message = Union[Frame, Flow, Mask, Stabilized, Data, Gap, EndOfStream]
 
 MESSAGE_TYPES: tuple[type, ...] = (Frame, Flow, Mask, Stabilized, Data, Gap, EndOfStream)
+
+
+def with_8_bits(message: Message) -> Message:
+    """The message with all of its frames in 8 bits; the same if they have no more."""
+    if isinstance(message, Frame):
+        return message.in_8_bits()
+    if isinstance(message, (Gap, EndOfStream)):
+        return message
+    inside = {name: getattr(message, name, None) for name in ("frame", "original")}
+    deep = {name: each.in_8_bits() for name, each in inside.items() if each is not None and each.format == "yuv420p10"}
+    return replace(message, **deep) if deep else message

@@ -292,6 +292,8 @@ class Stage(ABC):
     snapshot_bytes: ClassVar[int] = 64_000
     """Most that `snapshot` may take as JSON. It is stored with every message, so a stage that allows itself more, for
     state that grows with what it sees, pays for it with every message."""
+    takes_10_bits: ClassVar[bool] = False
+    """Whether frames may be ``yuv420p10``. Otherwise those are rounded to ``yuv420p`` before the stage sees them."""
     passes_gaps: ClassVar[bool] = True
     """Set to False if the stage may yield messages from before a gap after it; it then yields the gaps itself."""
 

@@ -49,6 +49,7 @@ class FlowView(stage.Stage):
 
     reads = (Flow,)
     writes = Frame
+    takes_10_bits = True
     needs = frozenset({"flow"})
 
     def __init__(self, options: Options, context: stage.Context) -> None:

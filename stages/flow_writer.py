@@ -37,6 +37,7 @@ class FlowWriter(stage.Stage):
 
     reads = (Flow,)
     writes = None
+    takes_10_bits = True
     needs = frozenset({"flow"})
 
     def __init__(self, options: Options, context: stage.Context) -> None:

@@ -34,6 +34,7 @@ class MaskWriter(stage.Stage):
 
     reads = (Mask,)
     writes = None
+    takes_10_bits = True
 
     def __init__(self, options: Options, context: stage.Context) -> None:
         super().__init__(options, context)

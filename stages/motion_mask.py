@@ -14,7 +14,6 @@ from pipeline.messages import EndOfStream, Flow, Gap, Mask, Message, MotionEvent
 from raftline.masks.motion_events import OpenEvent
 from raftline.masks.motion_masks import FrameMotion, MotionMasks
 from raftline.masks.options import MotionMaskOptions
-from stages.shared.color import in_8_bits
 
 
 class MotionMask(stage.Stage):
@@ -120,6 +119,7 @@ class MotionMask(stage.Stage):
 
     reads = (Flow,)
     writes = Mask
+    takes_10_bits = True
     work = 3.0
     accuracy = "cells"
     snapshot_bytes = 1_000_000  # what is followed: some 400 bytes each, and there may be hundreds in rain
@@ -136,7 +136,7 @@ class MotionMask(stage.Stage):
 
     def process(self, message: Flow) -> Iterable[Message]:
         results = self._masks.step(
-            [np.asarray(plane) for plane in in_8_bits(message.frame).planes],
+            [np.asarray(plane) for plane in message.frame.in_8_bits().planes],
             _array(message.grid_px),
             seconds=message.header.pts_seconds,
             step_seconds=message.step_seconds,

@@ -21,6 +21,7 @@ class NullSink(stage.Stage):
 
     reads = tuple(kind for kind in MESSAGE_TYPES if kind not in (Gap, EndOfStream))
     writes = None
+    takes_10_bits = True
     work = 0.1
 
     def process(self, message: Any) -> Iterable[Message]:

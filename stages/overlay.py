@@ -31,6 +31,7 @@ class Overlay(stage.Stage):
 
     reads = (Mask,)
     writes = Frame
+    takes_10_bits = True
 
     def __init__(self, options: Options, context: stage.Context) -> None:
         super().__init__(options, context)

@@ -29,6 +29,7 @@ class SideBySide(stage.Stage):
 
     reads = (Stabilized,)
     writes = Frame
+    takes_10_bits = True
     needs = frozenset({"original"})
 
     def process(self, message: Stabilized) -> Iterable[Message]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline.errors import PluginError, RaftlineError
 from pipeline.message_checks import fault, json_fault, named, shown, signature
-from pipeline.messages import MESSAGE_TYPES, EndOfStream, Frame, Gap, Message
+from pipeline.messages import MESSAGE_TYPES, EndOfStream, Frame, Gap, Message, with_8_bits
 from pipeline.stage import Context, Options, Source, Stage
 
 _SIGNATURES_KEPT = 64
@@ -186,6 +186,8 @@ class HostedStage(Hosted):
     def made_of(self, message: Message) -> Iterator[Message]:
         """What it makes of a message, checked."""
         method = {Gap: "gap", EndOfStream: "flush"}.get(type(message), "process")
+        if not self.stage.takes_10_bits:
+            message = with_8_bits(message)
         with self.calling(method):
             results = getattr(self.stage, method)(message)
         yield from self.handed_over(method, results)

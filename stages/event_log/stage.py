@@ -73,6 +73,7 @@ class EventLog(stage.Stage):
 
     reads = (Mask,)
     writes = Data
+    takes_10_bits = True
     work = 0.3
     snapshot_bytes = 1_000_000  # events that are open, each with a path of up to 64 points
 

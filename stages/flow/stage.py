@@ -22,7 +22,7 @@ from raftline.flow.stillness import StillnessDetector
 from raftline.raft.weights import errors as raft_weights
 from stages.flow.flow_messages import flow_message, zero_message
 from stages.flow.options import Options as FlowStageOptions
-from stages.shared.color import gray, in_8_bits, rgb
+from stages.shared.color import gray, rgb
 
 if TYPE_CHECKING:
     from raftline.flow.update_loop import UpdateLoop
@@ -45,6 +45,7 @@ class OpticalFlow(stage.Stage):
 
     reads = (Frame,)
     writes = Flow
+    takes_10_bits = True
     work = 10.0
 
     @classmethod
@@ -170,7 +171,7 @@ class OpticalFlow(stage.Stage):
         if self._stillness is None:
             return False
         if self._looked is None or self._looked[0] is not frame:
-            planes = [np.asarray(plane) for plane in in_8_bits(frame).planes]
+            planes = [np.asarray(plane) for plane in frame.in_8_bits().planes]
             self._looked = frame, self._stillness.is_still(planes, frame.header.pts_seconds)
         return self._looked[1]
 

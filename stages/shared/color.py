@@ -52,7 +52,7 @@ def rgb(frame: Frame, size: tuple[int, int] | None = None) -> np.ndarray:
     Returns:
         uint8 (H, W, 3), 0-255, contiguous. Read-only and shared with the frame if that is RGB of this size already.
     """
-    frame = in_8_bits(frame)
+    frame = frame.in_8_bits()
     if size is not None and size != (frame.height, frame.width):
         frame = _scaled_down(frame, size)
     if frame.format == "rgb24":
@@ -72,14 +72,6 @@ def rgb(frame: Frame, size: tuple[int, int] | None = None) -> np.ndarray:
     return np.ascontiguousarray(pixels[: frame.height, : frame.width])
 
 
-def in_8_bits(frame: Frame) -> Frame:
-    """The frame with 8 bits per sample, rounded; the same if it has no more."""
-    if frame.format != "yuv420p10":
-        return frame
-    planes = tuple(cv2.convertScaleAbs(np.asarray(plane), alpha=0.25) for plane in frame.planes)
-    return replace(frame, format="yuv420p", planes=planes)
-
-
 def _scaled_down(frame: Frame, size: tuple[int, int]) -> Frame:
     height, width = size
     planes = [
@@ -93,14 +85,14 @@ def gray(frame: Frame, size: tuple[int, int] | None = None) -> np.ndarray:
     """The frame's brightness.
 
     Args:
-        frame: in any of the three pixel formats.
+        frame: in any pixel format.
         size: as for `rgb`.
 
     Returns:
         uint8 (H, W), 0 (black) to 255 (white) whatever the frame's range: luma of YUV, BT.601 luma of RGB. Read-only
         and shared with the frame if that has full range already.
     """
-    frame = in_8_bits(frame)
+    frame = frame.in_8_bits()
     values = np.asarray(frame.planes[0])
     if size is not None and size != (frame.height, frame.width):
         values = cv2.resize(values, size[::-1], interpolation=cv2.INTER_AREA)

@@ -20,7 +20,6 @@ from raftline.camera.texture import texture_weights
 from raftline.stabilize.path.path_records import PathRecord
 from raftline.stabilize.path.smoothing_kernel import TYPICAL_STEP
 from raftline.stabilize.warp.rolling_shutter import without_shear
-from stages.shared.color import in_8_bits
 from stages.stabilization.options import StabilizationOptions
 
 _MIN_CONFIDENCE = 0.1
@@ -130,5 +129,5 @@ class Measurement:
 
 
 def _luma(frame: Frame) -> np.ndarray:
-    plane = np.asarray(in_8_bits(frame).planes[0])
+    plane = np.asarray(frame.in_8_bits().planes[0])
     return plane if plane.ndim == 2 else cv2.cvtColor(plane, cv2.COLOR_RGB2GRAY)

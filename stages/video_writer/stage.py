@@ -69,6 +69,7 @@ class VideoWriter(stage.Stage):
 
     reads = (Frame, Stabilized)
     writes = None
+    takes_10_bits = True
 
     options: VideoWriterOptions
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipeline.messages import Frame
+from pipeline.messages import Frame, Message, Stabilized
+from pipeline.stage import Stage
+from pipeline.testing import run_stage
 from stages.shared.color import gray, rgb
 from stages.video_writer import VideoWriter
 from stages.video_writer.hdr import Mastering
@@ -72,6 +75,31 @@ def test_ten_bits_colors_and_mastering_data_survive(hdr, tmp_path, codec):
         assert float(mastering.luminance[1]) == pytest.approx(1000) and float(mastering.red[0]) == pytest.approx(
             0.68, abs=1e-3
         )
+
+
+class Onlooker(Stage):
+    """Keeps what it is shown."""
+
+    reads = (Frame, Stabilized)
+    shown: list[Frame] = []
+
+    def process(self, message: Frame | Stabilized) -> Iterable[Message]:
+        self.shown.append(message if isinstance(message, Frame) else message.frame)
+        return ()
+
+
+class DeepOnlooker(Onlooker):
+    takes_10_bits = True
+    shown: list[Frame] = []
+
+
+def test_a_stage_that_does_not_take_ten_bits_gets_eight(hdr, tmp_path):
+    deep = copied(hdr, tmp_path).frames[0]
+    for cls in (Onlooker, DeepOnlooker):
+        run_stage(cls, [deep, Stabilized(deep.header, deep, (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))])
+    for rounded, whole in zip(Onlooker.shown, DeepOnlooker.shown, strict=True):
+        assert (rounded.format, rounded.planes[0].dtype, whole.format) == ("yuv420p", np.uint8, "yuv420p10")
+        assert np.abs(luma(whole) / 4 - luma(rounded)).max() <= 0.5
 
 
 def test_more_than_ten_bits_become_ten(tmp_path):

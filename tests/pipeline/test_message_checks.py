@@ -27,6 +27,8 @@ TEN_BITS = replace(FRAME, format="yuv420p10", planes=tuple(plane.astype(np.uint1
 RIGHT += [TEN_BITS, make_frame(np.zeros((9, 7, 3), np.uint8)), make_frame(LUMA)]
 
 WRONG: list[tuple[Message, dict[str, Any], str]] = [
+    (TEN_BITS, {"format": "yuv420p"}, "planes[0]: found uint16 (35, 50); allowed: uint8 (35, 50)"),
+    (FRAME, {"format": "yuv420p10"}, "planes[0]: found uint8 (35, 50); allowed: uint16 (35, 50)"),
     (FRAME, {"planes": (LUMA, CHROMA)}, "planes: found 2 of them; allowed: 3, as a frame of yuv420p and 50x35 px has"),
     (FRAME, {"planes": LUMA}, "planes: found numpy.ndarray; allowed: a tuple of arrays"),
     (FRAME, {"planes": (LUMA, CHROMA, LUMA)}, "planes[2]: found uint8 (35, 50); allowed: uint8 (18, 25)"),
