@@ -109,7 +109,8 @@ class WorkerContext:
 
     def _is_one_of_many(self, path: Path, template: str) -> bool:
         """Whether it is its folder that is the output: thousands of images are one. A folder elsewhere is not ours."""
-        return self._directory in path.parent.parents and "{source}" not in template.rpartition("/")[2]
+        folder, _, name = template.rpartition("/")
+        return self._directory in path.parent.parents and ("{source}" in folder or "{source}" not in name)
 
     def _say_once(self, key: str) -> None:
         if key not in self._said:

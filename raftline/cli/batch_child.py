@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pipeline.errors import OutputInWork
-from raftline.cli.batch_files import FINGERPRINT, REAL_PATH, BatchFile, already_finished
+from raftline.cli.batch_files import (
+    EARLIER_OUTPUTS,
+    FINGERPRINT,
+    REAL_PATH,
+    BatchFile,
+    already_finished,
+    outputs_in,
+    read_summary,
+)
 from raftline.cli.failures import in_words
 
 if TYPE_CHECKING:
@@ -160,11 +168,15 @@ def _run(plan: Plan, file: BatchFile, nursery: Nursery, server: PrivateServer | 
     def on_status(status: Told) -> None:
         _say({"status": status["sources"][file.name]})
 
-    real_path = None if "://" in file.path else os.path.realpath(file.path)
-    of_batch = {FINGERPRINT: file.fingerprint(plan), REAL_PATH: real_path}
+    earlier = outputs_in(read_summary(plan.output / file.summary_name))
+    of_batch: dict[str, Any] = {
+        FINGERPRINT: file.fingerprint(plan),
+        REAL_PATH: None if "://" in file.path else os.path.realpath(file.path),
+    }
     supervisor = Supervisor(plan, nursery=nursery, server=server, on_status=on_status, summary_name=file.summary_name)
     requests.on_end = supervisor.abort
     summary = supervisor.run()
+    of_batch[EARLIER_OUTPUTS] = sorted(path for path in earlier - outputs_in(summary) if os.path.exists(path))
     write_summary(plan.output / file.summary_name, {**summary, **of_batch})
     source = summary["sources"][file.name]
     letters = [letter["error"] for letter in summary.get("dead_letters", [])]

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pipeline.config import Plan
 
 SUMMARY_SUFFIX = ".summary.json"
-FINGERPRINT, REAL_PATH = "fingerprint", "real_path"
-"""What a file's summary has beside that of a run."""
+FINGERPRINT, REAL_PATH, EARLIER_OUTPUTS = "fingerprint", "real_path", "earlier_outputs"
+"""What a file's summary has beside that of a run. The last: what other configurations wrote for it."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,13 @@ def already_finished(file: BatchFile, plan: Plan, output: Path) -> bool:
         and summary.get(FINGERPRINT) == file.fingerprint(plan)
         and all(Path(path).exists() for path in source["outputs"])
     )
+
+
+def outputs_in(summary: dict[str, Any]) -> set[str]:
+    """All outputs that a summary knows of; none where it is a file of another program."""
+    sources = summary.get("sources")
+    about = [each for each in sources.values() if isinstance(each, dict)] if isinstance(sources, dict) else []
+    return {path for each in about for path in each.get("outputs", ())} | {*summary.get(EARLIER_OUTPUTS, ())}
 
 
 def read_summary(path: Path) -> dict[str, Any]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 import string
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline.config import Plan
@@ -42,24 +41,17 @@ class OwnOutputs:
 
     def look_into(self, folder: str) -> None:
         """Learn from the summaries in a folder what lies in and below it."""
-        from raftline.cli.batch_files import read_summary
+        from raftline.cli.batch_files import outputs_in, read_summary
 
         with os.scandir(folder) as entries:
             summaries = [entry.path for entry in entries if entry.name.endswith("summary.json")]
         for summary in summaries:
-            outputs = list(_outputs(read_summary(Path(summary))))
+            outputs = outputs_in(read_summary(Path(summary)))
             for path in (*outputs, summary) if outputs else ():
                 # Listed as seen from where that run was started; how it ends is the same from here.
                 parts = Path(path).parts
                 ends = (os.path.join(folder, *parts[-count:]) for count in range(1, len(parts) + 1))
                 self._recorded.update(os.path.realpath(end) for end in ends)
-
-
-def _outputs(summary: dict[str, Any]) -> Iterable[str]:
-    sources = summary.get("sources")
-    for source in sources.values() if isinstance(sources, dict) else ():
-        if isinstance(source, dict):
-            yield from source.get("outputs", ())
 
 
 def _pattern(template: str, stage: str) -> re.Pattern[str]:

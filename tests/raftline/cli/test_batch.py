@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
@@ -41,12 +42,15 @@ def test_every_video_of_a_folder_gets_results_of_its_own(folder: Path) -> None:
     }
 
 
-def test_what_is_finished_is_skipped_until_it_changes(folder: Path) -> None:
+def test_what_is_finished_is_skipped_until_the_configuration_changes(folder: Path) -> None:
     batch = ("batch", "counting.yaml", "in", "-o", "out")
     run(folder, *batch)
-    (folder / "in" / "a.mp4").write_text("a, but longer")
-    assert "1 finished before, 1 to do" in run(folder, *batch).stdout
+    assert "2 finished before, 0 to do" in run(folder, *batch).stdout
+    other = ("--set", "stages.sums.options.path={source}.other.txt")
+    assert "0 finished before, 2 to do" in run(folder, *batch, *other).stdout
     assert len(summary(folder / "out")["sources"]) == 2
+    about = json.loads((folder / "out" / "a.summary.json").read_text())
+    assert (about["sources"]["a"]["outputs"], about["earlier_outputs"]) == (["out/a.other.txt"], ["out/a.sums.txt"])
 
 
 def test_one_bad_file_is_named_and_does_not_stop_the_rest(folder: Path) -> None:

@@ -82,10 +82,12 @@ def test_so_it_is_where_the_shell_has_found_the_files(folder: Path) -> None:
 def test_what_an_earlier_run_wrote_elsewhere_is_known_by_its_summary(folder: Path) -> None:
     write("in/a.mp4", "in/old/a.masks.mp4", "in/old/sub/b.masks.mp4", "in/old/own.mp4")
     outputs = {"a": {"outputs": ["../x/in/old/a.masks.mp4"]}, "b": {"outputs": ["../x/in/old/sub/b.masks.mp4"]}}
-    write_summary(Path("in/old/summary.json"), {"sources": outputs})
+    write_summary(Path("in/old/summary.json"), {"sources": outputs, "earlier_outputs": ["in/old/a.other.mp4"]})
+    write("in/old/a.other.mp4")
+    write_summary(Path("in/summary.json"), {"sources": ["of another program"]})
     found = find("in")
     assert paths(found) == ["in/a.mp4", "in/old/own.mp4"]
-    assert counts(found) == {"written by raftline": 3}
+    assert counts(found) == {"written by raftline": 4, "no video": 1}
 
 
 def test_linked_folders_are_followed_once(folder: Path) -> None:

@@ -1,0 +1,51 @@
+"""What a worker's context makes of a template: a path, what the summary lists, and what is locked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.config.plan import SourcePlan
+from pipeline.runtime.context import WorkerContext
+from pipeline.runtime.output_lock import Run
+from pipeline.stage import SourceInfo
+
+
+@pytest.mark.parametrize(
+    ("template", "path", "listed"),
+    [
+        ("{source}.mp4", "Ü {a}.mp4", "Ü {a}.mp4"),
+        ("videos/{source}.mp4", "videos/Ü {a}.mp4", "videos/Ü {a}.mp4"),
+        ("{source}.masks/000001.png", "Ü {a}.masks/000001.png", "Ü {a}.masks"),
+        ("{source}.masks/{source}_000001.png", "Ü {a}.masks/Ü {a}_000001.png", "Ü {a}.masks"),
+        ("{stage}/000001.png", "mask/000001.png", "mask"),
+    ],
+)
+def test_a_folder_of_images_is_one_output_and_a_file_in_a_folder_is_itself(
+    tmp_path: Path, template: str, path: str, listed: str
+) -> None:
+    said: list[str] = []
+    plan = SourcePlan("any:Source", {}, info=SourceInfo("Ü {a}", "a.mp4", "a.mp4", live=False))
+    context = WorkerContext("mask", plan, tmp_path, on_status=said.extend, run=Run("a", "b"))
+    output = context.output(template)
+    assert output.path == tmp_path / path
+    lock = (tmp_path / listed).with_name(f".{Path(listed).name}.lock")
+    assert lock.exists()
+    output.part.touch()
+    output.finish()
+    context.close()
+    assert said == [f"part {tmp_path / listed}", f"output {tmp_path / listed}"]
+    assert not lock.exists()
+
+
+def test_thousands_of_files_in_a_folder_elsewhere_do_not_stay_locked(tmp_path: Path) -> None:
+    plan = SourcePlan("any:Source", {}, info=SourceInfo("a", "a.mp4", "a.mp4", live=False))
+    context = WorkerContext("mask", plan, tmp_path / "out", run=Run("a", "b"))
+    for index in range(40):
+        output = context.output(f"{tmp_path}/elsewhere/{{source}}/{index:06d}.png")
+        output.part.touch()
+        output.finish()
+    assert len(list((tmp_path / "elsewhere/a").glob(".*.lock"))) <= 16
+    context.close()
+    assert len(list((tmp_path / "elsewhere/a").iterdir())) == 40
