@@ -10,7 +10,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -83,8 +82,6 @@ class Relay(Stage):
                 breakpoint()
             if self.options.do == "misspell":
                 message.planse  # noqa: B018  # pyright: ignore
-            if self.options.do == "shrink":
-                yield replace(message, planes=(np.asarray(message.planes[0])[1:],))
         yield message
 
 

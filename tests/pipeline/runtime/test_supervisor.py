@@ -148,11 +148,6 @@ def test_a_stage_that_cannot_open_ends_the_run_at_once(tmp_path: Path) -> None:
             r"failed at its first message: AttributeError: 'Frame' object has no attribute 'planse' \(.*plugins.py",
         ),
         (7, "exit", r"process called exit with 3 \(.*plugins\.py:\d+\); a stage must not end its process"),
-        (
-            7,
-            "shrink",
-            r"handed over a Frame \(sequence 8\), but planes\[0\]: found uint8 \(31, 32\); allowed: uint8 \(32",
-        ),
     ],
 )
 def test_what_is_wrong_every_time_is_tried_once(tmp_path: Path, at: int, deed: str, words: str) -> None:
