@@ -38,6 +38,9 @@ _PATIENCE_SECONDS = 30.0
 """How long Redis may be unreachable before a worker gives up, as in the supervisor."""
 _IDLE_SECONDS = 0.05
 """Between looks at source threads and at sources owned by others. Chosen by hand: below what a user notices."""
+_RUN_GONE_SECONDS = 3.0
+"""A worker of another host ends once a run's data has been away for so long. Chosen by hand: after a restart of Redis
+without persistence the supervisor marks it as its own again within a second."""
 _RETRY_SECONDS = 0.5
 """Pause before the next attempt to reach Redis. Chosen by hand."""
 
@@ -71,6 +74,7 @@ class Worker:
         self._stop = threading.Event()
         self._free_since: dict[str, float] = {}
         self._next_acquire = 0.0
+        self._run_seen: float | None = None
 
     def stop(self) -> None:
         """Finish the work in hand and end. Under a supervisor, sources also end their streams."""
@@ -96,12 +100,16 @@ class Worker:
                 try:
                     self._acquire()
                     self._work()
-                    lost_since = None
+                    if lost_since is not None:
+                        away_seconds = time.monotonic() - lost_since
+                        log.warning("stage %s: Redis is back after %.1f s", self._stage.name, away_seconds)
+                        lost_since = None
                 except TransportLost as error:
-                    lost_since = lost_since or time.monotonic()
+                    if lost_since is None:
+                        lost_since = time.monotonic()
+                        log.warning("stage %s: %s; trying again", self._stage.name, error)
                     if time.monotonic() - lost_since > _PATIENCE_SECONDS:
                         raise
-                    log.warning("stage %s: %s; trying again", self._stage.name, error)
                     self._drop_all()
                     time.sleep(_RETRY_SECONDS)
                 except GroupLost as error:
@@ -116,6 +124,8 @@ class Worker:
         if time.monotonic() < self._next_acquire:
             return
         self._next_acquire = time.monotonic() + _ACQUIRE_EVERY_SECONDS
+        if not self._supervised and not self._has_run():
+            return
         others = [source for source in self._plan.sources if source not in self._tasks and source not in self._ended]
         free = self._transport.unowned(self._stage.name, others)  # in one round trip: most of them are another worker's
         self._free_since = {source: self._free_since.get(source, time.monotonic()) for source in free}
@@ -129,6 +139,17 @@ class Worker:
                     raise
             elif self._transport.progress(source, self._stage.name).ended:
                 self._ended.add(source)
+
+    def _has_run(self) -> bool:
+        """Whether there is a run to take part in. Stops if there was one, and it has been away for some time."""
+        now = time.monotonic()
+        if self._transport.has_run():
+            self._run_seen = now
+            return True
+        if self._run_seen is not None and now - self._run_seen > _RUN_GONE_SECONDS:
+            log.warning("stage %s: the run has ended", self._stage.name)
+            self.stop()
+        return False
 
     def _may_take(self, source: str) -> bool:
         """Whether a source is within this worker's fair share, or has had no owner for some time."""

@@ -204,6 +204,10 @@ class Transport(ABC):
         """(source, error) of every dead letter."""
 
     @abstractmethod
+    def has_run(self) -> bool:
+        """Whether a run that has not ended uses this pipeline's data."""
+
+    @abstractmethod
     def reset(self) -> None:
         """Delete everything of this pipeline."""
 

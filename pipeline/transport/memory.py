@@ -164,6 +164,9 @@ class MemoryTransport(Transport):
         with self._changed:
             return list(self._dead[stage])
 
+    def has_run(self) -> bool:
+        return True
+
     def reset(self) -> None:
         with self._changed:
             self._forget()

@@ -92,7 +92,8 @@ def explain(error: redis.RedisError, where: str) -> Exception:
     if text.startswith("LEASELOST"):
         return LeaseLost(text)
     if "NOGROUP" in text or text.startswith("UNBLOCKED"):  # UNBLOCKED: Redis 7 was flushed during a blocking read
-        return GroupLost(f"Redis at {where} lost its streams; it was restarted without persistence ({text})")
+        why = "the run has ended, or the server was restarted without persistence"
+        return GroupLost(f"Redis at {where} lost its streams: {why} ({text})")
     if isinstance(error, redis.ConnectionError | redis.TimeoutError):
         return TransportLost(f"Redis at {where} cannot be reached: {redact(text) or type(error).__name__}")
     return TransportError(f"Redis at {where} refused: {redact(text)}")

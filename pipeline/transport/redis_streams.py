@@ -230,6 +230,10 @@ class RedisStreams(Transport):
         return [(fields[b"source"].decode(), fields[b"error"].decode()) for _, fields in entries]
 
     @translate_redis_errors
+    def has_run(self) -> bool:
+        return bool(self.client.exists(self.keys.run_mark))
+
+    @translate_redis_errors
     def reset(self) -> None:
         found = list(self.client.scan_iter(match=_escaped(self.keys.pattern), count=1000))
         run_lock = self.keys.run_lock.encode()

@@ -37,6 +37,7 @@ def run_with_a_cut(folder: Path, server: PrivateServer, cut_at: int, moment: Mom
     plan = replace(plan, redis_url=server.url)
     direct = RedisStreams(server.url, plan.name)
     direct.reset()
+    direct.client.set(direct.keys.run_mark, b"a run")
     with (
         tempfile.TemporaryDirectory(prefix="cut") as short,
         cutting_proxy(Path(short) / "redis", server.url.removeprefix("unix://"), cut_at, moment) as proxy,
