@@ -17,13 +17,15 @@ from raftline.raft.rgb import check_rgb, luma_of
 # OpenCV takes None for "allocate the result", which its type stubs do not say.
 _NEW_ARRAY: Any = None
 
-_PRESETS: dict[DisPreset, tuple[int, ...]] = {
-    "ultrafast": (cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,),
-    "fast": (cv2.DISOPTICAL_FLOW_PRESET_FAST,),
-    "medium": (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,),
-    "adaptive": (cv2.DISOPTICAL_FLOW_PRESET_FAST, cv2.DISOPTICAL_FLOW_PRESET_MEDIUM),
+_PRESETS: dict[DisPreset, tuple[tuple[int, int], ...]] = {
+    "ultrafast": ((cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST, 2),),
+    "fast": ((cv2.DISOPTICAL_FLOW_PRESET_FAST, 2),),
+    "medium": ((cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, 1),),
+    "adaptive": ((cv2.DISOPTICAL_FLOW_PRESET_FAST, 2), (cv2.DISOPTICAL_FLOW_PRESET_FAST, 1)),
 }
-"""OpenCV's presets in the order in which they are tried: the next one where parts of the frame move on their own."""
+"""OpenCV's presets and how often they halve the frames, which is OpenCV's own number but for the last, in the order in
+which they are tried: the next one where parts of the frame move on their own. There the medium preset would take 1.4
+times the time of the fast one at its size, for flow that is 0.03 px from it in most cells and leaves as much shake."""
 
 
 class DisSession:
@@ -115,7 +117,7 @@ class _Dis:
     """
 
     def __init__(self, preset: DisPreset) -> None:
-        self._presets = [_AtFinestScale(each) for each in _PRESETS[preset]]
+        self._presets = [_AtFinestScale(*each) for each in _PRESETS[preset]]
 
     def __call__(self, earlier: npt.NDArray[np.uint8], later: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         first, *better = self._presets
@@ -133,9 +135,9 @@ class _AtFinestScale:
     OpenCV begins by that, and ends by enlarging what it found, which takes a fourth of its time and tells nothing new.
     """
 
-    def __init__(self, preset: int) -> None:
+    def __init__(self, preset: int, halvings: int) -> None:
         self._dis = cv2.DISOpticalFlow.create(preset)
-        self._factor = 2 ** self._dis.getFinestScale()
+        self._factor = 2**halvings
         self._dis.setFinestScale(0)
 
     def __call__(self, earlier: npt.NDArray[np.uint8], later: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -130,8 +130,8 @@ class FlowOptions:
     dis_preset: DisPreset = field(
         default="medium",
         metadata=described(
-            "DIS only: OpenCV's preset, from fastest to most accurate; adaptive: fast, and medium for frames of which "
-            "a part moves on its own"
+            "DIS only: OpenCV's preset, from fastest to most accurate; adaptive: fast, and at twice the size for "
+            "frames of which a part moves on its own"
         ),
     )
     duplicates: float | None = field(
