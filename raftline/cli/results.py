@@ -53,11 +53,16 @@ def stage_table(summary: dict[str, Any]) -> Table:
                 _number(latency["p50"]),
                 _number(latency["p99"]),
                 str(stage["restarts"]),
-                str(work["threads"]),
+                _threads(work),
                 _number(work["cpu_seconds"]),
             )
         table.add_section()
     return table
+
+
+def _threads(work: dict[str, Any]) -> str:
+    """Threads of a stage's worker; ``2 x 1`` for two workers of one thread each."""
+    return str(work["threads"]) if work["processes"] == 1 else f"{work['processes']} x {work['threads']}"
 
 
 def _number(value: float | None) -> str:
