@@ -101,8 +101,8 @@ def test_what_a_container_cannot_hold_is_said_and_counted(tmp_path, caplog):
                 packet.stream = target
                 output.mux(packet)
     mp4 = copied(source, tmp_path / "mp4")
-    assert mp4.said["left_out"] == "1 attachment track (a.ttf): mp4 cannot hold it; container: mkv can"
-    assert mp4.writer.counts["tracks_left_out"] == 1 and "left out: 1 attachment" in caplog.text
+    assert mp4.said["left_out"] == "attachment track (a.ttf): mp4 cannot hold it; container: mkv can"
+    assert mp4.writer.counts["tracks_left_out"] == 1 and "left out: attachment" in caplog.text
     mkv = copied(source, tmp_path / "mkv", container="mkv")
     assert len(tracks(mkv.path, "attachment")) == 1 and "left_out" not in mkv.said
 
@@ -112,6 +112,12 @@ def test_a_shortened_video_has_no_chapter_after_its_end(tmp_path):
     copy = copied(source, tmp_path / "out", limit=12, reason="stopped")
     with av.open(str(copy.path)) as container:
         assert [chapter["metadata"]["title"] for chapter in container.chapters()] == ["a", "b"]
+
+
+def test_the_projection_of_spherical_video_is_missed_aloud(tmp_path, monkeypatch):
+    monkeypatch.setattr("stages.video_writer.input.lost_with", lambda frame: ["the projection of spherical video"])
+    copy = copied(film(tmp_path / "round.mp4", frames=2), tmp_path / "out")
+    assert copy.said["left_out"] == "the projection of spherical video: encoding loses it"
 
 
 def test_cover_art_is_kept_in_mp4_and_said_where_it_is_not(tmp_path):
@@ -131,7 +137,7 @@ def test_cover_art_is_kept_in_mp4_and_said_where_it_is_not(tmp_path):
     with av.open(str(mp4.path)) as container:
         assert container.streams.video[1].disposition & Disposition.attached_pic
     mkv = copied(source, tmp_path / "mkv", container="mkv")
-    assert mkv.said["left_out"] == "1 cover art: it is not written into mkv; container: mp4 takes it"
+    assert mkv.said["left_out"] == "cover art: it is not written into mkv; container: mp4 takes it"
 
 
 def test_the_telemetry_of_an_action_camera_is_kept_in_mp4_and_mov(tmp_path):
@@ -144,4 +150,4 @@ def test_the_telemetry_of_an_action_camera_is_kept_in_mp4_and_mov(tmp_path):
     for container, kept in (("mp4", True), ("mov", True), ("mkv", False)):
         copy = copied(source, tmp_path / container, container=container)
         assert (b"gpmd" in copy.path.read_bytes()) is kept
-        assert ("1 data track (bin_data)" in str(copy.said.get("left_out"))) is not kept
+        assert ("data track (bin_data)" in str(copy.said.get("left_out"))) is not kept
