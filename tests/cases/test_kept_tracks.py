@@ -126,7 +126,7 @@ def test_cover_art_is_kept_in_mp4_and_said_where_it_is_not(tmp_path):
     with av.open(str(tmp_path / "plain.mp4")) as plain, av.open(str(source), "w") as output:
         video = output.add_stream_from_template(plain.streams.video[0])
         cover = output.add_stream("png", width=16, height=16, pix_fmt="rgb24")
-        cover.disposition = Disposition.attached_pic
+        cover.disposition = Disposition.attached_pic.value
         output.mux(cover.encode(av.VideoFrame(16, 16, "rgb24")))
         for packet in plain.demux(video=0):
             if packet.size:
