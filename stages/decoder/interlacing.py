@@ -94,7 +94,7 @@ class Deinterlacer:
                 self._begin(f"deint=all:parity={parity}", why)
 
     def _begin(self, arguments: str, why: str) -> None:
-        self._arguments = f"mode=send_frame:{arguments}"
+        self._arguments = f"mode=send_frame:threads=1:{arguments}"
         self._say(f"bwdif: {why}")
 
     def _passed(self, frame: av.VideoFrame) -> Iterator[av.VideoFrame]:
@@ -134,7 +134,6 @@ class Deinterlacer:
 
 def _graph(frame: av.VideoFrame, arguments: str) -> Graph:
     graph = Graph()
-    graph.threads = 1
     source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
     bwdif, sink = graph.add("bwdif", arguments), graph.add("buffersink")
     source.link_to(bwdif)

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -15,6 +16,7 @@ from pipeline.input_paths import local_path
 from pipeline.stage import SourceInfo
 from stages.shared.media_files import best_video_stream, open_media
 from stages.video_writer.hdr import Mastering
+from stages.video_writer.side_data import lost_with
 
 UNSPECIFIED = 2
 """ISO/IEC 23091-2: color primaries or transfer characteristics are not known."""
@@ -49,6 +51,8 @@ class InputFacts:
     track_metadata: dict[str, str] = field(default_factory=dict)
     """Of the stream: ``title``, ``language``, ``timecode``."""
     mastering: Mastering | None = None
+    lost: tuple[str, ...] = ()
+    """What the first frame carries beside its pixels that the output will not."""
 
 
 def input_file(source: SourceInfo, decoded: bool) -> Path | None:
@@ -77,11 +81,22 @@ def read_facts(path: Path | None, stream_index: int | None) -> InputFacts:
         return InputFacts()
     with container:
         metadata = {_spelling(key): value for key, value in container.metadata.items() if _is_content(key)}
-        stream = best_video_stream(container) if stream_index is None else container.streams[stream_index]
+        stream = _stream(container, stream_index)
         if not isinstance(stream, av.VideoStream) or stream.codec_context is None:
             return InputFacts(metadata=metadata)
         facts = _video_facts(stream, metadata)
-        return replace(facts, mastering=_mastering(container, stream)) if facts.transfer in _HDR else facts
+        frame = _first_frame(container, stream)
+        if frame is None:
+            return facts
+        # The mastering data of HDR10 are in the frames.
+        mastering = Mastering.of(frame) if facts.transfer in _HDR else None
+        return replace(facts, mastering=mastering, lost=tuple(lost_with(frame)))
+
+
+def _stream(container: InputContainer, index: int | None) -> Any:
+    if index is None:
+        return best_video_stream(container)
+    return container.streams[index] if index < len(container.streams) else None
 
 
 def _is_content(key: str) -> bool:
@@ -134,9 +149,8 @@ def _is_time_code(code: str, rate: Fraction | None) -> bool:
     return match is not None and (match[1] == ":" or (rate is not None and round(rate) in (30, 60)))
 
 
-def _mastering(container: InputContainer, stream: av.VideoStream) -> Mastering | None:
-    """That of the stream's first frame: the mastering data of HDR10 are in the stream itself."""
+def _first_frame(container: InputContainer, stream: av.VideoStream) -> av.VideoFrame | None:
     try:
-        return next((Mastering.of(frame) for frame in container.decode(stream)), None)
+        return next(container.decode(stream), None)
     except (FFmpegError, ValueError):
         return None

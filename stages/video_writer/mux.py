@@ -149,7 +149,7 @@ def _video_stream(output: OutputContainer, segment: SegmentReader, scale: int, w
         target.codec_context.codec_tag = codec.tag
     target.time_base = Fraction(1, scale)
     target.metadata.update(wanted.track_metadata)
-    target.disposition = Disposition.default
+    target.disposition = Disposition.default.value  # not every PyAV takes the flag itself
     return target
 
 

@@ -209,6 +209,7 @@ class VideoWriter(stage.Stage):
         )
         with writing(self._output.part):
             report = write_video(self._output.part, segments, wanted)
+        report.left_out.update(f"{name}: encoding loses it" for name in facts.lost)
         self._output.finish()
         self._say_what_was_written(report, file)
 
@@ -233,7 +234,7 @@ class VideoWriter(stage.Stage):
         if report.skipped_packets:
             self.context.count("skipped_packets", report.skipped_packets)
         if report.left_out:
-            text = ", ".join(f"{count} {what}" for what, count in report.left_out.items())
+            text = ", ".join(f"{count} {what}" if count > 1 else what for what, count in report.left_out.items())
             self.context.status(left_out=text)
             self.context.count("tracks_left_out", report.left_out.total())
             self.context.log.warning("%s: left out: %s", self._output.path, text)

@@ -172,7 +172,7 @@ class InputTracks:
             self._note("other video track", "video")
         elif self._container.holds_covers:
             self._tracks[stream.index] = track = CopiedTrack(stream, self._output, opaque=True)
-            track.target.disposition = Disposition.attached_pic
+            track.target.disposition = Disposition.attached_pic.value
         else:
             self._note("cover art", "cover")
 
@@ -188,7 +188,7 @@ class InputTracks:
             return
         if stream.type not in ("data", "attachment"):
             track.target.metadata.update(_metadata(stream, self._container))
-            track.target.disposition = stream.disposition
+            track.target.disposition = stream.disposition.value
         self._tracks[stream.index] = track
 
     def _track(self, stream: Any) -> Track | None:

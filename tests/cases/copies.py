@@ -95,4 +95,6 @@ def tracks(path: Path, kind: str) -> list[Track]:
 def _track(stream: Any) -> Track:
     codec = stream.codec_context.codec.canonical_name if stream.codec_context else (stream.name or "")
     title = stream.metadata.get("title") or stream.metadata.get("name") or ""
-    return Track(codec, title, stream.metadata.get("language", ""), bool(stream.disposition & 1), dict(stream.metadata))
+    return Track(
+        codec, title, stream.metadata.get("language", ""), bool(stream.disposition.value & 1), dict(stream.metadata)
+    )

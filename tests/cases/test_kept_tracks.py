@@ -101,8 +101,8 @@ def test_what_a_container_cannot_hold_is_said_and_counted(tmp_path, caplog):
                 packet.stream = target
                 output.mux(packet)
     mp4 = copied(source, tmp_path / "mp4")
-    assert mp4.said["left_out"] == "1 attachment track (a.ttf): mp4 cannot hold it; container: mkv can"
-    assert mp4.writer.counts["tracks_left_out"] == 1 and "left out: 1 attachment" in caplog.text
+    assert mp4.said["left_out"] == "attachment track (a.ttf): mp4 cannot hold it; container: mkv can"
+    assert mp4.writer.counts["tracks_left_out"] == 1 and "left out: attachment" in caplog.text
     mkv = copied(source, tmp_path / "mkv", container="mkv")
     assert len(tracks(mkv.path, "attachment")) == 1 and "left_out" not in mkv.said
 
@@ -114,13 +114,19 @@ def test_a_shortened_video_has_no_chapter_after_its_end(tmp_path):
         assert [chapter["metadata"]["title"] for chapter in container.chapters()] == ["a", "b"]
 
 
+def test_the_projection_of_spherical_video_is_missed_aloud(tmp_path, monkeypatch):
+    monkeypatch.setattr("stages.video_writer.input.lost_with", lambda frame: ["the projection of spherical video"])
+    copy = copied(film(tmp_path / "round.mp4", frames=2), tmp_path / "out")
+    assert copy.said["left_out"] == "the projection of spherical video: encoding loses it"
+
+
 def test_cover_art_is_kept_in_mp4_and_said_where_it_is_not(tmp_path):
     film(tmp_path / "plain.mp4", sounds=[Sound()])
     source = tmp_path / "covered.mp4"
     with av.open(str(tmp_path / "plain.mp4")) as plain, av.open(str(source), "w") as output:
         video = output.add_stream_from_template(plain.streams.video[0])
         cover = output.add_stream("png", width=16, height=16, pix_fmt="rgb24")
-        cover.disposition = Disposition.attached_pic
+        cover.disposition = Disposition.attached_pic.value
         output.mux(cover.encode(av.VideoFrame(16, 16, "rgb24")))
         for packet in plain.demux(video=0):
             if packet.size:
@@ -131,7 +137,7 @@ def test_cover_art_is_kept_in_mp4_and_said_where_it_is_not(tmp_path):
     with av.open(str(mp4.path)) as container:
         assert container.streams.video[1].disposition & Disposition.attached_pic
     mkv = copied(source, tmp_path / "mkv", container="mkv")
-    assert mkv.said["left_out"] == "1 cover art: it is not written into mkv; container: mp4 takes it"
+    assert mkv.said["left_out"] == "cover art: it is not written into mkv; container: mp4 takes it"
 
 
 def test_the_telemetry_of_an_action_camera_is_kept_in_mp4_and_mov(tmp_path):
@@ -144,4 +150,4 @@ def test_the_telemetry_of_an_action_camera_is_kept_in_mp4_and_mov(tmp_path):
     for container, kept in (("mp4", True), ("mov", True), ("mkv", False)):
         copy = copied(source, tmp_path / container, container=container)
         assert (b"gpmd" in copy.path.read_bytes()) is kept
-        assert ("1 data track (bin_data)" in str(copy.said.get("left_out"))) is not kept
+        assert ("data track (bin_data)" in str(copy.said.get("left_out"))) is not kept
