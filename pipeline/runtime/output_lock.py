@@ -8,6 +8,7 @@ shares the lock. One whose owner is dead is taken, and what that run left unfini
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import logging
@@ -25,6 +26,8 @@ from pipeline.runtime.output import remove_parts, unwritable
 
 _ATTEMPTS, _PAUSE_SECONDS = 50, 0.02
 """A second, in which workers of a run that was just killed end, too. Chosen by hand; they take some 50 ms."""
+
+_WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 log = logging.getLogger(__name__)
 
@@ -82,10 +85,12 @@ class OutputLock:
                     return cls(file, fd)
                 owner = _read(fd)
             except OSError as error:
-                log.warning("%s: this file system has no locks (%s): take care that no other run writes there",
-                            output, error.strerror)  # fmt: skip
                 os.close(fd)
                 file.unlink(missing_ok=True)
+                if error.errno not in _WITHOUT_LOCKS:
+                    raise unwritable(file, error) from error
+                log.warning("%s: this file system has no locks (%s): take care that no other run writes there",
+                            output, error.strerror)  # fmt: skip
                 return cls(file, None)
             os.close(fd)
             time.sleep(_PAUSE_SECONDS)

@@ -96,19 +96,20 @@ def already_finished(file: BatchFile, plan: Plan, output: Path) -> bool:
 
 
 def outputs_in(summary: dict[str, Any]) -> set[str]:
-    """All outputs that a summary knows of; none where it is a file of another program."""
-    sources = summary.get("sources")
-    about = [each for each in sources.values() if isinstance(each, dict)] if isinstance(sources, dict) else []
-    return {path for each in about for path in each.get("outputs", ())} | {*summary.get(EARLIER_OUTPUTS, ())}
+    """All outputs that a summary knows of."""
+    sources = summary.get("sources", {}).values()
+    return {path for each in sources for path in each.get("outputs", ())} | {*summary.get(EARLIER_OUTPUTS, ())}
 
 
 def read_summary(path: Path) -> dict[str, Any]:
-    """A summary; empty where there is none that can be read."""
+    """A summary; empty where there is none, or a file of another program."""
     try:
         summary = json.loads(path.read_text())
-    except (OSError, ValueError):
+        sources = summary["sources"]
+        ours = isinstance(sources, dict) and all(isinstance(source, dict) for source in sources.values())
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return summary if isinstance(summary, dict) else {}
+    return summary if ours else {}
 
 
 def _named_before(folder: Path) -> Iterator[tuple[str, str]]:

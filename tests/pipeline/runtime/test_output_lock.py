@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import OutputInWork
+from pipeline.errors import OutputError, OutputInWork
 from pipeline.runtime import output_lock
 from pipeline.runtime.output_lock import OutputLock, Run
 
@@ -104,11 +105,21 @@ def test_a_worker_that_takes_over_within_its_run_finds_what_the_dead_one_left(
     assert part.exists()
 
 
+def test_a_full_disk_is_an_error_and_leaves_no_lock(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(output_lock.os, "pwrite", refuse)
+    with pytest.raises(OutputError, match="No space left on device"):
+        OutputLock.take(output, OURS)
+    assert not list(output.parent.iterdir())
+
+
 def test_a_file_system_without_locks_is_said_aloud(
     output: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(fd: int, kind: int) -> None:
-        raise OSError(37, "No locks available")
+        raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(output_lock.fcntl, "flock", refuse)
     lock = OutputLock.take(output, OURS)
