@@ -96,7 +96,7 @@ class ExposureTransient:
 
 
 def relit(earlier: np.ndarray, later: np.ndarray, every: int) -> np.ndarray:
-    """Luma of a frame, uint8 (h, w), in the light of a later one; one point in `every` along each axis tells the light."""
+    """Luma of a frame, uint8 (h, w), in the light of a later one; one point in `every` along each axis tells it."""
     before, now = (each[::every, ::every].ravel().astype(np.float32) for each in (earlier, later))
     return cv2.LUT(earlier, np.rint(luma_curve(before, now)).astype(np.uint8))
 
