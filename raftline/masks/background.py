@@ -19,6 +19,8 @@ from raftline.masks.illumination import illumination_change
 _STILL_POINTS = 0.4
 """A frame lies on the background if no corner is off by more than this: under half a point, every point falls on its
 own."""
+_MISLED_POINTS = 3.0
+"""By so much a fixed camera's frame may seem to be off while the illumination changes: in the dark little tells."""
 _SETTLED_SECONDS = 1.0
 """A camera is fixed once it has stood still for this long."""
 _ANEW_SECONDS = 2.0
@@ -91,6 +93,8 @@ class RegisteredBackground:
         """Of the last frame."""
         self._anew_seconds = np.inf
         """Since the background had to begin anew."""
+        self._relit_seconds = np.inf
+        """Since the illumination changed."""
         self._placed: np.ndarray | None = None
         """The last frame on the background's points."""
         self._first: np.ndarray | None = None
@@ -116,14 +120,17 @@ class RegisteredBackground:
     def _seen_to_stand(self, image: np.ndarray, step_seconds: float) -> bool:
         before, self._luma = self._luma, image[..., 0]
         self._anew_seconds += step_seconds
+        self._relit_seconds += step_seconds
         if self._keypoints is None:
-            return (self.fixed and self._anew_seconds <= _ANEW_SECONDS) or _unmoved(before, image[..., 0])
+            # In the dark nothing shows whether it moves: it is not known to have begun to.
+            return (self.fixed and self._anew_seconds <= _ANEW_SECONDS) or _unmoved(before, image[..., 0], self.fixed)
         found, fits = register(image[..., 0], self._keypoints, np.eye(3))
         limit = _STILL_POINTS * (2.0 if self.fixed else 1.0)
+        limit = _MISLED_POINTS if self.fixed and self._relit_seconds <= _SETTLED_SECONDS else limit
         if fits:
             stands = farthest(found, self._shape) < limit or fits_in_place(image[..., 0], self._keypoints, found)
         else:
-            stands = self.fixed and (self._under_other_illumination(image) or _unmoved(before, image[..., 0]))
+            stands = self.fixed and (self._under_other_illumination(image) or _unmoved(before, image[..., 0], True))
         self._still_seconds = self._still_seconds + step_seconds if stands else 0.0
         if stands:
             self._to_background = np.eye(3)
@@ -200,6 +207,7 @@ class RegisteredBackground:
         """Follow a change of the illumination, or begin anew; by how many grey levels it changed."""
         colors, known = self._mixture.sampled(_EVERY)
         change = illumination_change(_sampled(placed), colors, known & _sampled(inside))
+        self._relit_seconds = self._relit_seconds if change.kind == "none" else 0.0
         if change.kind == "anew":
             self._mixture.forget()
             self._keypoints, self._anew_seconds = None, 0.0
@@ -261,11 +269,11 @@ class RegisteredBackground:
         return cv2.convertScaleAbs(slope, alpha=min(max(misaligned, _ALIGNED), _MISALIGNED))
 
 
-def _unmoved(before: np.ndarray | None, luma: np.ndarray) -> bool:
-    """Whether a frame lies where the one before did, uint8 (h, w) each: flow is too coarse to place the first ones."""
+def _unmoved(before: np.ndarray | None, luma: np.ndarray, featureless: bool = False) -> bool:
+    """Whether a frame lies where the one before did, uint8 (h, w) each; `featureless` where nothing tells."""
     template = None if before is None else keypoints(before.astype(np.float32), np.ones(before.shape, bool))
     if template is None:
-        return False
+        return featureless
     found, fits = register(luma, template, np.eye(3))
     return fits and farthest(found, luma.shape) < _STILL_POINTS
 

@@ -118,8 +118,8 @@ def shade(luma: Any, blue: Any, red: Any, distance: Any, state: Any, found: Any,
 def relight(curves: Any, state: Any) -> None:
     """Colors of all modes of some rows to what `curves` (3, 256) say, interpolated between levels.
 
-    Where the first curve is steep, noise and rounding grow with the colors: variances by its square, and the point
-    knows as little as after so many fewer frames.
+    Where the first curve is steep, noise and rounding grow with the colors: variances by its square, and a point knows
+    as little as after so many fewer frames.
     """
     for i in range(state.shape[0]):
         row = state[i]

@@ -214,10 +214,7 @@ class MotionSegmenter:
         return self._exposure.changed_lately(frame.seconds) or float(changing.mean()) > _WIDELY_SHARE
 
     def _explaining(self, cells: CellMotion, frame: FrameInput, previous: np.ndarray) -> np.ndarray:
-        """bool (h, w): where the flow explains how the image changed, and a light that changed everywhere does not.
-
-        The camera stands.
-        """
+        """bool (h, w): where the flow explains how the image changed, and a common change of the light does not."""
         now = frame.image[..., 0]
         lumas = (relit(previous[..., 0], now, _LIGHT_EVERY), now)
         moved = carried_forward(*seen_moving(cells, frame.flow, np.eye(3), lumas, self._grid))
