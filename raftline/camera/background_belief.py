@@ -151,10 +151,10 @@ class BackgroundBelief:
         if layers.apart_px is None:  # what moves by itself may stand, and follow the camera like all else
             stays *= min(seconds / _RETURN_SECONDS, 1.0)
             moves *= _ALONE_SHARE
-        if agrees is not None:
-            moves *= 1.0 - agrees
         else:
             stays = _WORLD_SHARE * np.maximum(-layers.label, 0.0)
+        if agrees is not None:
+            moves *= 1.0 - agrees
         belief = self._belief * (1.0 - (1.0 - _MOVER_SHARE) * moves)
         self._belief = belief + stays * (1.0 - belief)
         self._believed = float((self._belief * layers.weight).sum() / max(float(layers.weight.sum()), 1e-6))
