@@ -32,7 +32,7 @@ _WORLD_SHARE = 0.3
 """Of its disbelief that content loses in a frame in which it follows the camera and something else does not."""
 _RETURN_SECONDS = 4.0
 """Time constant in which content that follows the camera is believed to be the world again: more than a stop lasts."""
-_MOST_LOST = 15
+_MOST_LOST = 5
 """Frames without a motion after which nothing is believed any more, and the world is found anew."""
 _MOVES, _COVERED_SHARE = 0.5, 0.2
 """Belief below which content moves by itself; share of a cell from which such content covers it."""
@@ -154,7 +154,7 @@ class BackgroundBelief:
         else:
             stays = _WORLD_SHARE * np.maximum(-layers.label, 0.0)
         if agrees is not None:
-            moves *= 1.0 - agrees
+            moves = moves * (1.0 - agrees)
         belief = self._belief * (1.0 - (1.0 - _MOVER_SHARE) * moves)
         self._belief = belief + stays * (1.0 - belief)
         self._believed = float((self._belief * layers.weight).sum() / max(float(layers.weight.sum()), 1e-6))

@@ -54,7 +54,7 @@ def layers_of(
         width: Width of the frame, px.
     """
     points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    finite = np.isfinite(flow_px).all(axis=-1)
+    finite = np.isfinite(flow_px[..., 0]) & np.isfinite(flow_px[..., 1])
     flow_px = np.where(finite[..., None], flow_px, 0).astype(np.float32)
     weight = (weights * finite).astype(np.float32)
     rest = flow_px - (transform_points(matrix, points) - points).reshape(flow_px.shape).astype(np.float32)

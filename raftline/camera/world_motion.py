@@ -86,9 +86,8 @@ def agreement(before: LumaPyramid, after: LumaPyramid, matrix: np.ndarray, rows:
         after.levels[0], moved, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_CONSTANT, borderValue=-1e3,
     )  # fmt: skip
-    steep = cv2.absdiff(cv2.Sobel(image, cv2.CV_32F, 1, 0, scale=1 / 8), 0) + cv2.absdiff(
-        cv2.Sobel(image, cv2.CV_32F, 0, 1, scale=1 / 8), 0
-    )
+    along_x, along_y = (cv2.Sobel(image, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
+    steep = np.abs(along_x) + np.abs(along_y)
     off, grade = (
         cv2.resize(each, (columns, rows), interpolation=cv2.INTER_AREA) for each in (cv2.absdiff(there, image), steep)
     )

@@ -25,7 +25,6 @@ from raftline.kernels.cell import CELL_PX
 from raftline.stabilize.path.path_records import PathRecord
 from raftline.stabilize.path.smoothing_kernel import TYPICAL_STEP
 from raftline.stabilize.warp.rolling_shutter import without_shear
-from stages.stabilization.correction import flat
 from stages.stabilization.options import StabilizationOptions
 
 _MIN_CONFIDENCE = 0.1
@@ -34,6 +33,8 @@ benchmarks.bench_stabilization --parts known --only blank_wall,low_light` shows 
 
 _MOST_LOST = 15
 """Frames without a motion after which no more is aligned with the one before them. Chosen by hand."""
+_TOGETHER = 0.75
+"""Share of the flow in one motion with which nothing moves by itself any more, whatever was believed."""
 _SEEN_TEXTURE = 0.1
 """Weight of a cell's texture from which it counts fully."""
 _WORLD_TRUST, _WORLD_SHARE = 0.25, 0.1
@@ -54,7 +55,6 @@ class Measurement:
         self._belief: BackgroundBelief | None = None
         self._bars: Bars | None = None
         """Those of all frames so far."""
-        self._last_matrix = np.eye(3)
         self._lost = 0
         """Frames without a motion since `_pyramid`."""
 
@@ -120,7 +120,7 @@ class Measurement:
             return None
         assert self._size is not None
         allowed = zone_mask(options.watch, options.ignore, shape[1], shape[0])
-        return (allowed & bars.cells(*shape[:2], CELL_PX, self._size)).astype(np.float32)
+        return (allowed & bars.cells(shape[0], shape[1], CELL_PX, self._size)).astype(np.float32)
 
     def _keep(self, now: LumaPyramid, measured: bool) -> None:
         """Align the next frame with this one or, for a while, with the last one whose motion is known."""
@@ -171,6 +171,9 @@ class Measurement:
     def _fitted(
         self, flow_px: np.ndarray, weights: np.ndarray, before: LumaPyramid | None, now: LumaPyramid
     ) -> CameraMotion:
+        together = fit_camera_motion(flow_px, now.width, now.height, self._model, weights) if self._lost else None
+        if together is not None and together.inlier_share > _TOGETHER:
+            self._belief = BackgroundBelief(now.width, now.height)
         plane, seen = self._trusted(weights.shape), weights
         if plane is not None:
             weights = weights * plane
@@ -183,7 +186,6 @@ class Measurement:
                 if contested:  # what has no texture agrees with any motion
                     trust = trust * np.minimum(seen / _SEEN_TEXTURE, 1.0)
                 motion = self._among_trusted(motion, flow_px, trust, before, now)
-        self._last_matrix = motion.matrix
         if self._options.readout_ms:
             motion = replace(motion, matrix=without_shear(motion.matrix, now.width, now.height))
         return motion
@@ -218,7 +220,7 @@ class Measurement:
     def state(self) -> dict[str, Any]:
         """Return everything but the last frame, as JSON values."""
         belief = self._belief.state() if self._belief else None
-        more = {"bars": None if self._bars is None else self._bars.to_json(), "last_matrix": flat(self._last_matrix)}
+        more = {"bars": None if self._bars is None else self._bars.to_json()}
         parallax = self._parallax.state() if self._parallax else None
         return {"size": self._size, "after_gap": self._after_gap, "parallax": parallax, "belief": belief, **more}
 
@@ -227,7 +229,6 @@ class Measurement:
         self._size = tuple(state["size"]) if state["size"] else None
         self._after_gap = state["after_gap"]
         self._bars = None if state["bars"] is None else Bars(*state["bars"])
-        self._last_matrix = np.array(state["last_matrix"]).reshape(3, 3)
         self._belief = BackgroundBelief.from_state(state["belief"]) if state["belief"] else None
         self._parallax = ParallaxField.from_state(state["parallax"]) if state["parallax"] else None
 

@@ -84,7 +84,7 @@ def test_one_motion_alone_is_never_in_doubt() -> None:
 def test_frames_without_a_motion_are_forgotten() -> None:
     belief = BackgroundBelief(WIDTH, HEIGHT)
     walk(belief, np.arange(-130.0, 60.0, 5.0))
-    for _ in range(16):
+    for _ in range(6):
         belief.lose(np.zeros((ROWS, COLUMNS, 2), np.float32))
     assert belief.trust(ROWS, COLUMNS) is None
 

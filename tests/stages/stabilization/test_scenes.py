@@ -110,4 +110,4 @@ def test_a_single_stray_frame_gets_a_correction_between_its_neighbors(flows, tmp
 
 def test_a_wrong_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 3 corners"):
-        Stabilization.Options(ignore=[[(0.0, 0.0), (1.0, 1.0)]])
+        Stabilization.Options.model_validate({"ignore": [[(0.0, 0.0), (1.0, 1.0)]]})
