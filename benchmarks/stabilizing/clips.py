@@ -13,13 +13,14 @@ import cv2
 import numpy as np
 
 from benchmarks.data import needed_data
+from benchmarks.stabilizing.movers import KINDS, Mover, movers_of, with_movers
 
 WIDTH, HEIGHT, FPS = 640, 360, 30.0
 READOUT_SECONDS = 0.02
 """Between the exposure of the first row and that after the last, in `row_shear`: a common phone's."""
 VARIANTS = (
     "static", "pan", "zoom", "foreground", "blank_wall", "two_layers", "low_light", "duplicates", "cut",
-    "variable_rate", "row_shear",
+    "variable_rate", "row_shear", *KINDS,
 )  # fmt: skip
 _CENTRE = np.array([(WIDTH - 1) / 2, (HEIGHT - 1) / 2])
 _WORLD_WIDTH = 1280
@@ -88,10 +89,11 @@ def make_clip(variant: str, frames: int = 300, seed: int = 0) -> Clip:
     worlds = [_world("pop-os_jad-limcaco-183877.jpg", 0), _world("pop-os_sean-afnan-244576.jpg", 1)]
     if variant == "blank_wall":
         worlds[0] = _blank(worlds[0])
+    movers = movers_of(variant, frames / FPS, seed) if variant in KINDS else []
     shown_frames, markers, base_markers = [], [], []
     for at, time in enumerate(shown):
         world = worlds[1 if cuts and at >= cuts[0] else 0]
-        frame, marker, base_marker = _frame(variant, world, base, shake, float(time), rng)
+        frame, marker, base_marker = _frame(variant, world, base, shake, float(time), rng, movers)
         if duplicates[at]:
             frame, marker = shown_frames[-1], markers[-1]
         shown_frames.append(frame)
@@ -156,7 +158,7 @@ def _base_path(variant: str, frames: int, rng: np.random.Generator) -> Path4:
 
 
 def _frame(
-    variant: str, world: _World, base: Path4, shake: Path4, time: float, rng: np.random.Generator
+    variant: str, world: _World, base: Path4, shake: Path4, time: float, rng: np.random.Generator, movers: list[Mover]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return frame, marker and base marker at a time."""
     pose, shaken = base(np.array(time)), base(np.array(time)) + shake(np.array(time))
@@ -173,6 +175,9 @@ def _frame(
         base_marker = _seen(world.marker, world, pose)
     if variant == "foreground":
         image = _with_object(image, shaken, time)
+    if movers:
+        things = _world("elementary_morskie_oko.jpg", 3).image
+        image = with_movers(image, movers, things, time, lambda placed: similarity(shaken) @ placed)
     dark = variant == "low_light"
     noise = rng.standard_normal(image.shape, np.float32) * (15.0 if dark else 2.0)
     return np.clip(image * (0.35 if dark else 1.0) + noise, 0, 255).astype(np.uint8), marker, base_marker

@@ -40,9 +40,9 @@ _MAX_SIGMA_GROWTH = 1.02
 """Growth of the residual's sigma up to which the images agree no worse."""
 _MEDIAN_OF_SIGMA = 0.6745
 """Median of the absolute values of a Gaussian, in its sigma."""
-_MIN_SIGMA = 0.25
+MIN_SIGMA = 0.25
 """Grey levels, of images blurred as in `luma_pyramid`: rounding alone leaves as much."""
-_MAX_ERROR_PX = 0.5
+MAX_ERROR_PX = 0.5
 """Expected error of the corners up to which a result is used, as for the fit to the flow."""
 _MAX_CHANGE_PX, _MAX_CHANGE_SHARE = 8.0, 0.25
 """How far alignment may take a corner from where the flow has it: px, and a share of its motion. On a blank wall the
@@ -63,6 +63,10 @@ class Alignment:
     """Expected error of the frame's corners, rms."""
     better: bool
     """The images agree no worse than under the motion that alignment began with."""
+    sigma: float
+    """Robust scale of what is left of their difference, grey levels."""
+    off_px: float
+    """Shift of the points along their gradients that leaves as much: small only where texture itself agrees."""
 
 
 def refined_motion(
@@ -91,22 +95,22 @@ def refined_motion(
     """
     if motion.model == "none":
         return motion
-    follows = _following(flow_px, motion)
+    follows = following(flow_px, motion)
     if weights is not None:
         follows = follows * weights
     found = align(before, after, motion.matrix, PLANE_MODELS[model], follows)
-    if found is None or not found.better or found.error_px > _MAX_ERROR_PX:
+    if found is None or not found.better or found.error_px > MAX_ERROR_PX:
         return motion
     corners = frame_corners(before.width, before.height)
     moved = transform_points(motion.matrix, corners)
     apart_px = np.abs(transform_points(found.matrix, corners) - moved).max()
     if apart_px > _MAX_CHANGE_PX + _MAX_CHANGE_SHARE * np.abs(moved - corners).max():
         return motion
-    confidence = confidence_of(motion.inlier_share, found.error_px / _MAX_ERROR_PX)
+    confidence = confidence_of(motion.inlier_share, found.error_px / MAX_ERROR_PX)
     return replace(motion, matrix=found.matrix, model=model, confidence=max(confidence, motion.confidence), reason="")
 
 
-def _following(flow_px: np.ndarray, motion: CameraMotion) -> np.ndarray:
+def following(flow_px: np.ndarray, motion: CameraMotion) -> np.ndarray:
     """Return (h, w) float64: 1 where the flow is the motion's, 0 where it is not."""
     reach_px = max(TUKEY_SIGMAS * motion.residual_px, _MIN_REACH_PX)
     found = np.empty(flow_px.shape[:2])
@@ -161,10 +165,11 @@ def _at_level(
     found = _solved(points, after.levels[level], to_local @ matrix @ np.linalg.inv(to_local), model)
     if found is None:
         return None
-    warp, covariance, better = found
+    warp, covariance, better, sigma = found
+    off_px = sigma / max(float(np.median(np.hypot(*points.gradient))), 1e-6) * before.width / width
     error_px = model.corner_error_px(covariance, width, height)
     back = np.linalg.inv(to_local) @ warp @ to_local
-    return Alignment(back / back[2, 2], error_px * before.width / width, better)
+    return Alignment(back / back[2, 2], error_px * before.width / width, better, sigma, off_px)
 
 
 def _design(points: AlignmentPoints, model: PlaneModel) -> np.ndarray:
@@ -182,8 +187,8 @@ def _design(points: AlignmentPoints, model: PlaneModel) -> np.ndarray:
 
 def _solved(
     points: AlignmentPoints, other: np.ndarray, warp: np.ndarray, model: PlaneModel
-) -> tuple[np.ndarray, np.ndarray, bool] | None:
-    """Return the warp (3, 3) in centred coordinates, the covariance (K, K) px², and whether it is no worse."""
+) -> tuple[np.ndarray, np.ndarray, bool, float] | None:
+    """Return the warp (3, 3) in centred coordinates, covariance (K, K) px², whether it is no worse, and the sigma."""
     height, width = other.shape
     to_centred, half_diagonal = centred(width, height)
     from_centred = np.linalg.inv(to_centred)
@@ -214,12 +219,12 @@ def _solved(
     assert inverse is not None
     correlation = _correlation(points.value[inside], difference[inside] + points.value[inside])
     better = sigmas[-1] <= _MAX_SIGMA_GROWTH * sigmas[0] and correlation > _MIN_CORRELATION
-    return warp, inverse[:k, :k] * sigmas[-1] ** 2, better
+    return warp, inverse[:k, :k] * sigmas[-1] ** 2, better, sigmas[-1]
 
 
 def _scale(residual: np.ndarray, weights: np.ndarray) -> float:
     """Return the robust sigma, grey levels, of the residuals that count."""
-    return max(float(_median_where(np.abs(residual), weights > 0.0)) / _MEDIAN_OF_SIGMA, _MIN_SIGMA)
+    return max(float(_median_where(np.abs(residual), weights > 0.0)) / _MEDIAN_OF_SIGMA, MIN_SIGMA)
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:

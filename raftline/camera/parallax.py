@@ -83,11 +83,16 @@ class ParallaxField:
         self._gains = np.zeros(self._moments.shape[1:])
 
     @property
+    def supported(self) -> bool:
+        """The data support a mesh."""
+        return self._supported
+
+    @property
     def gains(self) -> np.ndarray | None:
         """(rows, columns) float64 of the mesh, fading in and out; None if the data support one plane alone."""
         return self._gains * self._strength if self._strength > 0.0 else None
 
-    def plane_trust(self, rows: int, columns: int) -> np.ndarray | None:
+    def trust(self, rows: int, columns: int) -> np.ndarray | None:
         """Return the trust in each cell for the next fit, so that it keeps to its plane where two are equally large.
 
         Returns:

@@ -10,9 +10,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from raftline.camera.working_grid import WorkingGrid
+from raftline.camera.zones import Polygon, zone_mask
 from raftline.masks.residual_motion import Thresholds
 from raftline.masks.velocity_filter import VelocityFilter
-from raftline.masks.zones import Polygon, zone_mask
 
 CameraMode = Literal["auto", "fixed", "moving"]
 CameraModel = Literal["translation", "similarity", "affine", "homography"]

@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.errors import OutputError
 from pipeline.messages import Frame, Stabilized
 from pipeline.stage import Context
+from raftline.camera.bars import Bars
 from raftline.camera.mesh import centre_shift
 from raftline.stabilize.path.path_plot import PathRun, plot_paths, shake_px
 from raftline.stabilize.warp.borders import Borders
@@ -42,17 +43,20 @@ class Corrector:
         steady: np.ndarray | None,
         sweep: np.ndarray | None = None,
         gains: np.ndarray | None = None,
+        bars: Bars | None = None,
     ) -> Stabilized:
         """Correct a frame.
 
         Args:
             frame: The frame.
-            correction: (3, 3) px of the frame to px of the output.
+            correction: (3, 3) px of what lies between the bars to px of the same in the output.
             steady: As in `raftline.stabilize.warp.borders.Borders`.
             sweep: (3, 3) as in `raftline.stabilize.warp.rolling_shutter.sweeps`; None: all rows are exposed at once.
             gains: As in `raftline.stabilize.warp.mesh_warp.mesh_sources`; None: one plane.
+            bars: Black bars around what moves, which stay; None: none.
         """
-        planes: Sequence[np.ndarray] = [np.asarray(plane) for plane in frame.planes]
+        whole = [np.asarray(plane) for plane in frame.planes]
+        planes: Sequence[np.ndarray] = bars.cut(whole) if bars else whole
         if self._borders is None:
             moved = self._warped(planes, correction, correction, sweep, gains)
         else:
@@ -61,6 +65,8 @@ class Corrector:
             moved = self._borders(planes, correction, steady)
         if frame.format == "yuv420p10":
             moved = tuple(np.minimum(plane, MOST_IN_10_BITS, out=plane) for plane in moved)  # cubic overshoots
+        if bars:
+            moved, correction = bars.around(moved, whole), bars.to_frame(correction)
         original = frame if "original" in self._context.needs else None
         return Stabilized(frame.header, replace(frame, planes=moved), tuple(flat(correction)), original)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.messages import Flow, Gap, Message
 from pipeline.stage import Context
+from raftline.camera.bars import Bars
 from raftline.camera.parallax import of_far_plane, shifted
 from raftline.stabilize.path.cutoff_choice import INTENDED_HZ
 from raftline.stabilize.path.look_ahead import TRIPOD_HZ, LookAheadSmoother
@@ -35,6 +36,8 @@ class LookAhead:
         """Their messages; of a restarted worker, those that it was sent again."""
         self._gains: np.ndarray | None = None
         """Of the last corrected frame, which a duplicate repeats."""
+        self._bars = Bars()
+        """Of the path that is smoothed."""
         self._shows_path = False
         """A frame of the path is out already."""
         self._corrector = Corrector(options, context)
@@ -46,7 +49,7 @@ class LookAhead:
 
     def take(self, message: Flow, record: PathRecord) -> Iterator[Message]:
         """Take a frame and yield those that are now corrected."""
-        if record.starts_path or self._smoother is None:
+        if record.starts_path or self._smoother is None or record.bars != self._bars:
             yield from self._emit(self._smoother.finish() if self._smoother else [])
             self._smoother, self._shows_path = self._new_smoother(record), False
         self._held.append(message)
@@ -55,13 +58,14 @@ class LookAhead:
             yield from self._emit(self._start_again(record))
         else:
             motion = _far_motion(record, record)
-            yield from self._emit(self._smoother.push(record.pts_seconds, motion, record.duplicate))
+            yield from self._emit(
+                self._smoother.push(record.pts_seconds, motion, record.duplicate or record.unmeasured)
+            )
 
     def _new_smoother(self, record: PathRecord) -> LookAheadSmoother:
-        options = self._options
+        options, self._bars = self._options, record.bars
         return LookAheadSmoother(
-            record.width,
-            record.height,
+            *record.bars.content_size(record.width, record.height),
             TRIPOD_HZ if options.tripod else options.cutoff_hz or INTENDED_HZ,
             options.look_ahead_seconds,
             options.zoom,
@@ -74,7 +78,9 @@ class LookAhead:
         self._smoother = self._new_smoother(latest)
         due = []
         for _, record in self._records:
-            due += self._smoother.push(record.pts_seconds, _far_motion(record, latest), record.duplicate)
+            due += self._smoother.push(
+                record.pts_seconds, _far_motion(record, latest), record.duplicate or record.unmeasured
+            )
         return due
 
     def take_again(self, message: Flow) -> None:
@@ -103,6 +109,7 @@ class LookAhead:
             "bytes": self._spool.length if self._spool else 0,
             "smoother": self._smoother.state() if self._smoother else None,
             "shows_path": self._shows_path,
+            "bars": self._bars.to_json(),
             "gains": None if self._gains is None else self._gains.tolist(),
             "records": [[sequence, *record.to_json().values()] for sequence, record in self._records],
         }
@@ -111,7 +118,7 @@ class LookAhead:
         """Go on where `state` was taken. Raises `OutputError`."""
         self._spool = cut_back(self._output.part, state["bytes"], self._context)
         self._smoother = LookAheadSmoother.from_state(state["smoother"]) if state["smoother"] else None
-        self._shows_path = state["shows_path"]
+        self._shows_path, self._bars = state["shows_path"], Bars(*state["bars"])
         self._gains = None if state["gains"] is None else np.array(state["gains"])
         self._records = deque((sequence, PathRecord.from_values(values)) for sequence, *values in state["records"])
 
@@ -125,12 +132,13 @@ class LookAhead:
             sequence, record = self._records.popleft()
             self._gains = self._gains if record.duplicate else latest
             self._shows_path = True
-            self._spool = appended(self._spool, self._output.part, record.to_json(correction=flat(correction)))
+            shown = flat(record.bars.to_frame(correction))
+            self._spool = appended(self._spool, self._output.part, record.to_json(correction=shown))
             if self._held and self._held[0].header.sequence == sequence:
                 message = self._held.popleft()
                 frame = replace(message.frame, header=message.header)
                 steady = None if record.starts_path else move[0]
-                yield self._corrector(frame, correction, steady, move[1], self._gains)
+                yield self._corrector(frame, correction, steady, move[1], self._gains, record.bars)
             else:
                 self._context.count("frames_recycled_before_correction")
 
@@ -149,4 +157,6 @@ def _far_motion(record: PathRecord, latest: PathRecord) -> np.ndarray:
         if index == record.index:
             matrix = shifted(matrix, x, y)
     gains = latest.gains
-    return matrix if gains is None else of_far_plane(matrix, gains, record.width, record.height)[0]
+    if gains is not None:
+        matrix = of_far_plane(matrix, gains, record.width, record.height)[0]
+    return record.bars.to_content(matrix)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline import stage
 from raftline.stabilize.choices import Border, Interpolation, Method, Zooming
@@ -54,11 +54,10 @@ class StabilizationOptions(stage.Options):
         description="rolling shutter: time between the exposure of the first and of the last row; in ms. Phones take "
         "10 to 30; 0: all rows at once",
     )
-    max_zoom: float = Field(
-        1.15,
-        ge=1,
-        le=3,
-        description="whole_clip: largest enlargement to hide borders, as a factor; the least that suffices is used",
+    max_zoom: Annotated[float, Field(ge=1, le=3)] | Literal["auto"] = Field(
+        "auto",
+        description="whole_clip: largest enlargement to hide borders, as a factor; the least that suffices is used. "
+        "auto: 1.15, and up to 1.4 for a clip that shakes so much that 1 frame in 20 asks for it",
     )
     zoom: float = Field(1.1, ge=1, le=3, description="look_ahead: enlargement to hide borders, as a factor")
     zooming: Zooming = Field(
@@ -86,6 +85,21 @@ class StabilizationOptions(stage.Options):
     most_turn_degrees: float = Field(
         180.0, ge=0, le=180, description="whole_clip: largest turn, in degrees; 0 leaves the angle alone"
     )
+    watch: list[list[tuple[float, float]]] = Field(
+        [],
+        description="the camera's motion is measured only inside these polygons [[x, y], ...], in shares of the frame, "
+        "0-1; empty: everywhere",
+    )
+    ignore: list[list[tuple[float, float]]] = Field(
+        [],
+        description="the camera's motion is not measured inside these polygons [[x, y], ...], in shares of the frame, "
+        "0-1",
+    )
+    bars: Literal["auto", "off"] = Field(
+        "auto",
+        description="auto: black bars around a film (letterbox, pillarbox) stay where they are, and what lies between "
+        "them is stabilized; off: they are part of the scene",
+    )
     interpolation: Interpolation = Field(
         "cubic", description="interpolation of pixels: linear is faster, lanczos sharper than cubic"
     )
@@ -95,3 +109,10 @@ class StabilizationOptions(stage.Options):
     plot: str | None = Field(
         "{source}.path.png", description="whole_clip: PNG file for a plot of the path before and after; null: none"
     )
+
+    @model_validator(mode="after")
+    def _zones_are_polygons(self) -> StabilizationOptions:
+        from raftline.camera.zones import zone_mask  # here: a configuration is checked without OpenCV
+
+        zone_mask(self.watch, self.ignore, 1, 1)
+        return self

@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.messages import Flow, Frame, Gap, Header, Message
 from pipeline.stage import Context
+from raftline.camera.bars import Bars
 from raftline.camera.parallax import of_far_plane, shifted
 from raftline.camera.transforms import motion_matrices, motion_vectors
 from raftline.stabilize.path.cutoff_choice import choose_cutoff
@@ -30,7 +31,7 @@ from stages.shared.line_file import LineFile
 from stages.stabilization.correction import Corrector, appended, cut_back, flat, write_plot
 from stages.stabilization.options import StabilizationOptions
 
-_Move = tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]
+_Move = tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None, Bars]
 """The arguments of `Corrector` after the frame."""
 
 
@@ -77,11 +78,12 @@ class WholeClip:
         corrections = [matrix for run in clip.corrections for matrix in run]
         steady = [matrix for run, path in zip(runs, clip.steady, strict=True) for matrix in _steady_steps(run, path)]
         rows = [matrix for run in runs for matrix in self._sweeps(run)]
-        yield from self._second_reading(lines, list(zip(corrections, steady, rows, gains, strict=True)))
+        bars = [own[-1].bars for own in recorded for _ in own]
+        yield from self._second_reading(lines, list(zip(corrections, steady, rows, gains, bars, strict=True)))
         self._plot(runs, clip, [own[0].pts_seconds or 0.0 for own in recorded])
         path = LineFile.new(self._output.part)
-        for record, correction in zip(records, corrections, strict=True):
-            appended(path, self._output.part, record.to_json(correction=flat(correction)))
+        for record, correction, around in zip(records, corrections, bars, strict=True):
+            appended(path, self._output.part, record.to_json(correction=flat(around.to_frame(correction))))
         self._output.finish()
         self._finished = True
 

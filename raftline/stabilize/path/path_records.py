@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from raftline.camera.bars import Bars
 from raftline.camera.camera_motion import CameraMotion
 from raftline.camera.mesh import mesh_shape
 from raftline.stabilize.path.path_smoothing import CameraPath, camera_path
@@ -43,6 +44,8 @@ class PathRecord:
     """Gains of the mesh (see `raftline.camera.parallax`), row-major, in percent; None: one plane."""
     revised: tuple[tuple[int, float, float], ...] = ()
     """Index of frames of the path up to this one; px along x and y by which their `camera` shifts too little."""
+    bars_px: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Width of the black bars, left, top, right, bottom, px, that all frames up to this one have."""
 
     @classmethod
     def of(
@@ -56,6 +59,7 @@ class PathRecord:
         duplicate: bool = False,
         gains: np.ndarray | None = None,
         revised: Sequence[tuple[int, float, float]] = (),
+        bars: tuple[int, int, int, int] = (0, 0, 0, 0),
     ) -> PathRecord:
         """Make a record of `motion`, rounded as it will be written; the other arguments as the fields."""
         return cls(
@@ -71,6 +75,7 @@ class PathRecord:
             duplicate,
             None if gains is None else tuple(round(100 * float(gain)) for gain in gains.ravel()),
             tuple(revised),
+            bars,
         )
 
     @classmethod
@@ -79,7 +84,8 @@ class PathRecord:
         percent = values["parallax_percent"]
         gains = None if percent is None else tuple(percent)
         revised = tuple((index, x, y) for index, x, y in values["revised"])
-        return cls(**{**values, "camera": tuple(values["camera"]), "parallax_percent": gains, "revised": revised})
+        camera, bars = tuple(values["camera"]), tuple(values["bars_px"])
+        return cls(**{**values, "camera": camera, "parallax_percent": gains, "revised": revised, "bars_px": bars})
 
     @classmethod
     def from_values(cls, values: Sequence[Any]) -> PathRecord:
@@ -91,9 +97,19 @@ class PathRecord:
         return {**asdict(self), **more}
 
     @property
+    def unmeasured(self) -> bool:
+        """Nothing is known of the motion into this frame; `camera` is identity."""
+        return self.model == "none" and not self.duplicate
+
+    @property
     def matrix(self) -> np.ndarray:
         """(3, 3) float64."""
         return np.array(self.camera).reshape(3, 3)
+
+    @property
+    def bars(self) -> Bars:
+        """As `bars_px`."""
+        return Bars(*self.bars_px)
 
     @property
     def gains(self) -> np.ndarray | None:
@@ -110,8 +126,11 @@ def runs_of(records: Sequence[PathRecord]) -> list[Sequence[PathRecord]]:
 
 
 def path_of(run: Sequence[PathRecord]) -> CameraPath:
-    """Return the camera's path in one of `runs_of`."""
+    """Return the camera's path in one of `runs_of`, in px of what lies between the bars of its last frame."""
+    bars = run[-1].bars
     times = np.array([np.nan if record.pts_seconds is None else record.pts_seconds for record in run])
-    matrices = np.stack([record.matrix for record in run])
+    matrices = np.stack([bars.to_content(record.matrix) for record in run])
     duplicates = np.array([record.duplicate for record in run])
-    return camera_path(matrices, times, duplicates, run[0].width, run[0].height)
+    unmeasured = np.array([record.unmeasured for record in run])
+    unmeasured[0] = False
+    return camera_path(matrices, times, duplicates, *bars.content_size(run[0].width, run[0].height), unmeasured)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from raftline.stabilize.choices import Method, Zooming
 from raftline.stabilize.path.constrained_smoothing import constrained_path, corner_displacements, corner_margin
 from raftline.stabilize.path.slow_movement import slow_path
 from raftline.stabilize.path.smoothing_kernel import penalized_least_squares, steady_times, time_shares
-from raftline.stabilize.warp.crop import fitting_share, required_zoom, zoom_matrices
+from raftline.stabilize.warp.crop import USUAL_ZOOM, fitting_share, required_zoom, zoom_asked_for, zoom_matrices
 
 _VISIBLE_PX = 0.25
 """A run that shakes by less at every corner is left alone: interpolation would only blur a fixed camera's frames."""
@@ -42,6 +43,9 @@ class CameraPath:
     """Width of the frames, px."""
     height: int
     """Height of the frames, px."""
+    unmeasured: np.ndarray | None = None
+    """(N,) bool: nothing is known of the motion into the frame, which is then 0; its correction lies between its
+    neighbors'. None: of no frame."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,8 @@ class PathLimits:
     """Camera movement slower than this is kept, faster is removed."""
     min_zoom: float = 1.0
     """Least enlargement."""
-    max_zoom: float = 1.2
-    """Largest enlargement; corrections that need more are made smaller, smoothly."""
+    max_zoom: float | Literal["auto"] = 1.2
+    """Largest enlargement; corrections that need more are made smaller, smoothly. ``auto``: `zoom_asked_for`."""
     zooming: Zooming = "static"
     """``static``: one zoom; ``dynamic``: what is needed around each moment; ``none``: 1, and borders show."""
     tripod: bool = False
@@ -85,7 +89,12 @@ def accumulate(motions: np.ndarray) -> np.ndarray:
 
 
 def camera_path(
-    matrices: np.ndarray, times_seconds: np.ndarray, duplicates: np.ndarray, width: int, height: int
+    matrices: np.ndarray,
+    times_seconds: np.ndarray,
+    duplicates: np.ndarray,
+    width: int,
+    height: int,
+    unmeasured: np.ndarray | None = None,
 ) -> CameraPath:
     """Make a run of measured motions.
 
@@ -95,6 +104,7 @@ def camera_path(
         duplicates: (N,) bool: the frame repeats the one before.
         width: Width of the frames, px.
         height: Height of the frames, px.
+        unmeasured: As in `CameraPath`.
 
     Raises:
         ValueError: A matrix is no camera motion.
@@ -105,6 +115,7 @@ def camera_path(
         np.asarray(duplicates, bool),
         width,
         height,
+        unmeasured,
     )
 
 
@@ -130,11 +141,14 @@ def smooth_clip(runs: list[CameraPath], limits: PathLimits, method: Method = "op
     A run that needs more is smoothed again with the zoom's margin as a bound (always by ``optimal``).
     """
     steps = [_free(run, limits, method) for run in runs]
-    needed = [_needed_zoom(run, step).max(initial=1.0) for run, step in zip(runs, steps, strict=True)]
-    zoom = float(np.clip(max(needed, default=1.0), limits.min_zoom, limits.max_zoom))
+    needed = [_needed_zoom(run, step) for run, step in zip(runs, steps, strict=True)]
+    most = limits.max_zoom
+    if most == "auto":  # a tripod asks for more than shake does
+        most = USUAL_ZOOM if limits.tripod else zoom_asked_for(needed)
+    zoom = float(np.clip(max((each.max(initial=1.0) for each in needed), default=1.0), limits.min_zoom, most))
     corrections, steady, shrunk, largest = [], [], 0, 1.0
     for run, step, need in zip(runs, steps, needed, strict=True):
-        if need > zoom:
+        if need.max(initial=1.0) > zoom:
             step = _constrained(run, limits, zoom)
         share = fitting_share(step, zoom, run.width, run.height)
         shrunk += int((share < 1.0).sum())
@@ -205,7 +219,7 @@ def _free(run: CameraPath, limits: PathLimits, method: Method) -> np.ndarray:
         times = run.times[own]
         steps = _limited(times, smooth_path(times, path, limits.cutoff_hz, method) - path, run, limits)
         steps = _composed(run, own, steps, limits.cutoff_hz)
-    steps = steps[np.cumsum(own) - 1]
+    steps = _for_all(run, own, steps)
     corners_px = steps @ corner_displacements(run.width, run.height).T
     return np.zeros_like(steps) if np.abs(corners_px).max(initial=0.0) < _VISIBLE_PX else steps
 
@@ -223,7 +237,16 @@ def _constrained(run: CameraPath, limits: PathLimits, zoom: float) -> np.ndarray
         begun, held, times, beside, cutoff_hz, margin, size, _CLIP_ITERATIONS, _CLIP_PENALTY
     )
     steps = _composed(run, own, steps, cutoff_hz)
-    return steps[np.cumsum(own) - 1]
+    return _for_all(run, own, steps)
+
+
+def _for_all(run: CameraPath, own: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Return the corrections (N, 8) of all frames, from those of the frames with a motion of their own."""
+    every = steps[np.cumsum(own) - 1]
+    if run.unmeasured is not None and run.unmeasured.any():
+        between = np.stack([np.interp(run.times, run.times[own], column) for column in steps.T], axis=1)
+        every = np.where(run.unmeasured[:, None], between, every)
+    return every
 
 
 def _composed(run: CameraPath, own: np.ndarray, steps: np.ndarray, cutoff_hz: float) -> np.ndarray:
@@ -242,8 +265,8 @@ def _composed(run: CameraPath, own: np.ndarray, steps: np.ndarray, cutoff_hz: fl
 
 
 def own_frames(run: CameraPath) -> np.ndarray:
-    """Return which frames have a motion of their own, (N,) bool; a duplicate repeats the correction before it."""
-    own = ~run.duplicates
+    """Return which frames have a known motion of their own, (N,) bool; a duplicate repeats the correction before it."""
+    own = ~run.duplicates if run.unmeasured is None else ~run.duplicates & ~run.unmeasured
     own[:1] = True
     return own
 

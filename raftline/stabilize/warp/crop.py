@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from raftline.camera.transforms import frame_corners, motion_matrices, transform_points
@@ -12,6 +14,10 @@ BORDER_PX = 0.01
 """Distance beyond the centres of the outermost pixels that still counts as inside; replication fills it."""
 _PLANNED_BORDER_PX = BORDER_PX / 2
 """Half of it, so that rounding to come stays within it."""
+
+USUAL_ZOOM, _LARGEST_ZOOM, _ASKING_SHARE = 1.15, 1.4, 0.95
+"""An automatic zoom: what any clip may take; what a violently shaken one may; and the share of its frames that must ask
+for more. A single stumble is not worth the rest of the clip's rim. Chosen by hand."""
 
 
 def zoom_matrix(zoom: float, width: int, height: int) -> np.ndarray:
@@ -78,3 +84,13 @@ def zoom_matrices(zooms: np.ndarray, width: int, height: int) -> np.ndarray:
     matrices[:, :2, 2] = centre * (1 - zooms[:, None])
     matrices[:, 2, 2] = 1.0
     return matrices
+
+
+def zoom_asked_for(needed: Sequence[np.ndarray]) -> float:
+    """Return the largest zoom that the shake of a clip is worth: what hides the borders of all but its wildest frames.
+
+    Args:
+        needed: For each run (N,): the zoom with which the whole correction of each frame leaves no border.
+    """
+    every = np.concatenate([*needed, np.ones(1)])
+    return float(np.clip(np.quantile(every, _ASKING_SHARE), USUAL_ZOOM, _LARGEST_ZOOM))

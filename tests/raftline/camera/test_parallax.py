@@ -114,8 +114,8 @@ def test_a_mesh_comes_and_goes_smoothly() -> None:
 
 def test_content_beside_the_plane_is_hardly_trusted_for_the_next_fit() -> None:
     field = ParallaxField(WIDTH, HEIGHT)
-    assert field.plane_trust(23, 40) is None
-    trust = seen(layered_flow, field).plane_trust(23, 40)
+    assert field.trust(23, 40) is None
+    trust = seen(layered_flow, field).trust(23, 40)
     assert trust is not None
     assert trust[: NEAR_FROM - 5].min() == 1.0 and trust[NEAR_FROM + 4 :].max() < 0.1
 
@@ -123,7 +123,7 @@ def test_content_beside_the_plane_is_hardly_trusted_for_the_next_fit() -> None:
 def test_a_plane_that_is_lost_is_looked_for_everywhere_and_the_mesh_goes() -> None:
     field = seen(layered_flow)
     field.lose(1 / 30)
-    assert field.plane_trust(23, 40) is None and field.gains is not None
+    assert field.trust(23, 40) is None and field.gains is not None
     for _ in range(10):
         field.lose(1 / 30)
     assert field.gains is None

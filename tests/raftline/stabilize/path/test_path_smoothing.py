@@ -72,6 +72,31 @@ def test_the_zoom_is_the_least_that_leaves_no_border() -> None:
     assert not covers(tighter, WIDTH, HEIGHT).all()
 
 
+@pytest.mark.parametrize(("times_the_shake", "least", "most"), [(1.0, 1.0, 1.15), (3.0, 1.2, 1.4), (9.0, 1.4, 1.4)])
+def test_an_automatic_zoom_is_what_the_shake_asks_for(times_the_shake: float, least: float, most: float) -> None:
+    base, shaken = shaken_path(TIMES)
+    clip = smooth_clip([run_of(base + times_the_shake * (shaken - base))], PathLimits(0.6, max_zoom="auto"))
+    assert least <= clip.zoom <= most
+    assert covers(clip.corrections[0], WIDTH, HEIGHT).all()
+
+
+def test_one_stumble_is_not_worth_a_larger_zoom() -> None:
+    base, shaken = shaken_path(TIMES)
+    path = base + 0.3 * (shaken - base)
+    path[100:104, 2] += 0.15 * WIDTH
+    assert smooth_clip([run_of(path)], PathLimits(0.6, max_zoom="auto")).zoom == pytest.approx(1.15)
+
+
+def test_the_correction_of_an_unmeasured_frame_lies_between_its_neighbors() -> None:
+    motions = run_of(shaken_path(TIMES)[1]).motions
+    motions[51] += motions[50]
+    motions[50] = 0.0
+    unmeasured = np.arange(len(TIMES)) == 50
+    run = CameraPath(TIMES, motions, np.zeros(len(TIMES), bool), WIDTH, HEIGHT, unmeasured)
+    shifts = smooth_clip([run], PathLimits(max_zoom=2.0)).corrections[0][:, :2, 2]
+    np.testing.assert_allclose(shifts[50], (shifts[49] + shifts[51]) / 2, atol=1e-2)
+
+
 def test_a_tight_zoom_bounds_the_correction_and_stays_smooth() -> None:
     base, shaken = shaken_path(TIMES)
     free = smooth_clip([run_of(shaken)], PathLimits(max_zoom=2.0))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from raftline.masks.zones import zone_mask
+from raftline.camera.zones import zone_mask
 
 
 def test_zones_are_polygons_in_shares_of_the_frame() -> None:

@@ -1,0 +1,113 @@
+"""The motion of what is believed to be the world, on two frames alone: for frames of which much moves by itself.
+
+Constants were tuned by hand, see `background_belief`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from raftline.camera.camera_motion import CameraMotion, confidence_of
+from raftline.camera.direct_alignment import MAX_ERROR_PX, MIN_SIGMA, align, following
+from raftline.camera.luma_pyramid import LumaPyramid
+from raftline.camera.plane_models import PLANE_MODELS, ModelName
+from raftline.camera.transforms import centred, transform_xy
+
+_MOST_OFF_PX, _HARDLY_OFF_PX = 0.5, 0.3
+"""Of an alignment, `off_px` up to which it is believed; and without the flow's word for it."""
+_AGREEING_PX = 0.35
+"""Shift along the gradients that leaves as much as frames that agree differ by."""
+_SEARCHED_SHARE, _SEARCHED_POINTS, _SEARCHED_STEPS = 0.06, 300, 8
+"""Search for a shift: as far as this share of the width, on so many points, in so many steps to either side."""
+_LEAST_FOLLOWING = 0.3
+"""Share of what is trusted whose flow must follow a motion. Beside what moves, flow is smeared."""
+_CLEARLY_LESS = 0.85
+"""Sigma that another guess must leave, in that of the likeliest."""
+
+
+def motion_of_trusted(
+    starts: Sequence[np.ndarray],
+    before: LumaPyramid,
+    after: LumaPyramid,
+    model: ModelName,
+    trust: np.ndarray,
+    flow_px: np.ndarray | None = None,
+) -> CameraMotion | None:
+    """Find the motion of what is trusted on the two images alone, from several first guesses.
+
+    Args:
+        starts: Matrices (3, 3), px to px: the guesses, the likeliest first: another must leave clearly less.
+        before: The earlier frame.
+        after: The later frame.
+        model: The model to align with.
+        trust: (ceil(H/8), ceil(W/8)) 0-1: trust in the earlier frame's cells.
+        flow_px: (ceil(H/8), ceil(W/8), 2) float px, which much of what is trusted has to follow; None: not known.
+
+    Returns:
+        The motion under which the trusted cells agree best; None if no guess leads to one that they determine.
+    """
+    tried = [*starts, _searched(before, after, trust)]
+    found = [align(before, after, start, PLANE_MODELS[model], trust) for start in tried]
+    sure = [each for each in found if each is not None and each.better and each.error_px <= MAX_ERROR_PX]
+    sure = [each for each in sure if each.off_px < _MOST_OFF_PX]
+    if not sure:
+        return None
+    best = min(sure, key=lambda each: each.sigma)
+    if sure[0] is found[0] and best.sigma > _CLEARLY_LESS * sure[0].sigma:
+        best = sure[0]
+    motion = CameraMotion(best.matrix, model, 1.0, confidence_of(1.0, best.error_px / MAX_ERROR_PX), 0.0)
+    if flow_px is None or best.off_px < _HARDLY_OFF_PX:
+        return motion
+    share = float((following(flow_px, motion) * trust).sum() / max(float(trust.sum()), 1e-9))
+    return replace(motion, inlier_share=share) if share > _LEAST_FOLLOWING else None
+
+
+def agreement(before: LumaPyramid, after: LumaPyramid, matrix: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """Tell where two frames agree under a motion, whatever the flow says: beside what moves, flow is smeared.
+
+    Args:
+        before: The earlier frame.
+        after: The later frame.
+        matrix: (3, 3), px to px: the motion.
+        rows: Of the result.
+        columns: Of the result.
+
+    Returns:
+        (rows, columns) float32, 0-1, for equal parts of the earlier frame.
+    """
+    image, to_level = before.levels[0], before.to_level(0)
+    height, width = image.shape
+    moved = to_level @ matrix @ np.linalg.inv(to_level)
+    there = cv2.warpPerspective(
+        after.levels[0], moved, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT, borderValue=-1e3,
+    )  # fmt: skip
+    along_x, along_y = (cv2.Sobel(image, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
+    steep = np.abs(along_x) + np.abs(along_y)
+    off, grade = (
+        cv2.resize(each, (columns, rows), interpolation=cv2.INTER_AREA) for each in (cv2.absdiff(there, image), steep)
+    )
+    return np.clip(2.0 - off / (_AGREEING_PX * grade + MIN_SIGMA), 0.0, 1.0)
+
+
+def _searched(before: LumaPyramid, after: LumaPyramid, trust: np.ndarray) -> np.ndarray:
+    """Return the shift (3, 3), px to px, under which trusted points differ least at the coarse level."""
+    points, image = before.points(0, trust), after.levels[0]
+    height, width = image.shape
+    strongest = np.argsort(-np.hypot(*points.gradient) * points.trust)[:_SEARCHED_POINTS]
+    to_centred, _ = centred(width, height)
+    x, y = transform_xy(np.linalg.inv(to_centred), *points.local[:, strongest])
+    x, y, value = np.rint(x).astype(int), np.rint(y).astype(int), points.value[strongest]
+    step = max(1, round(_SEARCHED_SHARE * width / _SEARCHED_STEPS))
+    least, best = np.inf, (0, 0)
+    for down in range(-_SEARCHED_STEPS * step, _SEARCHED_STEPS * step + 1, step):
+        for right in range(-_SEARCHED_STEPS * step, _SEARCHED_STEPS * step + 1, step):
+            there = image[np.clip(y + down, 0, height - 1), np.clip(x + right, 0, width - 1)] - value
+            off = float(np.abs(there - np.median(there)).mean()) if len(there) else 0.0
+            least, best = min((least, best), (off, (right, down)))
+    scale = before.width / width
+    return np.array([[1.0, 0.0, best[0] * scale], [0.0, 1.0, best[1] * scale], [0.0, 0.0, 1.0]])
