@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.end_to_end.commands import users_environment
 from benchmarks.machine import machine, spread
 
 _EVERY_SECONDS = 0.02
@@ -72,7 +72,7 @@ def _frame(checkout: Path, arguments: argparse.Namespace) -> dict[str, float]:
         process = subprocess.Popen(
             [*command, "-i", str(arguments.input.resolve()), "-o", folder, *given],
             cwd=checkout,
-            env={**os.environ, "PYTHONPATH": str(checkout)},
+            env={**users_environment(), "PYTHONPATH": str(checkout)},
             stdout=subprocess.DEVNULL,
         )
         seconds = _watch(process)

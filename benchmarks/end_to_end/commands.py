@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -39,10 +40,16 @@ def timed(*commands: Sequence[Any], may_fail: bool = False) -> Run:
     """Run commands one after the other, as one. RuntimeError with what one said if it fails."""
     before, begin = _cpu_seconds(), time.monotonic()
     for command in commands:
-        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+        words = [str(part) for part in command]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, env=users_environment())
         if done.returncode and not may_fail:
             raise RuntimeError(f"{' '.join(map(str, command))} ended with status {done.returncode}:\n{done.stderr}")
     return Run(time.monotonic() - begin, _cpu_seconds() - before)
+
+
+def users_environment() -> dict[str, str]:
+    """This one, but Python keeps what it compiles, as it does unless it is told otherwise."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def raftline(*arguments: Any) -> list[Any]:
