@@ -175,6 +175,8 @@ class Combing:
         if luma is None or before is None or before.shape != luma.shape:
             return
         difference = np.abs(luma - before)
+        if np.count_nonzero(difference[2:-2] > _LEVELS[0]) < _LEAST_MOVING * difference[2:-2].size:
+            return  # nothing moves whatever the noise is, as most of the time before a camera that stands
         levels = int(np.clip(_ABOVE_NOISE * np.median(difference), *_LEVELS))
         moving = difference[2:-2] > levels
         moving_px = int(moving.sum())
