@@ -181,7 +181,7 @@ class BackgroundBelief:
         """Gather evidence from the outlines; return whether it says that the camera's layer lies in front."""
         if self._outline is None or self._age > _MEMORY_SECONDS:
             self._remember(layers)
-        elif np.hypot(*self._apart) >= _LEAST_APART_CELLS * (x[1] - x[0] if len(x) > 1 else np.inf):
+        elif float(np.linalg.norm(self._apart)) >= _LEAST_APART_CELLS * (x[1] - x[0] if len(x) > 1 else np.inf):
             found = self._in_front(layers, x, y) + _RIM_SHARE * layers.rim
             self._evidence = float(np.clip(self._evidence + found, -_MOST, _MOST))
             self._remember(layers)
