@@ -145,15 +145,17 @@ def test_frames_no_larger_than_the_small_size_have_one_size() -> None:
     assert choice.scaled(np.zeros((SIDE, 2 * SIDE, 3), np.uint8)).shape == (SIDE // 2, SIDE, 3)
 
 
-def test_the_small_size_returns_only_after_several_calm_frames() -> None:
+def test_the_small_size_returns_only_after_two_calm_frames() -> None:
     still = np.zeros((25, 38, 2), np.float32)
     apart = still.copy()
     apart[:, :19] = 5
     padding = Padding(0, 0, 0, 0)
     choice = SizeChoice(SIDE)
     choice.begin(HEIGHT, WIDTH)
-    moved = [choice.judge(FlowResult(flow, None, "warm", 3, padding)) for flow in (still, apart, *[still, apart] * 3)]
-    assert moved == [False, True] + [False] * 6 and not choice.is_small
-    moved = [choice.judge(FlowResult(still, None, "warm", 3, padding)) for _ in range(5)]
-    assert moved == [False] * 4 + [True] and choice.is_small
+    moved = [
+        choice.judge(FlowResult(flow, None, "warm", 3, padding)) for flow in (still, apart, *[still, apart] * 3, apart)
+    ]
+    assert moved == [False, True] + [False] * 7 and not choice.is_small
+    moved = [choice.judge(FlowResult(still, None, "warm", 3, padding)) for _ in range(2)]
+    assert moved == [False, True] and choice.is_small
     assert not choice.judge(FlowResult(apart, None, "scene_cut", 3, padding))
