@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -60,16 +61,19 @@ class Measurement:
         self._bars: Bars | None = None
         """Those of all frames so far."""
         self._lost = 0
+        self._again: deque[np.ndarray] = deque(maxlen=1)
+        """Luma of the last frames that are seen again, up to the one that the next is aligned with."""
         """Frames without a motion since `_pyramid`."""
 
     @property
-    def needs_last_frame(self) -> bool:
-        """The next frame will be aligned with the last one, so that a restart must see that again."""
-        return self._pyramid is not None
+    def frames_needed(self) -> int:
+        """Frames that a restart must see again: the next is aligned with the last one whose motion is known."""
+        return 0 if self._pyramid is None else 1 + self._lost
 
     def remember(self, frame: Frame) -> None:
         """Take a frame that was measured before, so that the next one can be aligned with it."""
-        self._pyramid = LumaPyramid.of(_luma(frame))
+        self._again.append(_luma(frame))
+        self._pyramid = LumaPyramid.of(self._again[0])
 
     def gap(self) -> None:
         """The next frame begins a new path."""
@@ -232,14 +236,20 @@ class Measurement:
     def state(self) -> dict[str, Any]:
         """Return everything but the last frame, as JSON values."""
         belief = self._belief.state() if self._belief else None
-        more = {"bars": None if self._bars is None else self._bars.to_json()}
-        parallax = self._parallax.state() if self._parallax else None
-        return {"size": self._size, "after_gap": self._after_gap, "parallax": parallax, "belief": belief, **more}
+        return {
+            "size": self._size,
+            "after_gap": self._after_gap,
+            "lost": self._lost,
+            "parallax": self._parallax.state() if self._parallax else None,
+            "belief": belief,
+            "bars": None if self._bars is None else self._bars.to_json(),
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken."""
         self._size = tuple(state["size"]) if state["size"] else None
-        self._after_gap = state["after_gap"]
+        self._after_gap, self._lost = state["after_gap"], state["lost"]
+        self._again = deque(maxlen=1 + self._lost)
         self._bars = None if state["bars"] is None else Bars(*state["bars"])
         self._belief = BackgroundBelief.from_state(state["belief"]) if state["belief"] else None
         self._parallax = ParallaxField.from_state(state["parallax"]) if state["parallax"] else None
