@@ -18,7 +18,7 @@ import numpy as np
 
 from raftline.camera.camera_motion import grid_centres
 from raftline.camera.layer_motion import Layers, layers_of
-from raftline.camera.packed_maps import packed_map, unpacked_map
+from raftline.camera.packed_maps import as_packed, packed_map, unpacked_map
 
 _SIDE_CELLS = 40
 """Cells looked at along the longer side: bounds the time and the state."""
@@ -106,7 +106,7 @@ class BackgroundBelief:
         every = _every(flow_px)
         pick = (slice(every // 2, None, every),) * 2
         carried = _carried(self._belief, np.nan_to_num(flow_px[pick]).astype(np.float32), 8 * every)
-        self._belief = carried + _FORGOTTEN_SHARE * (_UNSEEN - carried)
+        self._belief = as_packed(carried + _FORGOTTEN_SHARE * (_UNSEEN - carried))
         self._outline = None
 
     def add(
@@ -141,7 +141,7 @@ class BackgroundBelief:
         if self._belief is None:
             self._belief = np.full(layers.label.shape, 1.0, np.float32)
         self._learn(layers, seconds, agrees)
-        self._belief = _carried(self._belief, layers.flow_px, 8 * every)
+        self._belief = as_packed(_carried(self._belief, layers.flow_px, 8 * every))
         return [] if settled else self._compare(index, seconds, layers, matrix, x, y)
 
     def _learn(self, layers: Layers, seconds: float, agrees: np.ndarray | None) -> None:
@@ -189,7 +189,7 @@ class BackgroundBelief:
 
     def _remember(self, layers: Layers) -> None:
         """Keep the outline in the earlier frame; the motion from there on is to be added up."""
-        self._outline, self._since = layers.label.copy(), np.eye(3)
+        self._outline, self._since = as_packed(layers.label), np.eye(3)
         self._apart, self._age = np.zeros(2), 0.0
 
     def _in_front(self, layers: Layers, x: np.ndarray, y: np.ndarray) -> float:
@@ -211,7 +211,7 @@ class BackgroundBelief:
     def _turned(self, layers: Layers) -> list[tuple[int, float, float]]:
         revised, self._open = self._open, []
         label, sure = layers.label, np.abs(layers.label)
-        self._belief = ((1 - sure) * _UNSEEN + sure * (label > 0)).astype(np.float32)
+        self._belief = as_packed((1 - sure) * _UNSEEN + sure * (label > 0))
         self._outline, self._evidence = None, 0.3
         return revised
 

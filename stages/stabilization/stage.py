@@ -97,8 +97,8 @@ class Stabilization(stage.Stage):
             yield from self._mode.finish()
 
     def unacked_window(self) -> int:
-        """Return the count of messages that wait for their correction; at least the last one, which the next needs."""
-        return max(self._mode.unacked_window, int(self._measurement.needs_last_frame))
+        """Return the count of messages that wait for their correction; at least those that the next needs."""
+        return max(self._mode.unacked_window, self._measurement.frames_needed)
 
     def snapshot(self) -> Mapping[str, Any]:
         return {"last": self._last, **self._measurement.state(), "mode": self._mode.state()}
