@@ -119,6 +119,9 @@ class Hosted:
                 f"{method} returned a {named(results)}; allowed: an iterable of messages; write `yield` instead of "
                 "`return`, or return (message,)"
             )
+        if inspect.iscoroutine(results):
+            results.close()  # else Python warns of it later, in the midst of something else
+            raise self.error(f"{method} is `async`; write it as a plain function: each stage has a process of its own")
         if not isinstance(results, Iterable):
             raise self.error(
                 f"{method} returned {shown(results)}; allowed: an iterable of messages; write `return ()` for none, or "

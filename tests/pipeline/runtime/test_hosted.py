@@ -134,7 +134,7 @@ MISTAKES: list[tuple[type[Stage], str]] = [
     (Bare, "write def __init__(self, options, context)"),
     (Mute, "process returned None; allowed: an iterable of messages; write `return ()` for none, or `yield message`"),
     (Single, "process returned a Frame; allowed: an iterable of messages; write `yield` instead of `return`"),
-    (Coroutine, "process returned coroutine"),
+    (Coroutine, "process is `async`; write it as a plain function"),
     (Liar, "it handed over a Frame (sequence 1); allowed: Data, as its `writes` says"),
     (
         Shrunk,
@@ -156,7 +156,6 @@ MISTAKES: list[tuple[type[Stage], str]] = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore:coroutine")
 @pytest.mark.parametrize(("cls", "words"), MISTAKES, ids=lambda value: getattr(value, "__name__", None))
 def test_a_mistake_is_named_with_the_stage_and_what_to_write_instead(cls: type[Stage], words: str) -> None:
     with pytest.raises(PluginError) as caught:

@@ -240,7 +240,7 @@ def test_a_stage_may_begin_the_messages_of_several_sources_together(tmp_path: Pa
     }
     options = {"seconds_per_frame": 0.002, "die_at": die_at, "died": str(tmp_path / "died")}
     plan = make_test_plan(
-        tmp_path, {"chorus": {"use": "Chorus", "reads": "decoder", "options": options}}, sources=sources
+        tmp_path, {"chorus": {"use": "Chorus", "reads": "decoder", "workers": 1, "options": options}}, sources=sources
     )
     summary = supervise(plan)
     company = []
