@@ -54,7 +54,7 @@ def main() -> None:
                 found[side][name].append(milliseconds)
     result = {
         "machine": machine(),
-        "command": {key: str(value) for key, value in vars(arguments).items() if key in ("config", "input", "set")},
+        "command": {"config": arguments.config, "input": arguments.input.name, "set": arguments.set},
         "cpu_ms_per_frame": {side: {name: spread(each) for name, each in of.items()} for side, of in found.items()},
     }
     console = Console(width=120)
