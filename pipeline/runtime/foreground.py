@@ -5,15 +5,15 @@ from __future__ import annotations
 import bdb
 import contextlib
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
 from pipeline.config.plan import Plan
 from pipeline.errors import RaftlineError
 from pipeline.runtime.in_process import InProcessRun
+from pipeline.runtime.stop_signals import on_stop_signals
 from pipeline.runtime.summary import run_state, summarize_run, write_summary
 
 Status = dict[str, Any]
@@ -60,22 +60,13 @@ def run_in_foreground(plan: Plan, on_status: Callable[[Status], None] = lambda s
     return last
 
 
-@contextlib.contextmanager
-def _draining(run: InProcessRun) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+def _draining(run: InProcessRun) -> contextlib.AbstractContextManager[None]:
     told: list[int] = []
 
-    def on_signal(number: int, _: object) -> None:
+    def on_signal(number: int) -> None:
         if told and number == signal.SIGINT:
             raise KeyboardInterrupt
         told.append(number)
         run.drain()
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return on_stop_signals(on_signal)

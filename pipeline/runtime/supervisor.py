@@ -22,6 +22,7 @@ from pipeline.runtime.reaper import Reaper
 from pipeline.runtime.run_directory import RunDirectory
 from pipeline.runtime.run_lock import RunLock
 from pipeline.runtime.run_status import tell
+from pipeline.runtime.stop_signals import on_stop_signals
 from pipeline.runtime.summary import remove_unfinished, run_state, summarize_run, summarize_source, write_summary
 from pipeline.runtime.worker_process import WorkerProcess
 from pipeline.transport.redis_server import PrivateServer
@@ -90,7 +91,7 @@ class Supervisor:
         with contextlib.ExitStack() as stack:
             nursery = self._nursery or stack.enter_context(Nursery.for_plan(self._plan))
             reaper = stack.enter_context(contextlib.closing(Reaper.start(RunDirectory.create())))
-            stack.enter_context(self._signals())
+            stack.enter_context(on_stop_signals(self._on_signal))
             plan = stack.enter_context(self._server(reaper))
             transport = stack.enter_context(contextlib.closing(self._connect(plan)))
             nursery.wait_until_loaded()  # before the lock, whose lease must be renewed
@@ -274,20 +275,7 @@ class Supervisor:
             work["cpu_seconds"] = round(cpu_seconds, 3)
         return summary
 
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def on_signal(number: int, _: object) -> None:
-            if self._draining and number == signal.SIGINT:
-                self.abort()
-            self.drain()
-
-        before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def _on_signal(self, number: int) -> None:
+        if self._draining and number == signal.SIGINT:
+            self.abort()
+        self.drain()

@@ -8,10 +8,11 @@ import subprocess
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any
 
 from pipeline.runtime.own_program import own_program
+from pipeline.runtime.stop_signals import on_stop_signals
 from raftline.cli.batch_files import BatchFile
 
 
@@ -38,18 +39,16 @@ class Interruption:
         self.happened = False
         self._children: set[subprocess.Popen[str]] = set()
         self._lock = threading.RLock()
-        self._before: dict[int, Any] = {}
+        self._handled = on_stop_signals(self._on_signal)
 
     def __enter__(self) -> Interruption:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._on_signal)
+        self._handled.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._handled.__exit__(kind, error, trace)
 
     def add(self, child: subprocess.Popen[str]) -> None:
         """`child` is to hear of it."""
@@ -63,7 +62,7 @@ class Interruption:
         with self._lock:
             self._children.discard(child)
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int) -> None:
         self.happened = True
         with self._lock:
             for child in self._children:

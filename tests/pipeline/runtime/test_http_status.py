@@ -13,13 +13,8 @@ from pipeline.errors import ConfigError
 from pipeline.runtime import http_status
 from pipeline.runtime.http_status import serve_status
 from pipeline.runtime.supervisor import Supervisor
+from tests.free_port import free_port
 from tests.pipeline.running import make_test_plan
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def get(port: int, path: str) -> tuple[int, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import threading
 import time
@@ -17,6 +16,7 @@ from pipeline.errors import TransportError, TransportLost, UserError
 from pipeline.runtime.supervisor import Supervisor
 from pipeline.transport.redis_connection import connect
 from pipeline.transport.redis_server import PrivateServer, find_program
+from tests.free_port import free_port
 from tests.pipeline.running import ledger, make_test_plan, nothing_left_behind
 
 LEDGER = {"ledger": {"use": "Ledger", "reads": "decoder"}}
@@ -27,12 +27,6 @@ def server() -> Iterator[PrivateServer]:
     server = PrivateServer.start(memory_mb=64)
     yield server
     server.stop()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def with_user(server: PrivateServer, user: str, password: str) -> str:
