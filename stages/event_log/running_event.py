@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
+from uuid import UUID, uuid5
 
 from pipeline.messages import MotionEvent
 from raftline.masks.motion_events import OpenEvent
+
+_EVENTS = UUID("6f0d8f0c-3a0e-5a8e-9d0f-0c6a9e6b3c51")
+"""Namespace of the events' uids; random."""
 
 
 @dataclass
@@ -46,13 +50,22 @@ class RunningEvent:
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
-    def line(self, source: str, end_seconds: float, uncertain: bool, cut_short: bool) -> dict[str, Any]:
-        """What the log says of the event; `EventLog` describes the keys."""
+    def begin(self, source: str, live: bool) -> dict[str, Any]:
+        """What is known of the event when it begins; `EventLog` describes the keys."""
         event = self.event
-        return {
+        begin = self.begin_ns if live else round(event.begin_seconds, 6)
+        values = {
             "source": source,
             "id": event.id,
+            "uid": str(uuid5(_EVENTS, f"{source} {begin} {event.id}")),
             "begin_seconds": round(event.begin_seconds, 6),
+        }
+        return values | {"begin_time": utc(self.begin_ns)} if live else values
+
+    def line(self, source: str, live: bool, end_seconds: float, uncertain: bool, cut_short: bool) -> dict[str, Any]:
+        """What the log says of the event; `EventLog` describes the keys."""
+        event = self.event
+        return self.begin(source, live) | {
             "end_seconds": round(end_seconds, 6),
             "duration_seconds": round(end_seconds - event.begin_seconds, 6),
             "peak_seconds": round(event.peak_seconds, 6),

@@ -29,7 +29,8 @@ class EventLog(stage.Stage):
 
     Keys of a line:
 
-    - ``source``, ``id``
+    - ``source``, ``id``: the id counts the events of a run; ``uid``: a UUID that no other event has, the same each time
+      that a file is looked through
     - ``begin_seconds``, ``end_seconds``, ``peak_seconds``: presentation time of the first frame, the last frame, and
       the frame with the largest moving area, in s; ``duration_seconds``: from begin to end
     - ``peak_area``: the largest moving area, as a share of the frame, 0-1
@@ -40,8 +41,10 @@ class EventLog(stage.Stage):
     - ``thumbnail``: path of an image close to the peak, relative to the log; only with the option `thumbnails`
     - ``begin_time``, ``end_time``: wall clock, ISO 8601 in UTC; only for cameras
 
-    The same lines go to the stage's stream, as `Data` of kind ``motion_events`` with the values ``{"events": [line]}``.
-    Where the end of the source cuts several events short, one `Data` holds them all.
+    The same lines go to the stage's stream, as `Data` of kind ``motion_events`` with the values ``{"begun": [...],
+    "events": [line], "folder": "..."}``. ``begun`` holds the first keys (``source`` to ``begin_seconds``,
+    ``begin_time``) of events that begin; ``folder`` is what ``thumbnail`` is relative to. Where the end of the source
+    cuts several events short, one `Data` holds them all.
 
     The log of a file appears when it is complete, and is empty if nothing moved. The log of a camera is there from the
     start and grows line by line; later runs append to it.
@@ -80,7 +83,9 @@ class EventLog(stage.Stage):
     def __init__(self, options: Options, context: stage.Context) -> None:
         super().__init__(options, context)
         self._header: Header | None = None
-        """Of the last mask. It is free to publish under as long as there is something `_unpublished`."""
+        """Of the last mask. It is free to publish under as long as there is something to publish."""
+        self._begun: list[dict[str, Any]] = []
+        """Events that began, to be published."""
         self._unpublished: list[dict[str, Any]] = []
         self._lines: LineFile | None = None
         self._running: dict[int, RunningEvent] = {}
@@ -105,7 +110,7 @@ class EventLog(stage.Stage):
         self._running = {each.event.id: each for each in running}
         self._last_seconds, self._last_ns = snapshot["last_seconds"], snapshot["last_ns"]
         self._last_id = snapshot["last_id"]
-        self._unpublished = snapshot["untold"]
+        self._begun, self._unpublished = snapshot["untold_begun"], snapshot["untold"]
         if header := snapshot["header"]:
             self._header = Header.from_json(header)
 
@@ -118,6 +123,7 @@ class EventLog(stage.Stage):
             "last_seconds": self._last_seconds,
             "last_ns": self._last_ns,
             "last_id": self._last_id,
+            "untold_begun": self._begun,
             "untold": self._unpublished,
             "header": self._header and self._header.to_json(),
         }
@@ -132,7 +138,8 @@ class EventLog(stage.Stage):
         for event in message.events:
             self._last_id = max(self._last_id, event.id)
             if event.end_seconds is None:
-                self._running[event.id] = RunningEvent.begun(event, self._last_ns)
+                self._running[event.id] = running = RunningEvent.begun(event, self._last_ns)
+                self._begun.append(running.begin(self.context.source.name, self.context.source.live))
             else:
                 self._write_ended(event)
         if self._running:
@@ -171,9 +178,10 @@ class EventLog(stage.Stage):
         While another event runs this waits for the next message: that may be the end, which cuts the event short, and
         a header serves for one message only.
         """
-        if self._unpublished and self._header:
-            yield Data(self._header, "motion_events", {"events": self._unpublished})
-            self._unpublished = []
+        if self._header and (self._begun or self._unpublished):
+            values = {"begun": self._begun, "events": self._unpublished, "folder": str(self._output.path.parent)}
+            yield Data(self._header, "motion_events", values)
+            self._begun, self._unpublished = [], []
 
     def _follow(self, message: Mask) -> None:
         """Keep end and peak of the running events: nobody else reports one that has not ended with the source."""
@@ -202,12 +210,13 @@ class EventLog(stage.Stage):
         self._write(ended, end_seconds, event.uncertain, cut_short=False)
 
     def _write(self, ended: RunningEvent, end_seconds: float, uncertain: bool, cut_short: bool) -> None:
-        line = ended.line(self.context.source.name, end_seconds, uncertain, cut_short)
+        live = self.context.source.live
+        line = ended.line(self.context.source.name, live, end_seconds, uncertain, cut_short)
         if self._thumbnails:
             image = self._thumbnails.path(ended.thumbnail) if ended.thumbnail else None
             line["thumbnail"] = None if image is None else os.path.relpath(image, self._output.path.parent)
-        if self.context.source.live:
-            line |= {"begin_time": utc(ended.begin_ns), "end_time": utc(self._last_ns)}
+        if live:
+            line["end_time"] = utc(self._last_ns)
         self._begun_log().append(json.dumps(line))
         self._unpublished.append(line)
         self.context.count("events")

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid5
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from pipeline.messages import Data, Mask, Message, MotionEvent, MotionObject
 from pipeline.testing import TestContext
 from stages.event_log import EventLog
+from stages.event_log.running_event import _EVENTS
 from tests.stages.frames import end, gap, yuv_frame
 from tests.stages.stage_bench import Machine, bench_context
 
@@ -51,6 +53,7 @@ def script() -> list:
 FIRST = {
     "source": "clip",
     "id": 1,
+    "uid": str(uuid5(_EVENTS, "clip 0.1 1")),
     "begin_seconds": 0.1,
     "end_seconds": 0.3,
     "duration_seconds": 0.2,
@@ -160,7 +163,7 @@ def test_events_of_a_camera_can_be_followed_and_tell_the_wall_clock(tmp_path):
     machine = Machine(EventLog, camera(tmp_path))
     machine.deliver(*script()[:4])
     (line,) = lines(tmp_path / "clip.motion.jsonl")
-    assert {key: line[key] for key in FIRST} == FIRST
+    assert {key: line[key] for key in FIRST} == FIRST | {"uid": line["uid"]}
     assert line["begin_time"] == "1970-01-01T00:00:00.000Z"
 
 
@@ -174,6 +177,19 @@ def test_a_second_run_of_a_camera_adds_to_the_log_after_its_last_whole_line(tmp_
     assert [line["id"] for line in lines(log)] == [1, 2, 3, 1, 2, 3]
 
 
+def test_uids_differ_between_runs_of_a_camera_and_stay_for_a_file(tmp_path):
+    def uids(context: TestContext, later_ns: int) -> list[str]:
+        later = [replace(m, header=replace(m.header, arrival_ns=m.header.arrival_ns + later_ns)) for m in script()]
+        made = Machine(EventLog, context).deliver(*later)
+        ended = [event["uid"] for event in published(made)]
+        assert sorted(ended) == sorted(event["uid"] for event in begun_events(made))
+        return ended
+
+    first, second = (uids(camera(tmp_path), later_ns) for later_ns in (0, 10**10))
+    assert len({*first, *second}) == 6
+    assert uids(bench_context(tmp_path), 0) == uids(bench_context(tmp_path), 10**10)
+
+
 THUMBNAILS = {"thumbnails": "{source}.events"}
 
 
@@ -184,9 +200,15 @@ def published(messages: list[Message]) -> list[dict]:
     return [event for message in messages if isinstance(message, Data) for event in message.values["events"]]
 
 
+def begun_events(messages: list[Message]) -> list[dict]:
+    return [event for message in messages if isinstance(message, Data) for event in message.values["begun"]]
+
+
 def test_the_stream_reports_what_the_log_does_thumbnails_included(tmp_path):
     made = Machine(EventLog, bench_context(tmp_path), **THUMBNAILS).deliver(*script())
-    assert [message.header.sequence for message in made] == [3, 5, 6]  # 2 ends at 5, while 3 runs: published at 6
+    assert [message.header.sequence for message in made] == [1, 3, 4, 5, 6]  # 2 ends at 5, while 3 runs: published at 6
+    assert [event["id"] for event in begun_events(made)] == [1, 2, 3]
+    assert {"source": "clip", "id": 1, "uid": FIRST["uid"], "begin_seconds": 0.1} == begun_events(made)[0]
     assert published(made) == lines(tmp_path / "clip.motion.jsonl")
     assert published(made)[0]["thumbnail"] == "clip.events/000001.jpg"
 
@@ -194,13 +216,15 @@ def test_the_stream_reports_what_the_log_does_thumbnails_included(tmp_path):
 def test_what_ends_in_the_last_mask_and_what_the_end_cuts_short_are_published_together(tmp_path):
     messages = [mask(0), mask(1, begun(1, 0.1)), mask(2, ended(1, 0.1, 0.2), begun(2, 0.2), area_px=9), end(3)]
     made = Machine(EventLog, bench_context(tmp_path)).deliver(*messages)
-    assert len(made) == 1 and [event["id"] for event in published(made)] == [1, 2]
+    assert len(made) == 2 and [event["id"] for event in published(made[1:])] == [1, 2]
 
 
 def test_everything_is_published_before_a_gap_is_passed_on(tmp_path):
     machine = Machine(EventLog, bench_context(tmp_path))
     machine.deliver(mask(0, begun(1, 0.1)), mask(1, ended(1, 0.1, 0.2), begun(2, 0.2), area_px=9))
-    assert [event["id"] for event in published(machine.deliver(gap(2)))] == [1]
+    before_gap = machine.deliver(gap(2))
+    assert [event["id"] for event in published(before_gap)] == [1]
+    assert [event["id"] for event in begun_events(before_gap)] == [2]
     assert [event["id"] for event in published(machine.deliver(mask(3), end(4)))] == [2]
 
 
@@ -214,6 +238,7 @@ def test_killed_after_any_message_everything_is_published_once(tmp_path, kill_af
             machine.committed = json.loads(json.dumps(machine.committed))
             made += machine.kill()
     assert published(made) == lines(tmp_path / "clip.motion.jsonl")
+    assert [event["id"] for event in begun_events(made)] == [1, 2, 3]
 
 
 def test_an_event_of_uncertain_masks_is_uncertain_also_when_it_is_cut_short(tmp_path):
