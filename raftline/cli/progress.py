@@ -124,9 +124,12 @@ def in_a_line(source: Status) -> str:
 
 
 def _trouble(source: Status) -> str:
-    """``; camera lost: connection refused, next try at 08:15:04``; empty where there is none."""
-    for stage in source["stages"].values():
+    """``; camera lost: connection refused, next try at 08:15:04; hook: answered 503``; empty where there is none."""
+    text = ""
+    for name, stage in source["stages"].items():
         said = stage["status"]
         if said.get("trouble"):
-            return f"; camera {said['camera']}: {said['trouble']}, next try at {said['next_try'][11:19]}"
-    return ""
+            text += f"; camera {said['camera']}: {said['trouble']}, next try at {said['next_try'][11:19]}"
+        if said.get("receiver"):
+            text += f"; {name}: {said['receiver']}"
+    return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import random
@@ -57,7 +58,8 @@ class Outbox:
     """Delivers letters in the order in which they were put, by a thread of its own, and tries until they are taken.
 
     They are in a file of SQLite from the moment `put` returns, so that neither a receiver that is away nor a kill loses
-    any. Keys of what was delivered are kept for `kept_days`: a letter put again after a kill is known.
+    any. Keys of what was delivered are kept for `kept_days`: a letter put again after a kill is known. Of several that
+    have the same file, such as one that was only thought dead, one delivers.
     """
 
     def __init__(
@@ -76,7 +78,7 @@ class Outbox:
             path: Of the file.
             deliver: Called in the thread. Raises `NotTaken` or `Refused`.
             log: For a line when the receiver goes, and one when it is back.
-            on_change: Told of ``delivered``, ``waiting`` and ``trouble``; called in the thread.
+            on_change: Told of ``delivered``, ``waiting`` and ``receiver`` (what is wrong with it); called in the thread.
             most_waiting: More letters than this, and the oldest are given up.
             kept_days: How long keys of delivered letters are kept.
 
@@ -141,6 +143,16 @@ class Outbox:
         )
 
     def _run(self) -> None:
+        with open(self._path.with_name(self._path.name + ".lock"), "a") as lock:
+            while not self._closed.is_set():
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    self._closed.wait(_FIRST_PAUSE_SECONDS)
+                else:
+                    self._run_alone()
+
+    def _run_alone(self) -> None:
         pause_seconds = 0.0
         while not self._closed.is_set():
             try:
@@ -197,7 +209,7 @@ class Outbox:
         self._trouble = ""
 
     def _tell(self, letters: sqlite3.Connection) -> None:
-        said = {"delivered": self._delivered, "waiting": _waiting(letters), "trouble": self._trouble}
+        said = {"delivered": self._delivered, "waiting": _waiting(letters), "receiver": self._trouble}
         with suppress(Exception):  # who is told may be away himself; a letter must not wait for that
             self._on_change(said)
 

@@ -110,7 +110,7 @@ def test_a_wrong_password_is_said_and_the_right_one_works(tmp_path: Path) -> Non
         context = bench_context(tmp_path)
         machine = Machine(Mqtt, context, url=f"mqtt://me:hush@127.0.0.1:{broker.port}")
         machine.deliver(told(0, tmp_path, begun=(1,)))
-        until(lambda: "refuses: Not authorized" in str(context.said.get("trouble")))
+        until(lambda: "refuses: Not authorized" in str(context.said.get("receiver")))
         assert "hush" not in str(context.said)
         machine.close()
         with listener(broker.port, user="me", password="a b") as heard:

@@ -54,12 +54,12 @@ def test_a_receiver_that_is_away_is_tried_again_and_said_once(tmp_path, caplog):
     box.put("a", {})
     box.put("b", {})
     until(lambda: friend.tries >= 4 and said and said[-1]["waiting"] == 2)
-    assert said[-1] == {"delivered": 0, "waiting": 2, "trouble": "http://me:***@host is away"}
+    assert said[-1] == {"delivered": 0, "waiting": 2, "receiver": "http://me:***@host is away"}
     friend.away = False
     assert box.drain(20) == 0
     box.close()
     assert friend.taken == ["a", "b"]
-    assert said[-1] == {"delivered": 2, "waiting": 0, "trouble": ""}
+    assert said[-1] == {"delivered": 2, "waiting": 0, "receiver": ""}
     lines = [record.message for record in caplog.records]
     assert lines == ["http://me:***@host is away; trying again until it is taken", "delivering again"]
 
@@ -109,6 +109,20 @@ def test_keys_of_what_was_delivered_are_forgotten_after_some_days(tmp_path):
         assert box.drain(20) == 0
         box.close()
     assert friend.taken == ["a", "a"]
+
+
+def test_of_two_with_one_file_one_delivers_and_the_other_takes_over(tmp_path):
+    first, second = Friend(), Friend()
+    boxes = [Outbox(tmp_path / "box", friend, LOG) for friend in (first, second)]
+    for number in range(20):
+        boxes[number % 2].put(str(number), {})
+    boxes[0].drain(20)
+    assert sorted(first.taken + second.taken, key=int) == [str(number) for number in range(20)]
+    assert not first.taken or not second.taken
+    boxes[0].close()
+    boxes[1].put("last", {})
+    assert boxes[1].drain(20) == 0 and second.taken[-1] == "last"
+    boxes[1].close()
 
 
 _KILLED = """
