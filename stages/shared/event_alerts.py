@@ -15,7 +15,9 @@ from pipeline.messages import Data, EndOfStream, Message
 from stages.shared.outbox import Letter, Outbox
 
 _END_SECONDS = 10.0
-"""How long the end of a file waits for a receiver. What is left then goes out with the next run. Chosen by hand."""
+_STOPPED_SECONDS = 2.0
+"""How long the end of a file, and of a run that is stopped, waits for a receiver. What is left then goes out with the
+next run. Chosen by hand: who stops a run does not want to wait."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ class EventAlerts(stage.Stage):
         return ()
 
     def flush(self, end: EndOfStream) -> Iterable[Message]:
-        if left := self._outbox.drain(_END_SECONDS):
+        seconds = _END_SECONDS if end.reason == "end" else _STOPPED_SECONDS
+        if left := self._outbox.drain(seconds):
             self.context.log.warning("%d alerts are left; the next run with this output directory delivers them", left)
         return ()
 

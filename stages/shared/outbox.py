@@ -78,7 +78,7 @@ class Outbox:
             path: Of the file.
             deliver: Called in the thread. Raises `NotTaken` or `Refused`.
             log: For a line when the receiver goes, and one when it is back.
-            on_change: Told of ``delivered``, ``waiting`` and ``receiver`` (what is wrong with it); called in the thread.
+            on_change: Told of ``delivered``, ``waiting`` and ``receiver``, what is wrong with it; called in the thread.
             most_waiting: More letters than this, and the oldest are given up.
             kept_days: How long keys of delivered letters are kept.
 
