@@ -17,6 +17,7 @@ import select
 import signal
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -141,11 +142,14 @@ class Nursery:
     def _start(self) -> None:
         self._channel, theirs = socket.socketpair()
         self._received, self._hung_up, self._loaded = b"", False, False
-        with theirs:
-            task = {"channel": theirs.fileno(), "plugins": self._plugins, "search_path": self._search_path}
+        task = {"channel": theirs.fileno(), "plugins": self._plugins, "search_path": self._search_path}
+        # Not on the command line, which every user of the machine can read: options hold passwords.
+        with theirs, tempfile.TemporaryFile() as told:
+            told.write(json.dumps(task).encode())
+            told.seek(0)
             self._process = subprocess.Popen(
-                [*own_program("pipeline.runtime.nursery_program"), json.dumps(task)],
-                stdin=subprocess.DEVNULL,
+                own_program("pipeline.runtime.nursery_program"),
+                stdin=told,
                 env=_environment(),
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,  # Ctrl-C goes to the supervisor, which drains

@@ -30,17 +30,22 @@ from pipeline.runtime.cores import limit_loaded_libraries
 
 _THREADS = Path("/proc/self/task")
 """Lists the threads of this process, on Linux."""
+_TASK = 0
+"""Standard input is a file with the task: channel, plug-ins with their options, search path."""
 _ALWAYS = ("pipeline.runtime.worker_program", "pipeline.transport.redis_streams")
 
 
 def main() -> int:
     """Serve until the socket closes. Returns in each worker, with its exit status."""
-    task = json.loads(sys.argv[1])
+    with open(_TASK, closefd=False) as told:
+        task = json.load(told)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     registry.add_search_path(task["search_path"])
     gc.disable()  # what modules make stays: to look for garbage among it takes a tenth of their time
     _load(task)
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), _TASK)  # workers find nothing there
     gc.collect()
     gc.freeze()  # otherwise a collection in a worker writes to, and so copies, every page that holds an object
     gc.enable()
@@ -72,7 +77,15 @@ def _load(task: dict[str, Any]) -> None:
         if sum(1 for _ in _THREADS.iterdir()) > 1:
             task["plugins"].remove(plugin)
             os.set_inheritable(task["channel"], True)
-            os.execv(sys.executable, [*sys.orig_argv[:-1], json.dumps(task)])
+            _tell_again(task)
+            os.execv(sys.executable, sys.orig_argv)
+
+
+def _tell_again(task: dict[str, Any]) -> None:
+    """To this program, when it starts again."""
+    os.ftruncate(_TASK, 0)
+    os.pwrite(_TASK, json.dumps(task).encode(), 0)
+    os.lseek(_TASK, 0, os.SEEK_SET)
 
 
 class _Births:
