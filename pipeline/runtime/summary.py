@@ -86,7 +86,7 @@ def summarize_run(
         "error": None if error is None else str(error) or type(error).__name__,
         "cores": plan.cores,
         "workers": {
-            name: {"processes": stage.workers, "threads": stage.threads, "cpu_seconds": None}
+            name: {"processes": stage.workers, "threads": stage.threads, "cpu_seconds": None, "memory_mb": None}
             for name, stage in plan.stages.items()
         },
         "sources": sources,

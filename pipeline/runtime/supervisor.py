@@ -271,8 +271,9 @@ class Supervisor:
         seconds = time.monotonic() - self._begin
         summary = summarize_run(self._plan, self._started, seconds, state, error, self._sources)
         for name, work in summary["workers"].items():
-            cpu_seconds = sum(worker.cpu_seconds for worker in self._workers if worker.stage == name)
-            work["cpu_seconds"] = round(cpu_seconds, 3)
+            workers = [worker for worker in self._workers if worker.stage == name]
+            work["cpu_seconds"] = round(sum(worker.cpu_seconds for worker in workers), 3)
+            work["memory_mb"] = round(sum(worker.resident_bytes() or 0 for worker in workers) / 1e6, 1)
         return summary
 
     def _on_signal(self, number: int) -> None:

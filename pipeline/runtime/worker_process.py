@@ -56,6 +56,12 @@ class WorkerProcess:
         self.pid = self._nursery.bear(arguments, self._environment, self._kind)
         self._reaper.watch(self.pid)
 
+    def resident_bytes(self) -> int | None:
+        """Memory that it holds, also what it shares with other workers; None while it does not run, or off Linux."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return None
+
     def ended(self, wait: bool = False) -> int | None:
         """The exit status, once, when it has just ended; negative for a signal."""
         end = None if self.pid is None else self._nursery.ended(self.pid, wait)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import urllib.error
 import urllib.request
@@ -34,7 +35,9 @@ def ready(port: int) -> tuple[int, dict[str, Any]]:
 def source(frames: int, trouble: str = "", state: str = "running") -> dict[str, Any]:
     stage = {
         "frames": frames,
+        "fps": None,
         "dropped": {},
+        "counts": {},
         "restarts": 0,
         "dead_letters": 0,
         "latency_ms": {"p50": None, "p99": None},
@@ -51,6 +54,32 @@ def test_a_run_is_scraped(tmp_path: Path) -> None:
     assert code == 200
     assert 'raftline_frames_total{pipeline="test",source="a",stage="ledger"} 100.0' in text
     assert 'raftline_latency_seconds{pipeline="test",quantile="0.99",source="a",stage="ledger"}' in text
+    assert 'raftline_frames_per_second{pipeline="test",source="a",stage="ledger"}' in text
+    assert 'raftline_source_up{pipeline="test",source="a"} 1.0' in text
+    seconds = re.findall(r'raftline_cpu_seconds_total{pipeline="test",stage="ledger"} ([0-9.]+)', text)
+    assert float(seconds[0]) > 0
+
+
+def test_what_a_camera_counts_and_whether_it_is_up_is_scraped() -> None:
+    port = free_port()
+    lost, there = source(5, "connection refused"), source(5)
+    lost["stages"]["decoder"]["counts"] = {"reconnects": 3}
+    workers = {"decoder": {"cpu_seconds": 1.5, "memory_mb": 80.0}}
+    with serve_status(port) as watch:
+        watch.tell({"pipeline": "p", "sources": {"a": lost, "b": there, "c": source(0)}, "workers": workers})
+        text = get(port, "/metrics")[1]
+    assert 'raftline_counts_total{counter="reconnects",pipeline="p",source="a",stage="decoder"} 3.0' in text
+    assert 'raftline_source_up{pipeline="p",source="a"} 0.0' in text
+    assert 'raftline_source_up{pipeline="p",source="b"} 1.0' in text
+    assert 'raftline_source_up{pipeline="p",source="c"} 0.0' in text
+    assert 'raftline_memory_bytes{pipeline="p",stage="decoder"} 8e+07' in text
+
+
+def test_the_status_tells_the_memory_of_workers_that_run(tmp_path: Path) -> None:
+    seen: list[float] = []
+    plan = make_test_plan(tmp_path, {"ledger": {"use": "Ledger", "reads": "decoder"}})
+    Supervisor(plan, on_status=lambda status: seen.append(status["workers"]["ledger"]["memory_mb"])).run()
+    assert max(seen) > 10
 
 
 def test_before_there_is_a_status_there_are_no_metrics_and_nothing_is_ready() -> None:
