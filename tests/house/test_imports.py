@@ -129,6 +129,7 @@ FLOORS = {
     "evaluation": ("kernels", "raft", "flow", "synthetic"),
     "training": ("kernels", "raft", "flow", "synthetic", "evaluation"),
     "drawing": (),
+    "packet_ring": (),
     "shipped": (),
     "own_packages": (),
 }
