@@ -11,6 +11,7 @@ new writer, begins a new file with an ``epoch`` of its own: times of two epochs 
 
 from raftline.packet_ring.reader import RingReader
 from raftline.packet_ring.records import Packet, Record, Shown, Stream
+from raftline.packet_ring.times import ContainerTimes
 from raftline.packet_ring.writer import PacketRing
 
-__all__ = ["Packet", "PacketRing", "Record", "RingReader", "Shown", "Stream"]
+__all__ = ["ContainerTimes", "Packet", "PacketRing", "Record", "RingReader", "Shown", "Stream"]
