@@ -153,6 +153,20 @@ class Context(Protocol):
         """
         ...
 
+    def run_folder(self, name: str, most_bytes: int = 0) -> Path | None:
+        """A folder of this source that all stages on this machine share, for what readers follow without Redis.
+
+        It is removed with the run, and survives a restart of the stage.
+
+        Args:
+            name: Of its kind; letters and digits.
+            most_bytes: That will be written into it. It lies in memory if they fit there, else on disk.
+
+        Returns:
+            Its path; it is made only if `most_bytes` is given. None where the run has no directory: in one process.
+        """
+        ...
+
     def shared(self, key: str, make: Callable[[], T]) -> T:
         """Return the object stored under `key`, calling `make` once per process.
 

@@ -107,6 +107,12 @@ class TestContext(Context):
     def reopen(self) -> Iterator[Frame | Gap]:
         return iter(self.frames)
 
+    def run_folder(self, name: str, most_bytes: int = 0) -> Path | None:
+        folder = self.directory / "run" / name
+        if most_bytes:
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
     def shared(self, key: str, make: Callable[[], T]) -> T:
         if key not in self._shared:
             self._shared[key] = make()

@@ -14,6 +14,7 @@ from pipeline.errors import ConfigError
 from pipeline.messages import Frame, Gap, Header
 from pipeline.runtime.output import OutputFile
 from pipeline.runtime.output_lock import OutputLock, Run
+from pipeline.runtime.run_folder import run_folder
 from pipeline.stage import FULL_DEMAND, Demand, Source
 
 T = TypeVar("T")
@@ -35,6 +36,7 @@ class WorkerContext:
         on_status: Callable[[dict[str, str]], None] = lambda values: None,
         demand: Demand = FULL_DEMAND,
         run: Run | None = None,
+        run_directory: Path | None = None,
     ) -> None:
         self.stage = stage
         self.source = plan.info
@@ -49,6 +51,7 @@ class WorkerContext:
         self._counts: dict[str, int] = {}
         self._said: set[str] = set()
         self._run = run
+        self._run_directory = run_directory
         self._locks: dict[Path, OutputLock] = {}
 
     def header(
@@ -85,6 +88,11 @@ class WorkerContext:
             yield from source.read(0)
         finally:
             source.close()
+
+    def run_folder(self, name: str, most_bytes: int = 0) -> Path | None:
+        if self._run_directory is None or not self._run_directory.name:  # all in one process
+            return None
+        return run_folder(self._run_directory, name, self.source.name, most_bytes)
 
     def shared(self, key: str, make: Callable[[], T]) -> T:
         if key not in _shared:

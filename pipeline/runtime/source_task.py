@@ -49,6 +49,7 @@ class SourceTask:
             plan.stages[stage].threads,
             on_status=lambda values: transport.set_status(source, stage, values),
             run=run_of(plan),
+            run_directory=ring_directory,
         )
         transport.declare(source, stage, plan.stages[stage].readers)
         progress = transport.progress(source, stage)

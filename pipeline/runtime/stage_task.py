@@ -57,6 +57,7 @@ class StageTask:
             on_status=lambda values: transport.set_status(source, stage, values),
             demand=self._plan.demand,
             run=run_of(plan),
+            run_directory=ring_directory,
         )
         self._unacknowledged: deque[str] = deque()
         self._last_step = 0

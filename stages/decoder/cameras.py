@@ -20,6 +20,7 @@ from av.container import InputContainer
 from pipeline.errors import InputError
 from stages.decoder.containers import Limits, SourceSilent, open_rtsp, open_webcam, stream_to_decode
 from stages.decoder.interlacing import Deinterlacer
+from stages.decoder.packet_tap import PacketTap
 from stages.decoder.packets import PacketReader
 from stages.decoder.rtsp_probe import wait_for_answer
 from stages.shared.media_files import reason
@@ -85,12 +86,14 @@ class Camera:
         log: logging.Logger,
         count: Callable[[str], None],
         status: Callable[..., None],
+        tap: PacketTap | None = None,
     ) -> None:
         self._settings = settings
         self._stopped = stopped
         self._log = log
         self._count = count
         self._status = status
+        self._tap = tap
         self._container: InputContainer | None = None
         self._heard: float | None = None
         self._failures = 0
@@ -154,6 +157,8 @@ class Camera:
             return iter(())
         self._container = self._open()
         stream = stream_to_decode(self._container, settings.display, None, settings.limits)
+        if self._tap is not None:
+            self._tap.connect(stream)
         # Each frame thread would add a frame of delay.
         reader = PacketReader(
             self._container,
@@ -163,6 +168,7 @@ class Camera:
             settings.display,
             settings.threads,
             frame_threads=False,
+            **({} if self._tap is None else {"on_packet": self._tap.packet}),
         )
         frames = reader.frames(settings.read_timeout_seconds, self._stopped.is_set)
         if not settings.deinterlace:

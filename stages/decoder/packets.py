@@ -34,11 +34,13 @@ class PacketReader:
         display: str,
         threads: int = 0,
         frame_threads: bool = True,
+        on_packet: Callable[[av.Packet[Any]], None] = lambda packet: None,
     ) -> None:
         """
         Args:
             threads: 0 for one per core.
             frame_threads: decode several frames at once, which adds delay; else only the slices of one.
+            on_packet: called with each packet before it is decoded.
         """
         self._container = container
         self._stream = stream
@@ -46,6 +48,7 @@ class PacketReader:
         self._count = count
         self._display = display
         self._frame_threads = frame_threads
+        self._on_packet = on_packet
         self._context: Any = stream.codec_context
         self._context.thread_type = "AUTO" if frame_threads else "SLICE"
         self._context.thread_count = threads
@@ -75,6 +78,7 @@ class PacketReader:
         """
         for packet in self._read(silence_seconds, stopped):
             if packet.size:
+                self._on_packet(packet)
                 self._expect(packet)
                 if packet.is_corrupt:
                     self._count("incomplete_packets")

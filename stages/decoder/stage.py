@@ -23,6 +23,7 @@ from stages.decoder.containers import Limits, check_file, open_file, stream_to_d
 from stages.decoder.frame_messages import FrameMessages
 from stages.decoder.images import list_images, read_image
 from stages.decoder.interlacing import Deinterlacer
+from stages.decoder.packet_tap import PacketRingOptions, PacketTap
 from stages.decoder.packets import PacketReader
 from stages.decoder.suffixes import left_out
 from stages.decoder.timestamps import PresentationTimes
@@ -88,6 +89,11 @@ class Decoder(Source):
             description="longest pause between two attempts to connect to a camera, in seconds; ten minutes where it "
             "refuses the user or the password",
         )
+        packet_ring: PacketRingOptions = Field(
+            PacketRingOptions(),
+            description="cameras only: how many of the packets that the camera sent are kept beside the decoder, for "
+            "the live view and for recordings; keys: seconds, max_mb",
+        )
         webcam_size: tuple[int, int] | None = Field(
             None, description="frame size to request from a webcam, [width, height] in px; null: its default"
         )
@@ -111,6 +117,7 @@ class Decoder(Source):
         self._stopped = threading.Event()
         self._messages = FrameMessages(context, 0, most_bits=options.bit_depth)
         self._container: Any = None
+        self._tap: PacketTap | None = None
         self._frame_count: int | None = None
 
     @classmethod
@@ -148,6 +155,8 @@ class Decoder(Source):
         if self._container is not None:
             self._container.close()
             self._container = None
+        if self._tap is not None:
+            self._tap.close()
 
     def _read_file(self, path: Path) -> Iterator[Frame | Gap]:
         reader = yield from self._decode_file(path, frame_threads=True)
@@ -211,7 +220,9 @@ class Decoder(Source):
 
     def _read_camera(self) -> Iterator[Frame | Gap]:
         messages = self._messages
-        camera = Camera(self._camera_settings(), self._stopped, self.context.log, messages.count, self.context.status)
+        tap = self._tap = PacketTap.of(self.options.packet_ring, self.context)
+        settings, log = self._camera_settings(), self.context.log
+        camera = Camera(settings, self._stopped, log, messages.count, self.context.status, tap)
         self._container = camera
         times: CameraTimes | None = None
         gap: Reconnected | None = None
@@ -230,7 +241,10 @@ class Decoder(Source):
                 gap = None
                 messages.forget_size()
             yield from self._lost_frames(frame, times)
-            yield from messages.of(frame, times, camera.ntp_ns(frame))
+            for message in messages.of(frame, times, camera.ntp_ns(frame)):
+                if tap is not None:
+                    tap.shown(frame, message)
+                yield message
 
     def _times_before_restart(self) -> tuple[CameraTimes | None, Reconnected]:
         last = self.delivered

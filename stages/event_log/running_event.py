@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
-from uuid import UUID, uuid5
 
 from pipeline.messages import MotionEvent
 from raftline.masks.motion_events import OpenEvent
-
-_EVENTS = UUID("6f0d8f0c-3a0e-5a8e-9d0f-0c6a9e6b3c51")
-"""Namespace of the events' uids; random."""
+from stages.shared.event_uid import event_uid
 
 
 @dataclass
@@ -57,7 +54,7 @@ class RunningEvent:
         values = {
             "source": source,
             "id": event.id,
-            "uid": str(uuid5(_EVENTS, f"{source} {begin} {event.id}")),
+            "uid": event_uid(source, begin, event.id),
             "begin_seconds": round(event.begin_seconds, 6),
         }
         return values | {"begin_time": utc(self.begin_ns)} if live else values

@@ -4,7 +4,6 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from uuid import uuid5
 
 import cv2
 import numpy as np
@@ -14,7 +13,7 @@ from pydantic import ValidationError
 from pipeline.messages import Data, Mask, Message, MotionEvent, MotionObject
 from pipeline.testing import TestContext
 from stages.event_log import EventLog
-from stages.event_log.running_event import _EVENTS
+from stages.shared.event_uid import event_uid
 from tests.stages.frames import end, gap, yuv_frame
 from tests.stages.stage_bench import Machine, bench_context
 
@@ -53,7 +52,7 @@ def script() -> list:
 FIRST = {
     "source": "clip",
     "id": 1,
-    "uid": str(uuid5(_EVENTS, "clip 0.1 1")),
+    "uid": event_uid("clip", 0.1, 1),
     "begin_seconds": 0.1,
     "end_seconds": 0.3,
     "duration_seconds": 0.2,
