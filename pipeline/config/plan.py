@@ -119,6 +119,10 @@ class Plan:
     """Directories that are searched for the modules of plug-ins, after the installed ones."""
     run: str = ""
     """Process, host and start of the run, in words; for the messages of other runs."""
+    file: str = ""
+    """Absolute path of the configuration that it was made of."""
+    folder: str = ""
+    """The working directory in which it was made: relative paths start there."""
 
     def to_json(self) -> str:
         """The plan as text for another process. Contains passwords: store it where nobody else can read it."""
@@ -138,6 +142,8 @@ class Plan:
             "ring_bytes": self.ring_bytes,
             "search_path": list(self.search_path),
             "run": self.run,
+            "file": self.file,
+            "folder": self.folder,
         }
         return json.dumps(plain)
 

@@ -87,6 +87,18 @@ class Limits(_Section):
     )
 
 
+class WebSection(_Section):
+    """The page of the run, for browsers."""
+
+    listen: str | None = Field(
+        default=None, description="HOST:PORT of the page, such as 127.0.0.1:8642; null: no page; others need users"
+    )
+    users: Path | None = Field(default=None, description="YAML file of the page's users, with scrypt hashes")
+    allow_hosts: tuple[str, ...] = Field(
+        default=(), description="names under which the page answers, with their port, such as cameras.lan:8642"
+    )
+
+
 class SourceSection(_Section):
     """One camera or file."""
 
@@ -142,6 +154,7 @@ class Config(_Section):
     )
     redis: RedisSection = Field(default_factory=RedisSection, description="the Redis server that connects the stages")
     limits: Limits = Field(default_factory=Limits, description="bounds on what waits between stages, and on restarts")
+    web: WebSection = Field(default_factory=WebSection, description="the page of the run, for browsers")
     sources: dict[SourceName, SourceSection] = Field(default_factory=dict, description="cameras and files, by name")
     stages: dict[Name, StageSection] = Field(min_length=1, description="steps of the pipeline, by name")
 

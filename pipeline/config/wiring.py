@@ -54,6 +54,8 @@ def make_plan(config: Config, *, require_sources: bool = True) -> Plan:
         sources=sources,
         cores=config.cores,
         search_path=search_path,
+        file=os.path.abspath(config.file),
+        folder=os.getcwd(),
     )
 
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeline.runtime.run_directory import run_directories
@@ -32,6 +33,12 @@ class ActiveRun:
     name: str
     redis_url: str
     """May contain a password: never show it."""
+    output: Path | None = None
+    """Directory of its results, on this machine."""
+    file: Path | None = None
+    """Its configuration."""
+    directory: Path | None = None
+    """Its run directory, with its plan and the shared memory."""
 
     def status(self) -> dict[str, Any] | None:
         """What it told last; None before its first word. Raises `TransportError` where its server does not answer."""
@@ -54,4 +61,5 @@ def active_runs() -> Iterator[ActiveRun]:
     for directory in run_directories():
         with contextlib.suppress(OSError, ValueError, KeyError):
             plan = json.loads((directory / "plan.json").read_text())
-            yield ActiveRun(plan["name"], plan["redis_url"])
+            output, file = Path(plan["folder"], plan["output"]), Path(plan["file"])
+            yield ActiveRun(plan["name"], plan["redis_url"], output, file, directory)

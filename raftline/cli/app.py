@@ -18,6 +18,7 @@ from raftline.cli.stages import stages
 from raftline.cli.status import status
 from raftline.cli.train import train
 from raftline.cli.validate import validate
+from raftline.cli.web import web
 from raftline.cli.worker import worker
 
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, batch, worker, status, validate, flow, train, evaluate, contact_sheet, event_sheet, doctor):
+for command in (run, batch, worker, status, web, validate, flow, train, evaluate, contact_sheet, event_sheet, doctor):
     app.command()(command)
 app.add_typer(stages, name="stages")
 app.add_typer(configs, name="configs")

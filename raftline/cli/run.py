@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,6 +36,14 @@ def run(
             help="Serve /metrics for Prometheus, /healthz and /readyz on 127.0.0.1:PORT.",
         ),
     ] = None,
+    web: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Serve the page of the run there, such as 127.0.0.1:8642. Replaces `web.listen`.",
+            show_default=False,
+        ),
+    ] = None,
     once: Annotated[
         bool,
         typer.Option("--once", help="End with an error if a camera cannot be reached, instead of trying for ever."),
@@ -60,13 +69,14 @@ def run(
     raftline run flow -i clip.mp4 --set stages.flow.options.estimator=dis
     raftline run my/pipeline.yaml
     raftline run my/pipeline.yaml --in-process
+    raftline run cameras --web 127.0.0.1:8642
     """
     from pipeline.config import check_inputs
 
-    if in_process and redis is not None:
-        raise ConfigError("--in-process: a run in one process has no Redis; leave out --redis")
+    if in_process and (redis is not None or web is not None):
+        raise ConfigError("--in-process: a run in one process has no Redis, and no page; leave out --redis and --web")
     show_tracebacks(in_process)
-    given = [*(overrides or ()), *(["once=true"] if once else ())]
+    given = [*(overrides or ()), *(["once=true"] if once else ()), *([f"web.listen='{web}'"] if web else ())]
     configuration = read_config(config, inputs, output, given, redis)
     check_inputs(configuration)  # before anything slow is imported
     plan, summary = (_in_process if in_process else _supervise)(configuration, metrics_port)
@@ -80,13 +90,25 @@ def _supervise(configuration: Config, metrics_port: int | None) -> tuple[Plan, d
     from pipeline.config import make_plan
     from pipeline.runtime.nursery import Nursery
 
-    with Nursery.for_config(configuration) as nursery:
+    with _page(configuration), Nursery.for_config(configuration) as nursery:
         from pipeline.runtime.supervisor import Supervisor  # while the nursery loads the plug-ins
 
         plan = make_plan(configuration)
         make_output_directory(plan)
         with _shown(progress_of(plan), metrics_port) as on_status:
             return plan, Supervisor(plan, nursery=nursery, on_status=on_status).run()
+
+
+@contextlib.contextmanager
+def _page(configuration: Config) -> Iterator[None]:
+    if configuration.web.listen is None:
+        yield
+        return
+    from raftline.web.beside_run import page_beside
+
+    with page_beside(configuration.name, configuration.web) as address:
+        print(f"the page: {address}", file=sys.stderr, flush=True)
+        yield
 
 
 def _in_process(configuration: Config, metrics_port: int | None) -> tuple[Plan, dict[str, Any]]:

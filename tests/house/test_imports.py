@@ -204,6 +204,23 @@ def shared_file(name: str) -> bool:
     return within(name, ("stages.shared",))
 
 
+READING_SIDE = (
+    "pipeline.errors",
+    "pipeline.redaction",
+    "pipeline.config",
+    "pipeline.runtime.run_status",
+    "pipeline.transport.redis_streams",
+)
+"""What of the machine the page may know: it reads, and owns nothing."""
+
+
+def test_the_page_knows_the_reading_side_of_the_machine_alone() -> None:
+    ours = [
+        i for i in of("raftline.web") if within(i.imported, ("pipeline", "stages", "raftline.cli", "raftline.video"))
+    ]
+    refuse([i for i in ours if not within(i.imported, READING_SIDE)])
+
+
 def test_nothing_depends_on_the_command_line() -> None:
     refuse(
         [i for i in of("pipeline", "stages", "raftline.video") if within(i.imported, ("raftline.cli", "run_pipeline"))]

@@ -23,6 +23,9 @@ WANTED = (
     "raftline/kernels/number.cuh",
     "pipeline/transport/commit.lua",
     "raftline/py.typed",
+    "raftline/web/static/index.html",
+    "raftline/web/static/vendor/LICENSE-preact",
+    "raftline/web/static/views/live.js",
     "pipeline/py.typed",
     "stages/py.typed",
 )

@@ -193,11 +193,11 @@ def test_every_key_of_the_schema_is_described() -> None:
 def test_every_key_of_the_schema_stands_in_the_manual_with_its_default() -> None:
     manual = (Path(__file__).resolve().parents[3] / "docs" / "configuration.md").read_text()
     schema = Config.model_json_schema()
-    prefixes = {"Config": "", "RedisSection": "redis.", "Limits": "limits."}
+    prefixes = {"Config": "", "RedisSection": "redis.", "Limits": "limits.", "WebSection": "web."}
     prefixes |= {"SourceSection": "sources.NAME.", "StageSection": "stages.NAME."}
     for section in (schema, *schema["$defs"].values()):
         for key, node in section["properties"].items():
-            if key in ("redis", "limits", "sources", "stages"):
+            if key in ("redis", "limits", "web", "sources", "stages"):
                 continue
             default = node.get("default")
             shown = f" `{default}` " if isinstance(default, (str, int)) else " "

@@ -1,0 +1,1 @@
+"""Who may see and change what: addresses, users, sessions, rights, and the guard in front of every request."""

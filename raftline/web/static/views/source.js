@@ -1,0 +1,24 @@
+// What every view says of a source in the same words.
+import { clock, duration, since } from "../format.js";
+import { html } from "../html.js";
+
+const LEDS = { live: "good", running: "good", starting: "wait", trying: "bad", failed: "bad", finished: "off", stopped: "off" };
+
+export function State({ source }) {
+  const long = since(source.since);
+  return html`<span class="state"><i class="led ${LEDS[source.state]}"></i>${source.state}${long && ` for ${long}`}</span>`;
+}
+
+export function Why({ source }) {
+  if (!source.why) return null;
+  return html`<p class="trouble">${source.why}${source.next_try ? `. Next try at ${clock(source.next_try)}` : ""}</p>`;
+}
+
+export function Progress({ source }) {
+  if (!source.frames_expected || source.state !== "running") return null;
+  const done = Math.min(...source.stages.map((stage) => stage.frames));
+  const left = source.seconds_left === null ? "" : `, ${duration(source.seconds_left)} left`;
+  return html`<label class="progress">
+    <progress max=${source.frames_expected} value=${done}></progress>
+    ${Math.floor((100 * done) / source.frames_expected)} %${left}</label>`;
+}

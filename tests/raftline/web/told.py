@@ -1,0 +1,79 @@
+"""Statuses as a supervisor tells them, for the page to read from a real server."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pipeline.runtime.run_status import tell
+from pipeline.transport.redis_server import PrivateServer
+from pipeline.transport.redis_streams import RedisStreams
+from raftline.web.watched_run import WatchedRun
+
+_names = itertools.count()
+SECRET = "hunter2hunter2"
+
+
+def stage(frames: int, **status: str) -> dict[str, Any]:
+    """A stage's part of a status."""
+    return {
+        "frames": frames,
+        "dropped": {"late": 2},
+        "fps": 10.0,
+        "busy_ms_per_frame": 1.0,
+        "latency_ms": {"p50": 40.0, "p99": 90.0},
+        "restarts": 1,
+        "dead_letters": 0,
+        "counts": {},
+        "status": status,
+    }
+
+
+def source(frames: int = 100, **status: str) -> dict[str, Any]:
+    """A camera's part of a status."""
+    return {
+        "input": f"rtsp://me:{SECRET}@192.0.2.1/stream?token={SECRET}",
+        "policy": "live",
+        "state": "running",
+        "error": None,
+        "frames_decoded": frames,
+        "frames_expected": None,
+        "stages": {"decoder": stage(frames, **status), "flow": stage(frames)},
+        "outputs": [],
+    }
+
+
+def status(seconds: float = 60.0, **sources: dict[str, Any]) -> dict[str, Any]:
+    """What a supervisor tells."""
+    return {
+        "pipeline": "garden",
+        "payload": "shm",
+        "started": "2026-03-01T08:00:00+00:00",
+        "seconds": seconds,
+        "state": "running",
+        "error": None,
+        "cores": 2,
+        "workers": {"decoder": {"processes": 1, "threads": 1, "cpu_seconds": seconds / 2}},
+        "sources": sources or {"gate": source(), "yard": source()},
+        "dead_letters": [],
+    }
+
+
+@contextmanager
+def told_run(server: PrivateServer) -> Iterator[tuple[WatchedRun, RedisStreams]]:
+    """A run to watch, and a connection to tell its status by; nothing was told yet."""
+    name = f"told{next(_names)}"
+    run = WatchedRun(name, server.url)
+    with contextlib.closing(RedisStreams(server.url, name)) as transport, contextlib.closing(run):
+        yield run, transport
+
+
+@contextmanager
+def watched(server: PrivateServer, **sources: dict[str, Any]) -> Iterator[WatchedRun]:
+    """A run that has told its status once."""
+    with told_run(server) as (run, transport):
+        tell(transport, status(60.0, **sources))
+        yield run
