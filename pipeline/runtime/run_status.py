@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeline.runtime.run_directory import run_directories
@@ -32,6 +33,8 @@ class ActiveRun:
     name: str
     redis_url: str
     """May contain a password: never show it."""
+    directory: Path | None = None
+    """Its run directory; None for a run of another machine or user."""
 
     def status(self) -> dict[str, Any] | None:
         """What it told last; None before its first word. Raises `TransportError` where its server does not answer."""
@@ -54,4 +57,4 @@ def active_runs() -> Iterator[ActiveRun]:
     for directory in run_directories():
         with contextlib.suppress(OSError, ValueError, KeyError):
             plan = json.loads((directory / "plan.json").read_text())
-            yield ActiveRun(plan["name"], plan["redis_url"])
+            yield ActiveRun(plan["name"], plan["redis_url"], directory)
