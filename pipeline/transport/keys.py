@@ -50,6 +50,15 @@ class Keys:
         """JSON: what the run's supervisor says of it, twice a second."""
         return self._key("summary")
 
+    @property
+    def requests(self) -> str:
+        """List: what people ask of the run, such as to add a source; its supervisor takes them."""
+        return self._key("requests")
+
+    def answer(self, id: str) -> str:
+        """List: the answer to a request; expires if nobody reads it."""
+        return self._key("answer", id)
+
     def stream(self, source: str, stage: str) -> str:
         """Stream: what a stage wrote for a source. Its groups are named after the reading stages."""
         return self._key("stream", key_part(source), stage)
