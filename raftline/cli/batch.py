@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from pipeline.errors import OutputInWork
 from raftline.cli.arguments import ConfigFile, Debug, Overrides, Redis, config_file, read_config
 from raftline.cli.batch_files import BatchFile, already_finished, name_files
 from raftline.cli.batch_lane import Interruption, Lane, Outcome
 from raftline.cli.batch_progress import BatchProgress, batch_progress
+from raftline.cli.batch_shard import WHOLE, Shard
 from raftline.cli.batch_walk import Finder, Found
 from raftline.cli.failures import INTERRUPTED, USER_MISTAKE, reported, say_error
 from raftline.cli.own_outputs import OwnOutputs
 from raftline.cli.results import console
 from raftline.cli.run import make_output_directory
+
+_SUMMARY_SECONDS = 60.0
+"""Longest wait for another shard that writes the summary of all: it reads that of each file, thousands of them."""
 
 
 @reported
@@ -37,6 +44,15 @@ def batch(
         Path, typer.Option("-o", "--output", metavar="DIR", help="Directory for results.", show_default=False)
     ],
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Files to process at the same time.")] = 1,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INDEX/COUNT",
+            help="Work on one of COUNT parts of the files (INDEX from 0), so that COUNT machines share a batch; auto: "
+            "as the task of a Kubernetes Indexed Job or a SLURM array.",
+            show_default=False,
+        ),
+    ] = None,
     include_hidden: Annotated[
         bool, typer.Option("--include-hidden", help="Take hidden files in folders, and look into hidden folders.")
     ] = False,
@@ -54,12 +70,13 @@ def batch(
 
     \b
     raftline batch batch recordings/ -o out --jobs 4
+    raftline batch batch /shared/recordings -o /shared/out --shard 3/8
     """
     from pipeline.config import make_plan
     from pipeline.runtime.cores import available_cores
-    from pipeline.runtime.summary import write_summary
 
     begin, started = time.monotonic(), datetime.now(timezone.utc)
+    part = WHOLE if shard is None else Shard.parse(shard)
     found = _find(config, inputs, output, overrides, include_hidden)
     files = name_files(found.files, output)
     # Of two files, so that outputs without {source} in their name, which would overwrite each other, are refused.
@@ -72,17 +89,19 @@ def batch(
         "redis": redis,
         "cores": max(1, (plan.cores or available_cores()) // jobs),
     }
-    todo = [file for file in files if not already_finished(file, plan, output)]
-    skipped = len(files) - len(todo)
-    print(f"{len(files)} files, {skipped} finished before, {len(todo)} to do, {jobs} at a time", flush=True)
+    ours = [file for file in files if part.has(file)]
+    todo = [file for file in ours if not already_finished(file, plan, output)]
+    skipped = len(ours) - len(todo)
+    of_all = "" if part is WHOLE else f" of {len(files)} ({part})"
+    print(f"{len(ours)} files{of_all}, {skipped} finished before, {len(todo)} to do, {jobs} at a time", flush=True)
     if found.left_out:
         print(f"left out: {found.reasons()}", flush=True)
     with Interruption() as interruption, batch_progress(len(todo), len(plan.stages)) as progress:
         lanes = [Lane(request, interruption) for _ in range(min(jobs, len(todo)))]
         outcomes = _run_all(todo, lanes, progress, interruption)
-    summary = _merged(plan.name, files, output, {name for name, outcome in outcomes.items() if outcome.left})
-    summary.update(started=started.isoformat(timespec="seconds"), seconds=round(time.monotonic() - begin, 3))
-    write_summary(output / "summary.json", summary)
+    left = {name for name, outcome in outcomes.items() if outcome.left}
+    about = {"started": started.isoformat(timespec="seconds"), "seconds": round(time.monotonic() - begin, 3)}
+    summary = _write_summary(plan.name, files, ours, output, left, about)
     _conclude(summary, outcomes, skipped, output)
     if interruption.happened:
         raise typer.Exit(INTERRUPTED)
@@ -123,16 +142,51 @@ def _find(config: Path, inputs: list[str], output: Path, overrides: list[str] | 
     return Finder(source.left_out, OwnOutputs(output, plan), include_hidden).find(inputs)
 
 
-def _merged(name: str, files: list[BatchFile], output: Path, left: set[str]) -> dict[str, Any]:
-    """One summary of all files, those of earlier runs included, without those `left` to another run."""
+def _write_summary(
+    name: str, files: list[BatchFile], ours: list[BatchFile], output: Path, left: set[str], about: dict[str, Any]
+) -> dict[str, Any]:
+    """Write one summary of all files, those of earlier runs and of other shards included, and return that of `ours`."""
+    from pipeline.runtime.summary import write_summary
+
+    path = output / "summary.json"
+    with _alone_at(path):  # shards that end together must not overwrite what the other has seen
+        write_summary(path, {**_merged(name, files, ours, output, left), **about})
+    return {**_merged(name, ours, ours, output, left), **about}
+
+
+@contextmanager
+def _alone_at(path: Path) -> Iterator[None]:
+    from pipeline.runtime.output_lock import OutputLock, Run, this_process
+
+    me, deadline = this_process(), time.monotonic() + _SUMMARY_SECONDS
+    while True:
+        try:
+            lock = OutputLock.take(path, Run(me, me))
+            break
+        except OutputInWork:
+            if time.monotonic() > deadline:
+                raise
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _merged(name: str, files: list[BatchFile], ours: list[BatchFile], output: Path, left: set[str]) -> dict[str, Any]:
+    """One summary of files, without those `left` to another run. Of `ours`, those that have none failed."""
     sources: dict[str, Any] = {}
-    ours = [file for file in files if file.display not in left]
-    for file in ours:
+    shown = [file for file in files if file.display not in left]
+    missing = set[str]()
+    for file in shown:
         summary = file.summary(output).get("sources", {})
-        sources.update({file.key: summary[file.name]} if file.name in summary else {})
+        if file.name in summary:
+            sources[file.key] = summary[file.name]
+        else:
+            missing.add(file.key)
     states = {source["state"] for source in sources.values()}
-    failed = "failed" in states or len(sources) < len(ours)
-    state = "failed" if failed else "finished" if states == {"finished"} and not left else "stopped"
+    failed = "failed" in states or any(file.key in missing for file in ours)
+    finished = states == {"finished"} and not left and not missing
+    state = "failed" if failed else "finished" if finished else "stopped"
     return {"pipeline": name, "state": state, "error": None, "left_to_another_run": sorted(left), "sources": sources}
 
 

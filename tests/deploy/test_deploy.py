@@ -56,12 +56,17 @@ def commands() -> dict[str, list[str]]:
     unit = (DEPLOY / "systemd" / "raftline.service").read_text()
     compose = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())
     [container] = _pods((DEPLOY / "kubernetes" / "cameras.yaml").read_text())
+    [of_job] = _pods((DEPLOY / "kubernetes" / "batch.yaml").read_text())
+    array = re.search(r"^exec raftline (.*)$", (DEPLOY / "slurm" / "batch.sh").read_text(), re.M)
+    assert array is not None
     start = re.search(r"^ExecStart=\S+ (.*)$", unit, re.M)
     assert start is not None
     return {
         "systemd": shlex.split(start[1]),
         "compose": compose["services"]["raftline"]["command"],
         "kubernetes": container["args"],
+        "kubernetes batch": of_job["args"],
+        "slurm": shlex.split(array[1]),
         "liveness": container["livenessProbe"]["exec"]["command"][1:],
         "startup": container["startupProbe"]["exec"]["command"][1:],
         "container": ["status", "--check"],
@@ -70,9 +75,8 @@ def commands() -> dict[str, list[str]]:
 
 def _pods(manifests: str) -> list[dict[str, Any]]:
     found = yaml.safe_load_all(manifests)
-    return [
-        one for each in found if each["kind"] == "StatefulSet" for one in each["spec"]["template"]["spec"]["containers"]
-    ]
+    sets = [each for each in found if each["kind"] in ("StatefulSet", "Job")]
+    return [container for each in sets for container in each["spec"]["template"]["spec"]["containers"]]
 
 
 @pytest.mark.parametrize("where", commands())
