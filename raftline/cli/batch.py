@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -18,6 +18,7 @@ from raftline.cli.arguments import ConfigFile, Debug, Overrides, Redis, config_f
 from raftline.cli.batch_files import BatchFile, already_finished, name_files
 from raftline.cli.batch_lane import Interruption, Lane, Outcome
 from raftline.cli.batch_progress import BatchProgress, batch_progress
+from raftline.cli.batch_ray import RayLane, connect_to_ray, cores_of_cluster
 from raftline.cli.batch_shard import WHOLE, Shard
 from raftline.cli.batch_walk import Finder, Found
 from raftline.cli.failures import INTERRUPTED, USER_MISTAKE, reported, say_error
@@ -43,7 +44,22 @@ def batch(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Directory for results.", show_default=False)
     ],
-    jobs: Annotated[int, typer.Option(min=1, max=64, help="Files to process at the same time.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=4096,
+            help="Files to process at the same time. 1 by default; with Ray as many as the cluster has cores for.",
+            show_default=False,
+        ),
+    ] = None,
+    executor: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="Where files are processed: on this machine, or on the nodes of a Ray cluster."),
+    ] = "local",
+    address: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Of the Ray cluster; auto: the one that this machine belongs to.")
+    ] = "auto",
     shard: Annotated[
         str | None,
         typer.Option(
@@ -73,7 +89,6 @@ def batch(
     raftline batch batch /shared/recordings -o /shared/out --shard 3/8
     """
     from pipeline.config import make_plan
-    from pipeline.runtime.cores import available_cores
 
     begin, started = time.monotonic(), datetime.now(timezone.utc)
     part = WHOLE if shard is None else Shard.parse(shard)
@@ -82,12 +97,15 @@ def batch(
     # Of two files, so that outputs without {source} in their name, which would overwrite each other, are refused.
     plan = make_plan(read_config(config, [file.path for file in files[:2]], output, overrides, redis))
     make_output_directory(plan)
+    if executor == "ray":
+        connect_to_ray(address)
+    jobs, cores = _shared_out(executor, jobs, plan.cores)
     request = {
-        "config": str(config_file(config)),
+        "config": os.path.abspath(config_file(config)),
         "overrides": overrides or [],
-        "output": str(output),
+        "output": str(output) if executor == "local" else os.path.abspath(output),
         "redis": redis,
-        "cores": max(1, (plan.cores or available_cores()) // jobs),
+        "cores": cores,
     }
     ours = [file for file in files if part.has(file)]
     todo = [file for file in ours if not already_finished(file, plan, output)]
@@ -97,7 +115,8 @@ def batch(
     if found.left_out:
         print(f"left out: {found.reasons()}", flush=True)
     with Interruption() as interruption, batch_progress(len(todo), len(plan.stages)) as progress:
-        lanes = [Lane(request, interruption) for _ in range(min(jobs, len(todo)))]
+        lane = RayLane if executor == "ray" else Lane
+        lanes = [lane(request, interruption) for _ in range(min(jobs, len(todo)))]
         outcomes = _run_all(todo, lanes, progress, interruption)
     left = {name for name, outcome in outcomes.items() if outcome.left}
     about = {"started": started.isoformat(timespec="seconds"), "seconds": round(time.monotonic() - begin, 3)}
@@ -109,14 +128,31 @@ def batch(
         raise typer.Exit(USER_MISTAKE)
 
 
+def _shared_out(executor: str, jobs: int | None, cores: int | None) -> tuple[int, int]:
+    """How many files at a time, and the cores of each.
+
+    Args:
+        executor: ``local`` or ``ray``.
+        jobs: As asked for.
+        cores: The budget of the configuration: of this machine, or, with Ray, of a file.
+    """
+    from pipeline.runtime.cores import available_cores
+
+    if executor == "local":
+        return jobs or 1, max(1, (cores or available_cores()) // (jobs or 1))
+    every = max(1, cores_of_cluster())
+    of_file = cores or (max(1, every // jobs) if jobs else 1)
+    return jobs or max(1, every // of_file), of_file
+
+
 def _run_all(
-    files: list[BatchFile], lanes: list[Lane], progress: BatchProgress, interruption: Interruption
+    files: list[BatchFile], lanes: Sequence[Lane | RayLane], progress: BatchProgress, interruption: Interruption
 ) -> dict[str, Outcome]:
     """Run all, each lane one at a time; how it went with each, by the name that is shown."""
     outcomes: dict[str, Outcome] = {}
     waiting, free = list(files), list(lanes)
     with ThreadPoolExecutor(max(1, len(lanes))) as pool:
-        running: dict[Future[Outcome], tuple[BatchFile, Lane]] = {}
+        running: dict[Future[Outcome], tuple[BatchFile, Lane | RayLane]] = {}
         while running or (waiting and not interruption.happened):
             while waiting and free and not interruption.happened:
                 file, lane = waiting.pop(0), free.pop()
@@ -127,9 +163,15 @@ def _run_all(
                 free.append(lane)
                 outcomes[file.display] = future.result()
                 progress.end(file.display, outcomes[file.display])
-        for lane in lanes:
-            lane.close()
+            if not waiting:  # the cores of a lane may be what another one waits for, whose node was lost
+                _close(free)
+        _close(free)
     return outcomes
+
+
+def _close(lanes: list[Lane | RayLane]) -> None:
+    while lanes:
+        lanes.pop().close()
 
 
 def _find(config: Path, inputs: list[str], output: Path, overrides: list[str] | None, include_hidden: bool) -> Found:

@@ -37,6 +37,8 @@ class Interruption:
 
     def __init__(self) -> None:
         self.happened = False
+        self.number = signal.SIGINT
+        """The last of them."""
         self._children: set[subprocess.Popen[str]] = set()
         self._lock = threading.RLock()
         self._handled = on_stop_signals(self._on_signal)
@@ -62,8 +64,12 @@ class Interruption:
         with self._lock:
             self._children.discard(child)
 
+    def pass_on(self, number: int) -> None:
+        """Act as on this signal, which came to another process."""
+        self._on_signal(number)
+
     def _on_signal(self, number: int) -> None:
-        self.happened = True
+        self.happened, self.number = True, signal.Signals(number)
         with self._lock:
             for child in self._children:
                 child.send_signal(number)

@@ -1,0 +1,130 @@
+"""Lanes of a batch on the nodes of a Ray cluster: each file goes to one node, whole."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from pipeline.errors import ConfigError
+from raftline.cli.batch_files import BatchFile
+from raftline.cli.batch_lane import Interruption, Lane, Outcome
+
+_LOOK_SECONDS = 0.5
+_CLOSE_SECONDS = 10.0
+_TRIES = 4
+"""Nodes that may be lost while they work on one file. Chosen by hand: a file that ends every node must not end all."""
+
+
+def connect_to_ray(address: str) -> None:
+    """Join a cluster.
+
+    Args:
+        address: ``HOST:PORT``, ``ray://HOST:PORT``, or ``auto`` for the cluster of this machine.
+
+    Raises:
+        ConfigError: If Ray is not installed, or no cluster answers.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise ConfigError("--executor ray needs the package ray: pip install 'raftline[ray]'") from error
+    try:
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, configure_logging=False)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise ConfigError(f"--address {address}: no Ray cluster there ({first}); start one with `ray start`") from error
+
+
+def cores_of_cluster() -> int:
+    """CPUs of all its nodes."""
+    import ray
+
+    return int(ray.cluster_resources().get("CPU", 0))
+
+
+class _NodeLane:
+    """What runs on a node: a lane as on one machine."""
+
+    def __init__(self, request: dict[str, Any]) -> None:
+        self._interruption = Interruption()
+        self._lane = Lane(request, self._interruption)
+        self._status: dict[str, Any] | None = None
+
+    def run(self, file: BatchFile) -> Outcome:
+        return self._lane.run(file, self._keep)
+
+    def status(self) -> dict[str, Any] | None:
+        return self._status
+
+    def interrupt(self, number: int) -> None:
+        self._interruption.pass_on(number)
+
+    def close(self) -> None:
+        self._lane.close()
+
+    def _keep(self, status: dict[str, Any]) -> None:
+        self._status = status
+
+
+class RayLane:
+    """Works on one file at a time, on whichever node has the cores; on another one when that node is lost.
+
+    Args:
+        request: What all files have in common. Paths are absolute: a node has a current directory of its own.
+        interruption: Hears of Ctrl-C, and tells the node.
+    """
+
+    def __init__(self, request: dict[str, Any], interruption: Interruption) -> None:
+        self._request = request
+        self._interruption = interruption
+        self._actor: Any = None
+        self._told = False
+
+    def run(self, file: BatchFile, on_status: Callable[[dict[str, Any]], None]) -> Outcome:
+        """Work on a file until it is done. `on_status` gets the summary of its source, about twice a second."""
+        from ray.exceptions import RayActorError
+
+        for _ in range(_TRIES):
+            try:
+                return self._run_on_a_node(file, on_status)
+            except RayActorError:
+                self._actor = None
+                if self._interruption.happened:
+                    return Outcome("interrupted")
+                time.sleep(_LOOK_SECONDS)
+        return Outcome(f"{_TRIES} nodes were lost while they worked on it")
+
+    def close(self) -> None:
+        """Give the node's cores back."""
+        import ray
+        from ray.exceptions import RayError
+
+        if self._actor is not None:
+            try:
+                ray.get(self._actor.close.remote(), timeout=_CLOSE_SECONDS)
+            except RayError:
+                pass  # the node is lost, and its processes with it
+            ray.kill(self._actor)
+            self._actor = None
+
+    def _run_on_a_node(self, file: BatchFile, on_status: Callable[[dict[str, Any]], None]) -> Outcome:
+        import ray
+
+        if self._actor is None:
+            remote: Any = ray.remote(_NodeLane)
+            self._actor = remote.options(num_cpus=self._request["cores"], max_concurrency=3).remote(self._request)
+        path = file.path if "://" in file.path else os.path.abspath(file.path)
+        outcome: Any = self._actor.run.remote(replace(file, path=path))
+        while not ray.wait([outcome], timeout=_LOOK_SECONDS)[0]:
+            if self._interruption.happened and not self._told:
+                self._told = True
+                self._actor.interrupt.remote(self._interruption.number)
+            status: Any = self._actor.status.remote()
+            told: Any = ray.get(status) if ray.wait([status], timeout=_LOOK_SECONDS)[0] else None
+            if told is not None:
+                on_status(told)
+        return ray.get(outcome)

@@ -1,0 +1,70 @@
+"""A Ray cluster of two nodes of one core on this machine, whose nodes can be killed.
+
+    with ray_cluster() as cluster:
+        ... cluster.address ...
+        cluster.kill_a_node()
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+_PROGRAM = """
+import sys
+from ray.cluster_utils import Cluster
+
+cluster = Cluster()
+nodes = [cluster.add_node(num_cpus=0, include_dashboard=False)] + [cluster.add_node(num_cpus=1) for _ in range(2)]
+print("address", cluster.address, flush=True)
+for line in sys.stdin:
+    cluster.remove_node(nodes.pop(), allow_graceful=False)
+    print("killed", flush=True)
+cluster.shutdown()
+"""
+
+
+class RayCluster:
+    """Running."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", _PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.address = self._said("address ")
+
+    def kill_a_node(self) -> None:
+        """As a power cut would."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        self._said("killed")
+
+    def close(self) -> None:
+        self._process.communicate(timeout=60)
+
+    def _said(self, begin: str) -> str:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.startswith(begin):
+                return line.removeprefix(begin).strip()
+        raise RuntimeError("the Ray cluster has ended")
+
+
+@contextmanager
+def ray_cluster() -> Iterator[RayCluster]:
+    """Skips the test where Ray is not installed."""
+    pytest.importorskip("ray")
+    cluster = RayCluster()
+    try:
+        yield cluster
+    finally:
+        cluster.close()
