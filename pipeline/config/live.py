@@ -16,7 +16,7 @@ from pipeline.config.names import distinct, source_name
 from pipeline.config.schema import Config, SourceSection
 from pipeline.errors import ConfigError
 
-_FIXED = ("name", "policy", "payload", "output", "once", "cores", "redis", "limits", "web")
+_FIXED = tuple(key for key in Config.model_fields if key not in ("sources", "stages"))
 """Top-level keys that hold for the whole of a run."""
 _FIXED_IN_STAGES = ("use", "reads", "workers", "threads")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.config.plan import Plan
+from pipeline.runtime.run_folder import remove_run_folders
 from pipeline.transport.base import Lease
 from pipeline.transport.keys import ring_name
 from pipeline.transport.redis_connection import translate_redis_errors
@@ -44,6 +45,7 @@ class SourceRemoval:
                 if ring.is_symlink():  # it lies on disk
                     ring.resolve().unlink(missing_ok=True)
                 ring.unlink(missing_ok=True)
+        remove_run_folders(rings, self.source)
         _forget(transport, self.source, list(plan.stages), names)
 
 
