@@ -66,7 +66,7 @@ def load_config(
         data["redis"] = {**section, "url": redis_url} if isinstance(section, dict) else {"url": redis_url}
         origins[("redis", "url")] = "--redis"
     origin = partial(origin_of, origins, path)
-    data = _located(_filled(data, (), origin), lambda keys: path.parent if origin(keys) == str(path) else Path())
+    data = _located(filled(data, (), origin), lambda keys: path.parent if origin(keys) == str(path) else Path())
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
@@ -75,12 +75,12 @@ def load_config(
     return config
 
 
-def _filled(node: Any, keys: Keys, origin: Callable[[Keys], str]) -> Any:
-    """`node` with every ``${VAR}`` filled in."""
+def filled(node: Any, keys: Keys, origin: Callable[[Keys], str]) -> Any:
+    """`node` with every ``${VAR}`` filled in. `keys` and `origin` say where, for errors. Raises `ConfigError`."""
     if isinstance(node, Mapping):
-        return {key: _filled(value, (*keys, key), origin) for key, value in node.items()}
+        return {key: filled(value, (*keys, key), origin) for key, value in node.items()}
     if isinstance(node, list):
-        return [_filled(value, (*keys, str(index)), origin) for index, value in enumerate(node)]
+        return [filled(value, (*keys, str(index)), origin) for index, value in enumerate(node)]
     return fill_in(node, f"{origin(keys)}: {'.'.join(keys)}") if isinstance(node, str) else node
 
 

@@ -82,6 +82,12 @@ class SourcePlan(PluginPlan):
 
     info: SourceInfo
     policy: Policy = "lossless"
+    life: int = 0
+    """Its number among the sources of the run: one that comes back under its name has another."""
+    revision: int = 0
+    """How often it was changed while the run went on."""
+    leaves: bool = False
+    """Whether it was removed: its stream ends, and its stages finish."""
 
     def check_input(self) -> None:
         """Refuse an input that is wrong on sight.
@@ -127,7 +133,7 @@ class Plan:
     def to_json(self) -> str:
         """The plan as text for another process. Contains passwords: store it where nobody else can read it."""
         stages = {name: _stage(stage) for name, stage in self.stages.items()}
-        sources = {name: {**_plugin(s), "info": asdict(s.info), "policy": s.policy} for name, s in self.sources.items()}
+        sources = {name: _source(source) for name, source in self.sources.items()}
         plain = {
             "name": self.name,
             "payload": self.payload,
@@ -178,6 +184,11 @@ def _stage(plan: StagePlan) -> dict[str, Any]:
         "workers": plan.workers,
         "threads": plan.threads,
     }
+
+
+def _source(plan: SourcePlan) -> dict[str, Any]:
+    lives = {"life": plan.life, "revision": plan.revision, "leaves": plan.leaves}
+    return {**_plugin(plan), "info": asdict(plan.info), "policy": plan.policy, **lives}
 
 
 def _of_readers(plain: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
+from pipeline.config.explain import explain
 from pipeline.config.names import check_source_name
+from pipeline.errors import ConfigError
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 
@@ -178,10 +180,37 @@ class Config(_Section):
         copy._origins = {**self._origins, **{("stages", stage, "options", key): origin for key in options}}
         return copy
 
+    def with_stage_options(self, stage: str, options: dict[str, Any]) -> Config:
+        """A copy with these options of a stage alone."""
+        section = self.stages[stage].model_copy(update={"options": options})
+        return self.model_copy(update={"stages": {**self.stages, stage: section}})
+
+    def with_sources(self, sources: Mapping[str, SourceSection]) -> Config:
+        """A copy with these sources."""
+        return self.model_copy(update={"sources": dict(sources)})
+
+    def with_source(self, name: str, section: Mapping[str, Any], origin: str) -> Config:
+        """A copy with a source added or replaced; errors about it name `origin`.
+
+        Raises:
+            ConfigError: If the name or the section is wrong.
+        """
+        try:
+            checked = _OneSource.model_validate({"sources": {name: section}}).sources
+        except ValidationError as error:
+            raise ConfigError(explain(error, _OneSource, (), lambda _: origin)) from None
+        copy = self.with_sources({**self.sources, **checked})
+        copy._origins = {**self._origins, **{("sources", each): origin for each in checked}}
+        return copy
+
     def with_stages(self, names: Iterable[str]) -> Config:
         """A copy with these of its stages alone."""
         wanted = set(names)
         return self.model_copy(update={"stages": {name: s for name, s in self.stages.items() if name in wanted}})
+
+
+class _OneSource(_Section):
+    sources: dict[SourceName, SourceSection]
 
 
 def origin_of(origins: Mapping[tuple[str, ...], str], file: Path, location: tuple[str, ...]) -> str:

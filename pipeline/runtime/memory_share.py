@@ -12,14 +12,17 @@ from pipeline.payload.ring_space import usable_bytes
 log = logging.getLogger(__name__)
 
 
-def share_memory(plan: Plan, directory: Path) -> Plan:
+def share_memory(plan: Plan, directory: Path, sources: int | None = None) -> Plan:
     """The plan with `Plan.ring_bytes` filled in: an equal part of the shared memory that is free now, within the limit.
 
     Args:
         plan: The plan.
         directory: The run's directory.
+        sources: Number of those that have no rings yet; None: all.
     """
-    rings = len(plan.sources) * sum(1 for stage in plan.stages.values() if stage.readers)
+    rings = (len(plan.sources) if sources is None else sources) * sum(
+        1 for stage in plan.stages.values() if stage.readers
+    )
     if plan.payload != "shm" or not rings:
         return plan
     wanted_bytes, share_bytes = plan.limits.shared_memory_mb * 10**6, usable_bytes(directory) // rings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from pathlib import Path
 
 from pipeline.payload.ring_space import DISK, usable_bytes
@@ -29,3 +30,13 @@ def run_folder(directory: Path, name: str, source: str, most_bytes: int = 0) -> 
                 folder.symlink_to(there)
         folder.mkdir(exist_ok=True)
     return folder
+
+
+def remove_run_folders(directory: Path, source: str) -> None:
+    """Remove what `run_folder` made for a source, for every purpose."""
+    for folder in directory.glob(f"*/{key_part(source)}"):
+        there = folder.resolve()
+        if folder.is_symlink():
+            folder.unlink(missing_ok=True)
+        if there.is_dir():
+            shutil.rmtree(there, ignore_errors=True)

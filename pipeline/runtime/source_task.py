@@ -59,6 +59,7 @@ class SourceTask:
         self._time_base = Fraction(1)
         self._last_step = 0
         self._stopping = threading.Event()
+        self._goes_on = threading.Event()
         self._given_up = threading.Event()
         self._read_ahead: queue.Queue[Commit | BaseException | None] = queue.Queue(_READ_AHEAD)
         self._gather_seconds = _GATHER_SECONDS if self._plan.policy == "lossless" else 0.0
@@ -87,6 +88,11 @@ class SourceTask:
         self._stopping.set()
         self._source.stop()
 
+    def restart(self) -> None:
+        """Ask the source to end without an end of its stream: whoever takes it up next goes on with it."""
+        self._goes_on.set()
+        self._source.stop()
+
     def lose(self) -> None:
         """Stop without publishing an end: the lease is lost."""
         self.publisher.lose()
@@ -101,7 +107,9 @@ class SourceTask:
 
     def _run(self) -> None:
         try:
-            self._end(*self._publish_all())
+            end = self._publish_all()
+            if not self._goes_on.is_set():
+                self._end(*end)
         except LeaseLost:
             pass
         except BaseException as error:
@@ -143,7 +151,7 @@ class SourceTask:
         ended: BaseException | None = None
         try:
             for commit in self._commits():
-                if not self._hand_over(commit) or self._stopping.is_set():
+                if not self._hand_over(commit) or self._stopping.is_set() or self._goes_on.is_set():
                     break
         except BaseException as error:
             ended = error

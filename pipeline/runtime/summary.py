@@ -16,7 +16,14 @@ from pipeline.runtime.output import OutputFile, remove_parts, unwritable
 from pipeline.runtime.output_lock import OutputLock, Run, run_of
 from pipeline.transport.base import Transport
 
+AT_WORK = ("running", "leaving")
+"""States of a source that has not ended."""
 _PART, _OUTPUT = "part ", "output "
+
+
+def summarize_sources(plan: Plan, transport: Transport) -> dict[str, Any]:
+    """The part of the summary for each source, as of now."""
+    return {source: summarize_source(plan, transport, source) for source in plan.sources}
 
 
 def summarize_source(plan: Plan, transport: Transport, source: str) -> dict[str, Any]:
@@ -31,13 +38,13 @@ def summarize_source(plan: Plan, transport: Transport, source: str) -> dict[str,
     first = stages[plan.source_stage]["status"]
     expected = first.pop("frames_expected", None)
     end, error = first.pop("end", None), first.get("error")
-    state = (
-        {"end": "finished", "stopped": "stopped", "failed": "failed"}.get(end or "", "running") if ended else "running"
-    )
+    state = {"end": "finished", "stopped": "stopped", "failed": "failed"}.get(end or "") if ended else None
+    at_work = "leaving" if plan.sources[source].leaves else "running"
     return {
         "input": plan.sources[source].info.display,
+        "live": plan.sources[source].info.live,
         "policy": plan.sources[source].policy,
-        "state": state,
+        "state": state or at_work,
         "error": error if end == "failed" else None,
         "frames_decoded": stages[plan.source_stage][FRAMES],
         "frames_expected": int(expected) if expected is not None else None,

@@ -9,17 +9,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from bdb import BdbQuit
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.config.plan import Plan
-from pipeline.errors import GroupLost, LeaseLost, PluginError, RaftlineError, TransportLost
+from pipeline.errors import GroupLost, LeaseLost, RaftlineError, TransportLost
 from pipeline.messages import EndOfStream, Gap
-from pipeline.runtime.hosted import MISTAKES, describe
-from pipeline.runtime.metrics import FRAMES
+from pipeline.runtime.hosted import describe
+from pipeline.runtime.mistakes import end_run_on_mistake
 from pipeline.runtime.ownership import TTL_SECONDS, Ownership
+from pipeline.runtime.run_news import RemoteRun, RunNews
 from pipeline.runtime.source_task import SourceTask
 from pipeline.runtime.stage_task import StageTask, Taken
 from pipeline.transport.base import Entry, Transport
@@ -38,9 +38,6 @@ _PATIENCE_SECONDS = 30.0
 """How long Redis may be unreachable before a worker gives up, as in the supervisor."""
 _IDLE_SECONDS = 0.05
 """Between looks at source threads and at sources owned by others. Chosen by hand: below what a user notices."""
-_RUN_GONE_SECONDS = 3.0
-"""A worker of another host ends once a run's data has been away for so long. Chosen by hand: after a restart of Redis
-without persistence the supervisor marks it as its own again within a second."""
 _RETRY_SECONDS = 0.5
 """Pause before the next attempt to reach Redis. Chosen by hand."""
 
@@ -61,8 +58,10 @@ class Worker:
         ring_directory: Path,
         supervised: bool,
         ttl_seconds: float | None = TTL_SECONDS,
+        news: RunNews | None = None,
     ) -> None:
         self._plan = plan
+        self._news = news or (RunNews() if supervised else RemoteRun(plan, stage, transport))
         self._stage = plan.stages[stage]
         self._transport = transport
         self._rings = ring_directory
@@ -74,7 +73,6 @@ class Worker:
         self._stop = threading.Event()
         self._free_since: dict[str, float] = {}
         self._next_acquire = 0.0
-        self._run_seen: float | None = None
 
     def stop(self) -> None:
         """Finish the work in hand and end. Under a supervisor, sources also end their streams."""
@@ -96,7 +94,7 @@ class Worker:
         """Work until every source has ended or `stop` is called. Raises what a stage raises."""
         try:
             lost_since = None
-            while not self._stop.is_set() and len(self._ended) < len(self._plan.sources):
+            while not self._stop.is_set() and not self._has_ended_all():
                 try:
                     self._acquire()
                     self._work()
@@ -124,7 +122,7 @@ class Worker:
         if time.monotonic() < self._next_acquire:
             return
         self._next_acquire = time.monotonic() + _ACQUIRE_EVERY_SECONDS
-        if not self._supervised and not self._has_run():
+        if not self._goes_on():
             return
         others = [source for source in self._plan.sources if source not in self._tasks and source not in self._ended]
         free = self._transport.unowned(self._stage.name, others)  # in one round trip: most of them are another worker's
@@ -140,16 +138,26 @@ class Worker:
             elif self._transport.progress(source, self._stage.name).ended:
                 self._ended.add(source)
 
-    def _has_run(self) -> bool:
-        """Whether there is a run to take part in. Stops if there was one, and it has been away for some time."""
-        now = time.monotonic()
-        if self._transport.has_run():
-            self._run_seen = now
-            return True
-        if self._run_seen is not None and now - self._run_seen > _RUN_GONE_SECONDS:
-            log.warning("stage %s: the run has ended", self._stage.name)
+    def _goes_on(self) -> bool:
+        """Whether there is a run to take part in. Stops if there was one, and it has ended; follows its changes."""
+        goes_on = self._news.goes_on()
+        if goes_on is None:
             self.stop()
-        return False
+        plan = self._news.plan() if goes_on else None
+        if plan is not None:
+            self._follow(plan)
+        return bool(goes_on)
+
+    def _follow(self, plan: Plan) -> None:
+        """Work by a plan whose sources have changed; those that have not go on."""
+        before, self._plan = self._plan.sources, plan
+        for source, old in before.items():
+            new, task = plan.sources.get(source), self._tasks.get(source)
+            if new is None or new.life != old.life:
+                self._drop(source)
+                self._ended.discard(source)
+            elif new != old and isinstance(task, SourceTask):
+                (task.stop if new.leaves else task.restart)()
 
     def _may_take(self, source: str) -> bool:
         """Whether a source is within this worker's fair share, or has had no owner for some time."""
@@ -157,10 +165,16 @@ class Worker:
             return True
         return time.monotonic() - self._free_since[source] > _GRACE_SECONDS
 
+    def _has_ended_all(self) -> bool:
+        """Whether nothing is left to do. A run without sources waits for one to be added."""
+        return 0 < len(self._plan.sources) <= len(self._ended)
+
     def _take_up(self, source: str, token: str) -> None:
         task = self._tasks[source] = self._task(source, token)
         if isinstance(task, SourceTask):
             task.start()
+            if self._plan.sources[source].leaves:
+                task.stop()
         elif not task.ended:
             self._while_owned([task], task.resume)
         if task.ended:
@@ -231,28 +245,17 @@ class Worker:
         except Exception as error:
             for task in tasks:
                 self._transport.set_status(task.source, self._stage.name, {"error": describe(error, self._stage.cls)})
-            self._give_up_on_mistake(error)
+            if self._supervised:
+                end_run_on_mistake(error, self._plan, self._stage, self._transport)
             raise
-
-    def _give_up_on_mistake(self, error: BaseException) -> None:
-        """End the run where a supervisor would start this worker again, only to fail in the same way."""
-        stage = self._stage
-        called = f"stage {stage.name!r} ({stage.use})"
-        if self._supervised and isinstance(error, BdbQuit):
-            raise PluginError(
-                f"{called} called breakpoint(), and its process has no terminal; run it with --in-process"
-            ) from error
-        if not (self._supervised and isinstance(error, MISTAKES)):
-            return
-        if not any(self._transport.counters(source, stage.name).get(FRAMES) for source in self._plan.sources):
-            raise PluginError(f"{called} failed at its first message: {describe(error, stage.cls)}") from error
 
     def _watch_sources(self) -> None:
         for source, task in list(self._tasks.items()):
             assert isinstance(task, SourceTask)
             if not task.running:
                 if task.error is not None:
-                    self._give_up_on_mistake(task.error)
+                    if self._supervised:
+                        end_run_on_mistake(task.error, self._plan, self._stage, self._transport)
                     raise task.error
                 if task.ended:
                     self._finish(source)

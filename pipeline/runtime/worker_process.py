@@ -37,14 +37,18 @@ class WorkerProcess:
         self.pid: int | None = None
         """None while it does not run."""
         self._environment = thread_environment(stage.threads or 1)
-        alike = (stage.name, stage.use, stage.given, sorted(stage.needs), asdict(stage.demand), self._environment)
-        self._kind = json.dumps(alike, default=str, sort_keys=True)
+        self.take(stage)
         self._plan_file = plan_file
         self._rings = rings
         self._nursery = nursery
         self._reaper = reaper
         self._start_at = 0.0
         self._told = False
+
+    def take(self, stage: StagePlan) -> None:
+        """Have other options of its stage from its next life on."""
+        alike = (stage.name, stage.use, stage.given, sorted(stage.needs), asdict(stage.demand), self._environment)
+        self._kind = json.dumps(alike, default=str, sort_keys=True)
 
     def start_if_due(self) -> None:
         """Start it unless it runs or its delay is not over."""

@@ -17,6 +17,7 @@ from pipeline.config.plan import Plan
 from pipeline.errors import OutputInWork, RaftlineError, UserError
 from pipeline.redaction import log_redacted, redact
 from pipeline.runtime.hosted import describe
+from pipeline.runtime.run_news import PlanFile, RunNews
 from pipeline.runtime.worker import Worker, log
 
 
@@ -25,8 +26,15 @@ def worker_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
-def work(plan: Plan, stage: str, worker_id: str, ring_directory: Path, *, supervised: bool) -> None:
+def work(plan: Plan, stage: str, worker_id: str, ring_directory: Path, news: RunNews | None = None) -> None:
     """Run a worker in this process until its sources end or SIGTERM arrives.
+
+    Args:
+        plan: What its run does.
+        stage: The stage to work on.
+        worker_id: A unique name, such as `worker_name` makes.
+        ring_directory: Where shared memory lies.
+        news: What the supervisor that started it tells; None: no supervisor did, the run is on another machine.
 
     Raises:
         RaftlineError: What ended it otherwise.
@@ -35,7 +43,7 @@ def work(plan: Plan, stage: str, worker_id: str, ring_directory: Path, *, superv
 
     assert plan.redis_url is not None
     transport = RedisStreams(plan.redis_url, plan.name)
-    worker = Worker(plan, stage, transport, worker_id, ring_directory, supervised)
+    worker = Worker(plan, stage, transport, worker_id, ring_directory, supervised=news is not None, news=news)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
@@ -54,8 +62,8 @@ def main(argv: Sequence[str]) -> int:
         Path("/proc/self/comm").write_text(f"rl:{arguments.stage}")
     log_redacted()
     try:
-        plan = Plan.from_json(arguments.plan.read_text())
-        work(plan, arguments.stage, arguments.worker, arguments.rings, supervised=True)
+        news = PlanFile(arguments.plan)
+        work(news.first, arguments.stage, arguments.worker, arguments.rings, news)
     except Exception as error:
         known = isinstance(error, RaftlineError)
         final = "OutputInWork" if isinstance(error, OutputInWork) else isinstance(error, UserError)

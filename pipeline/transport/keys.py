@@ -51,6 +51,11 @@ class Keys:
         return self._key("summary")
 
     @property
+    def sources(self) -> str:
+        """JSON: the sources of the run without inputs and options, for workers of other machines."""
+        return self._key("sources")
+
+    @property
     def requests(self) -> str:
         """List: what people ask of the run, such as to add a source; its supervisor takes them."""
         return self._key("requests")
@@ -98,6 +103,11 @@ class Keys:
     def held(self, ring: str) -> str:
         """Hash: slot to the number of open entries that refer to it."""
         return self._key("held", ring)
+
+    def of_source(self, source: str, stage: str) -> list[str]:
+        """All keys of (source, stage), without those of its rings and its lease."""
+        kinds = (self.stream, self.open, self.state, self.counters, self.status, self.attempts, self.fence)
+        return [key(source, stage) for key in kinds]
 
     @property
     def held_prefix(self) -> str:

@@ -14,6 +14,7 @@ from raftline.cli.evaluate import evaluate
 from raftline.cli.event_sheet import event_sheet
 from raftline.cli.flow import flow
 from raftline.cli.run import run
+from raftline.cli.source import source
 from raftline.cli.stages import stages
 from raftline.cli.status import status
 from raftline.cli.train import train
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 for command in (run, batch, worker, status, web, validate, flow, train, evaluate, contact_sheet, event_sheet, doctor):
     app.command()(command)
+app.add_typer(source, name="source")
 app.add_typer(stages, name="stages")
 app.add_typer(configs, name="configs")
 

@@ -50,9 +50,9 @@ class Bars:
             console=Console(stderr=True),
             transient=True,
         )
-        self._tasks: dict[str, TaskID] = {
-            name: self._progress.add_task(name, total=None, said="starting") for name in plan.sources
-        }
+        self._tasks: dict[str, TaskID] = {}
+        for name in plan.sources:
+            self._add(name)
 
     def __enter__(self) -> Bars:
         self._progress.start()
@@ -65,7 +65,11 @@ class Bars:
 
     def update(self, status: Status) -> None:
         """The bar counts every stage's frames: a stage that waits for the whole clip moves it late, but evenly."""
+        for name in self._tasks.keys() - status["sources"].keys():  # removed while it ran
+            self._progress.remove_task(self._tasks.pop(name))
         for name, source in status["sources"].items():
+            if name not in self._tasks:
+                self._add(name)
             expected = source["frames_expected"]
             done = sum(stage["frames"] for stage in source["stages"].values())
             self._progress.update(
@@ -74,6 +78,9 @@ class Bars:
                 completed=done,
                 said=in_a_line(source),
             )
+
+    def _add(self, name: str) -> None:
+        self._tasks[name] = self._progress.add_task(name, total=None, said="starting")
 
 
 class Lines:
@@ -103,6 +110,8 @@ class Lines:
 
 def in_a_line(source: Status) -> str:
     """``120/300 frames, slowest: flow 80 at 5.1 fps, dropped 3``"""
+    if source["state"] == "leaving":
+        return "leaving: its stages finish what was read"
     if source["state"] != "running":
         return source["state"]
     expected = source["frames_expected"]

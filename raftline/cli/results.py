@@ -27,7 +27,7 @@ def show_results(summary: dict[str, Any], output: Path) -> None:
     out.print(stage_table(summary))
     for line in _remarks(summary):
         out.print(line, highlight=False, soft_wrap=True)
-    for line in _files(summary["sources"].values()):
+    for line in _files([*summary["sources"].values(), *summary.get("removed_sources", ())]):
         out.print(line, highlight=False, soft_wrap=True)
     out.print(f"{summary['state']} after {summary['seconds']:.1f} s; everything in numbers: {output / 'summary.json'}",
               highlight=False, soft_wrap=True)  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -77,17 +78,24 @@ def run(
         raise ConfigError("--in-process: a run in one process has no Redis, and no page; leave out --redis and --web")
     show_tracebacks(in_process)
     given = [*(overrides or ()), *(["once=true"] if once else ()), *([f"web.listen='{web}'"] if web else ())]
-    configuration = read_config(config, inputs, output, given, redis)
+    read = partial(read_config, config, inputs, output, given, redis)
+    configuration = read()
     check_inputs(configuration)  # before anything slow is imported
-    plan, summary = (_in_process if in_process else _supervise)(configuration, metrics_port)
+    if in_process:
+        plan, summary = _in_process(configuration, metrics_port)
+    else:
+        plan, summary = _supervise(configuration, metrics_port, read)
     show_results(summary, plan.output)
-    code = outcome(summary, plan)
+    code = outcome(summary)
     if code:
         raise typer.Exit(code)
 
 
-def _supervise(configuration: Config, metrics_port: int | None) -> tuple[Plan, dict[str, Any]]:
+def _supervise(
+    configuration: Config, metrics_port: int | None, read: Callable[[], Config]
+) -> tuple[Plan, dict[str, Any]]:
     from pipeline.config import make_plan
+    from pipeline.config.live import LiveConfig
     from pipeline.runtime.nursery import Nursery
 
     with _page(configuration), Nursery.for_config(configuration) as nursery:
@@ -96,7 +104,8 @@ def _supervise(configuration: Config, metrics_port: int | None) -> tuple[Plan, d
         plan = make_plan(configuration)
         make_output_directory(plan)
         with _shown(progress_of(plan), metrics_port) as on_status:
-            return plan, Supervisor(plan, nursery=nursery, on_status=on_status).run()
+            live = LiveConfig(configuration, read)
+            return plan, Supervisor(plan, nursery=nursery, on_status=on_status, live=live).run()
 
 
 @contextlib.contextmanager
@@ -151,7 +160,7 @@ def make_output_directory(plan: Plan) -> None:
         ) from error
 
 
-def outcome(summary: dict[str, Any], plan: Plan) -> int:
+def outcome(summary: dict[str, Any]) -> int:
     """The exit code of a run that came to its end; says what went wrong in it."""
     for name, source in summary["sources"].items():
         if source["state"] == "failed":
@@ -163,7 +172,5 @@ def outcome(summary: dict[str, Any], plan: Plan) -> int:
         say_error(f"stage {letter['stage']}, source {letter['source']}: a message was given up: {letter['error']}")
     if summary["state"] == "failed" or letters:
         return USER_MISTAKE
-    stopped_file = any(
-        source["state"] == "stopped" and not plan.sources[name].info.live for name, source in summary["sources"].items()
-    )
+    stopped_file = any(source["state"] == "stopped" and not source["live"] for source in summary["sources"].values())
     return INTERRUPTED if stopped_file else 0

@@ -108,4 +108,9 @@ def _run(status: dict[str, Any]) -> Iterator[RenderableType]:
         yield Text.from_markup(f"{escape(name)} ({escape(source['input'])}): {escape(in_a_line(source))}")
     since = timedelta(seconds=round(status["seconds"]))
     silent = f"; no word for {status['age_seconds']:.0f} s" if status["age_seconds"] > _SILENT_SECONDS else ""
+    trouble = status.get("configuration", {}).get("trouble")
+    if trouble:
+        yield Text(trouble)
+    if not status["sources"]:
+        yield Text("no sources; add one: raftline source add INPUT")
     yield Text(f"{status['state']} for {since}, on {status['cores']} cores{silent}\n")

@@ -49,6 +49,6 @@ def worker(
     plan = limit_this_process(plan, stage)
     reaper = Reaper.start(RunDirectory.create())
     try:
-        work(plan, stage, worker_name(), reaper.directory.path, supervised=False)
+        work(plan, stage, worker_name(), reaper.directory.path)
     finally:
         reaper.close()

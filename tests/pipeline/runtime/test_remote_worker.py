@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import TransportLost
+from pipeline.runtime import run_news
 from pipeline.runtime import worker as worker_module
 from pipeline.runtime.run_lock import RunLock
 from pipeline.runtime.worker import Worker
@@ -38,7 +39,7 @@ def worker(tmp_path: Path, server: PrivateServer) -> Worker:
 def test_it_ends_with_the_run_and_leaves_no_key(
     worker: Worker, server: PrivateServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(worker_module, "_RUN_GONE_SECONDS", 0.3)
+    monkeypatch.setattr(run_news, "_RUN_GONE_SECONDS", 0.3)
     run = RedisStreams(server.url, "test")
     thread = threading.Thread(target=worker.run)
     with RunLock(run) as lock:
@@ -69,7 +70,7 @@ def test_an_outage_is_two_lines(
 ) -> None:
     monkeypatch.setattr(worker_module, "_RETRY_SECONDS", 0.01)
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(worker, "_has_run", lambda: True)
+    monkeypatch.setattr(worker, "_goes_on", lambda: True)
     outage, works = iter(range(20)), worker._work
 
     def work() -> None:

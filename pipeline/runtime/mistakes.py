@@ -1,0 +1,24 @@
+"""Errors of a plug-in after which starting its worker again is pointless."""
+
+from __future__ import annotations
+
+from bdb import BdbQuit
+
+from pipeline.config.plan import Plan, StagePlan
+from pipeline.errors import PluginError
+from pipeline.runtime.hosted import MISTAKES, describe
+from pipeline.runtime.metrics import FRAMES
+from pipeline.transport.base import Transport
+
+
+def end_run_on_mistake(error: BaseException, plan: Plan, stage: StagePlan, transport: Transport) -> None:
+    """Raise `PluginError`, which ends the run, where a supervisor would start a worker again only to fail alike."""
+    called = f"stage {stage.name!r} ({stage.use})"
+    if isinstance(error, BdbQuit):
+        raise PluginError(
+            f"{called} called breakpoint(), and its process has no terminal; run it with --in-process"
+        ) from error
+    if not isinstance(error, MISTAKES):
+        return
+    if not any(transport.counters(source, stage.name).get(FRAMES) for source in plan.sources):
+        raise PluginError(f"{called} failed at its first message: {describe(error, stage.cls)}") from error
