@@ -19,6 +19,7 @@ from pipeline.transport.base import START, Commit, Committed, Entry, Lease, Posi
 from pipeline.transport.keys import GROUP_CONSUMER, Keys
 from pipeline.transport.redis_connection import connect, translate_redis_errors
 from pipeline.transport.redis_direct import DirectCommands
+from pipeline.transport.redis_lease import RedisLease
 
 _DEAD_LETTERS_KEPT = 10_000
 """Entries per stage. Bounds memory (about 10 MB at under 1 kB each) if a stage fails on every message of a camera."""
@@ -33,6 +34,8 @@ return 0
 
 class RedisStreams(Transport):
     """See `Transport`. Several threads may use one object."""
+
+    outlives_workers = True
 
     def __init__(self, url: str, pipeline: str, patience_seconds: float = 30.0) -> None:
         """Connect to a server.
@@ -128,6 +131,8 @@ class RedisStreams(Transport):
             step |= {"processed": commit.processed, "counts": dict(commit.counts)}
         if commit.snapshot is not None:
             step["snapshot"] = commit.snapshot
+        if commit.checkpoint is not None:
+            step["checkpoint"] = commit.checkpoint
         if commit.ended:
             step["ended"] = True
         names = [keys.lease(*own), keys.stream(*own), keys.open(*own), keys.state(*own), keys.counters(*own)]
@@ -153,6 +158,7 @@ class RedisStreams(Transport):
             processed=Position.parse(state["processed"]) if "processed" in state else START,
             ended="ended" in state,
             snapshot=state.get("snapshot"),
+            checkpoint=state.get("checkpoint"),
         )
 
     @translate_redis_errors
@@ -230,6 +236,19 @@ class RedisStreams(Transport):
         return [(fields[b"source"].decode(), fields[b"error"].decode()) for _, fields in entries]
 
     @translate_redis_errors
+    def keep_state(self, name: str, data: bytes) -> None:
+        self.client.set(self.keys.kept_state(name), data)
+
+    @translate_redis_errors
+    def kept_state(self, name: str) -> bytes | None:
+        return self.client.get(self.keys.kept_state(name))
+
+    @translate_redis_errors
+    def drop_states(self, names: Sequence[str]) -> None:
+        if names:
+            self.client.unlink(*(self.keys.kept_state(name) for name in names))
+
+    @translate_redis_errors
     def has_run(self) -> bool:
         return bool(self.client.exists(self.keys.run_mark))
 
@@ -244,30 +263,6 @@ class RedisStreams(Transport):
     def close(self) -> None:
         self._direct.close()
         self.client.close()
-
-
-class RedisLease(Lease):
-    """A redis-py Lock whose token carries the fencing number."""
-
-    def __init__(self, lock: Lock, token: str, ttl_seconds: float, where: str) -> None:
-        self.token = token
-        self.where = where
-        self._lock = lock
-        self._ttl_seconds = ttl_seconds
-
-    @translate_redis_errors
-    def renew(self) -> bool:
-        try:
-            return bool(self._lock.extend(self._ttl_seconds, replace_ttl=True))
-        except exceptions.LockError:
-            return False
-
-    @translate_redis_errors
-    def release(self) -> None:
-        try:
-            self._lock.release()
-        except exceptions.LockError:
-            pass  # lost already: nothing to give back
 
 
 def _entry(item: tuple[bytes, Mapping[bytes, bytes] | None]) -> Entry:
