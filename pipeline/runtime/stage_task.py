@@ -13,8 +13,9 @@ import numpy as np
 from pipeline.codec import decode, decode_with_arrays
 from pipeline.config.plan import Plan
 from pipeline.errors import DecodeError, StalePayloadError, StateLost
-from pipeline.messages import EndOfStream, Gap, Header, LazyArray, Message
+from pipeline.messages import EndOfStream, Gap, LazyArray, Message
 from pipeline.runtime.context import WorkerContext
+from pipeline.runtime.entries import ends, position_of, with_pixels
 from pipeline.runtime.hosted import HostedStage
 from pipeline.runtime.inbox import Inbox, longest_age_ns
 from pipeline.runtime.keeping import Kept, StateKeeper, state_keeper
@@ -94,7 +95,7 @@ class StageTask:
         entries = self._transport.pending(self._plan.name, self.source, self._upstream)
         for entry in entries:
             died = self._transport.attempt(self.source, self._plan.name, entry.id) if self._is_new(entry) else 0
-            if died >= ATTEMPTS and not _ends(entry):
+            if died >= ATTEMPTS and not ends(entry):
                 self._dead_letter(
                     entry, self._transport.status(self.source, self._plan.name).get("error", "its worker died")
                 )
@@ -268,14 +269,20 @@ class StageTask:
             "stage %s: entry %s of %s becomes a dead letter: %s", self._plan.name, entry.id, self.source, error
         )
         self.commit()
-        position = self._position(entry)
+        position = position_of(entry, self.publisher.payload)
         # An entry with a known position is acknowledged together with the gap that replaces it.
         ids = [entry.id] if position is None else []
-        self._transport.dead_letter(self.publisher.step(Acknowledgement(self._upstream, ids)), entry, error)
+        foreign = position is None and not self._live
+        step = self.publisher.step(Acknowledgement(self._upstream, ids))
+        self._transport.dead_letter(step, with_pixels(entry, self.publisher.payload), error, foreign)
+        self.context.count(DEAD_LETTERS)
         if position is not None:
             self._seen = position
-            self.context.count(DEAD_LETTERS)
-            gap = Gap(self._header(entry), "lost_frames", f"stage {self._plan.name} could not process it")
+            gap = Gap(
+                decode(entry.fields, self.publisher.payload).header,
+                "lost_frames",
+                f"stage {self._plan.name} could not process it",
+            )
             self.work(Taken(entry.id, gap, position))
 
     def _acknowledge(self, entry: Entry, position: Position | None = None, count: str | None = None) -> None:
@@ -283,19 +290,5 @@ class StageTask:
         self._steps.add(Acknowledgement(self._upstream, [entry.id], position, {count: 1} if count else {}))
 
     def _is_new(self, entry: Entry) -> bool:
-        position = self._position(entry)
+        position = position_of(entry, self.publisher.payload)
         return position is None or position > self._done
-
-    def _position(self, entry: Entry) -> Position | None:
-        try:
-            header = self._header(entry)
-        except DecodeError:
-            return None
-        return Position(header.epoch, header.sequence)
-
-    def _header(self, entry: Entry) -> Header:
-        return decode(entry.fields, self.publisher.payload).header
-
-
-def _ends(entry: Entry) -> bool:
-    return entry.fields.get(b"type") == b"EndOfStream"

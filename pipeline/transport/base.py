@@ -152,8 +152,12 @@ class Transport(ABC):
         return [self.commit(commit) for commit in commits][-1]
 
     @abstractmethod
-    def dead_letter(self, commit: Commit, entry: Entry, error: str) -> None:
-        """Add an entry and its error to the stage's dead letters, then commit its acknowledgement."""
+    def dead_letter(self, commit: Commit, entry: Entry, error: str, foreign: bool = False) -> None:
+        """Add an entry and its error to the stage's dead letters, then commit its acknowledgement.
+
+        `foreign`: it is no message. Unless a stage of this pipeline wrote it all the same, it is removed from its
+        stream, in which nobody would count it.
+        """
 
     @abstractmethod
     def attempt(self, source: str, stage: str, entry_id: str) -> int:

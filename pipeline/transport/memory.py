@@ -97,10 +97,13 @@ class MemoryTransport(Transport):
             self._changed.notify_all()
             return Committed(published, len(self._streams[key].entries))
 
-    def dead_letter(self, commit: Commit, entry: Entry, error: str) -> None:
+    def dead_letter(self, commit: Commit, entry: Entry, error: str, foreign: bool = False) -> None:
         with self._changed:
             self._dead[commit.stage].append((commit.source, error))
             self.commit(commit)
+            stream = self._streams[commit.source, commit.upstream or commit.stage]
+            if foreign and entry.id not in stream.open:
+                stream.entries.pop(entry.id, None)
 
     def attempt(self, source: str, stage: str, entry_id: str) -> int:
         with self._changed:

@@ -21,8 +21,10 @@ from pipeline.transport.redis_connection import connect, translate_redis_errors
 from pipeline.transport.redis_direct import DirectCommands
 from pipeline.transport.redis_lease import RedisLease
 
-_DEAD_LETTERS_KEPT = 10_000
-"""Entries per stage. Bounds memory (about 10 MB at under 1 kB each) if a stage fails on every message of a camera."""
+_DEAD_LETTERS_KEPT, _DEAD_LETTER_BYTES = 10_000, 16_000_000
+"""Per stage. Bounds memory if a stage fails on every message of a camera; letters may hold frames."""
+_LARGE_LETTERS_KEPT, _SMALL_BYTES = 4, 4096
+"""Letters kept whatever their size, and the size up to which a few more may be kept, which is faster."""
 _FIRST_DELAY_SECONDS, _LONGEST_DELAY_SECONDS = 0.05, 1.0
 """Between repetitions of a commit: short enough not to delay a live stream, then doubling to spare the server."""
 _RELEASE_WORKER = """
@@ -141,10 +143,15 @@ class RedisStreams(Transport):
         return [len(names), *names, *arguments]
 
     @translate_redis_errors
-    def dead_letter(self, commit: Commit, entry: Entry, error: str) -> None:
+    def dead_letter(self, commit: Commit, entry: Entry, error: str, foreign: bool = False) -> None:
         fields: dict[Any, Any] = {"source": commit.source, "entry": entry.id, "error": error, **entry.fields}
-        self.client.xadd(self.keys.dead_letters(commit.stage), fields, maxlen=_DEAD_LETTERS_KEPT, approximate=True)
+        size = sum(len(value) for value in entry.fields.values())
+        kept = max(_LARGE_LETTERS_KEPT, min(_DEAD_LETTERS_KEPT, _DEAD_LETTER_BYTES // max(1, size)))
+        self.client.xadd(self.keys.dead_letters(commit.stage), fields, maxlen=kept, approximate=size < _SMALL_BYTES)
         self.commit(commit)
+        own = commit.source, commit.upstream or commit.stage
+        if foreign and not self.client.hexists(self.keys.open(*own), entry.id):
+            self.client.xdel(self.keys.stream(*own), entry.id)
 
     @translate_redis_errors
     def attempt(self, source: str, stage: str, entry_id: str) -> int:
@@ -254,11 +261,15 @@ class RedisStreams(Transport):
 
     @translate_redis_errors
     def reset(self) -> None:
-        found = list(self.client.scan_iter(match=_escaped(self.keys.pattern), count=1000))
         run_lock = self.keys.run_lock.encode()
-        for key in found:
+        for key in self.found(self.keys.pattern):
             if key != run_lock:
                 self.client.unlink(key)
+
+    @translate_redis_errors
+    def found(self, pattern: str) -> list[bytes]:
+        """Keys that begin with what stands before the ``*`` at the end of a pattern."""
+        return list(self.client.scan_iter(match=_escaped(pattern), count=1000))
 
     def close(self) -> None:
         self._direct.close()
