@@ -16,6 +16,7 @@
     │   └── PluginError           a stage that cannot be imported or opened, or that broke its contract
     ├── DecodeError               a stream entry that is not a message of this format version
     ├── StalePayloadError         pixels that were recycled before they were read
+    ├── StateLost                 a stage's kept state that is gone or damaged; it begins anew
     ├── LeaseLost                 another worker owns the source now; nothing was published
     └── WorkerFailed              a worker that kept dying
 
@@ -84,6 +85,10 @@ class DecodeError(RaftlineError):
 
 class StalePayloadError(RaftlineError):
     """A slot was recycled before it was read. Happens only with the policy ``live``."""
+
+
+class StateLost(RaftlineError):
+    """A stage's kept state is gone or damaged. The stage goes on from its snapshot alone, and that is said."""
 
 
 class LeaseLost(RaftlineError):

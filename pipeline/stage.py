@@ -7,180 +7,37 @@ called for two sources at once.
 
 from __future__ import annotations
 
-import logging
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
-
+from pipeline.demand import ACCURACIES, FULL_DEMAND, Accuracy, Demand, demand_of
 from pipeline.errors import PluginError
 from pipeline.messages import EndOfStream, Frame, Gap, Header, Message
+from pipeline.plugin_context import Context, Options, Output, SourceInfo
 
-T = TypeVar("T")
-Accuracy = Literal["coarse", "cells", "full"]
-"""How exact flow has to be, from cheap to dear. ``coarse``: within about a pixel over the frame, for what registers the
-frames itself. ``cells``: right in each cell of the 8 px grid, small objects included. ``full``: as exact as it can
-be."""
-ACCURACIES: tuple[Accuracy, ...] = get_args(Accuracy)
+__all__ = [
+    "ACCURACIES",
+    "FULL_DEMAND",
+    "VIDEO_SUFFIXES",
+    "Accuracy",
+    "Context",
+    "Demand",
+    "Options",
+    "Output",
+    "Source",
+    "SourceInfo",
+    "Stage",
+    "demand_of",
+]
 
 VIDEO_SUFFIXES = frozenset(
     (".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg")
     + (".mts", ".mxf", ".ogv", ".ts", ".webm", ".wmv", ".y4m")
 )
 """Of files that are videos, whatever is in them."""
-
-
-@dataclass(frozen=True)
-class Demand:
-    """What the readers of a stage ask for by `Stage.accuracy`."""
-
-    accuracy: Accuracy = "full"
-    """The strictest of it."""
-    readers: tuple[str, ...] = ()
-    """Those that ask for that."""
-    also: tuple[Accuracy, ...] = ()
-    """What the others ask for."""
-
-
-FULL_DEMAND = Demand()
-"""Of readers that say nothing, or of none."""
-
-
-def demand_of(accuracies: Mapping[str, Accuracy]) -> Demand:
-    """The demand of readers by name; ``full`` where there are none."""
-    asked: tuple[Accuracy, ...] = tuple(each for each in ACCURACIES if each in accuracies.values())
-    if not asked:
-        return FULL_DEMAND
-    readers = tuple(name for name, each in accuracies.items() if each == asked[-1])
-    return Demand(asked[-1], readers, asked[:-1])
-
-
-class Options(BaseModel):
-    """Base class of a plug-in's options: subclass it inside the plug-in as ``class Options(stage.Options)``.
-
-    Describe every field with its unit: ``Field(0.5, ge=0, description="delay, s")``. Unknown keys are refused.
-    `raftline stages NAME` prints the fields.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-@dataclass(frozen=True)
-class SourceInfo:
-    """The source of video that a plug-in object works on."""
-
-    name: str
-    """Fit to name files: letters of any language, no separators, no control characters."""
-    input: str = field(repr=False)
-    """Path, URL or device as the user gave it. May contain a password: log `display` instead."""
-    display: str
-    """`input` without its password."""
-    live: bool
-    """True for a camera: it cannot be paused or read a second time."""
-    once: bool = False
-    """True: a live source that does not come ends with an error, rather than trying for ever."""
-
-
-class Output(Protocol):
-    """A file that appears under its final name only when it is complete."""
-
-    path: Path
-    """Final name."""
-    part: Path
-    """Write here until the file is complete (``.part``). It survives a killed worker; its directory exists."""
-
-    def finish(self) -> None:
-        """Move `part` to `path`, replacing any older file, and list it in the run's summary.
-
-        Raises:
-            OutputError: If the file cannot be moved.
-        """
-
-    def discard(self) -> None:
-        """Remove `part`."""
-
-
-class Context(Protocol):
-    """What the pipeline provides to a plug-in, as ``self.context``."""
-
-    stage: str
-    """Name of the stage in the configuration."""
-    source: SourceInfo
-    policy: Literal["lossless", "live"]
-    needs: frozenset[str]
-    """Optional fields that readers of this stage ask for: the union of their `Stage.needs`."""
-    threads: int
-    """Threads to compute with, at least 1: this worker's share of the cores. The pools of numpy, torch, OpenCV and
-    numba are limited to it already; give it to whatever opens a pool of its own, such as FFmpeg."""
-    demand: Demand
-    """How exact the flow has to be that this stage writes."""
-    log: logging.Logger
-
-    def header(
-        self, pts: int | None, time_base: Fraction, arrival_ns: int | None = None, ntp_ns: int | None = None
-    ) -> Header:
-        """Create the header of a new frame. For sources.
-
-        Args:
-            pts: Presentation time in units of `time_base`; None if unknown.
-            time_base: Seconds per unit of `pts`.
-            arrival_ns: Wall clock when the frame arrived, ns since 1970; now by default.
-            ntp_ns: The sender's wall clock, ns since 1970, if known.
-        """
-        ...
-
-    def output(self, template: str) -> Output:
-        """Prepare an output file in the output directory.
-
-        Args:
-            template: Relative path. ``{source}`` and ``{stage}`` are filled in, missing directories are created.
-
-        Raises:
-            OutputError: If the directory cannot be created.
-        """
-        ...
-
-    def reopen(self) -> Iterator[Frame | Gap]:
-        """Read the source's frames again from index 0.
-
-        Raises:
-            ConfigError: If the source is live.
-        """
-        ...
-
-    def run_folder(self, name: str, most_bytes: int = 0) -> Path | None:
-        """A folder of this source that all stages on this machine share, for what readers follow without Redis.
-
-        It is removed with the run, and survives a restart of the stage.
-
-        Args:
-            name: Of its kind; letters and digits.
-            most_bytes: That will be written into it. It lies in memory if they fit there, else on disk.
-
-        Returns:
-            Its path; it is made only if `most_bytes` is given. None where the run has no directory: in one process.
-        """
-        ...
-
-    def shared(self, key: str, make: Callable[[], T]) -> T:
-        """Return the object stored under `key`, calling `make` once per process.
-
-        Use it for what all sources of a stage share, such as a network.
-        """
-        ...
-
-    def count(self, name: str, by: int = 1) -> None:
-        """Add to a counter in the summary, such as ``corrupt_packets``. Stored with the next acknowledgement."""
-        ...
-
-    def status(self, **values: str | int | float | bool) -> None:
-        """Report how the stage runs, such as its device or a fallback. Shown in the status and the summary."""
-        ...
 
 
 def _own_file(cls: type, name: str) -> Path:
@@ -284,9 +141,9 @@ class Stage(ABC):
     """Reads one stream and writes one stream.
 
     Every message is delivered once, in order; with the policy ``live``, the oldest messages are dropped if the stage
-    is late. After a crash the pipeline creates a new object, calls `restore` with the last snapshot, and delivers all
-    unacknowledged messages again, beginning with the unacknowledged window (`unacked_window`). Output for a sequence
-    that was already published is dropped.
+    is late. After a crash the pipeline creates a new object, calls `restore` with the last snapshot and
+    `restore_checkpoint` with the last checkpoint, and delivers all unacknowledged messages again, beginning with the
+    unacknowledged window (`unacked_window`). Output for a sequence that was already published is dropped.
     """
 
     class Options(Options):
@@ -410,6 +267,25 @@ class Stage(ABC):
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Take over from a worker that died: called after `open`, with its last snapshot."""
+
+    def checkpoint(self) -> Mapping[str, Any] | None:
+        """State that is too large for `snapshot`: JSON values and numpy arrays, in mappings and lists, of any size.
+
+        None: there is none now. It is copied before the next message, into shared memory as a rule, and only now and
+        then: once the stage has worked 50 times as long as that takes, or after some messages.
+
+        With the policy ``lossless`` the messages since then stay unacknowledged, and `snapshot` is stored together with
+        the checkpoint. After a crash all these messages are delivered again, so that the stage goes on exactly as if it
+        had never died. With ``live`` it is stored once a second, and after a crash the stage goes on with the newest
+        `snapshot`, a checkpoint of up to a second before, and the messages that come then.
+        """
+        return None
+
+    def restore_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        """Take over from a worker that died: called after `restore`, with its last checkpoint, if it can be had.
+
+        What were tuples are lists now; the arrays are the stage's own.
+        """
 
     def close(self) -> None:
         """Release all resources. Called exactly once, even after an error. Must not yield."""

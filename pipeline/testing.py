@@ -9,7 +9,7 @@ import logging
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 from pipeline.config import load_config, make_plan
 from pipeline.errors import ConfigError, InputError
 from pipeline.messages import MESSAGE_TYPES, EndOfStream, Frame, Gap, Header, Message
+from pipeline.rehearsal import Rehearsal
 from pipeline.runtime.hosted import HostedStage
 from pipeline.runtime.in_process import InProcessRun
 from pipeline.runtime.output import OutputFile
@@ -182,8 +183,13 @@ def run_stage(
     options: Mapping[str, Any] | None = None,
     context: TestContext | None = None,
     end: EndOfStream | None = None,
+    *,
+    killed_after: Collection[int] = (),
+    checkpoint_every: int = 3,
 ) -> list[Message]:
     """Run a stage over messages as a worker would, including the end of the stream.
+
+    To test that a crash changes nothing, compare what it yields with kills and without.
 
     Args:
         cls: The stage's class.
@@ -191,38 +197,42 @@ def run_stage(
         options: Its options; the defaults otherwise.
         context: Its context; a new `TestContext` otherwise.
         end: How the stream ends; normally by default.
+        killed_after: Numbers of messages, counted from 0, after which the worker is killed, at the worst moment: what
+            they led to is published, the state not kept. The stage then goes on as after a crash.
+        checkpoint_every: How many messages from one `Stage.checkpoint` to the next.
 
     Returns:
         All messages that the stage yields.
 
     Raises:
-        AssertionError: If the sequences of these messages do not increase strictly.
+        AssertionError: If the sequences of these messages do not increase strictly, or a message that is delivered
+            again leads to something else.
         PluginError: If the stage breaks its contract in another way, in the words of a run.
     """
-    hosted = HostedStage(cls.__name__, cls.__module__, cls, cls.Options(**(options or {})), context or TestContext())
+    context = context or TestContext()
+    made_options = cls.Options(**(options or {}))
+    rehearsal = Rehearsal(
+        lambda: HostedStage(cls.__name__, cls.__module__, cls, made_options, context), checkpoint_every
+    )
     yielded: list[Message] = []
     last: Header | None = None
     try:
-        hosted.open()
-        for sequence, message in enumerate(messages, 1):
-            last = replace(message.header, epoch=1, sequence=sequence)
-            yielded += _checked(hosted, _read_only(replace(message, header=last)))
-            hosted.unacked_window()
-            hosted.snapshot()
+        rehearsal.open()
+        for number, message in enumerate(messages):
+            last = replace(message.header, epoch=1, sequence=number + 1)
+            yielded += rehearsal.deliver(_read_only(replace(message, header=last)))
+            if number in killed_after:
+                counts = dict(context.counts)
+                rehearsal.kill()
+                context.counts = counts  # what is processed again counts once
         header = Header("source", None, Fraction(1), CLOCK_BEGIN_NS) if last is None else last
         header = replace(header, epoch=1, sequence=header.sequence + 1)
-        yielded += _checked(hosted, replace(end, header=header) if end else EndOfStream(header))
+        yielded += rehearsal.deliver(replace(end, header=header) if end else EndOfStream(header))
     finally:
-        hosted.stage.close()
+        rehearsal.hosted.stage.close()
     sequences = [message.header.sequence for message in yielded]
     assert sequences == sorted(set(sequences)), f"{cls.__name__} yielded sequences that do not increase: {sequences}"
     return yielded
-
-
-def _checked(hosted: HostedStage, message: Message) -> Iterator[Message]:
-    for made in hosted.made_of(message):
-        hosted.check_in_full(made)  # a run finds values that JSON cannot hold when it publishes them
-        yield made
 
 
 def _read_only(value: Any) -> Any:

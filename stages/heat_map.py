@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,7 +18,7 @@ from stages.shared.name_templates import check_suffix
 from stages.shared.output_errors import write_whole
 
 _SIDE_POINTS = 128
-"""Longest side of the grid on which motion is counted. Its state goes into every snapshot, which may hold 64 kB."""
+"""Longest side of the grid on which motion is counted. Chosen by hand: finer than what moves, as a rule."""
 _MOST_STEP_SECONDS = 1.0
 """A longer pause between frames counts only so much: nothing is known of it. Chosen by hand."""
 _LEAST_SHARE = 0.005
@@ -30,6 +28,8 @@ _NO_SECONDS = 1e-9
 """Stands for 0 s, by which nothing can be divided."""
 _GROUND_SECONDS = 1.0
 """Largest age of the frame under the colors. Chosen by hand: copying one takes time."""
+_KEPT = ("_moved", "_seconds", "_last_seconds", "_written_seconds", "_ground", "_ground_seconds")
+"""Attributes of a `HeatMap` that are its state."""
 
 
 class HeatMap(stage.Stage):
@@ -94,21 +94,11 @@ class HeatMap(stage.Stage):
             self._write()
         return ()
 
-    def snapshot(self) -> Mapping[str, Any]:
-        packed = zlib.compress(self._shares().astype(np.float16).tobytes(), 1)
-        return {
-            "shape": list(self._moved.shape),
-            "shares": base64.b64encode(packed).decode("ascii"),
-            "seconds": self._seconds,
-            "last_seconds": self._last_seconds,
-            "written_seconds": self._written_seconds,
-        }
+    def checkpoint(self) -> Mapping[str, Any]:
+        return {name: getattr(self, name) for name in _KEPT}
 
-    def restore(self, snapshot: Mapping[str, Any]) -> None:
-        self._seconds = snapshot["seconds"]
-        self._last_seconds, self._written_seconds = snapshot["last_seconds"], snapshot["written_seconds"]
-        shares = np.frombuffer(zlib.decompress(base64.b64decode(snapshot["shares"])), np.float16)
-        self._moved = shares.reshape(snapshot["shape"]).astype(np.float32) * np.float32(self._seconds)
+    def restore_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        vars(self).update(checkpoint)
 
     def _keep_ground(self, frame: Frame, now: float | None) -> None:
         """Copy the frame now and then: its pixels are there only while it is processed."""

@@ -133,8 +133,14 @@ class MotionMask(stage.Stage):
     def open(self) -> None:
         self._masks = MotionMasks(self.options.for_library(self.context.source.live))
         self._waiting: deque[Flow] = deque()
+        self._last = (0, -1)
+        """Epoch and sequence of the last message in the state."""
 
     def process(self, message: Flow) -> Iterable[Message]:
+        if (position := (message.header.epoch, message.header.sequence)) <= self._last:
+            self._waiting.append(message)  # again, after a crash: its result waits in the state
+            return ()
+        self._last = position
         results = self._masks.step(
             [np.asarray(plane) for plane in message.frame.in_8_bits().planes],
             _array(message.grid_px),
@@ -148,6 +154,7 @@ class MotionMask(stage.Stage):
         return self._messages(results)
 
     def gap(self, gap: Gap) -> Iterable[Message]:
+        self._last = (gap.header.epoch, gap.header.sequence)
         return self._messages(self._masks.gap())
 
     def flush(self, end: EndOfStream) -> Iterable[Message]:
@@ -161,6 +168,19 @@ class MotionMask(stage.Stage):
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         self._masks.restore(snapshot)
+
+    def checkpoint(self) -> Mapping[str, Any] | None:
+        """Everything, so that a file's masks stay the same to the last bit; of a camera, what the scene looks like."""
+        if self.context.policy == "live":
+            return self._masks.background()
+        return {"last": self._last, "masks": self._masks.full_state()}
+
+    def restore_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        if self.context.policy == "live":
+            self._masks.restore_background(checkpoint)
+        else:
+            self._last = tuple(checkpoint["last"])
+            self._masks.restore_full(checkpoint["masks"])
 
     def _messages(self, results: Iterable[FrameMotion]) -> list[Message]:
         return [self._mask(self._waiting.popleft(), result) for result in results]

@@ -11,7 +11,7 @@ import contextlib
 import inspect
 import json
 import traceback
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 from pipeline.errors import PluginError, RaftlineError
@@ -169,6 +169,7 @@ class HostedStage(Hosted):
 
     def __init__(self, name: str, use: str, cls: type[Stage], options: Options, context: Context) -> None:
         super().__init__(name, use, cls, () if cls.writes is None else (cls.writes, Gap))
+        self.name = name
         self.stage: Stage = self.make(options, context)
 
     def open(self, snapshot: str | None = None) -> None:
@@ -220,6 +221,16 @@ class HostedStage(Hosted):
                 "with every message; keep large things in a file (self.context.output), messages by unacked_window()"
             )
         return text
+
+    def checkpoint(self) -> Mapping[str, Any] | None:
+        """Its large state."""
+        with self.calling("checkpoint"):
+            state = self.stage.checkpoint()
+        if state is None or isinstance(state, Mapping):
+            return state
+        raise self.error(
+            f"checkpoint returned {shown(state)}; allowed: a mapping of JSON values and numpy arrays, or None"
+        )
 
 
 class HostedSource(Hosted):

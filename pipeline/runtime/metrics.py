@@ -7,6 +7,7 @@ doubles any. Latencies are kept as a histogram with logarithmic buckets.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ BUSY_US = "busy_us"
 """Time inside the stage, us."""
 DEAD_LETTERS = "dead_letters"
 """Messages that became dead letters: their workers died on them, or they could not be decoded."""
+STATES_LOST = "states_lost"
+"""Crashes after which a stage's large state was gone, and it began anew. Zero unless shared memory is full."""
 DROPPED = "dropped:"
 """Prefix, followed by the reason: messages dropped."""
 _LATENCY = "latency:"
@@ -31,6 +34,12 @@ _LEAST_MS = 0.01
 def latency_counter(latency_ms: float) -> str:
     """Name of the histogram bucket that a latency falls into."""
     return f"{_LATENCY}{int(math.log(max(latency_ms, _LEAST_MS) / _LEAST_MS) / _WIDTH)}"
+
+
+def message_counts(busy_ns: int, arrival_ns: int) -> dict[str, int]:
+    """What a message adds that took `busy_ns` and came at the wall clock `arrival_ns`, ns since 1970."""
+    latency_ms = (time.time_ns() - arrival_ns) / 1e6
+    return {FRAMES: 1, BUSY_US: busy_ns // 1000, latency_counter(latency_ms): 1}
 
 
 def latency_percentile(counters: Mapping[str, int], share: float) -> float | None:

@@ -53,6 +53,7 @@ class Acknowledgement:
     counts: Mapping[str, int] = field(default_factory=dict)
     snapshot: str | None = None
     ended: bool = False
+    checkpoint: str | None = None
 
 
 def together(steps: Sequence[Acknowledgement]) -> list[Acknowledgement]:
@@ -70,8 +71,17 @@ def together(steps: Sequence[Acknowledgement]) -> list[Acknowledgement]:
             counts,
             next((step.snapshot for step in reversed(steps) if step.snapshot is not None), None),
             any(step.ended for step in steps),
+            next((step.checkpoint for step in reversed(steps) if step.checkpoint is not None), None),
         )
     ]
+
+
+def inline_entries(plan: Plan, size_bytes: int) -> int:
+    """Entries that a stream may hold if each carries so many bytes: the bound on entries becomes one on bytes."""
+    if size_bytes <= _LARGEST_PLAIN_BYTES:
+        return plan.limits.entries
+    most_bytes = plan.redis_memory_mb * 1e6 * _INLINE_SHARE / (len(plan.stages) * len(plan.sources))
+    return max(2, min(plan.limits.entries, int(most_bytes / size_bytes)))
 
 
 class Publisher:
@@ -87,9 +97,11 @@ class Publisher:
         self._readers = plan.stages[stage].readers
         self._lossless = plan.sources[source].policy == "lossless" and bool(self._readers)
         self._limit = plan.limits.entries
-        self._entry_bytes_limit = plan.redis_memory_mb * 1e6 * _INLINE_SHARE / (len(plan.stages) * len(plan.sources))
+        self._plan = plan
         self._length = 0
         self._last = START
+        self.published = START
+        """How far the stage had published when this worker took over: what is not beyond that costs no slot again."""
         self._gone = threading.Event()
         self.on_sent: Callable[[], None] | None = None
         """Called after each commit that published: where readers have their turn in this thread, now. None if they run
@@ -126,7 +138,7 @@ class Publisher:
             self.on_sent()
             self._length = 0  # what is left is what readers hold back: there is nobody to wait for
 
-    def _publication(self, message: Message) -> Publication:
+    def _publication(self, message: Message) -> Publication | None:
         position = Position(message.header.epoch, message.header.sequence)
         if message.header.source != self._source or position <= self._last:
             raise PluginError(
@@ -135,6 +147,8 @@ class Publisher:
                 "increase: give each message the header of the one it was made from, one message per sequence"
             )
         self._last = position
+        if position <= self.published:
+            return None
         encoded = self._encoded(message)
         self._tighten(encoded)
         return Publication(position, encoded, len(self._readers), min(_UNREAD_KEPT, self._limit), self._lossless)
@@ -162,6 +176,7 @@ class Publisher:
             step.counts,
             step.snapshot,
             step.ended,
+            step.checkpoint,
         )
 
     def lose(self) -> None:
@@ -184,9 +199,8 @@ class Publisher:
         )
 
     def _tighten(self, encoded: Encoded) -> None:
-        # With pixels inside Redis, the bound on entries becomes one on bytes.
         if encoded.size_bytes > _LARGEST_PLAIN_BYTES:
-            self._limit = max(2, min(self._limit, int(self._entry_bytes_limit / encoded.size_bytes)))
+            self._limit = min(self._limit, inline_entries(self._plan, encoded.size_bytes))
 
     def _wait_for_room(self) -> None:
         starving_since, pause_seconds = None, _FIRST_PAUSE_SECONDS

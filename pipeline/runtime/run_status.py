@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.config.plan import Plan
 from pipeline.runtime.run_directory import run_directories
 from pipeline.transport.redis_connection import translate_redis_errors
 from pipeline.transport.redis_streams import RedisStreams
@@ -54,6 +55,16 @@ def told(transport: RedisStreams) -> dict[str, Any] | None:
     if text is None:
         return None
     return {**json.loads(text), "age_seconds": round(max(0.0, _KEPT_SECONDS - left_ms / 1000), 1)}
+
+
+def plan_of(name: str) -> Plan | None:
+    """The plan of a run of this user on this machine; None where there is none of that name."""
+    for directory in run_directories():
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            plan = Plan.from_json((directory / "plan.json").read_text())
+            if plan.name == name:
+                return plan
+    return None
 
 
 def active_runs() -> Iterator[ActiveRun]:

@@ -12,17 +12,19 @@ import numpy as np
 
 from pipeline.codec import decode, decode_with_arrays
 from pipeline.config.plan import Plan
-from pipeline.errors import DecodeError, StalePayloadError
-from pipeline.messages import EndOfStream, Gap, Header, LazyArray, Message
+from pipeline.errors import DecodeError, StalePayloadError, StateLost
+from pipeline.messages import EndOfStream, Gap, LazyArray, Message
 from pipeline.runtime.context import WorkerContext
+from pipeline.runtime.entries import ends, position_of, with_pixels
 from pipeline.runtime.hosted import HostedStage
 from pipeline.runtime.inbox import Inbox, longest_age_ns
-from pipeline.runtime.metrics import BUSY_US, DEAD_LETTERS, DROPPED, ELAPSED_US, FRAMES, latency_counter
+from pipeline.runtime.keeping import Kept, StateKeeper, state_keeper
+from pipeline.runtime.metrics import DEAD_LETTERS, DROPPED, ELAPSED_US, STATES_LOST, message_counts
 from pipeline.runtime.output_lock import run_of
 from pipeline.runtime.publisher import Acknowledgement, Publisher
 from pipeline.runtime.step_queue import StepQueue
 from pipeline.stage import Stage
-from pipeline.transport.base import START, Entry, Position, Transport
+from pipeline.transport.base import START, Entry, Position, Progress, Transport
 
 ATTEMPTS = 3
 """Workers that may die on an entry before it becomes a dead letter; stated in docs/writing_a_stage.md."""
@@ -34,6 +36,8 @@ class Taken(NamedTuple):
     id: str
     message: Message
     position: Position
+    arrays: Sequence[LazyArray] = ()
+    """All of the message."""
 
 
 class StageTask:
@@ -68,11 +72,15 @@ class StageTask:
         self._done = progress.processed
         self.ended = progress.ended
         self.publisher = Publisher(plan, transport, source, stage, token, ring_directory)
+        self.publisher.published = progress.published
         self._steps = StepQueue(self.publisher, self._live)
+        self._keeper: StateKeeper | None = None
+        self._state_lost = False
         if not self.ended:
             try:
                 self._hosted = self._host()
-                self._hosted.open(progress.snapshot)
+                self._keeper = state_keeper(plan, transport, source, self._hosted, token, ring_directory)
+                self._open(progress)
             except BaseException:
                 self.close()
                 raise
@@ -87,7 +95,7 @@ class StageTask:
         entries = self._transport.pending(self._plan.name, self.source, self._upstream)
         for entry in entries:
             died = self._transport.attempt(self.source, self._plan.name, entry.id) if self._is_new(entry) else 0
-            if died >= ATTEMPTS and not _ends(entry):
+            if died >= ATTEMPTS and not ends(entry):
                 self._dead_letter(
                     entry, self._transport.status(self.source, self._plan.name).get("error", "its worker died")
                 )
@@ -111,7 +119,7 @@ class StageTask:
             self.work(taken)
 
     def take(self) -> Taken | None:
-        """Decode the next of the entries that wait; None if there is nothing to process."""
+        """Decode the next entry that waits; None if there is nothing to process."""
         return self._decoded(self._inbox.take())
 
     def _decoded(self, entry: Entry) -> Taken | None:
@@ -130,7 +138,7 @@ class StageTask:
             return None
         if self._live and not self._fetch(entry, arrays, position):
             return None
-        return Taken(entry.id, message, position)
+        return Taken(entry.id, message, position, arrays)
 
     def work(self, taken: Taken, batch_ns: int = 0) -> None:
         """Process a message, publish the results, and acknowledge it.
@@ -140,7 +148,7 @@ class StageTask:
         started = time.monotonic_ns()
         self._unacknowledged.append(taken.id)
         last = self._publish_all_but_last(self._hosted.outputs(taken.message))
-        self._finish(taken.message, taken.position, last, time.monotonic_ns() - started + batch_ns)
+        self._finish(taken, last, time.monotonic_ns() - started + batch_ns)
 
     def prepare_batch(self, batch: Sequence[tuple[StageTask, Message]]) -> None:
         """Let the stage compute the messages of several tasks in one pass. See `Stage.prepare_batch`."""
@@ -157,6 +165,8 @@ class StageTask:
             if hasattr(self, "_hosted"):
                 self.stage.close()
         finally:
+            if self._keeper is not None:
+                self._keeper.close()
             self.context.close()
             self.publisher.close()
 
@@ -170,6 +180,16 @@ class StageTask:
         assert issubclass(plan.cls, Stage)
         return HostedStage(plan.name, plan.use, plan.cls, plan.options, self.context)
 
+    def _open(self, progress: Progress) -> None:
+        self._hosted.open(progress.snapshot)
+        if self._keeper is None:
+            return
+        try:
+            self._keeper.restore(progress.checkpoint)
+        except StateLost as error:
+            self.context.log.warning("stage %s begins anew with %s: its state: %s", self._plan.name, self.source, error)
+            self._state_lost = True
+
     def _publish_all_but_last(self, outputs: Iterable[Message]) -> Message | None:
         last = None
         for output in outputs:
@@ -178,29 +198,58 @@ class StageTask:
             last = output
         return last
 
-    def _finish(self, message: Message, position: Position, last: Message | None, busy_ns: int) -> None:
+    def _finish(self, taken: Taken, last: Message | None, busy_ns: int) -> None:
         now = time.monotonic_ns()
+        message, position = taken.message, taken.position
         ended = isinstance(message, EndOfStream)
-        window = 0 if ended else self._hosted.unacked_window()
-        ids = [self._unacknowledged.popleft() for _ in range(len(self._unacknowledged) - window)]
-        snapshot = None if ended else self._hosted.snapshot()
+        ids, kept = ([*self._unacknowledged], Kept(None, None)) if ended else self._kept(taken, busy_ns)
         counts = self.context.take_counts()
+        if self._state_lost and position > self._done:  # what is processed again counts nothing
+            counts[STATES_LOST], self._state_lost = 1, False
         if not isinstance(message, Gap | EndOfStream):
-            counts |= {
-                FRAMES: 1,
-                BUSY_US: busy_ns // 1000,
-                latency_counter((time.time_ns() - message.header.arrival_ns) / 1e6): 1,
-            }
+            counts |= message_counts(busy_ns, message.header.arrival_ns)
         counts[ELAPSED_US] = (now - (self._last_step or now)) // 1000
         self._last_step = now
-        step = Acknowledgement(self._upstream, ids, position, counts, snapshot, ended)
+        step = Acknowledgement(self._upstream, ids, position, counts, kept.snapshot, ended, kept.checkpoint)
         if last is not None:
             self._steps.publish(last, step, busy_ns, more=self.waiting)
         else:
             self._steps.add(step, busy_ns)
         if ended:
             self.commit()
+        elif kept.checkpoint is not None:
+            self._commit_state()
+        if ended and self._keeper is not None:
+            self._keeper.forget()
         self.ended = ended
+
+    def idle(self) -> None:
+        """Nothing is there to be read: keep the state, so that nobody waits for what is held back for it."""
+        keeper = self._keeper
+        if keeper is not None and keeper.holds_back and keeper.behind and self._seen >= self._done:
+            kept, ids = keeper.keep(), self._done_with()
+            self._steps.add(Acknowledgement(self._upstream, ids, self._seen, {}, kept.snapshot, False, kept.checkpoint))
+            self._commit_state()
+
+    def _commit_state(self) -> None:
+        """Commit a state that was kept, before the next one is written over the one before it."""
+        self.commit()
+        assert self._keeper is not None
+        self._keeper.committed()
+
+    def _kept(self, taken: Taken, busy_ns: int) -> tuple[list[str], Kept]:
+        """The entries that are done with a message, and the state that the step stores."""
+        keeper = self._keeper
+        if keeper is None:
+            return self._done_with(), Kept(self._hosted.snapshot(), None)
+        due = keeper.processed(taken.arrays, busy_ns) or isinstance(taken.message, Gap)
+        if due and taken.position >= self._done:  # what is processed again was kept before
+            return self._done_with(), keeper.keep()
+        return ([], Kept(None, None)) if keeper.holds_back else (self._done_with(), Kept(self._hosted.snapshot(), None))
+
+    def _done_with(self) -> list[str]:
+        window = self._hosted.unacked_window()
+        return [self._unacknowledged.popleft() for _ in range(len(self._unacknowledged) - window)]
 
     def commit(self) -> None:
         """Commit the steps that wait."""
@@ -220,14 +269,20 @@ class StageTask:
             "stage %s: entry %s of %s becomes a dead letter: %s", self._plan.name, entry.id, self.source, error
         )
         self.commit()
-        position = self._position(entry)
+        position = position_of(entry, self.publisher.payload)
         # An entry with a known position is acknowledged together with the gap that replaces it.
         ids = [entry.id] if position is None else []
-        self._transport.dead_letter(self.publisher.step(Acknowledgement(self._upstream, ids)), entry, error)
+        foreign = position is None and not self._live
+        step = self.publisher.step(Acknowledgement(self._upstream, ids))
+        self._transport.dead_letter(step, with_pixels(entry, self.publisher.payload), error, foreign)
+        self.context.count(DEAD_LETTERS)
         if position is not None:
             self._seen = position
-            self.context.count(DEAD_LETTERS)
-            gap = Gap(self._header(entry), "lost_frames", f"stage {self._plan.name} could not process it")
+            gap = Gap(
+                decode(entry.fields, self.publisher.payload).header,
+                "lost_frames",
+                f"stage {self._plan.name} could not process it",
+            )
             self.work(Taken(entry.id, gap, position))
 
     def _acknowledge(self, entry: Entry, position: Position | None = None, count: str | None = None) -> None:
@@ -235,19 +290,5 @@ class StageTask:
         self._steps.add(Acknowledgement(self._upstream, [entry.id], position, {count: 1} if count else {}))
 
     def _is_new(self, entry: Entry) -> bool:
-        position = self._position(entry)
+        position = position_of(entry, self.publisher.payload)
         return position is None or position > self._done
-
-    def _position(self, entry: Entry) -> Position | None:
-        try:
-            header = self._header(entry)
-        except DecodeError:
-            return None
-        return Position(header.epoch, header.sequence)
-
-    def _header(self, entry: Entry) -> Header:
-        return decode(entry.fields, self.publisher.payload).header
-
-
-def _ends(entry: Entry) -> bool:
-    return entry.fields.get(b"type") == b"EndOfStream"

@@ -205,6 +205,9 @@ class Worker:
         tasks = {source: task for source in by_source if isinstance(task := self._tasks[source], StageTask)}
         for source, task in tasks.items():
             task.receive(by_source[source])
+        for task in [] if by_source else list(self._tasks.values()):
+            if isinstance(task, StageTask):
+                self._while_owned([task], task.idle)
         self._work_off(list(tasks.values()))
         for source, task in tasks.items():
             if task.ended:

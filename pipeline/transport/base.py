@@ -51,6 +51,8 @@ class Progress:
     processed: Position = START
     ended: bool = False
     snapshot: str | None = None
+    checkpoint: str | None = None
+    """Where the stage's large state is, that of the same moment; see `pipeline.payload.checkpoints`."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,9 @@ class Commit:
     counts: Mapping[str, int] = field(default_factory=dict)
     snapshot: str | None = None
     ended: bool = False
+    checkpoint: str | None = None
+    """With it `snapshot` is stored even if the position has been processed, but was not passed since: what the step
+    acknowledges is not delivered again, so the state that covers it must be there."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,9 @@ class Transport(ABC):
     Every method raises `TransportError` if the server refuses or is out of memory, and `TransportLost` if the
     connection breaks; it may then be called again.
     """
+
+    outlives_workers: bool
+    """Whether it is still there when a worker dies. Otherwise nothing is worth keeping for the next one."""
 
     @abstractmethod
     def declare(self, source: str, stage: str, readers: Sequence[str]) -> None:
@@ -144,8 +152,12 @@ class Transport(ABC):
         return [self.commit(commit) for commit in commits][-1]
 
     @abstractmethod
-    def dead_letter(self, commit: Commit, entry: Entry, error: str) -> None:
-        """Add an entry and its error to the stage's dead letters, then commit its acknowledgement."""
+    def dead_letter(self, commit: Commit, entry: Entry, error: str, foreign: bool = False) -> None:
+        """Add an entry and its error to the stage's dead letters, then commit its acknowledgement.
+
+        `foreign`: it is no message. Unless a stage of this pipeline wrote it all the same, it is removed from its
+        stream, in which nobody would count it.
+        """
 
     @abstractmethod
     def attempt(self, source: str, stage: str, entry_id: str) -> int:
@@ -202,6 +214,18 @@ class Transport(ABC):
     @abstractmethod
     def dead_letters(self, stage: str) -> list[tuple[str, str]]:
         """(source, error) of every dead letter."""
+
+    @abstractmethod
+    def keep_state(self, name: str, data: bytes) -> None:
+        """Store bytes under a name, in place of what it had, until `reset`. For states that no file may hold."""
+
+    @abstractmethod
+    def kept_state(self, name: str) -> bytes | None:
+        """What was stored under a name; None: nothing."""
+
+    @abstractmethod
+    def drop_states(self, names: Sequence[str]) -> None:
+        """Forget what is stored under these names."""
 
     @abstractmethod
     def has_run(self) -> bool:

@@ -7,12 +7,14 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then
 end
 local held, free, step = ARGV[2], ARGV[3], cjson.decode(ARGV[4])
 
-local function beyond(position, field)
+-- How far a position is beyond what is stored: positive, 0 at it, negative before it.
+local function ahead(position, field)
   local stored = redis.call('HGET', KEYS[4], field)
-  if not stored then return true end
+  if not stored then return 1 end
   local epoch, sequence = string.match(stored, '^(%d+)-(%d+)$')
   epoch, sequence = tonumber(epoch), tonumber(sequence)
-  return position[1] > epoch or (position[1] == epoch and position[2] > sequence)
+  if position[1] ~= epoch then return position[1] - epoch end
+  return position[2] - sequence
 end
 
 -- Taken again first: what was just in use is still in the processor's cache, as far as it goes.
@@ -38,7 +40,7 @@ local function acknowledged(id)
 end
 
 local published = 0
-if step.position and beyond(step.position, 'published') then
+if step.position and ahead(step.position, 'published') > 0 then
   local add = {'XADD', KEYS[2]}
   if step.keep > 0 then
     add[3], add[4], add[5] = 'MAXLEN', '=', step.keep
@@ -68,10 +70,14 @@ for _, id in ipairs(step.acknowledge) do
   if redis.call('XACK', KEYS[6], step.group, id) == 1 then acknowledged(id) end
 end
 
-if step.processed and beyond(step.processed, 'processed') then
+local further = step.processed and ahead(step.processed, 'processed') or -1
+if further > 0 then
   redis.call('HSET', KEYS[4], 'processed', step.processed[1] .. '-' .. step.processed[2])
   for name, by in pairs(step.counts) do redis.call('HINCRBY', KEYS[5], name, by) end
-  if step.snapshot then redis.call('HSET', KEYS[4], 'snapshot', step.snapshot) end
 end
+if step.snapshot and (further > 0 or (further == 0 and step.checkpoint)) then
+  redis.call('HSET', KEYS[4], 'snapshot', step.snapshot)
+end
+if step.checkpoint and further >= 0 then redis.call('HSET', KEYS[4], 'checkpoint', step.checkpoint) end
 if step.ended then redis.call('HSET', KEYS[4], 'ended', 1) end
 return {published, redis.call('XLEN', KEYS[2])}

@@ -73,8 +73,12 @@ class Keys:
         return self._key("open", key_part(source), stage)
 
     def state(self, source: str, stage: str) -> str:
-        """Hash: published, processed, ended, snapshot of a stage for a source."""
+        """Hash: published, processed, ended, snapshot, checkpoint of a stage for a source."""
         return self._key("state", key_part(source), stage)
+
+    def kept_state(self, name: str) -> str:
+        """String: a stage's large state, where its messages travel with their pixels (`payload: inline`)."""
+        return self._key("kept", name)
 
     def counters(self, source: str, stage: str) -> str:
         """Hash: name of a counter to its value."""

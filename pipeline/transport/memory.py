@@ -35,6 +35,8 @@ class _Stream:
 class MemoryTransport(Transport):
     """See `Transport`. The threads of a process share one object."""
 
+    outlives_workers = False
+
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._changed = threading.Condition(threading.RLock())
@@ -51,6 +53,7 @@ class MemoryTransport(Transport):
         self._free: dict[str, deque[int]] = defaultdict(deque)
         self._held: dict[str, dict[int, int]] = defaultdict(dict)
         self._dead: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        self._states: dict[str, bytes] = {}
 
     def declare(self, source: str, stage: str, readers: Sequence[str]) -> None:
         with self._changed:
@@ -81,19 +84,26 @@ class MemoryTransport(Transport):
             for id in commit.acknowledge:
                 self._acknowledge((commit.source, commit.upstream or commit.stage), commit.stage, id)
             progress = self._progress[key]
-            if commit.processed is not None and commit.processed > progress.processed:
-                snapshot = progress.snapshot if commit.snapshot is None else commit.snapshot
-                progress = replace(progress, processed=commit.processed, snapshot=snapshot)
-                for name, by in commit.counts.items():
+            if commit.processed is not None and commit.processed >= progress.processed:
+                further = commit.processed > progress.processed
+                if commit.snapshot is not None and (further or commit.checkpoint is not None):
+                    progress = replace(progress, snapshot=commit.snapshot)
+                if commit.checkpoint is not None:
+                    progress = replace(progress, checkpoint=commit.checkpoint)
+                progress = replace(progress, processed=commit.processed)
+                for name, by in commit.counts.items() if further else ():
                     self._counters[key][name] += by
             self._progress[key] = replace(progress, ended=progress.ended or commit.ended)
             self._changed.notify_all()
             return Committed(published, len(self._streams[key].entries))
 
-    def dead_letter(self, commit: Commit, entry: Entry, error: str) -> None:
+    def dead_letter(self, commit: Commit, entry: Entry, error: str, foreign: bool = False) -> None:
         with self._changed:
             self._dead[commit.stage].append((commit.source, error))
             self.commit(commit)
+            stream = self._streams[commit.source, commit.upstream or commit.stage]
+            if foreign and entry.id not in stream.open:
+                stream.entries.pop(entry.id, None)
 
     def attempt(self, source: str, stage: str, entry_id: str) -> int:
         with self._changed:
@@ -163,6 +173,19 @@ class MemoryTransport(Transport):
     def dead_letters(self, stage: str) -> list[tuple[str, str]]:
         with self._changed:
             return list(self._dead[stage])
+
+    def keep_state(self, name: str, data: bytes) -> None:
+        with self._changed:
+            self._states[name] = data
+
+    def kept_state(self, name: str) -> bytes | None:
+        with self._changed:
+            return self._states.get(name)
+
+    def drop_states(self, names: Sequence[str]) -> None:
+        with self._changed:
+            for name in names:
+                self._states.pop(name, None)
 
     def has_run(self) -> bool:
         return True

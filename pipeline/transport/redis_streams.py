@@ -19,9 +19,12 @@ from pipeline.transport.base import START, Commit, Committed, Entry, Lease, Posi
 from pipeline.transport.keys import GROUP_CONSUMER, Keys
 from pipeline.transport.redis_connection import connect, translate_redis_errors
 from pipeline.transport.redis_direct import DirectCommands
+from pipeline.transport.redis_lease import RedisLease
 
-_DEAD_LETTERS_KEPT = 10_000
-"""Entries per stage. Bounds memory (about 10 MB at under 1 kB each) if a stage fails on every message of a camera."""
+_DEAD_LETTERS_KEPT, _DEAD_LETTER_BYTES = 10_000, 16_000_000
+"""Per stage. Bounds memory if a stage fails on every message of a camera; letters may hold frames."""
+_LARGE_LETTERS_KEPT, _SMALL_BYTES = 4, 4096
+"""Letters kept whatever their size, and the size up to which a few more may be kept, which is faster."""
 _FIRST_DELAY_SECONDS, _LONGEST_DELAY_SECONDS = 0.05, 1.0
 """Between repetitions of a commit: short enough not to delay a live stream, then doubling to spare the server."""
 _RELEASE_WORKER = """
@@ -33,6 +36,8 @@ return 0
 
 class RedisStreams(Transport):
     """See `Transport`. Several threads may use one object."""
+
+    outlives_workers = True
 
     def __init__(self, url: str, pipeline: str, patience_seconds: float = 30.0) -> None:
         """Connect to a server.
@@ -128,6 +133,8 @@ class RedisStreams(Transport):
             step |= {"processed": commit.processed, "counts": dict(commit.counts)}
         if commit.snapshot is not None:
             step["snapshot"] = commit.snapshot
+        if commit.checkpoint is not None:
+            step["checkpoint"] = commit.checkpoint
         if commit.ended:
             step["ended"] = True
         names = [keys.lease(*own), keys.stream(*own), keys.open(*own), keys.state(*own), keys.counters(*own)]
@@ -136,10 +143,15 @@ class RedisStreams(Transport):
         return [len(names), *names, *arguments]
 
     @translate_redis_errors
-    def dead_letter(self, commit: Commit, entry: Entry, error: str) -> None:
+    def dead_letter(self, commit: Commit, entry: Entry, error: str, foreign: bool = False) -> None:
         fields: dict[Any, Any] = {"source": commit.source, "entry": entry.id, "error": error, **entry.fields}
-        self.client.xadd(self.keys.dead_letters(commit.stage), fields, maxlen=_DEAD_LETTERS_KEPT, approximate=True)
+        size = sum(len(value) for value in entry.fields.values())
+        kept = max(_LARGE_LETTERS_KEPT, min(_DEAD_LETTERS_KEPT, _DEAD_LETTER_BYTES // max(1, size)))
+        self.client.xadd(self.keys.dead_letters(commit.stage), fields, maxlen=kept, approximate=size < _SMALL_BYTES)
         self.commit(commit)
+        own = commit.source, commit.upstream or commit.stage
+        if foreign and not self.client.hexists(self.keys.open(*own), entry.id):
+            self.client.xdel(self.keys.stream(*own), entry.id)
 
     @translate_redis_errors
     def attempt(self, source: str, stage: str, entry_id: str) -> int:
@@ -153,6 +165,7 @@ class RedisStreams(Transport):
             processed=Position.parse(state["processed"]) if "processed" in state else START,
             ended="ended" in state,
             snapshot=state.get("snapshot"),
+            checkpoint=state.get("checkpoint"),
         )
 
     @translate_redis_errors
@@ -230,44 +243,37 @@ class RedisStreams(Transport):
         return [(fields[b"source"].decode(), fields[b"error"].decode()) for _, fields in entries]
 
     @translate_redis_errors
+    def keep_state(self, name: str, data: bytes) -> None:
+        self.client.set(self.keys.kept_state(name), data)
+
+    @translate_redis_errors
+    def kept_state(self, name: str) -> bytes | None:
+        return self.client.get(self.keys.kept_state(name))
+
+    @translate_redis_errors
+    def drop_states(self, names: Sequence[str]) -> None:
+        if names:
+            self.client.unlink(*(self.keys.kept_state(name) for name in names))
+
+    @translate_redis_errors
     def has_run(self) -> bool:
         return bool(self.client.exists(self.keys.run_mark))
 
     @translate_redis_errors
     def reset(self) -> None:
-        found = list(self.client.scan_iter(match=_escaped(self.keys.pattern), count=1000))
         run_lock = self.keys.run_lock.encode()
-        for key in found:
+        for key in self.found(self.keys.pattern):
             if key != run_lock:
                 self.client.unlink(key)
+
+    @translate_redis_errors
+    def found(self, pattern: str) -> list[bytes]:
+        """Keys that begin with what stands before the ``*`` at the end of a pattern."""
+        return list(self.client.scan_iter(match=_escaped(pattern), count=1000))
 
     def close(self) -> None:
         self._direct.close()
         self.client.close()
-
-
-class RedisLease(Lease):
-    """A redis-py Lock whose token carries the fencing number."""
-
-    def __init__(self, lock: Lock, token: str, ttl_seconds: float, where: str) -> None:
-        self.token = token
-        self.where = where
-        self._lock = lock
-        self._ttl_seconds = ttl_seconds
-
-    @translate_redis_errors
-    def renew(self) -> bool:
-        try:
-            return bool(self._lock.extend(self._ttl_seconds, replace_ttl=True))
-        except exceptions.LockError:
-            return False
-
-    @translate_redis_errors
-    def release(self) -> None:
-        try:
-            self._lock.release()
-        except exceptions.LockError:
-            pass  # lost already: nothing to give back
 
 
 def _entry(item: tuple[bytes, Mapping[bytes, bytes] | None]) -> Entry:

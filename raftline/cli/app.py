@@ -9,6 +9,7 @@ import typer
 from raftline.cli.batch import batch
 from raftline.cli.configs import configs
 from raftline.cli.contact_sheet import contact_sheet
+from raftline.cli.dead_letters import dead_letters
 from raftline.cli.doctor import doctor
 from raftline.cli.evaluate import evaluate
 from raftline.cli.event_sheet import event_sheet
@@ -39,6 +40,7 @@ for command in (run, batch, worker, status, web, validate, flow, train, evaluate
 app.add_typer(source, name="source")
 app.add_typer(stages, name="stages")
 app.add_typer(configs, name="configs")
+app.add_typer(dead_letters, name="dead-letters")
 
 
 def main() -> None:

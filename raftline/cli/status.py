@@ -74,7 +74,7 @@ def _all_work(statuses: list[dict[str, Any]]) -> bool:
 
 def _statuses(name: str | None, redis: str | None) -> list[dict[str, Any]]:
     found = []
-    for run in _runs(name, redis):
+    for run in runs_of(name, redis):
         try:
             status = run.status()
         except TransportError:
@@ -86,7 +86,8 @@ def _statuses(name: str | None, redis: str | None) -> list[dict[str, Any]]:
     return found
 
 
-def _runs(name: str | None, redis: str | None) -> Iterator[ActiveRun]:
+def runs_of(name: str | None, redis: str | None) -> Iterator[ActiveRun]:
+    """Runs of this machine, of that name if one is given; or the one of that name on a server."""
     from pipeline.config.loading import fill_in
     from pipeline.runtime.run_status import ActiveRun, active_runs
 

@@ -1,5 +1,6 @@
 """OpenCV's Dense Inverse Search (Kroeger et al., ECCV 2016): a second estimator, for many streams on few cores."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -84,6 +85,16 @@ class DisSession:
         """End the run: after a gap the next frame is a first one."""
         self._changes.reset()
         self._last_luma = self._luma_before_cut = None
+
+    def full_state(self) -> dict[str, Any]:
+        """All that the next frame depends on: arrays, which are no copies."""
+        lumas = {"last": self._last_luma, "before_cut": self._luma_before_cut}
+        return {**lumas, "changes": self._changes.full_state()}
+
+    def restore_full(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where `full_state` was taken."""
+        self._last_luma, self._luma_before_cut = state["last"], state["before_cut"]
+        self._changes.restore_full(state["changes"])
 
     @property
     def status(self) -> SessionStatus:

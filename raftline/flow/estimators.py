@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,14 @@ class Session(Protocol):
 
     def reset(self) -> None:
         """The next frame is the first of a run."""
+        ...
+
+    def full_state(self) -> dict[str, Any]:
+        """All that the next frame depends on, as JSON values and arrays, which may be no copies."""
+        ...
+
+    def restore_full(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where a session with the same options had this `full_state`."""
         ...
 
     @property

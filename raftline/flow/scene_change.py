@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -42,6 +43,9 @@ _WHITE, _BLACK, _MOST_CLIPPED = 252.0, 3.0, 0.5
 """Grey levels from and up to which a px is burnt out or black, and the share of a block from which it tells nothing."""
 _LEAST_TELLING = 0.25
 """Share of the blocks that must tell something."""
+
+_SEEN = ("_last", "_before_cut")
+"""Attributes of a `ChangeDetector` that hold a frame."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,16 @@ class ChangeDetector:
         self._last: _Seen | None = None
         self._before_cut: _Seen | None = None
         """The frame before a cut that the next frame may withdraw."""
+
+    def full_state(self) -> dict[str, Any]:
+        """Luma of the frames that the next is compared with: arrays, which are no copies."""
+        return {name: None if seen is None else seen.luma for name, seen in vars(self).items() if name in _SEEN}
+
+    def restore_full(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where `full_state` was taken."""
+        for name in _SEEN:
+            luma = state[name]
+            setattr(self, name, None if luma is None else _Seen(luma, _thumbnail(luma)))
 
     def _cut(self, earlier: _Seen, later: _Seen) -> bool:
         threshold = self._scene_cut

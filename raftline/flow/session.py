@@ -3,8 +3,9 @@
 Several streams of one size can share a pass of the network (`estimate_together`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -83,6 +84,22 @@ class FlowSession:
         self._changes.reset()
         self._stream.reset()
         self._last_rgb = self._rgb_before_cut = None
+
+    def full_state(self) -> dict[str, Any]:
+        """All that the next frame depends on, as JSON values and arrays, which may be no copies."""
+        return {
+            "changes": self._changes.full_state(),
+            "stream": self._stream.full_state(),
+            "size": self._size.full_state(),
+            "rgb": [self._last_rgb, self._rgb_before_cut],
+        }
+
+    def restore_full(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where a session with the same options and network had this `full_state`."""
+        self._changes.restore_full(state["changes"])
+        self._stream.restore_full(state["stream"])
+        self._size.restore_full(state["size"])
+        self._last_rgb, self._rgb_before_cut = state["rgb"]
 
     @property
     def batching_pays(self) -> bool:

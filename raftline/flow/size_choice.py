@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -37,6 +39,14 @@ class SizeChoice:
         """Begin a run of frames of this size."""
         self.is_small = self._has_two = self._side_px is not None and max(height, width) > self._side_px
         self._calm = 0
+
+    def full_state(self) -> dict[str, Any]:
+        """All of it but the option, as JSON values."""
+        return {name: value for name, value in vars(self).items() if name != "_side_px"}
+
+    def restore_full(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where `full_state` was taken."""
+        vars(self).update(state)
 
     def scaled(self, frame_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """The frame, uint8 (H, W, 3), at the size of now: itself where that is its own."""

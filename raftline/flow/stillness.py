@@ -9,7 +9,7 @@ masks see, and by a wide margin.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from raftline.kernels.compiled import compiled
+from raftline.state_trees import from_tree, tree_of
 
 _BLOCKS_OF_SIDE = 96
 """Blocks along the longer side of the frame. The smallest object that counts by default, 0.0008 of the frame, is two
@@ -89,6 +90,15 @@ class StillnessDetector:
         self._recent_age_seconds = self._unchanged_seconds = 0.0
         self.most_levels = np.inf
         """Mean difference in grey levels of the block of the last frame that differs most from the recent one."""
+
+    def full_state(self) -> dict[str, Any]:
+        """All of it, as JSON values and arrays, which are no copies."""
+        return {name: tree_of(value) for name, value in vars(self).items() if name != "_still_seconds"}
+
+    def restore_full(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where `full_state` was taken."""
+        vars(self).update(state)
+        self._recent, self._awake = from_tree(_Look | None, state["_recent"]), tuple(state["_awake"])
 
     def is_still(self, planes: Sequence[np.ndarray], seconds: float | None) -> bool:
         """Whether a frame and those before it show nothing new but noise.

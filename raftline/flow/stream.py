@@ -1,7 +1,8 @@
 """One stream on its way through the network: each frame is encoded once and matched with the one before it."""
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from torch import Tensor
 from raftline.flow.batches import batch, grouped, item_of, join
 from raftline.flow.confidence import round_trip_confidence
 from raftline.flow.grid import Cells, resampled_flow
+from raftline.flow.kept_tensors import kept_tensor, restored_tensor
 from raftline.flow.options import FlowOptions
 from raftline.flow.result import FlowResult, Start
 from raftline.flow.scene_change import Change
@@ -50,6 +52,28 @@ class Stream:
     def has_begun(self) -> bool:
         """Whether there is a last frame."""
         return self._last_frame is not None
+
+    def full_state(self) -> dict[str, Any]:
+        """All that the next pair depends on, as JSON values and arrays."""
+        before = self._before_cut
+        return {
+            "frame": _kept_frame(self._last_frame),
+            "flow": kept_tensor(self._last_flow),
+            "luma": kept_tensor(self._last_luma),
+            "cells": None if self._last_cells is None else list(self._last_cells),
+            "before_cut": None if before is None else [_kept_frame(before[0]), kept_tensor(before[1])],
+        }
+
+    def restore_full(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where `full_state` was taken."""
+        device = self.update_loop.device
+        self._last_frame = _restored_frame(state["frame"], device)
+        self._last_flow = restored_tensor(state["flow"], device)
+        self._last_luma = restored_tensor(state["luma"], device)
+        self._last_cells = None if state["cells"] is None else Cells(*state["cells"])
+        frame, luma = state["before_cut"] or (None, None)
+        before = _restored_frame(frame, device)
+        self._before_cut = None if before is None else (before, restored_tensor(luma, device))
 
     def resize(self, frame_rgb: npt.NDArray[np.uint8]) -> None:
         """Go on at another size.
@@ -205,6 +229,14 @@ def _estimate(pairs: list[_Pair]) -> Iterator[FlowResult]:
         own = CoarseFlow(flow, hidden, guide, coarse.iterations)
         back = coarse.flow[count + place : count + place + 1] if both_ways else None
         yield pair.step.stream.finish(pair, own, back)
+
+
+def _kept_frame(frame: EncodedFrame | None) -> list[Any] | None:
+    return None if frame is None else [kept_tensor(part) for part in frame]
+
+
+def _restored_frame(kept: Sequence[Any] | None, device: torch.device) -> EncodedFrame | None:
+    return None if kept is None else EncodedFrame(*(restored_tensor(part, device) for part in kept))
 
 
 def _to_array(flow: Tensor) -> npt.NDArray[np.float32]:

@@ -12,6 +12,7 @@ import numpy as np
 from raftline.camera.working_grid import WorkingGrid
 from raftline.masks.detection import Detection
 from raftline.masks.tracking import Track
+from raftline.state_trees import from_tree, tree_of
 
 T = TypeVar("T")
 
@@ -65,6 +66,16 @@ class BackdatingQueue(Generic[T]):
         while self._held and _may_leave(self._held[0], seconds):
             held = self._held.popleft()
             yield held.item, held.found
+
+    def full_state(self) -> list[Any]:
+        """All that waits, as JSON values and arrays."""
+        return [tree_of(list(held)) for held in self._held]
+
+    def restore_full(self, state: Sequence[Any], kind: Any) -> None:
+        """Go on exactly where `full_state` was taken. kind: type of the items."""
+        for item, found, until_seconds, first in state:
+            item, found = from_tree(kind, item), from_tree(Detection, found)
+            self._held.append(_Held(item, found, until_seconds, first))
 
     def rest(self) -> Iterator[tuple[T, Detection]]:
         """All of them as they are: no more frames come."""

@@ -6,19 +6,20 @@ Points are those of the working grid. Numbers without a source were chosen by ha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 
 from raftline.camera.registration import Keypoints, farthest, fits_in_place, keypoints, register
 from raftline.camera.transforms import transform_points
-from raftline.masks.gaussian_mixture import DOUBT, LEARN, STEPS_PER_SIGMA, GaussianMixture
+from raftline.masks.gaussian_mixture import DOUBT, LEARN, GaussianMixture
 from raftline.masks.illumination import illumination_change
+from raftline.masks.placed_images import SAMPLED_EVERY, STILL_POINTS, calibrated, sampled, unmoved, warped
+from raftline.state_trees import from_tree, tree_of
 
-_STILL_POINTS = 0.4
-"""A frame lies on the background if no corner is off by more than this: under half a point, every point falls on its
-own."""
 _MISLED_POINTS = 3.0
 """By so much a fixed camera's frame may seem to be off while the illumination changes: in the dark little tells."""
 _SETTLED_SECONDS = 1.0
@@ -44,12 +45,20 @@ _SIGMA_OF_MEDIAN = 1.4826
 """Of a normal distribution: its sigma over the median of absolute deviations, 1 / 0.6745."""
 _KEYPOINT_FRAMES = 10
 """Keypoints are chosen again after this many frames: the background changes slowly, and choosing costs time."""
-_EVERY = 4
-"""One point in this many along each axis is sampled for illumination and misalignment: enough for medians."""
-_COMMON_SIGMAS = 1.9
-"""Distance that three quarters of a background's points stay below, in sigmas: `_calibrated` scales to it."""
-_CLEANEST = 0.55
-"""Of that: the least a frame is scaled by, so that clean frames do not raise noise."""
+
+
+_KEPT: dict[str, Any] = {
+    "_keypoints": Keypoints | None,
+    "_keypoints_age": int,
+    "_to_background": np.ndarray,
+    "_still_seconds": float,
+    "_stands": bool,
+    "_luma": np.ndarray | None,
+    "_anew_seconds": float,
+    "_relit_seconds": float,
+    "_first": np.ndarray | None,
+}
+"""Attributes of `RegisteredBackground` and their types, but the mixture, and what lasts for one frame."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +109,17 @@ class RegisteredBackground:
         self._first: np.ndarray | None = None
         """The image it began anew with, until it is known what moves in it."""
 
+    def full_state(self) -> dict[str, Any]:
+        """All of it between two frames, as JSON values and arrays, which are no copies."""
+        kept = {name: tree_of(getattr(self, name)) for name in _KEPT}
+        return {"mixture": self._mixture.full_state(), **kept}
+
+    def restore_full(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where `full_state` was taken."""
+        self._mixture.restore_full(state["mixture"])
+        for name, kind in _KEPT.items():
+            setattr(self, name, from_tree(kind, state[name]))
+
     @property
     def fixed(self) -> bool:
         """The camera has been standing for a while."""
@@ -123,14 +143,14 @@ class RegisteredBackground:
         self._relit_seconds += step_seconds
         if self._keypoints is None:
             # In the dark nothing shows whether it moves: it is not known to have begun to.
-            return (self.fixed and self._anew_seconds <= _ANEW_SECONDS) or _unmoved(before, image[..., 0], self.fixed)
+            return (self.fixed and self._anew_seconds <= _ANEW_SECONDS) or unmoved(before, image[..., 0], self.fixed)
         found, fits = register(image[..., 0], self._keypoints, np.eye(3))
-        limit = _STILL_POINTS * (2.0 if self.fixed else 1.0)
+        limit = STILL_POINTS * (2.0 if self.fixed else 1.0)
         limit = _MISLED_POINTS if self.fixed and self._relit_seconds <= _SETTLED_SECONDS else limit
         if fits:
             stands = farthest(found, self._shape) < limit or fits_in_place(image[..., 0], self._keypoints, found)
         else:
-            stands = self.fixed and (self._under_other_illumination(image) or _unmoved(before, image[..., 0], True))
+            stands = self.fixed and (self._under_other_illumination(image) or unmoved(before, image[..., 0], True))
         self._still_seconds = self._still_seconds + step_seconds if stands else 0.0
         if stands:
             self._to_background = np.eye(3)
@@ -141,7 +161,7 @@ class RegisteredBackground:
 
         After a switch to infrared nothing fits; if that happens again at once, it is the camera that moves.
         """
-        change = illumination_change(_sampled(image), *self._mixture.sampled(_EVERY)).kind
+        change = illumination_change(sampled(image), *self._mixture.sampled(SAMPLED_EVERY)).kind
         return change == "followed" or (change == "anew" and self._anew_seconds > _ANEW_SECONDS)
 
     def look(self, image: np.ndarray, camera: np.ndarray | None) -> AgainstBackground:
@@ -165,7 +185,7 @@ class RegisteredBackground:
                 distance[self._mixture.shadows(placed, distance)] = 0
             return AgainstBackground(distance, known, levels)
         seen = (known & inside).astype(np.uint8)
-        return AgainstBackground(self._back(_calibrated(distance)), self._back(seen) > 0, levels)
+        return AgainstBackground(self._back(calibrated(distance)), self._back(seen) > 0, levels)
 
     @property
     def began_anew(self) -> bool:
@@ -205,8 +225,8 @@ class RegisteredBackground:
 
     def _relight(self, placed: np.ndarray, inside: np.ndarray) -> float:
         """Follow a change of the illumination, or begin anew; by how many grey levels it changed."""
-        colors, known = self._mixture.sampled(_EVERY)
-        change = illumination_change(_sampled(placed), colors, known & _sampled(inside))
+        colors, known = self._mixture.sampled(SAMPLED_EVERY)
+        change = illumination_change(sampled(placed), colors, known & sampled(inside))
         self._relit_seconds = self._relit_seconds if change.kind == "none" else 0.0
         if change.kind == "anew":
             self._mixture.forget()
@@ -221,7 +241,7 @@ class RegisteredBackground:
         guess = camera @ np.linalg.inv(self._to_background)
         if self._keypoints is not None:
             guess, _ = register(image[..., 0], self._keypoints, guess, perspective=True)
-        if farthest(guess, self._shape) < _STILL_POINTS:
+        if farthest(guess, self._shape) < STILL_POINTS:
             self._to_background = np.eye(3)
             return
         self._to_background = np.linalg.inv(guess)
@@ -247,10 +267,10 @@ class RegisteredBackground:
         return self._onto(image), self._onto(np.ones(self._shape, np.uint8)) > 0
 
     def _onto(self, values: np.ndarray, how: int = cv2.INTER_LINEAR) -> np.ndarray:
-        return values if self._standing else _warped(values, np.linalg.inv(self._to_background), how)
+        return values if self._standing else warped(values, np.linalg.inv(self._to_background), how)
 
     def _back(self, values: np.ndarray) -> np.ndarray:
-        return values if self._standing else _warped(values, self._to_background)
+        return values if self._standing else warped(values, self._to_background)
 
     def _tolerance(self, placed: np.ndarray, inside: np.ndarray) -> np.ndarray | None:
         """Grey levels by which a point may be off because the frame is misaligned or blurred, uint8 (h, w).
@@ -261,40 +281,9 @@ class RegisteredBackground:
             return None
         luma = self._mixture.luma.astype(np.uint8)
         slope = cv2.morphologyEx(luma, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-        steep = (_sampled(slope) > _STEEP_LEVELS) & _sampled(inside) & _sampled(self._mixture.known)
+        steep = (sampled(slope) > _STEEP_LEVELS) & sampled(inside) & sampled(self._mixture.known)
         misaligned = _MISALIGNED
         if np.count_nonzero(steep) >= _LEAST_STEEP:
-            off = cv2.absdiff(_sampled(placed[..., 0]), _sampled(luma))[steep]
-            misaligned = _SIGMA_OF_MEDIAN * float(np.median(off / _sampled(slope)[steep]))
+            off = cv2.absdiff(sampled(placed[..., 0]), sampled(luma))[steep]
+            misaligned = _SIGMA_OF_MEDIAN * float(np.median(off / sampled(slope)[steep]))
         return cv2.convertScaleAbs(slope, alpha=min(max(misaligned, _ALIGNED), _MISALIGNED))
-
-
-def _unmoved(before: np.ndarray | None, luma: np.ndarray, featureless: bool = False) -> bool:
-    """Whether a frame lies where the one before did, uint8 (h, w) each; `featureless` where nothing tells."""
-    template = None if before is None else keypoints(before.astype(np.float32), np.ones(before.shape, bool))
-    if template is None:
-        return featureless
-    found, fits = register(luma, template, np.eye(3))
-    return fits and farthest(found, luma.shape) < _STILL_POINTS
-
-
-def _sampled(values: np.ndarray) -> np.ndarray:
-    """Of values (h, w) or (h, w, 3) those that `GaussianMixture.sampled` has."""
-    return values[_EVERY // 2 :: _EVERY, _EVERY // 2 :: _EVERY]
-
-
-def _calibrated(distance: np.ndarray) -> np.ndarray:
-    """Distances scaled by what most of the frame shows: misalignment and blur everywhere are no motion."""
-    told = distance[::4, ::4]
-    told = told[told > 0]
-    common = float(np.percentile(told, 75)) / (_COMMON_SIGMAS * STEPS_PER_SIGMA) if told.size else 1.0
-    return cv2.convertScaleAbs(distance, alpha=1 / max(common, _CLEANEST))
-
-
-def _warped(values: np.ndarray, back: np.ndarray, how: int = cv2.INTER_LINEAR) -> np.ndarray:
-    """Values (h, w) or (h, w, 3) taken at `back` (3, 3) of each point; 0 from outside."""
-    size = (values.shape[1], values.shape[0])
-    flags = how | cv2.WARP_INVERSE_MAP
-    if np.allclose(back[2], (0, 0, 1), atol=1e-7):
-        return cv2.warpAffine(values, back[:2], size, flags=flags)
-    return cv2.warpPerspective(values, back, size, flags=flags)

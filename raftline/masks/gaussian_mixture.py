@@ -51,6 +51,14 @@ class GaussianMixture:
         self._no_tolerance = np.zeros((rows, columns), np.uint8)
         self._darker, self._share = np.zeros((rows, columns), np.uint8), np.ones((rows, columns), np.float32)
 
+    def full_state(self) -> np.ndarray:
+        """All that was learned, float32 (h, n, w): not a copy."""
+        return self._state
+
+    def restore_full(self, state: np.ndarray) -> None:
+        """Go on exactly where `full_state` was taken."""
+        self._state = state
+
     def mahalanobis(self, image: np.ndarray, tolerance: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Mahalanobis distance of each point's color from the nearest mode of the background.
 

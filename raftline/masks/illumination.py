@@ -5,6 +5,7 @@ Numbers without a source were chosen by hand; `python -m benchmarks.bench_motion
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -89,6 +90,14 @@ class ExposureTransient:
         share = 1.0 - float(np.exp(-step_seconds / _SETTLING_SECONDS))
         self._usual_levels += share * (min(levels, _MOST_FLICKER_LEVELS) - self._usual_levels)
         return seconds < self._until_seconds
+
+    def full_state(self) -> dict[str, Any]:
+        """All of it, as JSON values."""
+        return dict(vars(self))
+
+    def restore_full(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where `full_state` was taken."""
+        vars(self).update(state)
 
     def changed_lately(self, seconds: float) -> bool:
         """Whether the illumination has changed, within a second before a frame, or does now."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from raftline.masks.residual_motion import carried_back
 from raftline.masks.segmentation import MotionSegmenter, Segmentation
 from raftline.masks.small_regions import SMALL_SHARE, SmallRegions
 from raftline.masks.tracking import RegionTracker, Track
+from raftline.state_trees import from_tree, tree_of
 
 _MEMORY_SECONDS = 10.0
 """Time constant of the background. Chosen by hand; `python -m benchmarks.bench_motion_masks` shows its effect."""
@@ -105,6 +106,33 @@ class MotionDetector:
         self._tracker.restore(state["tracker"])
         self._small.restore(state["small"])
         self._segmenter.restore(state["cells"])
+
+    def full_state(self) -> dict[str, Any]:
+        """All of it but the events, as JSON values and arrays, which are no copies."""
+        return {
+            "size": [self.grid.width, self.grid.height],
+            "tracker": self._tracker.state(),
+            "small": self._small.state(),
+            "segmenter": self._segmenter.full_state(),
+            "background": self._background.full_state(),
+            "previous": self._previous if self._rested_in is None else self._rested_in.image,
+            "empty": self._empty,
+            "last": tree_of(self._last),
+        }
+
+    def restore_full(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where `full_state` was taken."""
+        self._tracker.restore(state["tracker"])
+        self._small.restore(state["small"])
+        self._segmenter.restore_full(state["segmenter"])
+        self._background.restore_full(state["background"])
+        self._previous, self._empty = state["previous"], state["empty"]
+        self._last = from_tree(Detection | None, state["last"])
+
+    @property
+    def background(self) -> RegisteredBackground:
+        """What was learned of the scene."""
+        return self._background
 
     def _first(self, frame: FrameInput) -> Detection:
         """The first frame of a run. What moved before is not followed into it."""

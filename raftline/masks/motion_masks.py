@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +47,8 @@ class FrameMotion:
     """Regions smaller than `MotionMaskOptions.min_area` that would count from this frame on, were they large enough."""
 
 
-class _Taken(NamedTuple):
+@dataclass(frozen=True)
+class _Taken:
     """A frame that was taken, while its result waits."""
 
     seconds: float
@@ -158,6 +159,44 @@ class MotionMasks:
             grid = WorkingGrid(*snapshot["detector"]["size"])
             self._detector = MotionDetector(self._options, grid, self._events)
             self._detector.restore(snapshot["detector"])
+
+    def full_state(self) -> Mapping[str, Any]:
+        """All of it, some 50 bytes a point: JSON values and arrays, which are no copies and change with the next frame.
+
+        Unlike `snapshot` it holds the background, and the frames that wait: these are not to be given again.
+        """
+        return {
+            "detector": None if self._detector is None else self._detector.full_state(),
+            "events": self._events.state(),
+            "seconds": self._seconds,
+            "waiting": self._waiting.full_state(),
+        }
+
+    def restore_full(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where an object with the same options had this `full_state`."""
+        self._events.restore(state["events"])
+        self._seconds = state["seconds"]
+        self._waiting = BackdatingQueue()
+        self._waiting.restore_full(state["waiting"], _Taken)
+        self._detector = None
+        if state["detector"]:
+            self._detector = MotionDetector(self._options, WorkingGrid(*state["detector"]["size"]), self._events)
+            self._detector.restore_full(state["detector"])
+
+    def background(self) -> Mapping[str, Any] | None:
+        """What was learned of the scene, in the form of `full_state`; None: nothing."""
+        if self._detector is None:
+            return None
+        return {
+            "size": [self._detector.grid.width, self._detector.grid.height],
+            **self._detector.background.full_state(),
+        }
+
+    def restore_background(self, state: Mapping[str, Any]) -> None:
+        """Take up an earlier `background`, if the frames still have that size; after `restore`."""
+        detector = self._detector
+        if detector is not None and [detector.grid.width, detector.grid.height] == state["size"]:
+            detector.background.restore_full(state)
 
     def _state(self) -> Mapping[str, Any]:
         detector = self._detector.state() if self._detector else None

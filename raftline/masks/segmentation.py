@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,6 +157,21 @@ class MotionSegmenter:
         rows, columns = state["shape"]
         bits = np.frombuffer(zlib.decompress(base64.b64decode(state["bits"])), np.uint8)
         self._cells = np.unpackbits(bits, count=rows * columns).astype(bool).reshape(rows, columns)
+
+    def full_state(self) -> dict[str, Any]:
+        """All but the background, as JSON values and arrays."""
+        return {
+            "cells": self._cells,
+            "unlike_seconds": self._unlike_seconds,
+            "exposure": self._exposure.full_state(),
+            "rested": [self._unlearned_seconds, self._rested_seconds],
+        }
+
+    def restore_full(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where `full_state` was taken."""
+        self._cells, self._unlike_seconds = state["cells"], state["unlike_seconds"]
+        self._exposure.restore_full(state["exposure"])
+        self._unlearned_seconds, self._rested_seconds = state["rested"]
 
     def _flow_motion(self, frame: FrameInput, camera: FrameCamera) -> _FlowMotion:
         """The cells that move against the camera, and the frame against the background, which bears on them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,12 +15,24 @@ from raftline.flow.result import FlowResult
 from raftline.kernels.cell import CELL_PX
 
 
-def flow_message(frame: Frame, previous: Frame, result: FlowResult, worked: tuple[int, int]) -> Flow:
+class Place(NamedTuple):
+    """What a message says of the frame that its flow comes from."""
+
+    index: int
+    pts_seconds: float | None
+
+    @classmethod
+    def of(cls, frame: Frame) -> Place:
+        """That of a frame."""
+        return cls(frame.index, frame.header.pts_seconds)
+
+
+def flow_message(frame: Frame, previous: Place, result: FlowResult, worked: tuple[int, int]) -> Flow:
     """The message of a result, which was estimated at the size `worked` (height, width)."""
     start: FlowStart = result.start
-    flow = replace(_follows(frame, previous, start), iterations=result.iterations)
     if start == "scene_cut":
-        return flow
+        return cut_message(frame, previous, result.iterations)
+    flow = replace(_follows(frame, previous, start), iterations=result.iterations)
     shape = (frame.height, frame.width)
     source, target = Cells.padded(*worked, result.padding), Cells.of(*shape)
     grid_px = resampled_flow(result.grid_px, source, target)
@@ -30,7 +43,12 @@ def flow_message(frame: Frame, previous: Frame, result: FlowResult, worked: tupl
     return replace(flow, grid_px=np.ascontiguousarray(grid_px, np.float32), flow_px=flow_px, confidence=confidence)
 
 
-def zero_message(frame: Frame, previous: Frame, start: FlowStart, needs: Collection[str]) -> Flow:
+def cut_message(frame: Frame, previous: Place, iterations: int) -> Flow:
+    """The message of the first frame of a scene."""
+    return replace(_follows(frame, previous, "scene_cut"), iterations=iterations)
+
+
+def zero_message(frame: Frame, previous: Place, start: FlowStart, needs: Collection[str]) -> Flow:
     """The message of a frame in which nothing moves, with the costly fields that readers need."""
     cells = (-(-frame.height // CELL_PX), -(-frame.width // CELL_PX))
     return replace(
@@ -41,9 +59,9 @@ def zero_message(frame: Frame, previous: Frame, start: FlowStart, needs: Collect
     )
 
 
-def _follows(frame: Frame, previous: Frame, start: FlowStart) -> Flow:
+def _follows(frame: Frame, previous: Place, start: FlowStart) -> Flow:
     """The message without its arrays."""
-    seconds, before = frame.header.pts_seconds, previous.header.pts_seconds
+    seconds, before = frame.header.pts_seconds, previous.pts_seconds
     step_seconds = None if seconds is None or before is None else seconds - before
     return Flow(frame.header, frame, start, None, previous_index=previous.index, step_seconds=step_seconds)
 

@@ -19,7 +19,7 @@ from raftline.flow.options import FlowOptions
 from raftline.flow.result import FlowResult, SessionStatus
 from raftline.flow.stillness import StillnessDetector
 from raftline.raft.weights import errors as raft_weights
-from stages.flow.flow_messages import flow_message, zero_message
+from stages.flow.flow_messages import Place, cut_message, flow_message, zero_message
 from stages.flow.options import Options as FlowStageOptions
 from stages.shared.color import gray, rgb
 
@@ -37,7 +37,8 @@ class OpticalFlow(stage.Stage):
     seems to be the first after a cut waits for the next one: if that goes on from the frame before it, there was no
     cut, and the flow passes over the stray frame. While nothing changes in view of a camera that stands, flow is zero
     and nothing is estimated.
-    After a crash the previous frame is delivered again, and the flow goes on from it, with a cold start.
+    After a crash a file's flow goes on as if nothing had been; a camera's goes on from the previous frame, which is
+    delivered again, with a cold start.
     """
 
     Options = FlowStageOptions
@@ -60,16 +61,20 @@ class OpticalFlow(stage.Stage):
 
     def __init__(self, options: Any, context: stage.Context) -> None:
         super().__init__(options, context)
-        self._previous: Frame | None = None
-        self._before: Frame | None = None
+        self._previous: Place | None = None
+        self._before: Place | None = None
         """The frame before the previous one."""
-        self._cut: tuple[Frame, Flow] | None = None
+        self._cut: tuple[Place, Flow] | None = None
         """The frame before a cut, and the message of the cut, which the next frame may withdraw."""
         self._ahead: tuple[Frame, FlowResult | None] | None = None
         self._looked: tuple[Frame, bool] | None = None
         """The last frame, and whether it is still."""
         self._skipped: Frame | None = None
         """The last frame, if it was still: the session has not seen it. It is in the unacknowledged window."""
+        self._last = (0, -1)
+        """Epoch and sequence of the last message in the state."""
+        self._again: Mapping[str, Any] = {}
+        """What a restored state says of the last frame, which is delivered again."""
 
     def open(self) -> None:
         self._accuracy, given = self._chosen()
@@ -108,6 +113,10 @@ class OpticalFlow(stage.Stage):
                 each._ahead = frame, result
 
     def process(self, message: Frame) -> Iterable[Message]:
+        if (position := (message.header.epoch, message.header.sequence)) <= self._last:
+            self._take_again(message, position)
+            return
+        self._last = position
         flow = self._flow(message)
         yield from self._waiting_cut(withdrawn=flow.start == "resumed")
         if flow.start == "scene_cut" and self._before is not None:
@@ -116,7 +125,7 @@ class OpticalFlow(stage.Stage):
             yield self._counted(flow)
 
     def _flow(self, message: Frame) -> Flow:
-        previous, self._previous, self._before = self._previous, message, self._previous
+        previous, self._previous, self._before = self._previous, Place.of(message), self._previous
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead[0] is message:
             result = ahead[1]
@@ -148,6 +157,7 @@ class OpticalFlow(stage.Stage):
         return flow
 
     def gap(self, gap: Gap) -> Iterable[Message]:
+        self._last = (gap.header.epoch, gap.header.sequence)
         yield from self._waiting_cut()
         self._session.reset()
         self._previous = self._before = self._skipped = None
@@ -157,6 +167,35 @@ class OpticalFlow(stage.Stage):
     def flush(self, end: EndOfStream) -> Iterable[Message]:
         yield from self._waiting_cut()
         self._previous = self._before = self._skipped = None
+
+    def checkpoint(self) -> Mapping[str, Any] | None:
+        """Everything but the last frames, which are delivered again."""
+        if self.context.policy == "live":
+            return None
+        return {
+            "session": self._session.full_state(),
+            "stillness": self._stillness and self._stillness.full_state(),
+            "last": self._last,
+            "places": [self._before, self._previous],
+            "cut": self._cut and {"before": self._cut[0], "iterations": self._cut[1].iterations},
+            "skipped": self._skipped is not None,
+        }
+
+    def restore_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        self._session.restore_full(checkpoint["session"])
+        if self._stillness is not None:
+            self._stillness.restore_full(checkpoint["stillness"])
+        self._last, self._again = tuple(checkpoint["last"]), checkpoint
+        self._before, self._previous = (each and Place(*each) for each in checkpoint["places"])
+
+    def _take_again(self, message: Frame, position: tuple[int, int]) -> None:
+        """Take a frame that is in the restored state: the last one may be needed itself."""
+        if position == self._last:
+            cut = self._again["cut"]
+            if cut and self._before is not None:
+                flow = cut_message(message, self._before, cut["iterations"])
+                self._cut = Place(*cut["before"]), flow
+            self._skipped = message if self._again["skipped"] else None
 
     def unacked_window(self) -> int:
         return (self._previous is not None) + (self._cut is not None)
@@ -174,7 +213,7 @@ class OpticalFlow(stage.Stage):
             self._looked = frame, self._stillness.is_still(planes, frame.header.pts_seconds)
         return self._looked[1]
 
-    def _still(self, frame: Frame, previous: Frame) -> Flow:
+    def _still(self, frame: Frame, previous: Place) -> Flow:
         repeats = self._stillness is not None and self._stillness.most_levels <= (self.options.duplicates or 0.0)
         start: FlowStart = "duplicate" if repeats and self.options.duplicates is not None else "still"
         if start == "still" or self._skipped is not None:

@@ -147,6 +147,32 @@ def test_a_snapshot_of_an_earlier_position_does_not_replace_a_later_one(transpor
     assert transport.progress(SOURCE, WRITER).snapshot == "first"
 
 
+def test_a_checkpoint_is_stored_with_its_snapshot_even_where_nothing_more_was_processed(
+    transport: Transport, lease: Lease
+) -> None:
+    def commit(sequence: int, snapshot: str, checkpoint: str | None) -> tuple[str | None, str | None]:
+        position = Position(7, sequence)
+        step = {"processed": position, "snapshot": snapshot, "checkpoint": checkpoint, "counts": {"frames": 1}}
+        transport.commit(Commit(SOURCE, WRITER, lease.token, **step))
+        progress = transport.progress(SOURCE, WRITER)
+        return progress.snapshot, progress.checkpoint
+
+    assert commit(2, "a", None) == ("a", None)
+    assert commit(2, "b", "two") == ("b", "two")
+    assert commit(1, "c", "one") == ("b", "two")
+    assert commit(3, "d", "three") == ("d", "three")
+    assert transport.counters(SOURCE, WRITER) == {"frames": 2}
+
+
+def test_large_states_are_kept_by_name(transport: Transport) -> None:
+    for data in (b"one", b"another"):
+        transport.keep_state("cam:flow.1.0.state", data)
+        assert transport.kept_state("cam:flow.1.0.state") == data
+    transport.drop_states(["cam:flow.1.0.state", "unknown"])
+    transport.drop_states([])
+    assert transport.kept_state("cam:flow.1.0.state") is None
+
+
 def test_a_commit_without_the_lease_changes_nothing(transport: Transport, lease: Lease) -> None:
     lease.release()
     successor = transport.acquire(SOURCE, WRITER, "worker-b", 30)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,27 @@ class EveryThird(Stage):
 
     def snapshot(self) -> Mapping[str, Any]:
         return {"seen": self._seen}
+
+
+class Adder(Stage):
+    """Yields the sum of all frames so far, modulo 256: its state is an array."""
+
+    reads = (Frame,)
+    writes = Frame
+
+    def open(self) -> None:
+        self._sum = np.zeros((0, 0), np.uint8)
+
+    def process(self, message: Frame) -> Iterable[Message]:
+        plane = np.asarray(message.planes[0])
+        self._sum = plane.copy() if self._sum.shape != plane.shape else self._sum + plane
+        yield replace(message, planes=(self._sum.copy(),))
+
+    def checkpoint(self) -> Mapping[str, Any]:
+        return {"sum": self._sum}
+
+    def restore_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        self._sum = checkpoint["sum"]
 
 
 class Ledger(Stage):

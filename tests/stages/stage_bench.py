@@ -3,6 +3,7 @@ promises."""
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from io import FileIO
 from pathlib import Path
@@ -26,6 +27,7 @@ class Machine:
         self.cls, self.context, self.options = cls, context, options
         self.unacknowledged: list[Message] = []
         self.committed: dict[str, Any] | None = None
+        self.checkpoint: Any = None
         self.counts: Counter[str] = Counter()
         self.most_retained = 0
         self.stage = self._new()
@@ -36,6 +38,8 @@ class Machine:
         made.open()
         if self.committed is not None:
             made.restore(self.committed)
+        if self.checkpoint is not None:
+            made.restore_checkpoint(copy.deepcopy(self.checkpoint))
         return made
 
     def deliver(self, *messages: Message) -> list[Message]:
@@ -59,6 +63,7 @@ class Machine:
         del self.unacknowledged[:acknowledged]
         if acknowledged:
             self.committed = self.stage.snapshot()
+            self.checkpoint = copy.deepcopy(self.stage.checkpoint())
             self.counts.update(self.context.counts)
             self.context.counts = {}
         return made
