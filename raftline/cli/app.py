@@ -12,6 +12,7 @@ from raftline.cli.contact_sheet import contact_sheet
 from raftline.cli.doctor import doctor
 from raftline.cli.evaluate import evaluate
 from raftline.cli.event_sheet import event_sheet
+from raftline.cli.events import events
 from raftline.cli.flow import flow
 from raftline.cli.run import run
 from raftline.cli.stages import stages
@@ -37,6 +38,7 @@ for command in (run, batch, worker, status, web, validate, flow, train, evaluate
     app.command()(command)
 app.add_typer(stages, name="stages")
 app.add_typer(configs, name="configs")
+app.add_typer(events, name="events")
 
 
 def main() -> None:

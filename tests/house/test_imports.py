@@ -130,6 +130,7 @@ FLOORS = {
     "training": ("kernels", "raft", "flow", "synthetic", "evaluation"),
     "drawing": (),
     "packet_ring": (),
+    "event_database": (),
     "shipped": (),
     "own_packages": (),
 }
