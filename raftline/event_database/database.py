@@ -187,6 +187,7 @@ def _condition(wanted: Filter) -> tuple[str, list[Any]]:
         ("EXISTS (SELECT 1 FROM json_each(zones) WHERE value = ?)", wanted.zone),
         ("coalesce(label, 'none') = ?", wanted.label),
         ("touches(cells, ?)", wanted.cells),
+        ("clip = ?", wanted.clip),
     ]
     given = [(sql, value) for sql, value in parts if value is not None]
     conditions, values = [sql for sql, _ in given], [value for _, value in given]

@@ -80,6 +80,8 @@ class Filter:
     """One of `LABELS`, or ``none``."""
     cells: bytes | None = None
     """Those with motion in some cell of these."""
+    clip: str | None = None
+    """Those that this clip shows."""
 
 
 @dataclass(frozen=True)

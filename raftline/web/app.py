@@ -16,7 +16,8 @@ from pipeline.errors import UserError
 from pipeline.redaction import redact
 from raftline.web.access.guard import Guard
 from raftline.web.access.rights import LOOK, Access
-from raftline.web.api import session, state
+from raftline.web.api import events, session, state
+from raftline.web.event_files import EventFiles
 from raftline.web.watched_run import WatchedRun
 
 STATIC = Path(__file__).resolve().parent / "static"
@@ -31,8 +32,9 @@ def make_app(run: WatchedRun, access: Access) -> FastAPI:
     """
     app = FastAPI(title="raftline", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan)
     app.state.run, app.state.access, app.state.stopping = run, access, asyncio.Event()
+    app.state.event_files = EventFiles(run)
     app.add_exception_handler(UserError, _in_words)
-    for router in (session.public, session.router, state.router):
+    for router in (session.public, session.router, state.router, events.router):
         app.router.routes.extend(router.routes)  # flat, so that a test finds what each endpoint needs
 
     @app.get("/api/openapi.json", dependencies=[LOOK], include_in_schema=False)
