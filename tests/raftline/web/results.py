@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -38,5 +39,5 @@ def lay_out(folder: Path) -> None:
             ),
             ("c", "yard", 90, {"peak_area": 0.4}),
         ):
-            values = {"peak_area": 0.1, "speed_px_s": 50.0, "direction_degrees": 10.0, **more}
+            values: dict[str, Any] = {"peak_area": 0.1, "speed_px_s": 50.0, "direction_degrees": 10.0, **more}
             database.put(Event(uid, source, True, BEGIN + after, float(after), 1.0, width=640, height=360, **values))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipeline.runtime.run_directory import RunDirectory
 from pipeline.runtime.run_status import tell
 from pipeline.transport.redis_server import PrivateServer
 from pipeline.transport.redis_streams import RedisStreams
@@ -78,3 +80,15 @@ def watched(server: PrivateServer, output: Path | None = None, **sources: dict[s
     with told_run(server, output) as (run, transport):
         tell(transport, status(60.0, **sources))
         yield run
+
+
+@contextmanager
+def run_directory(run: WatchedRun, server: PrivateServer, output: Path, file: Path) -> Iterator[None]:
+    """The directory by which a run is found on this machine."""
+    directory = RunDirectory.create()
+    plan = {"name": run.name, "redis_url": server.url, "output": str(output), "file": str(file), "folder": str(output)}
+    (directory.path / "plan.json").write_text(json.dumps(plan))
+    try:
+        yield
+    finally:
+        directory.remove()
