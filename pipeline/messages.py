@@ -190,6 +190,8 @@ class MotionObject:
     """Mean velocity relative to the camera's motion, px/s, x right, y down."""
     moves: bool = True
     """False while it stands after having moved."""
+    zones: tuple[str, ...] = ()
+    """Names of the zones that it is in."""
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,13 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from pipeline import stage
-from pipeline.messages import EndOfStream, Flow, Gap, Mask, Message, MotionEvent, MotionObject
+from pipeline.messages import EndOfStream, Flow, Frame, Gap, Mask, Message, MotionEvent, MotionObject
+from raftline.masks.detection import MovingObject
 from raftline.masks.motion_events import OpenEvent
 from raftline.masks.motion_masks import FrameMotion, MotionMasks
+from raftline.masks.named_zones import Zones, polygons, zones_of
 from raftline.masks.options import MotionMaskOptions
+from stages.shared.zone_section import ZoneSection
 
 
 class MotionMask(stage.Stage):
@@ -83,6 +86,10 @@ class MotionMask(stage.Stage):
         ignore: list[list[tuple[float, float]]] = Field(
             [], description="motion does not count inside these polygons [[x, y], ...], in shares of the frame, 0-1"
         )
+        zones: dict[str, dict[str, ZoneSection]] = Field(
+            {},
+            description="zones by the name of the source and their own; beside `watch` and `ignore`, for all sources",
+        )
         camera: Literal["auto", "fixed", "moving"] = Field(
             "auto", description="fixed: the camera stands still; moving: it never does; auto: decided for each frame"
         )
@@ -112,10 +119,14 @@ class MotionMask(stage.Stage):
             self.for_library(live=False)
             return self
 
-        def for_library(self, live: bool) -> MotionMaskOptions:
-            """The same for `MotionMasks`. live: the source is a camera."""
+        def for_library(self, live: bool, zones: Zones | None = None) -> MotionMaskOptions:
+            """The same for `MotionMasks`. live: the source is a camera; zones: its own."""
             backdate = self.backdate == "always" or (self.backdate == "auto" and not live)
-            return MotionMaskOptions(**{**self.model_dump(), "backdate": backdate})
+            within = {
+                "watch": [*self.watch, *polygons(zones or {}, "watch")],
+                "ignore": [*self.ignore, *polygons(zones or {}, "ignore")],
+            }
+            return MotionMaskOptions(**{**self.model_dump(exclude={"zones"}), **within, "backdate": backdate})
 
     reads = (Flow,)
     writes = Mask
@@ -131,7 +142,9 @@ class MotionMask(stage.Stage):
         return ("raftline.kernels.readied",)
 
     def open(self) -> None:
-        self._masks = MotionMasks(self.options.for_library(self.context.source.live))
+        source = self.context.source
+        self._zones = {name: each.for_library() for name, each in self.options.zones.get(source.name, {}).items()}
+        self._masks = MotionMasks(self.options.for_library(source.live, self._zones))
         self._waiting: deque[Flow] = deque()
         self._last = (0, -1)
         """Epoch and sequence of the last message in the state."""
@@ -194,10 +207,7 @@ class MotionMask(stage.Stage):
             message.header,
             message.frame,
             result.mask,
-            tuple(
-                MotionObject(found.id, found.box, found.area_px, found.velocity_px_s, found.moves)
-                for found in result.objects
-            ),
+            tuple(self._object(found, message.frame) for found in result.objects),
             tuple(
                 _event(event, over, self.options.after_seconds)
                 for event, over in ((result.ended, True), (result.began, False))
@@ -206,6 +216,10 @@ class MotionMask(stage.Stage):
             None if result.camera is None else tuple(float(value) for value in result.camera.matrix.ravel()),
             result.uncertain,
         )
+
+    def _object(self, found: MovingObject, frame: Frame) -> MotionObject:
+        zones = zones_of(self._zones, found.box, found.velocity_px_s, frame.width, frame.height) if self._zones else ()
+        return MotionObject(found.id, found.box, found.area_px, found.velocity_px_s, found.moves, zones)
 
 
 def _array(values: Any) -> np.ndarray | None:

@@ -34,12 +34,12 @@ class ActiveRun:
     name: str
     redis_url: str
     """May contain a password: never show it."""
-    output: Path | None = None
-    """Directory of its results, on this machine."""
-    file: Path | None = None
-    """Its configuration."""
     directory: Path | None = None
-    """Its run directory, with its plan and the shared memory."""
+    """Its run directory; None for a run of another machine or user."""
+    output: Path | None = None
+    """Directory of its results, likewise."""
+    file: Path | None = None
+    """Its configuration, likewise."""
 
     def status(self) -> dict[str, Any] | None:
         """What it told last; None before its first word. Raises `TransportError` where its server does not answer."""
@@ -73,4 +73,4 @@ def active_runs() -> Iterator[ActiveRun]:
         with contextlib.suppress(OSError, ValueError, KeyError):
             plan = json.loads((directory / "plan.json").read_text())
             output, file = Path(plan["folder"], plan["output"]), Path(plan["file"])
-            yield ActiveRun(plan["name"], plan["redis_url"], output, file, directory)
+            yield ActiveRun(plan["name"], plan["redis_url"], directory, output, file)

@@ -13,6 +13,7 @@ from raftline.cli.dead_letters import dead_letters
 from raftline.cli.doctor import doctor
 from raftline.cli.evaluate import evaluate
 from raftline.cli.event_sheet import event_sheet
+from raftline.cli.events import events
 from raftline.cli.flow import flow
 from raftline.cli.run import run
 from raftline.cli.source import source
@@ -41,6 +42,7 @@ app.add_typer(source, name="source")
 app.add_typer(stages, name="stages")
 app.add_typer(configs, name="configs")
 app.add_typer(dead_letters, name="dead-letters")
+app.add_typer(events, name="events")
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
@@ -16,8 +17,10 @@ from pipeline.errors import UserError
 from pipeline.redaction import redact
 from raftline.web.access.guard import Guard
 from raftline.web.access.rights import LOOK, Access
-from raftline.web.api import session, state
+from raftline.web.api import events, session, sources, state, zones
+from raftline.web.event_files import EventFiles
 from raftline.web.watched_run import WatchedRun
+from raftline.web.zones_file import ZonesFile
 
 STATIC = Path(__file__).resolve().parent / "static"
 
@@ -31,8 +34,10 @@ def make_app(run: WatchedRun, access: Access) -> FastAPI:
     """
     app = FastAPI(title="raftline", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan)
     app.state.run, app.state.access, app.state.stopping = run, access, asyncio.Event()
+    app.state.event_files, app.state.zones_file = EventFiles(run), ZonesFile(run)
     app.add_exception_handler(UserError, _in_words)
-    for router in (session.public, session.router, state.router):
+    app.add_exception_handler(RequestValidationError, _what_is_wrong)
+    for router in (session.public, session.router, state.router, events.router, zones.router, sources.router):
         app.router.routes.extend(router.routes)  # flat, so that a test finds what each endpoint needs
 
     @app.get("/api/openapi.json", dependencies=[LOOK], include_in_schema=False)
@@ -66,3 +71,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def _in_words(request: Request, error: Any) -> JSONResponse:
     return JSONResponse({"detail": redact(error)}, status_code=409)
+
+
+async def _what_is_wrong(request: Request, error: Any) -> JSONResponse:
+    """Without the values, which may be passwords."""
+    found = [{"loc": list(each["loc"]), "msg": _said(each)} for each in error.errors()]
+    return JSONResponse({"detail": found}, status_code=422)
+
+
+def _said(error: dict[str, Any]) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{error['loc'][-1]}: {message}" if error["loc"] else message

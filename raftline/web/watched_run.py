@@ -59,6 +59,13 @@ class WatchedRun:
             return None
         return runs[-1] if runs else None
 
+    def reachable(self) -> ActiveRun | None:
+        """The run, wherever it is, to ask something of it."""
+        active = self.active()
+        if active is None and self._redis_url is not None and self._name is not None:
+            return ActiveRun(self._name, self._redis_url)
+        return active
+
     def state(self) -> RunState:
         """What the page shows, at most `_FRESH_SECONDS` old."""
         with self._lock:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
 from pipeline.messages import MotionEvent
 from raftline.masks.motion_events import OpenEvent
+from stages.event_log.measures import Measures
 from stages.shared.event_uid import event_uid
 
 
@@ -25,6 +26,7 @@ class RunningEvent:
     """Name of its image in the thumbnail folder."""
     thumbnail_area: float = 0.0
     """Share of the frame that moves in that image, 0-1."""
+    measures: Measures = field(default_factory=Measures)
 
     @classmethod
     def begun(cls, event: MotionEvent, begin_ns: int) -> RunningEvent:
@@ -42,7 +44,8 @@ class RunningEvent:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> RunningEvent:
-        return cls(**{**values, "event": OpenEvent.from_json(values["event"])})
+        event, measures = OpenEvent.from_json(values["event"]), Measures.from_json(values["measures"])
+        return cls(**{**values, "event": event, "measures": measures})
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -69,6 +72,9 @@ class RunningEvent:
             "peak_area": round(event.peak_area, 6),
             "object_ids": list(event.object_ids),
             "path": [list(place) for place in event.path],
+            "speed_px_s": self.measures.speed_px_s,
+            "direction_degrees": self.measures.direction_degrees,
+            "zones": list(self.measures.zones),
             "uncertain": uncertain,
             "cut_short": cut_short,
         }

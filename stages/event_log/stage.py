@@ -13,7 +13,10 @@ from pydantic import Field, field_validator
 
 from pipeline import stage
 from pipeline.messages import Data, EndOfStream, Gap, Header, Mask, Message, MotionEvent
+from raftline.event_database import NAME
 from raftline.masks.motion_events import largest_place
+from stages.event_log.measures import cells_in_motion
+from stages.event_log.rows import EventRows
 from stages.event_log.running_event import RunningEvent, utc
 from stages.event_log.thumbnails import EventThumbnails, check_folder
 from stages.shared.line_file import LineFile
@@ -36,6 +39,9 @@ class EventLog(stage.Stage):
     - ``peak_area``: the largest moving area, as a share of the frame, 0-1
     - ``object_ids``: ids of the moving objects
     - ``path``: [s, x px, y px] of the largest object, at most 64 points
+    - ``speed_px_s``, ``direction_degrees``: mean of what moved, after the camera's motion; 0 right, 90 down; null: no
+      object was seen to move
+    - ``zones``: names of the zones (the option `zones` of `motion_mask`) in which something moved
     - ``uncertain``: true if most of its masks are
     - ``cut_short``: true if something still moved in the source's last frame
     - ``thumbnail``: path of an image close to the peak, relative to the log; only with the option `thumbnails`
@@ -47,7 +53,8 @@ class EventLog(stage.Stage):
     cuts several events short, one `Data` holds them all.
 
     The log of a file appears when it is complete, and is empty if nothing moved. The log of a camera is there from the
-    start and grows line by line; later runs append to it.
+    start and grows line by line; later runs append to it. All events also go to a database, for the page and
+    ``raftline events``: from their begin on, and once each.
     """
 
     class Options(stage.Options):
@@ -64,10 +71,20 @@ class EventLog(stage.Stage):
             description="folder for one JPEG per event, close to its peak; named by the event's id, for cameras also "
             "by its begin (UTC); {source} and {stage} are replaced by their names; null: no images",
         )
+        database: str | None = Field(
+            NAME, description="SQLite file of the events of all sources, in the folder of `path`; null: none"
+        )
         thumbnail_px: int = Field(640, ge=16, le=8192, description="longest side of a thumbnail, in px")
         thumbnails_kept: int = Field(
             1000, ge=1, description="largest number of thumbnails in the folder; the oldest are deleted"
         )
+
+        @field_validator("database")
+        @classmethod
+        def _is_a_name(cls, name: str | None) -> str | None:
+            if name is not None and ("/" in name or not name.strip(".")):
+                raise ValueError(f"the name of a file, such as {NAME}; it lies in the folder of `path`")
+            return name
 
         @field_validator("thumbnails")
         @classmethod
@@ -93,6 +110,7 @@ class EventLog(stage.Stage):
         self._last_ns = 0
         self._last_id = 0
         self._thumbnails: EventThumbnails | None = None
+        self._rows: EventRows | None = None
 
     def open(self) -> None:
         options, live = self.options, self.context.source.live
@@ -103,6 +121,12 @@ class EventLog(stage.Stage):
             self._thumbnails = EventThumbnails(
                 self.context, options.thumbnails, options.thumbnail_px, options.thumbnails_kept
             )
+        if options.database is not None:
+            self._rows = EventRows(self._output.path.parent / options.database, self.context.source.name, live)
+
+    def close(self) -> None:
+        if self._rows is not None:
+            self._rows.close()
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         self._lines = LineFile.resumed(self._path, snapshot["length"], in_place=self._at_once)
@@ -140,6 +164,8 @@ class EventLog(stage.Stage):
             if event.end_seconds is None:
                 self._running[event.id] = running = RunningEvent.begun(event, self._last_ns)
                 self._begun.append(running.begin(self.context.source.name, self.context.source.live))
+                if self._rows:
+                    self._rows.put_begun(running, message.frame.width, message.frame.height)
             else:
                 self._write_ended(event)
         if self._running:
@@ -155,6 +181,7 @@ class EventLog(stage.Stage):
         if end.reason == "failed":
             self._output.discard()  # lines that appeared at once may have been read already, and stay
             self._remove_thumbnails(0)
+            self._end_rows(failed=True)
             return
         for running in self._running.values():
             moved_seconds = running.event.last_seconds
@@ -164,12 +191,19 @@ class EventLog(stage.Stage):
             with writing(self._output.part):
                 shutil.copyfile(log.path, self._output.part)
         self._output.finish()
+        self._end_rows(failed=False)
         self._remove_thumbnails(self._last_id)
         yield from self._published()
+
+    def _end_rows(self, failed: bool) -> None:
+        if self._rows:
+            self._rows.end(failed)
 
     def _begun_log(self) -> LineFile:
         if self._lines is None:
             self._lines = LineFile.extended(self._path) if self._at_once else LineFile.new(self._path)
+            if self._rows:
+                self._rows.begin()
         return self._lines
 
     def _published(self) -> Iterable[Message]:
@@ -187,12 +221,15 @@ class EventLog(stage.Stage):
         """Keep end and peak of the running events: nobody else reports one that has not ended with the source."""
         moving = [found for found in message.objects if found.moves]
         place = largest_place(moving)
-        area = float(np.count_nonzero(np.asarray(message.mask)) / (message.frame.width * message.frame.height))
+        mask = np.asarray(message.mask)
+        area = float(np.count_nonzero(mask) / (message.frame.width * message.frame.height))
+        cells = cells_in_motion(mask)
         ids = tuple(found.id for found in moving)
         stands = bool(message.objects) and not moving
         for running in self._running.values():
             if area > 0 and not stands:
                 running.event = running.event.gone_on(self._last_seconds, area, ids, place, message.uncertain)
+                running.measures.add(message, cells)
             if self._thumbnails and area > _LARGER * running.thumbnail_area:
                 running.thumbnail = running.thumbnail or self._thumbnails.name(running.event.id, running.begin_ns)
                 running.thumbnail_area = area
@@ -218,5 +255,7 @@ class EventLog(stage.Stage):
         if live:
             line["end_time"] = utc(self._last_ns)
         self._begun_log().append(json.dumps(line))
+        if self._rows:
+            self._rows.put_ended(ended, line, self._last_ns)
         self._unpublished.append(line)
         self.context.count("events")

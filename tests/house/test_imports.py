@@ -132,6 +132,7 @@ FLOORS = {
     "training": ("kernels", "raft", "flow", "synthetic", "evaluation"),
     "drawing": (),
     "packet_ring": (),
+    "event_database": (),
     "shipped": (),
     "own_packages": (),
 }
@@ -212,9 +213,10 @@ READING_SIDE = (
     "pipeline.redaction",
     "pipeline.config",
     "pipeline.runtime.run_status",
+    "pipeline.runtime.source_changes",
     "pipeline.transport.redis_streams",
 )
-"""What of the machine the page may know: it reads, and owns nothing."""
+"""What of the machine the page may know: it reads, asks for changes of sources, and owns nothing."""
 
 
 def test_the_page_knows_the_reading_side_of_the_machine_alone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import hmac
 import os
@@ -58,6 +59,11 @@ def hashed(password: str, salt: bytes | None = None) -> str:
     return "$".join(("scrypt", str(_COST), str(_BLOCK), str(_PARALLEL), _text(salt), _text(value)))
 
 
+@functools.lru_cache(maxsize=1)
+def _nobody() -> str:
+    return hashed("")
+
+
 def _text(value: bytes) -> str:
     return base64.b64encode(value).decode().rstrip("=")
 
@@ -93,8 +99,6 @@ class Users:
 
     def __init__(self, users: dict[str, tuple[User, str]], token: str | None) -> None:
         self._users, self._token = users, token
-        self._nobody = hashed("")
-        """A wrong name takes as long as a wrong password."""
 
     @classmethod
     def read(cls, file: Path | None, token: str | None) -> Users | None:
@@ -118,7 +122,7 @@ class Users:
 
     def by_password(self, name: str, password: str) -> User | None:
         """The user with this name and password. Takes some 0.1 s."""
-        user, stored = self._users.get(name, (None, self._nobody))
+        user, stored = self._users.get(name, (None, _nobody()))  # a wrong name takes as long as a wrong password
         return user if _matches(password, stored) else None
 
     def by_token(self, token: str) -> User | None:

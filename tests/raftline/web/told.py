@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from pipeline.runtime.run_directory import RunDirectory
 from pipeline.runtime.run_status import tell
 from pipeline.transport.redis_server import PrivateServer
 from pipeline.transport.redis_streams import RedisStreams
@@ -63,17 +66,29 @@ def status(seconds: float = 60.0, **sources: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def told_run(server: PrivateServer) -> Iterator[tuple[WatchedRun, RedisStreams]]:
+def told_run(server: PrivateServer, output: Path | None = None) -> Iterator[tuple[WatchedRun, RedisStreams]]:
     """A run to watch, and a connection to tell its status by; nothing was told yet."""
     name = f"told{next(_names)}"
-    run = WatchedRun(name, server.url)
+    run = WatchedRun(name, server.url, output)
     with contextlib.closing(RedisStreams(server.url, name)) as transport, contextlib.closing(run):
         yield run, transport
 
 
 @contextmanager
-def watched(server: PrivateServer, **sources: dict[str, Any]) -> Iterator[WatchedRun]:
+def watched(server: PrivateServer, output: Path | None = None, **sources: dict[str, Any]) -> Iterator[WatchedRun]:
     """A run that has told its status once."""
-    with told_run(server) as (run, transport):
+    with told_run(server, output) as (run, transport):
         tell(transport, status(60.0, **sources))
         yield run
+
+
+@contextmanager
+def run_directory(run: WatchedRun, server: PrivateServer, output: Path, file: Path) -> Iterator[None]:
+    """The directory by which a run is found on this machine."""
+    directory = RunDirectory.create()
+    plan = {"name": run.name, "redis_url": server.url, "output": str(output), "file": str(file), "folder": str(output)}
+    (directory.path / "plan.json").write_text(json.dumps(plan))
+    try:
+        yield
+    finally:
+        directory.remove()

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from pipeline.messages import Data, Mask, Message, MotionEvent, MotionObject
 from pipeline.testing import TestContext
+from raftline.event_database import NAME, Event, EventDatabase, Filter
 from stages.event_log import EventLog
 from stages.shared.event_uid import event_uid
 from tests.stages.frames import end, gap, yuv_frame
@@ -23,7 +24,9 @@ def mask(index: int, *events: MotionEvent, area_px: int = 0, objects: tuple[int,
     frame = yuv_frame(index, 100 * index, 20, 10)
     values = np.zeros(200, np.uint8)
     values[:area_px] = 255
-    moving = tuple(MotionObject(abs(i), (0, 0, 2, 2), 4, (0.0, 0.0), i > 0) for i in objects)
+    moving = tuple(
+        MotionObject(abs(i), (0, 0, 2, 2), 4, (3.0, 4.0), i > 0, ("gate",) if i == 1 else ()) for i in objects
+    )
     return Mask(frame.header, frame, values.reshape(10, 20), moving, events)
 
 
@@ -60,6 +63,9 @@ FIRST = {
     "peak_area": 0.25,
     "object_ids": [1, 2],
     "path": [[0.1, 4.0, 5.0]],
+    "speed_px_s": 5.0,
+    "direction_degrees": 53.1,
+    "zones": ["gate"],
     "uncertain": False,
     "cut_short": False,
 }
@@ -69,13 +75,18 @@ def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def files(folder: Path) -> list[str]:
+    """Names of those that are there beside the database."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("events.db"))
+
+
 def camera(folder: Path) -> TestContext:
     return bench_context(folder, "rtsp://host", live=True)
 
 
 def test_one_line_for_each_event_and_one_for_what_the_end_cut_short(tmp_path):
     Machine(EventLog, bench_context(tmp_path)).deliver(*script())
-    assert [path.name for path in tmp_path.iterdir()] == ["clip.motion.jsonl"]
+    assert files(tmp_path) == ["clip.motion.jsonl"]
     first, second, third = lines(tmp_path / "clip.motion.jsonl")
     assert first == FIRST
     assert (second["id"], second["end_seconds"], second["cut_short"]) == (2, 0.5, False)
@@ -133,7 +144,7 @@ def test_the_log_of_a_file_appears_when_it_is_complete(tmp_path):
 
 def test_a_failed_file_leaves_no_log(tmp_path):
     Machine(EventLog, bench_context(tmp_path)).deliver(*script()[:5], end(7, "failed"))
-    assert list(tmp_path.iterdir()) == []
+    assert files(tmp_path) == []
 
 
 @pytest.mark.parametrize("live", [False, True])
@@ -145,7 +156,7 @@ def test_killed_after_any_message_no_line_is_lost_or_doubled(tmp_path, kill_afte
         if index == kill_after:
             machine.kill()
     assert [line["id"] for line in lines(tmp_path / "clip.motion.jsonl")] == [1, 2, 3]
-    assert [path.name for path in tmp_path.iterdir()] == ["clip.motion.jsonl"]
+    assert files(tmp_path) == ["clip.motion.jsonl"]
 
 
 @pytest.mark.parametrize("live", [False, True])
@@ -309,3 +320,42 @@ def test_a_cameras_thumbnails_are_named_by_time_because_ids_start_again(tmp_path
 def test_a_folder_that_sources_would_share_is_refused(folder, words):
     with pytest.raises(ValidationError, match=re.escape(words)):
         EventLog.Options.model_validate({"thumbnails": folder})
+
+
+def rows(folder: Path) -> list[Event]:
+    """Of the database, oldest first."""
+    with EventDatabase.opened(folder / NAME) as database:
+        return database.find(Filter())[::-1]
+
+
+def test_the_database_has_each_event_from_its_begin_on(tmp_path):
+    machine = Machine(EventLog, camera(tmp_path))
+    machine.deliver(*script()[:2])
+    (open_event,) = rows(tmp_path)
+    assert (open_event.until, open_event.source, open_event.live) == (None, "clip", True)
+    machine.deliver(*script()[2:])
+    written = lines(tmp_path / "clip.motion.jsonl")
+    assert [row.uid for row in rows(tmp_path)] == [line["uid"] for line in written]
+    first = rows(tmp_path)[0]
+    assert (first.end_seconds, first.peak_area, first.speed_px_s, first.zones) == (0.3, 0.25, 5.0, ("gate",))
+    assert (first.width, first.height, first.cut_short) == (20, 10, False)
+    assert first.cells.count(0) < len(first.cells) and first.features["objects"] == 2
+    assert rows(tmp_path)[2].cut_short
+
+
+@pytest.mark.parametrize("kill_after", range(7))
+def test_killed_after_any_message_each_event_is_in_the_database_once(kill_after, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    Machine(EventLog, bench_context(whole)).deliver(*script())
+    machine = Machine(EventLog, bench_context(killed))
+    machine.deliver(*script()[: kill_after + 1])
+    machine.kill()
+    machine.deliver(*script()[kill_after + 1 :])
+    assert rows(killed) == rows(whole)
+
+
+def test_a_failed_file_leaves_the_events_of_an_earlier_run(tmp_path):
+    Machine(EventLog, bench_context(tmp_path)).deliver(*script())
+    before = [row.uid for row in rows(tmp_path)]
+    Machine(EventLog, bench_context(tmp_path)).deliver(*script()[:5], end(7, "failed"))
+    assert [row.uid for row in rows(tmp_path)] == before

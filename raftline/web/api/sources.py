@@ -1,0 +1,76 @@
+"""Cameras of a run that goes on: added, changed, removed."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Request
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from pipeline.errors import ConfigError
+from pipeline.runtime import source_changes
+from pipeline.runtime.run_status import ActiveRun
+from raftline.web.access.rights import CHANGE
+from raftline.web.access.users import User
+from raftline.web.models import Done
+from raftline.web.watched_run import WatchedRun
+
+_CAMERA = re.compile(r"rtsps?://[^\s/?#][^\s]*|/dev/video\d{1,3}")
+
+router = APIRouter(prefix="/api", tags=["sources"])
+
+
+def _is_a_camera(address: str) -> str:
+    if not _CAMERA.fullmatch(address):
+        raise ValueError("allowed are cameras: rtsp://user:password@host/path, rtsps://..., or /dev/video0")
+    return address
+
+
+Address = Annotated[str, AfterValidator(_is_a_camera)]
+
+
+class CameraGiven(BaseModel):
+    """A camera to watch. Files are given to `raftline run`: no request names one."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    name: str = Field(min_length=1, max_length=100)
+    input: Address = Field(max_length=1000, description="rtsp://user:password@host/path, or /dev/video0")
+
+
+class CameraChanged(BaseModel):
+    """Another address of a camera."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    input: Address = Field(max_length=1000)
+
+
+def _run(request: Request) -> ActiveRun:
+    watched: WatchedRun = request.app.state.run
+    run = watched.reachable()
+    if run is None:
+        raise ConfigError("no run goes on; start it with raftline run")
+    return run
+
+
+@router.post("/sources")
+def add_source(request: Request, given: CameraGiven, user: User = CHANGE) -> Done:
+    """Watch another camera, until the run ends. The answer comes when the run has taken it."""
+    if user.cameras is not None:
+        raise HTTPException(403, "you see some cameras alone, so you cannot add others")
+    # Left as they stand, since ${VAR} could read any variable of the run's environment.
+    return Done(remark=source_changes.add(_run(request), given.input, name=given.name, filled_in=True))
+
+
+@router.put("/sources/{source}", dependencies=[CHANGE])
+def change_source(request: Request, source: str, given: CameraChanged) -> Done:
+    """Give a camera another address. It alone is connected anew."""
+    return Done(remark=source_changes.change(_run(request), source, input=given.input, filled_in=True))
+
+
+@router.delete("/sources/{source}", dependencies=[CHANGE])
+def remove_source(request: Request, source: str) -> Done:
+    """Watch a camera no longer. Its files stay."""
+    return Done(remark=source_changes.remove(_run(request), source))

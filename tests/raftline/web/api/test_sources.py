@@ -1,0 +1,83 @@
+"""Cameras added, changed and removed by the API."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from pipeline.runtime.source_changes import Request, answer, take
+from pipeline.transport.redis_server import PrivateServer
+from pipeline.transport.redis_streams import RedisStreams
+from tests.raftline.web.client import Page, served
+from tests.raftline.web.told import run_directory, watched
+
+CAMERA = "rtsp://me:hunter2@192.0.2.7/stream"
+
+
+@pytest.fixture(scope="module")
+def page(redis_server: PrivateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    folder = tmp_path_factory.mktemp("sources")
+    with watched(redis_server) as run, run_directory(run, redis_server, folder, folder), served(run) as page:
+        yield page
+
+
+@contextmanager
+def supervisor(page: Page, accepted: bool = True) -> Iterator[list[Request]]:
+    """Takes one request as a run's supervisor does, and answers it."""
+    taken: list[Request] = []
+
+    def serve() -> None:
+        run = page.app.state.run.active()
+        transport = RedisStreams(run.redis_url, run.name)
+        while not taken:
+            if (request := take(transport, run.directory)) is not None:
+                taken.append(request)
+                answer(transport, request, accepted, "it is so" if accepted else "there is one already")
+        transport.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield taken
+    thread.join()
+
+
+def test_a_camera_is_added_and_the_run_is_asked_to_leave_variables_as_they_stand(page: Page) -> None:
+    with supervisor(page) as taken:
+        done = page.client("ann").post("/api/sources", json={"name": "door", "input": CAMERA})
+    assert (done.status_code, done.json()["remark"]) == (200, "it is so")
+    assert (taken[0].action, taken[0].name, taken[0].section["input"]) == ("add", "door", CAMERA)
+    assert taken[0].filled_in
+
+
+def test_a_camera_is_changed_and_removed(page: Page) -> None:
+    with supervisor(page) as taken:
+        assert page.client("cid").put("/api/sources/gate", json={"input": CAMERA}).status_code == 200
+    assert (taken[0].action, taken[0].name) == ("change", "gate")
+    with supervisor(page) as taken:
+        assert page.client("cid").delete("/api/sources/gate").status_code == 200
+    assert (taken[0].action, taken[0].name) == ("remove", "gate")
+
+
+def test_what_the_run_refuses_is_said(page: Page) -> None:
+    with supervisor(page, accepted=False):
+        done = page.client("ann").post("/api/sources", json={"name": "gate", "input": CAMERA})
+    assert (done.status_code, done.json()["detail"]) == (409, "there is one already")
+
+
+@pytest.mark.parametrize(
+    "wrong", ["/etc/passwd", "file:///etc/passwd", "clip.mp4", "http://192.0.2.1/", "concat:a|b", "rtsp://", "/dev/sda"]
+)
+def test_files_and_other_addresses_are_refused_and_not_repeated(page: Page, wrong: str) -> None:
+    for done in (
+        page.client("ann").post("/api/sources", json={"name": "door", "input": wrong}),
+        page.client("ann").put("/api/sources/gate", json={"input": wrong}),
+    ):
+        assert done.status_code == 422 and "rtsp://user:password@host/path" in done.text
+        assert wrong == "rtsp://" or wrong not in done.text
+
+
+def test_somebody_who_sees_some_cameras_adds_none(page: Page) -> None:
+    assert page.client("cid").post("/api/sources", json={"name": "door", "input": CAMERA}).status_code == 403
