@@ -2,8 +2,8 @@
 
     python -m benchmarks.gpu_results DIR [--root CHECKOUT]
 
-Tables go between ``<!-- gpu-results -->`` and ``<!-- /gpu-results -->`` in docs/benchmarks.md and docs/gpu.md, a sentence in
-README.md; what stood between the two marks is replaced. Results of a dry run are refused, unless --root names a copy.
+Tables go into docs/benchmarks.md and docs/gpu.md, a sentence into README.md, between ``<!-- gpu-results -->`` and
+``<!-- /gpu-results -->``; what stood there is replaced. Results of a dry run are refused, unless --root names a copy.
 """
 
 from __future__ import annotations
