@@ -1,6 +1,6 @@
 """What carrying the flow forward and bringing it to full resolution cost, beside the same in plain torch.
 
-    python -m benchmarks.bench_carry_and_upsample [--device cuda] [--threads 2] [--repeats 20] [--json FILE]
+    python -m benchmarks.bench_carry_and_upsample [--device cuda] [--threads 2] [--repeats 20] [--json FILE] [--tiny]
 
 Both sides run in turn, in one process, on the same tensors. Carrying is also compared with the nearest-neighbour
 interpolation on the host that the authors' warm start uses (SciPy, as their core/utils/utils.py). Upsampling counts up
@@ -43,15 +43,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch, on the CPU")
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--tiny", action="store_true", help="the smallest sizes: shows that every line runs, no more")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     device = torch.device(arguments.device)
     result: dict[str, Any] = {"machine": machine(), "device": arguments.device, "threads": arguments.threads}
     with torch.inference_mode():
-        result["copy_gb_per_s"] = round(_copy_bandwidth(device, arguments.repeats) / 1e9, 1)
+        repeats = 1 if arguments.tiny else arguments.repeats
+        result["copy_gb_per_s"] = round(_copy_bandwidth(device, repeats, 2**12 if arguments.tiny else 2**26) / 1e9, 1)
         result["cases"] = {
-            f"{name}, {size}": _compare(sides, least_bytes, device, arguments.repeats, result["copy_gb_per_s"])
-            for size, grid in GRIDS.items()
+            f"{name}, {size}": _compare(sides, least_bytes, device, repeats, result["copy_gb_per_s"])
+            for size, grid in ({"tiny": (12, 16)} if arguments.tiny else GRIDS).items()
             for name, (least_bytes, sides) in _cases(*grid, device).items()
         }
     _show(result)
@@ -142,9 +144,9 @@ def _milliseconds(side: Side, device: torch.device) -> float:
     return before.elapsed_time(after) / 10
 
 
-def _copy_bandwidth(device: torch.device, repeats: int) -> float:
-    """Bytes read and written per second by a copy of 256 MB."""
-    source = torch.ones(2**26, device=device)
+def _copy_bandwidth(device: torch.device, repeats: int, numbers: int) -> float:
+    """Bytes read and written per second by a copy of so many float32 (256 MB, but for a trial)."""
+    source = torch.ones(numbers, device=device)
     target = torch.empty_like(source)
     best = min(_milliseconds(lambda: target.copy_(source), device) for _ in range(repeats))
     return 2 * source.nbytes / (best / 1e3)

@@ -10,6 +10,9 @@ confidence (the errors of what it trusts, and of what not), speed
 keep torchvision's errors, against the same network in torch, OpenVINO and ONNX Runtime: ``pip install openvino onnx
 onnxscript onnxruntime``), lookup (one lookup by itself), warm_start, memory (peak of a
 process of its own). On a GPU the sizes are those of 1080p and 4K and the network is RAFT-large as well.
+
+With --resume the file of --json is gone on with: parts that stand in it are not measured again, and one that fails is
+noted there.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -27,8 +30,9 @@ from benchmarks.data import data_folder
 from benchmarks.flow import limits, memory, parts
 from benchmarks.flow.clips import authors_weights
 from benchmarks.flow.exported import exported_flows
-from benchmarks.flow.peers import PairFlow, authors_flow, torchvision_flow
+from benchmarks.flow.peers import PairFlow, authors_flow, has_torchvision, torchvision_flow
 from benchmarks.flow.targets import print_report, targets
+from benchmarks.gpu.case_file import CaseFile
 from benchmarks.machine import machine
 from raftline.flow.options import FlowOptions
 from raftline.flow.update_loop import UpdateLoop
@@ -37,7 +41,20 @@ from raftline.raft.model import Architecture, Raft
 PARTS = ("rates", "parts", "accuracy", "confidence", "speed", "runtimes", "lookup", "warm_start", "memory")
 ITERATIONS = 12
 """The default of streams, and torchvision's default number of flow updates."""
-VGA, HD, UHD = (640, 480), (1920, 1080), (3840, 2160)
+Size = tuple[int, int]
+
+
+class Sizes(NamedTuple):
+    """Width and height of the frames that are measured."""
+
+    vga: Size = (640, 480)
+    hd: Size = (1920, 1080)
+    qhd: Size = (2560, 1440)
+    uhd: Size = (3840, 2160)
+
+
+TINY = Sizes((64, 64), (72, 64), (80, 64), (88, 64))
+"""To see that every line runs: what a GPU would run, on any device."""
 
 
 def main() -> None:
@@ -49,12 +66,14 @@ def main() -> None:
     parser.add_argument("--weights", help="of RAFT-small; the authors' where the test data is, else the shipped ones")
     parser.add_argument("--authors", type=Path, help="a checkout of princeton-vl/RAFT, to be compared as well")
     parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--resume", action="store_true", help="go on with the file of --json, part by part")
+    parser.add_argument("--tiny", action="store_true", help="what a GPU would run, with tiny sizes, on any device")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     report = Bench(arguments).run(arguments.only or PARTS)
     print_report(report)
-    if arguments.json:
+    if arguments.json and not arguments.resume:
         arguments.json.write_text(json.dumps(report, indent=1) + "\n")
 
 
@@ -64,9 +83,13 @@ class Bench:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._arguments = arguments
         self._device = torch.device(arguments.device)
-        self._gpu = self._device.type == "cuda"
+        self._tiny: bool = arguments.tiny
+        self._gpu = self._device.type == "cuda" or self._tiny
+        self._sizes = TINY if self._tiny else Sizes()
+        self._iterations = 2 if self._tiny else ITERATIONS
+        self._repeats = 2 if self._tiny else 20
         self._options = FlowOptions(
-            iterations=ITERATIONS,
+            iterations=self._iterations,
             warm_start="never",
             duplicates=None,
             scene_cut=None,
@@ -83,23 +106,27 @@ class Bench:
             "machine": {**machine(), "threads": torch.get_num_threads()},
             "weights": {"small": Path(self._small).name, "large": "random numbers: speed and memory alone"},
         }
+        file = CaseFile(self._arguments.json, **self._report) if self._arguments.resume else None
         for part in PARTS:
             if part in wanted:
-                self._report[part] = getattr(self, f"_{part}")()
+                measure = getattr(self, f"_{part}")
+                found = measure() if file is None else file.run(part, measure)
+                if found is not None:
+                    self._report[part] = found
         self._report["targets"] = [target._asdict() for target in targets(self._report)]
         return self._report
 
     def _rates(self) -> dict[str, float]:
         dtypes = (torch.float32, torch.bfloat16, torch.float16) if self._gpu else (torch.float32, torch.bfloat16)
-        return limits.machine_rates(self._device, dtypes)
+        return limits.machine_rates(self._device, dtypes, tiny=self._tiny)
 
     def _parts(self) -> dict[str, Any]:
-        width, height = HD if self._gpu else VGA
+        width, height = self._sizes.hd if self._gpu else self._sizes.vga
         padded = (-(-height // 8) * 8, -(-width // 8) * 8)
         architectures: tuple[Architecture, ...] = ("small", "large")
         return {
             f"{architecture} {width}x{height}": {
-                "gflop_per_frame": limits.operations(architecture, *padded, ITERATIONS),
+                "gflop_per_frame": limits.operations(architecture, *padded, self._iterations),
                 "ms": {
                     precision: limits.part_milliseconds(self._raft(architecture, precision).model, *padded, 7)
                     for precision in ("auto", "float32")
@@ -112,18 +139,19 @@ class Bench:
         if data_folder() is None:
             return {"skipped": "no folder of test data (RAFTLINE_DATA)"}
         exact = self._raft("small", "float32").model
-        peer = torchvision_flow(exact, self._device, ITERATIONS, None)
+        peer = torchvision_flow(exact, self._device, ITERATIONS, None) if has_torchvision() else None
         result = {"auto": parts.end_point_errors(self._raft("small").model, peer, 20)}
-        result["auto"]["fewest_iterations_within_0.02_px"] = parts.fewest_iterations(result["auto"])
+        if peer is not None:
+            result["auto"]["fewest_iterations_within_0.02_px"] = parts.fewest_iterations(result["auto"])
         result["float32"] = parts.end_point_errors(exact, None, 20)
         return result
 
     def _confidence(self) -> dict[str, Any]:
-        return {} if data_folder() is None else parts.confidences(self._raft("small"), ITERATIONS)
+        return {} if data_folder() is None else parts.confidences(self._raft("small"), self._iterations)
 
     def _speed(self) -> dict[str, Any]:
         few = self._report.get("accuracy", {}).get("auto", {}).get("fewest_iterations_within_0.02_px", ITERATIONS)
-        size = HD if self._gpu else VGA
+        size = self._sizes.hd if self._gpu else self._sizes.vga
         result = {"small": self._race("small", size, few)}
         result["large"] = self._race("large", size, None)
         return result
@@ -131,14 +159,15 @@ class Bench:
     def _race(self, architecture: Architecture, size: tuple[int, int], few: int | None) -> dict[str, Any]:
         auto, exact = self._raft(architecture), self._raft(architecture, "float32")
         streams = {
-            f"ours, {ITERATIONS}": (auto, self._options),
-            f"ours, float32, {ITERATIONS}": (exact, self._options),
-            f"ours, regions, {ITERATIONS}": (auto, replace(self._options, region_matching=True)),
-            f"ours, variational, {ITERATIONS}": (auto, replace(self._options, variational_refinement=True)),
+            f"ours, {self._iterations}": (auto, self._options),
+            f"ours, float32, {self._iterations}": (exact, self._options),
+            f"ours, regions, {self._iterations}": (auto, replace(self._options, region_matching=True)),
+            f"ours, variational, {self._iterations}": (auto, replace(self._options, variational_refinement=True)),
         }
-        if few is not None and few != ITERATIONS:
+        if few is not None and few < self._iterations:
             streams[f"ours, {few}"] = (auto, replace(self._options, iterations=few))
-        return parts.speed(streams, self._peers(exact.model), size, self._arguments.frames)
+        frames = 2 if self._tiny else self._arguments.frames
+        return parts.speed(streams, self._peers(exact.model), size, frames)
 
     def _runtimes(self) -> dict[str, Any]:
         if self._gpu or data_folder() is None:
@@ -149,46 +178,51 @@ class Bench:
         ours = parts.stream_errors(auto, stream, range(1, 7))
         few = parts.fewest_iterations({**ours, "peer_epe_px": errors["peer_epe_px"]})
         peers = {"torchvision": torchvision_flow(exact, self._device, ITERATIONS, None)}
-        peers |= exported_flows(exact, VGA, ITERATIONS, torch.get_num_threads())
+        peers |= exported_flows(exact, self._sizes.vga, ITERATIONS, torch.get_num_threads())
         streams = {f"ours, {few}": (auto, replace(stream, iterations=few, duplicates=None))}
-        race = parts.speed(streams, peers, VGA, self._arguments.frames)
+        race = parts.speed(streams, peers, self._sizes.vga, self._arguments.frames)
         return {**race, "iterations": few, "errors": {**ours, "peer_epe_px": errors["peer_epe_px"]}}
 
     def _peers(self, model: Raft) -> dict[str, PairFlow]:
-        peers = {"torchvision": torchvision_flow(model, self._device, ITERATIONS, None)}
-        if self._gpu:
-            peers["torchvision, autocast"] = torchvision_flow(model, self._device, ITERATIONS, torch.float16)
+        peers: dict[str, PairFlow] = {}
+        if not self._tiny or has_torchvision():
+            peers["torchvision"] = torchvision_flow(model, self._device, self._iterations, None)
+            if self._gpu:
+                half = torch.float16 if self._device.type == "cuda" else torch.bfloat16
+                peers["torchvision, autocast"] = torchvision_flow(model, self._device, self._iterations, half)
         if self._arguments.authors:
             peers["authors"] = authors_flow(self._arguments.authors, model, self._device, ITERATIONS)
         return peers
 
     def _lookup(self) -> list[dict[str, Any]]:
         architectures: tuple[Architecture, ...] = ("small", "large")
-        sizes = (HD, (2560, 1440), UHD) if self._gpu else (VGA,)
+        sizes = self._sizes[1:] if self._gpu else self._sizes[:1]
         return [
             # The volume of 4K takes 45 GB in half precision, and torchvision's 90.
-            parts.lookups(self._raft(architecture).model, size, 20, all_pairs=size != UHD)
+            parts.lookups(self._raft(architecture).model, size, self._repeats, all_pairs=size != self._sizes.uhd)
             for architecture in architectures
             for size in sizes
         ]
 
     def _warm_start(self) -> dict[str, Any]:
-        return parts.warm_start(self._device, HD, 20)
+        return parts.warm_start(self._device, self._sizes.hd, self._repeats)
 
     def _memory(self) -> dict[str, Any]:
-        cases = [("small", HD, "auto")]
+        hd, uhd = self._sizes.hd, self._sizes.uhd
+        cases = [("small", hd, "auto")]
         if self._gpu:
-            cases = [("large", HD, "on-demand"), ("large", HD, "all-pairs"), ("large", UHD, "on-demand")]
+            cases = [("large", hd, "on-demand"), ("large", hd, "all-pairs"), ("large", uhd, "on-demand")]
+        cases = cases[:1] if self._tiny else cases
         return {
             f"{architecture} {size[0]}x{size[1]} {correlation}": memory.peak_in_a_process_of_its_own(
-                architecture, size, correlation, str(self._device), ITERATIONS
+                architecture, size, correlation, str(self._device), self._iterations
             )
             for architecture, size, correlation in cases
         }
 
     def _raft(self, architecture: Architecture, precision: Any = "auto") -> UpdateLoop:
         weights = self._small if architecture == "small" else memory.LARGE_BY_FORMULA
-        return memory.open_network(weights, str(self._device), precision)
+        return memory.open_network(weights, str(self._device), precision, "torch" if self._tiny else "auto")
 
 
 if __name__ == "__main__":

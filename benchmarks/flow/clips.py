@@ -70,9 +70,9 @@ class KnownPair:
 
 
 def known_pairs() -> Iterator[KnownPair]:
-    """All ground truth of the data folder; KITTI's with occlusions."""
+    """All ground truth that is in the data folder; KITTI's with occlusions."""
     folder = needed_data()
-    for name in DATASETS:
+    for name in (name for name in DATASETS if (folder / "flow" / name).is_dir()):
         dataset = open_dataset(f"{name}:{folder / 'flow' / name}")
         for scene in dataset.scenes:
             for pair in scene.pairs:

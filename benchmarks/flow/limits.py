@@ -37,10 +37,11 @@ def synchronise(device: torch.device) -> None:
 
 
 @torch.inference_mode()
-def machine_rates(device: torch.device, dtypes: tuple[torch.dtype, ...]) -> dict[str, float]:
+def machine_rates(device: torch.device, dtypes: tuple[torch.dtype, ...], *, tiny: bool = False) -> dict[str, float]:
     """Measured: GFLOP/s of a large matrix product and of a 3x3 convolution of 256 to 256 channels, of random numbers in
-    each type, and GB/s of a large copy (bytes read and written)."""
-    size = _MATRIX[device.type]
+    each type, and GB/s of a large copy (bytes read and written). `tiny`: only to see that all of it runs."""
+    size, copied = (64, 1 << 16) if tiny else (_MATRIX[device.type], _COPY_BYTES[device.type])
+    rows, columns = (4, 4) if tiny else (120, 160)
     rates = {}
     for dtype in dtypes:
         name = str(dtype).removeprefix("torch.")
@@ -50,10 +51,10 @@ def machine_rates(device: torch.device, dtypes: tuple[torch.dtype, ...]) -> dict
         layer = torch.nn.Conv2d(256, 256, 3, padding=1, device=device, dtype=dtype).to(
             memory_format=torch.channels_last
         )  # type: ignore[call-overload]
-        image = torch.randn(1, 256, 120, 160, device=device).to(dtype, memory_format=torch.channels_last)
+        image = torch.randn(1, 256, rows, columns, device=device).to(dtype, memory_format=torch.channels_last)
         seconds = statistics.median(seconds_of(lambda layer=layer, image=image: layer(image), device, 7))
-        rates[f"convolution_{name}_gflops"] = round(2 * 9 * 256**2 * 120 * 160 / seconds / 1e9, 1)
-    source = torch.randint(0, 255, (_COPY_BYTES[device.type],), dtype=torch.uint8, device=device)
+        rates[f"convolution_{name}_gflops"] = round(2 * 9 * 256**2 * rows * columns / seconds / 1e9, 1)
+    source = torch.randint(0, 255, (copied,), dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     seconds = statistics.median(seconds_of(lambda: target.copy_(source), device, 7))
     rates["copy_gb_per_s"] = round(2 * source.numel() / seconds / 1e9, 1)

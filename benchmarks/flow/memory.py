@@ -17,7 +17,7 @@ from raftline.flow.network import open_raft, prepare
 from raftline.flow.options import FlowOptions
 from raftline.flow.session import FlowSession
 from raftline.flow.update_loop import UpdateLoop
-from raftline.raft.choices import PrecisionChoice
+from raftline.raft.choices import PrecisionChoice, RuntimeChoice
 from raftline.raft.devices import choose_device
 from raftline.raft.model import Raft
 from raftline.raft.precision import choose_precision
@@ -25,10 +25,12 @@ from raftline.raft.precision import choose_precision
 LARGE_BY_FORMULA = "large, random"
 
 
-def open_network(weights: str, device: str, precision: PrecisionChoice = "auto") -> UpdateLoop:
+def open_network(
+    weights: str, device: str, precision: PrecisionChoice = "auto", runtime: RuntimeChoice = "auto"
+) -> UpdateLoop:
     """The shipped weights ("default"), or RAFT-large with random numbers, of which only speed and memory mean
     something."""
-    options = FlowOptions(weights=weights, device=device, precision=precision)
+    options = FlowOptions(weights=weights, device=device, precision=precision, runtime=runtime)
     if weights != LARGE_BY_FORMULA:
         return open_raft(options)
     chosen = choose_device(device)

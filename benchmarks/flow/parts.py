@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.flow.clips import consecutive_frames, known_pairs
 from benchmarks.flow.limits import seconds_of
-from benchmarks.flow.peers import PairFlow, lookup_by_grid_sample
+from benchmarks.flow.peers import PairFlow, has_torchvision, lookup_by_grid_sample
 from benchmarks.machine import spread
 from raftline.flow.options import FlowOptions
 from raftline.flow.session import FlowSession
@@ -146,8 +146,9 @@ def lookups(model: Raft, size: tuple[int, int], repeats: int, all_pairs: bool = 
     if all_pairs:
         volume = AllPairsCorrelation(one, two, radius)
         ways["all pairs"] = lambda: volume.lookup(next(coords))
-        peer = lookup_by_grid_sample(features[0], features[1], radius)
-        ways["grid_sample"] = lambda: peer(next(coords))
+        if has_torchvision():
+            peer = lookup_by_grid_sample(features[0], features[1], radius)
+            ways["grid_sample"] = lambda: peer(next(coords))
     taken = {name: seconds_of(way, device, repeats) for name, way in ways.items()}
     cells = height * width * 4
     moved = cells * ((2 * radius + 2) ** 2 + (2 * radius + 1) ** 2) * dtype.itemsize
@@ -156,7 +157,8 @@ def lookups(model: Raft, size: tuple[int, int], repeats: int, all_pairs: bool = 
     if all_pairs:
         fastest = statistics.median(taken["all pairs"])
         result["all_pairs_gb_per_s"] = round(moved / fastest / 1e9, 1)
-        result["times_faster_than_grid_sample"] = round(statistics.median(taken["grid_sample"]) / fastest, 2)
+        if "grid_sample" in taken:
+            result["times_faster_than_grid_sample"] = round(statistics.median(taken["grid_sample"]) / fastest, 2)
     return result
 
 

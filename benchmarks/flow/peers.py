@@ -45,6 +45,11 @@ def torchvision_network(model: Raft) -> nn.Module:
     return peer.eval()
 
 
+def has_torchvision() -> bool:
+    """Whether it is installed; whether it fits torch does not matter here."""
+    return importlib.util.find_spec("torchvision") is not None
+
+
 def lookup_by_grid_sample(features1: Tensor, features2: Tensor, radius: int) -> Callable[[Tensor], Tensor]:
     """torchvision's correlation block, its volume built: coords (B, 2, H, W) in cells -> windows of all levels."""
     block = _torchvision_raft().CorrBlock(num_levels=4, radius=radius)

@@ -77,14 +77,14 @@ def _cpu_targets(report: dict[str, Any]) -> Iterator[Target]:
     yield Target(f"the same at {few}, the fewest that keep its EPE", "x", at_few, 4, True)
     yield Target("RAFT-large 640x480, 12 iterations, times torchvision's", "x", large, 2, True)
     for peer, aim in (("torchvision", 10), ("OpenVINO", 3), ("ONNX Runtime", 3)):
-        few = _of(report, "runtimes", "iterations")
-        found = _of(report, "runtimes", "times_faster", f"{peer} / ours, {few}", "median")
+        few = number_at(report, "runtimes", "iterations")
+        found = number_at(report, "runtimes", "times_faster", f"{peer} / ours, {few}", "median")
         yield Target(
             f"RAFT-small 640x480, stream at 12 iterations' EPE, times the same network in {peer}", "x", found, aim, True
         )
-    peak = _of(memory, "small 1920x1080 auto", "process_gb")
+    peak = number_at(memory, "small 1920x1080 auto", "process_gb")
     yield Target("RAFT-small 1080p, the whole process", "GB", peak, 2, False)
-    yield Target("adaptive warm start at 1080p", "ms", _of(report, "warm_start", "adaptive", "median"), 6, False)
+    yield Target("adaptive warm start at 1080p", "ms", number_at(report, "warm_start", "adaptive", "median"), 6, False)
 
 
 def _gpu_targets(report: dict[str, Any]) -> Iterator[Target]:
@@ -93,11 +93,12 @@ def _gpu_targets(report: dict[str, Any]) -> Iterator[Target]:
     large = _times_faster(report, "large", "ours, 12")
     yield Target("RAFT-large 1080p, times torchvision's under autocast", "x", autocast, 3, True)
     yield Target("RAFT-large 1080p, times torchvision's in float32", "x", large, 4, True)
-    milliseconds = _of(report, "speed", "large", "ms_per_frame", "ours, 12", "median")
+    milliseconds = number_at(report, "speed", "large", "ms_per_frame", "ours, 12", "median")
     yield Target("RAFT-large 1080p, a frame", "ms", milliseconds, 20, False)
-    yield Target("adaptive warm start at 1080p", "ms", _of(report, "warm_start", "adaptive", "median"), 1, False)
-    yield Target("RAFT-large 1080p on demand", "GB", _of(memory, "large 1920x1080 on-demand", "gpu_gb"), 1.3, False)
-    yield Target("RAFT-large 4K on demand", "GB", _of(memory, "large 3840x2160 on-demand", "gpu_gb"), 6, False)
+    yield Target("adaptive warm start at 1080p", "ms", number_at(report, "warm_start", "adaptive", "median"), 1, False)
+    for name, size, aim in (("1080p", "1920x1080", 1.3), ("4K", "3840x2160", 6)):
+        peak = number_at(memory, f"large {size} on-demand", "gpu_gb")
+        yield Target(f"RAFT-large {name} on demand", "GB", peak, aim, False)
     for lookup in report.get("lookup", []):
         if lookup["radius"] == 4 and "times_faster_than_grid_sample" in lookup:
             size, found = lookup["size"], lookup["ms"]
@@ -107,7 +108,7 @@ def _gpu_targets(report: dict[str, Any]) -> Iterator[Target]:
 
 
 def _times_faster(report: dict[str, Any], network: str, name: str, peer: str = "torchvision") -> float | None:
-    return _of(report, "speed", network, "times_faster", f"{peer} / {name}", "median")
+    return number_at(report, "speed", network, "times_faster", f"{peer} / {name}", "median")
 
 
 def _parts(name: str, part: dict[str, Any], rates: dict[str, float]) -> Table:
@@ -143,8 +144,9 @@ def _errors(accuracy: dict[str, Any]) -> Table:
     table.add_column("float32, 12")
     for name, curve in auto["epe_px"].items():
         found = [f"{curve[count - 1]:.3f}" for count in shown]
-        table.add_row(name, f"{auto['peer_epe_px'][name]:.3f}", *found, f"{exact['epe_px'][name][11]:.3f}")
-    peers = auto["peer_epe_px"].values()
+        peer = auto["peer_epe_px"].get(name)
+        table.add_row(name, "" if peer is None else f"{peer:.3f}", *found, f"{exact['epe_px'][name][11]:.3f}")
+    peers = auto["peer_epe_px"].values() or [float("nan")]
     means = [f"{auto['mean_epe_px'][count - 1]:.3f}" for count in shown]
     table.add_row("mean", f"{sum(peers) / len(peers):.3f}", *means, f"{exact['mean_epe_px'][11]:.3f}")
     return table
@@ -178,7 +180,8 @@ def _largest_change(report: dict[str, Any]) -> float | None:
     return round(max(abs(auto[name] - exact[name]) for name in exact), 4)
 
 
-def _of(values: dict[str, Any], *keys: str) -> float | None:
+def number_at(values: dict[str, Any], *keys: str) -> float | None:
+    """The number at a path of keys; None where there is none."""
     found: Any = values
     for key in keys:
         found = found.get(key, {}) if isinstance(found, dict) else {}

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from raftline.kernels.choice import values_are_at_hand
 from raftline.kernels.region_evidence import region_evidence
 from raftline.kernels.region_evidence.reference import EvidenceRules, mean_over_square
 from raftline.kernels.similarity_at import similarity_at
@@ -59,7 +60,7 @@ def match_regions(features1: Tensor, features2: Tensor, flow: Tensor) -> RegionM
     explained = similarity_at(features1, features2, flow)
     evidence = region_evidence(features1, features2, flow, explained, _RULES)
     begins = (evidence.most > _LEAST_OF_A_SEED) & (evidence.most > _LEAST_RATIO * evidence.others)
-    if flow.device.type == "cpu" and not begins.any():
+    if values_are_at_hand(flow.device) and not begins.any():
         return RegionMatches(flow, begins[:, 0])
     certain = torch.where(begins, evidence.most, 0.0)
     for _ in range(_GROWTH):

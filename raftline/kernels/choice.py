@@ -22,6 +22,11 @@ def kernel_choice(device: torch.device | str) -> KernelChoice:
     return _choice(torch.device(device).type)
 
 
+def values_are_at_hand(device: torch.device) -> bool:
+    """Whether code may look at values at no cost: on a GPU the host would wait, and a CUDA graph cannot hold that."""
+    return device.type == "cpu"
+
+
 @functools.cache
 def _choice(device_type: str) -> KernelChoice:
     if device_type == "cuda":

@@ -77,7 +77,7 @@ class ClipFacts(BaseModel):
     """The clip that shows an event."""
 
     there: bool
-    begins_seconds: float = Field(0.0, description="where in the clip the event begins")
+    begins_seconds: float = Field(default=0.0, description="where in the clip the event begins")
 
 
 class LabelGiven(BaseModel):

@@ -79,7 +79,7 @@ def lookup_on_demand(
     _check(features1, levels2, coords, radius)
     if out_dtype not in DTYPES:
         raise ValueError(f"out_dtype: expected one of float32, float16, bfloat16, found {out_dtype}")
-    if kept is not None and isinstance(kept, KeptOnCuda) is not (coords.device.type == "cuda"):
+    if kept is not None and isinstance(kept, KeptOnCuda) is not (kernel_choice(coords.device).name == "cupy"):
         raise ValueError(f"kept: expected what room_for_windows makes for {coords.device}, found {type(kept).__name__}")
     kernel = _KERNELS[kernel_choice(coords.device).name, features1.dtype]
     return kernel(features1, levels2, coords, radius, out_dtype, kept)
@@ -123,5 +123,5 @@ def _check_features(name: str, features: Tensor, dtype: torch.dtype, device: tor
         )
     if torch.is_grad_enabled() and features.requires_grad:
         raise ValueError(f"{name}: requires a gradient, and there is none here. Use lookup in a volume, or no_grad()")
-    if device.type == "cuda":
+    if kernel_choice(device).name == "cupy":
         check_for_cuda(name, features)

@@ -1,0 +1,1 @@
+"""What only a GPU can show: the parts of `benchmarks.gpu_check`, each a program of its own."""
