@@ -62,12 +62,13 @@ class OutputLock:
         self._fd = fd
 
     @classmethod
-    def take(cls, output: Path, run: Run) -> OutputLock:
+    def take(cls, output: Path, run: Run, wait: bool = True) -> OutputLock:
         """Lock an output for a run.
 
         Args:
             output: The file or folder. The folder it lies in exists.
             run: Shares the lock with its other workers.
+            wait: Give another run a second to end.
 
         Raises:
             OutputInWork: If another run holds the lock.
@@ -75,7 +76,7 @@ class OutputLock:
         """
         file = output.with_name(f".{output.name}.lock")
         owner: dict[str, Any] = {}
-        for _ in range(_ATTEMPTS):
+        for _ in range(_ATTEMPTS if wait else 1):
             try:
                 fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             except OSError as error:

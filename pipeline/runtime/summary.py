@@ -64,7 +64,7 @@ def remove_unfinished(plan: Plan, transport: Transport) -> None:
 
 def _remove_parts_alone(output: Path, run: Run) -> None:
     try:
-        lock = OutputLock.take(output, run)
+        lock = OutputLock.take(output, run, wait=False)
     except OutputInWork:
         return
     except OutputError:  # its folder is gone, or the disk is full
