@@ -25,7 +25,7 @@ _SCORED_POINTS = 500
 """Points that each hypothesis is scored on."""
 _ITERATIONS = 8
 """Of reweighting, at most."""
-_CONVERGED_PX = 1e-4
+_CONVERGED_PX = 1e-3
 """Step of all parameters at which iterations end."""
 _MAX_CONDITION = 1e8
 """Of the normal matrix: beyond, float64 leaves under half of the digits, and the points do not determine the model."""
