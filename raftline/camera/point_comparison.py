@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from raftline.camera.luma_pyramid import AlignmentPoints
+from raftline.camera.normal_equations import BLOCK
 from raftline.camera.robust_weights import TUKEY_SIGMAS
 from raftline.kernels.compiled import compiled
 
-_BLOCK = 512
-"""Points whose rows stay in the L1 cache while all their products are taken, as in `weighted_squares`."""
 _BINS_EACH_LEVEL = 32
 """Bins of residuals for a grey level: with interpolation in a bin, the median is exact to a hundredth of the least
 sigma."""
@@ -141,9 +140,9 @@ def _weigh(
     reach = np.float32(1.0 / (TUKEY_SIGMAS * min(sigma, least_yet)) ** 2)
     normal[:] = 0.0
     right[:] = 0.0
-    robust, weighted = np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.float32)
-    for first in range(0, points, _BLOCK):
-        here = min(_BLOCK, points - first)
+    robust, weighted = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    for first in range(0, points, BLOCK):
+        here = min(BLOCK, points - first)
         left, trust = residual[first : first + here], weights[first : first + here]
         for n in range(here):
             near = max(np.float32(1.0) - left[n] * left[n] * reach, np.float32(0.0))
