@@ -191,11 +191,12 @@ class StageTask:
             self._state_lost = True
 
     def _publish_all_but_last(self, outputs: Iterable[Message]) -> Message | None:
-        last = None
+        last, since_ns = None, time.monotonic_ns()
         for output in outputs:
+            now_ns = time.monotonic_ns()
             if last is not None:
-                self._steps.publish(last, Acknowledgement())
-            last = output
+                self._steps.publish(last, Acknowledgement(), now_ns - since_ns, more=True)
+            last, since_ns = output, now_ns
         return last
 
     def _finish(self, taken: Taken, last: Message | None, busy_ns: int) -> None:

@@ -8,9 +8,9 @@ from pipeline.messages import Message
 from pipeline.runtime.publisher import Acknowledgement, Publisher, together
 from pipeline.transport.base import Commit
 
-_COMMIT_EVERY_SECONDS = 0.005
-"""How long steps may take together and share a commit. Chosen by hand: well below the latency of a live stream; a slow
-stage commits each step on its own."""
+_LIVE_SECONDS, _FILE_SECONDS = 0.005, 0.02
+"""How long steps may take together and share a commit. Chosen by hand: of a camera well below the latency of a live
+stream; of a file as long as the decoder gathers frames. A slow stage commits each step on its own."""
 
 
 class StepQueue:
@@ -24,6 +24,7 @@ class StepQueue:
     def __init__(self, publisher: Publisher, live: bool) -> None:
         self._publisher = publisher
         self._live = live
+        self._together_ns = (_LIVE_SECONDS if live else _FILE_SECONDS) * 1e9
         self._silent: list[Acknowledgement] = []
         """Steps that published nothing."""
         self._ready: list[Commit] = []
@@ -57,7 +58,7 @@ class StepQueue:
         now = time.monotonic_ns()
         if not self._silent and not self._ready:
             self._since_ns = now - busy_ns
-        return now - self._since_ns > _COMMIT_EVERY_SECONDS * 1e9
+        return now - self._since_ns > self._together_ns
 
     def _close_silent(self) -> None:
         # They go before what is published next: a step committed after a later one would be ignored.

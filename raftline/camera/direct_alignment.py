@@ -22,10 +22,11 @@ import numpy as np
 
 from raftline.camera.camera_motion import CameraMotion, confidence_of, grid_centres
 from raftline.camera.luma_pyramid import AlignmentPoints, LumaPyramid
+from raftline.camera.normal_equations import inverse_of
 from raftline.camera.plane_models import PLANE_MODELS, ModelName, PlaneModel
-from raftline.camera.robust_weights import TUKEY_SIGMAS, tukey_weights
+from raftline.camera.point_comparison import PointComparison
+from raftline.camera.robust_weights import TUKEY_SIGMAS
 from raftline.camera.transforms import centred, frame_corners, transform_points
-from raftline.camera.weighted_squares import inverse_of, weighted_squares
 from raftline.kernels.compiled import compiled
 
 _ITERATIONS = 5
@@ -38,8 +39,6 @@ _MIN_CORRELATION = 0.3
 """Of two images of one scene; unrelated ones stay under 0.2."""
 _MAX_SIGMA_GROWTH = 1.02
 """Growth of the residual's sigma up to which the images agree no worse."""
-_MEDIAN_OF_SIGMA = 0.6745
-"""Median of the absolute values of a Gaussian, in its sigma."""
 MIN_SIGMA = 0.25
 """Grey levels, of images blurred as in `luma_pyramid`: rounding alone leaves as much."""
 MAX_ERROR_PX = 0.5
@@ -49,6 +48,8 @@ _MAX_CHANGE_PX, _MAX_CHANGE_SHARE = 8.0, 0.25
 network's flow is 8 px off at a corner."""
 _MIN_REACH_PX = 1.5
 """Reach of the weights of cells that follow the flow's motion, at least."""
+_EXACT_CONFIDENCE = 0.9
+"""Confidence in a motion from which it is right to a fraction of a px, so that the fine level alone is looked at."""
 _MIN_POINTS = 100
 """Points without which there is no alignment: ten for each parameter, gain and brightness."""
 
@@ -65,8 +66,15 @@ class Alignment:
     """The images agree no worse than under the motion that alignment began with."""
     sigma: float
     """Robust scale of what is left of their difference, grey levels."""
-    off_px: float
-    """Shift of the points along their gradients that leaves as much: small only where texture itself agrees."""
+    gradient: np.ndarray
+    """(2, N) grey levels per px of the level that was compared last, at its points."""
+    level_px: float
+    """Px of the frame in one px of that level."""
+
+    @property
+    def off_px(self) -> float:
+        """Shift of the points along their gradients that leaves as much: small only where texture itself agrees."""
+        return self.sigma / max(float(np.median(np.hypot(*self.gradient))), 1e-6) * self.level_px
 
 
 def refined_motion(
@@ -98,7 +106,11 @@ def refined_motion(
     follows = following(flow_px, motion)
     if weights is not None:
         follows = follows * weights
-    found = align(before, after, motion.matrix, PLANE_MODELS[model], follows)
+    found = None
+    if motion.confidence > _EXACT_CONFIDENCE:
+        found = align(before, after, motion.matrix, PLANE_MODELS[model], follows, first_level=-1)
+    if found is None or not found.better:
+        found = align(before, after, motion.matrix, PLANE_MODELS[model], follows)
     if found is None or not found.better or found.error_px > MAX_ERROR_PX:
         return motion
     corners = frame_corners(before.width, before.height)
@@ -125,6 +137,7 @@ def align(
     matrix: np.ndarray,
     model: PlaneModel,
     cell_weights: np.ndarray,
+    first_level: int = 0,
 ) -> Alignment | None:
     """Align two images, from a first guess on.
 
@@ -135,114 +148,82 @@ def align(
         model: The plane model to align with.
         cell_weights: (ceil(H/8), ceil(W/8)) >= 0, the trust in the earlier frame's 8 px cells; 0 where the content does
             not follow the camera.
+        first_level: Index of the level to begin with: 0 is the coarsest, -1 the finest.
 
     Returns:
         The alignment, or None if the trusted texture does not determine the model.
     """
     found: Alignment | None = None
-    for level in range(len(before.levels)):
-        found = _at_level(before, after, level, matrix, model, cell_weights)
-        if found is None:
+    for level in range(len(before.levels))[first_level:]:
+        points = before.points(level, cell_weights)
+        if len(points.value) < _MIN_POINTS:
             return None
-        matrix = found.matrix
+        to_local = centred(*before.levels[level].shape[::-1])[0] @ before.to_level(level)
+        from_local = np.linalg.inv(to_local)
+        solved = _solved(points, after.levels[level], to_local @ matrix @ from_local, model)
+        if solved is None:
+            return None
+        warp, covariance, comparison = solved
+        back = from_local @ warp @ to_local
+        matrix = back / back[2, 2]
+        if level == len(before.levels) - 1:
+            found = _described(matrix, covariance, comparison, points, before, model)
     return found
 
 
-def _at_level(
-    before: LumaPyramid,
-    after: LumaPyramid,
-    level: int,
+def _described(
     matrix: np.ndarray,
+    covariance: np.ndarray,
+    comparison: PointComparison,
+    points: AlignmentPoints,
+    before: LumaPyramid,
     model: PlaneModel,
-    cell_weights: np.ndarray,
-) -> Alignment | None:
-    points = before.points(level, cell_weights)
-    if len(points.value) < _MIN_POINTS:
-        return None
-    height, width = before.levels[level].shape
-    to_centred, _ = centred(width, height)
-    to_local = to_centred @ before.to_level(level)
-    found = _solved(points, after.levels[level], to_local @ matrix @ np.linalg.inv(to_local), model)
-    if found is None:
-        return None
-    warp, covariance, better, sigma = found
-    off_px = sigma / max(float(np.median(np.hypot(*points.gradient))), 1e-6) * before.width / width
-    error_px = model.corner_error_px(covariance, width, height)
-    back = np.linalg.inv(to_local) @ warp @ to_local
-    return Alignment(back / back[2, 2], error_px * before.width / width, better, sigma, off_px)
+) -> Alignment:
+    """Say how good an alignment on the finest level is."""
+    height, width = before.levels[-1].shape
+    level_px, sigmas = before.width / width, comparison.sigmas
+    better = sigmas[-1] <= _MAX_SIGMA_GROWTH * sigmas[0] and comparison.correlation() > _MIN_CORRELATION
+    error_px = model.corner_error_px(covariance, width, height) * level_px
+    return Alignment(matrix, error_px, better, sigmas[-1], points.gradient, level_px)
 
 
 def _design(points: AlignmentPoints, model: PlaneModel) -> np.ndarray:
-    """Return (parameters + 2, N): the change of value by each parameter of the model, by gain and by brightness.
+    """Return (parameters + 2, N) float32: the change of value by each parameter of the model, gain and brightness.
 
     What the matrix does not hold (`PlaneModel.extra`) is found to first order, as gain and brightness are.
     """
-    design = np.empty((model.parameters + 2, len(points.value)))
+    design = np.empty((model.parameters + 2, len(points.value)), np.float32)
     for row, along_u, along_v in zip(design, *model.rows(*points.local, *points.local), strict=False):
-        np.multiply(along_u, points.gradient[0], out=row)
-        row += along_v * points.gradient[1]
+        np.add(along_u * points.gradient[0], along_v * points.gradient[1], out=row)
     design[-2], design[-1] = points.value - points.value.mean(), 1.0
     return design
 
 
 def _solved(
     points: AlignmentPoints, other: np.ndarray, warp: np.ndarray, model: PlaneModel
-) -> tuple[np.ndarray, np.ndarray, bool, float] | None:
-    """Return the warp (3, 3) in centred coordinates, covariance (K, K) px², whether it is no worse, and the sigma."""
+) -> tuple[np.ndarray, np.ndarray, PointComparison] | None:
+    """Return the warp (3, 3) in centred coordinates, its covariance (K, K) px², and the comparison that led to it."""
     height, width = other.shape
     to_centred, half_diagonal = centred(width, height)
     from_centred = np.linalg.inv(to_centred)
-    design, k = _design(points, model), model.parameters - model.extra
-    offsets, sigmas, inverse = np.zeros(len(design) - k), [], None
-    difference, weights, residual = np.empty((3, len(points.value)))
+    k = model.parameters - model.extra
+    compare = PointComparison(points, _design(points, model), MIN_SIGMA)
+    offsets, inverse = np.zeros(model.extra + 2), None
     for _ in range(_ITERATIONS):
-        _compare(other, points.local, points.value, points.trust, from_centred @ warp, difference, weights)
-        inside = weights >= 0.0
-        if inside.sum() < _MIN_POINTS:
+        if compare(other, from_centred @ warp, offsets) < _MIN_POINTS:
             return None
-        if not sigmas:
-            offsets[-1] = _median_where(difference, inside)
-        _subtract(difference, design[k:], offsets, residual)
-        sigmas.append(_scale(residual, weights))
-        robust = np.maximum(weights, 0.0) * tukey_weights(residual, min(sigmas))
-        normal, right = weighted_squares(design, robust, residual)
-        inverse = inverse_of(normal, _MAX_CONDITION)
+        inverse = inverse_of(compare.normal, _MAX_CONDITION)
         if inverse is None:  # gain and brightness may be hard to tell apart, the model may not
-            if not np.linalg.cond(normal[:k, :k]) < _MAX_CONDITION:
+            if not np.linalg.cond(compare.normal[:k, :k]) < _MAX_CONDITION:
                 return None
-            inverse = np.linalg.pinv(normal)
-        step = inverse @ right
+            inverse = np.linalg.pinv(compare.normal)
+        step = inverse @ compare.right
         warp = warp @ np.linalg.inv(model.matrix(step[:k], half_diagonal))
         offsets += step[k:]
         if np.abs(step[:k]).max() < _CONVERGED_PX:
             break
     assert inverse is not None
-    correlation = _correlation(points.value[inside], difference[inside] + points.value[inside])
-    better = sigmas[-1] <= _MAX_SIGMA_GROWTH * sigmas[0] and correlation > _MIN_CORRELATION
-    return warp, inverse[:k, :k] * sigmas[-1] ** 2, better, sigmas[-1]
-
-
-def _scale(residual: np.ndarray, weights: np.ndarray) -> float:
-    """Return the robust sigma, grey levels, of the residuals that count."""
-    return max(float(_median_where(np.abs(residual), weights > 0.0)) / _MEDIAN_OF_SIGMA, MIN_SIGMA)
-
-
-def _correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Return Pearson's correlation of two (N,); NaN if one is constant."""
-    one, other = one - one.mean(), other - other.mean()
-    with np.errstate(invalid="ignore"):
-        return float((one @ other) / np.sqrt((one @ one) * (other @ other)))
-
-
-@compiled
-def _median_where(values: Any, counted: Any) -> Any:
-    """Return the median of values (N,) where `counted` (N,) bool; 0 if that is nowhere."""
-    found, count = np.empty(values.size), 0
-    for n in range(values.size):
-        if counted[n]:
-            found[count] = values[n]
-            count += 1
-    return np.median(found[:count]) if count else 0.0
+    return warp, inverse[:k, :k] * compare.sigmas[-1] ** 2, compare
 
 
 @compiled
@@ -258,37 +239,3 @@ def _follow(flow_px: Any, x: Any, y: Any, matrix: Any, reach_px: Any, found: Any
             v = (matrix[1, 0] * x[j] + matrix[1, 1] * y[i] + matrix[1, 2]) / away - y[i] - flow_px[i, j, 1]
             near = max(1.0 - (u * u + v * v) / (reach_px * reach_px), 0.0)
             found[i, j] = near * near
-
-
-@compiled
-def _compare(image: Any, local: Any, value: Any, trust: Any, matrix: Any, difference: Any, weights: Any) -> None:
-    """Sample an image float32 (h, w) where `matrix` (3, 3) takes points local (2, N), and subtract `value`.
-
-    Bilinear in float64: `cv2.remap` rounds to 1/32 px, more than the error that is sought. weights: the trust; -1
-    outside. `transforms.transform_xy`, spelt out: a kernel cannot call another.
-    """
-    height, width = image.shape
-    for n in range(value.size):
-        x, y = local[0, n], local[1, n]
-        away = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
-        to_x = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]) / away
-        to_y = (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) / away
-        if not (to_x > 0 and to_x < width - 1 and to_y > 0 and to_y < height - 1):
-            difference[n], weights[n] = 0.0, -1.0
-            continue
-        j, i = int(to_x), int(to_y)
-        x, y = to_x - j, to_y - i
-        upper = image[i, j] * (1.0 - x) + image[i, j + 1] * x
-        lower = image[i + 1, j] * (1.0 - x) + image[i + 1, j + 1] * x
-        difference[n] = upper * (1.0 - y) + lower * y - value[n]
-        weights[n] = trust[n]
-
-
-@compiled
-def _subtract(difference: Any, design: Any, factors: Any, residual: Any) -> None:
-    """Subtract factors (K,) of design (K, N) from a difference (N,)."""
-    for n in range(difference.size):
-        residual[n] = difference[n]
-    for k in range(factors.size):
-        for n in range(difference.size):
-            residual[n] -= design[k, n] * factors[k]

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from raftline.camera.normal_equations import inverse_of, reweigh
 from raftline.camera.plane_models import PlaneModel
-from raftline.camera.robust_weights import tukey_weights
-from raftline.camera.weighted_squares import inverse_of, weighted_squares
+from raftline.camera.robust_weights import TUKEY_SIGMAS
 from raftline.kernels.compiled import compiled
 
 _HYPOTHESES = 160
@@ -25,7 +25,7 @@ _SCORED_POINTS = 500
 """Points that each hypothesis is scored on."""
 _ITERATIONS = 8
 """Of reweighting, at most."""
-_CONVERGED_PX = 1e-4
+_CONVERGED_PX = 1e-3
 """Step of all parameters at which iterations end."""
 _MAX_CONDITION = 1e8
 """Of the normal matrix: beyond, float64 leaves under half of the digits, and the points do not determine the model."""
@@ -132,33 +132,40 @@ def refine(
     design = model.design(points, points + flow / half_diagonal)
     sigma = threshold_px / 2.0
     parameters, inverse = np.zeros(model.parameters), np.eye(model.parameters)
+    normal, right = np.empty((model.parameters, model.parameters)), np.empty(model.parameters)
     robust, residual_px, scratch = np.zeros(len(weights)), residual_px.copy(), np.empty((2, len(weights)))
     for _ in range(_ITERATIONS):
-        robust = weights * tukey_weights(residual_px, sigma)
-        (normal, right), (more, more_right) = (
-            weighted_squares(rows, robust, along) for rows, along in zip(design, flow, strict=True)
-        )
-        normal += more
+        reweigh(design, flow, weights, residual_px, TUKEY_SIGMAS * sigma, robust, normal, right)
         found = inverse_of(normal, _MAX_CONDITION)
         if found is None:
             return None
         inverse = found
         previous = parameters
-        parameters = inverse @ (right + more_right)
+        parameters = inverse @ right
         _lengths(design, flow, parameters, scratch, residual_px)
-        sigma = _scale(residual_px, weights, gate_px=3.0 * max(sigma, threshold_px / 3.0))
+        sigma = _scale(residual_px, weights, 3.0 * max(sigma, threshold_px / 3.0), scratch)
         if np.max(np.abs(parameters - previous)) < _CONVERGED_PX:
             break
     return RobustFit(parameters, robust, residual_px, sigma, inverse * sigma**2)
 
 
-def _scale(residual_px: np.ndarray, weights: np.ndarray, gate_px: float) -> float:
+def _scale(residual_px: np.ndarray, weights: np.ndarray, gate_px: float, scratch: np.ndarray) -> float:
     """Return the sigma of one axis, from the weighted median of the residuals within the gate of 3 sigmas."""
-    near = residual_px < gate_px
-    values, weights = residual_px[near], weights[near]
-    if not weights.any():
+    count = _near(residual_px, weights, gate_px, *scratch)
+    if not count:
         return gate_px / 3.0
-    return max(float(_weighted_median(values, weights)) / _RAYLEIGH_MEDIAN, _MIN_SIGMA_PX)
+    return max(float(_weighted_median(scratch[0, :count], scratch[1, :count])) / _RAYLEIGH_MEDIAN, _MIN_SIGMA_PX)
+
+
+@compiled
+def _near(values: Any, weights: Any, gate: Any, near: Any, near_weights: Any) -> Any:
+    """Copy the values (N,) below the gate that have a weight, and the weights; return their count."""
+    count = 0
+    for n in range(values.size):
+        if values[n] < gate and weights[n] > 0.0:
+            near[count], near_weights[count] = values[n], weights[n]
+            count += 1
+    return count
 
 
 @compiled(fastmath={"reassoc", "contract"})

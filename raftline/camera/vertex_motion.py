@@ -7,6 +7,7 @@ two_layers,foreground` shows their effect.
 from __future__ import annotations
 
 import base64
+import functools
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -104,16 +105,22 @@ def _beside_plane(
     flow_px: np.ndarray, matrix: np.ndarray, weights: np.ndarray, size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the flow less the plane's around each vertex, (2, rows, columns) px, and the trusted cells there."""
-    x, y = grid_centres(*flow_px.shape[:2])
     every = max(1, max(flow_px.shape) // _SIDE_CELLS)
-    x, y, flow_px, weights = (each[every // 2 :: every] for each in (x, y, flow_px, weights))
-    flow_px, weights = flow_px[:, every // 2 :: every], weights[:, every // 2 :: every]
-    points = np.stack(np.meshgrid(x, y), axis=-1)
+    points, down, along = _places(*flow_px.shape[:2], every, *size)
+    picked = slice(every // 2, None, every)
+    flow_px, weights = flow_px[picked, picked], weights[picked, picked]
     finite = np.isfinite(flow_px[..., 0]) & np.isfinite(flow_px[..., 1])
     to = points + np.where(finite[..., None], flow_px, 0.0)
     rest = (to - transform_points(matrix, points.reshape(-1, 2)).reshape(points.shape)).transpose(2, 0, 1)
     trust = weights * (finite & ((to >= 0) & (to <= (size[0] - 1, size[1] - 1))).all(axis=-1))
-    return _robust_means(rest, trust, *mesh_weights(x, y, *size))
+    return _robust_means(rest, trust, down, along)
+
+
+@functools.lru_cache(maxsize=8)
+def _places(rows: int, columns: int, every: int, width: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the centres (h, w, 2) px of one in `every` cells of a grid along each side, and their `mesh_weights`."""
+    x, y = (each[every // 2 :: every] for each in grid_centres(rows, columns))
+    return np.stack(np.meshgrid(x, y), axis=-1), *mesh_weights(x, y, width, height)
 
 
 def _robust_means(

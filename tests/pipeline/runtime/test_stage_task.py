@@ -17,6 +17,7 @@ from pipeline.messages import EndOfStream
 from pipeline.runtime.metrics import FRAMES
 from pipeline.runtime.publisher import Acknowledgement, Publisher, together
 from pipeline.runtime.stage_task import StageTask
+from pipeline.runtime.step_queue import StepQueue
 from pipeline.testing import TestContext, make_frame
 from pipeline.transport.base import START, Position
 from pipeline.transport.memory import MemoryTransport
@@ -41,7 +42,8 @@ def task(
     tmp_path: Path, transport: MemoryTransport, monkeypatch: pytest.MonkeyPatch, policy: str
 ) -> Iterator[StageTask]:
     """A task of `EveryThird`, whose silent steps wait however long they took, with everything upstream written."""
-    monkeypatch.setattr("pipeline.runtime.step_queue._COMMIT_EVERY_SECONDS", 3600)
+    for name in ("_LIVE_SECONDS", "_FILE_SECONDS"):
+        monkeypatch.setattr(f"pipeline.runtime.step_queue.{name}", 3600)
     stages = {"third": {"use": "EveryThird", "reads": "decoder"}, "ledger": {"use": "Ledger", "reads": "third"}}
     plan = make_test_plan(tmp_path, stages, payload="inline", policy=policy)
     upstream, own = (transport.acquire("a", stage, "worker", 3600) for stage in ("decoder", "third"))
@@ -126,6 +128,19 @@ def test_what_a_file_leads_to_is_published_together_while_more_waits(
     assert len(sent) == commits  # two frames of six that are passed on, and the end
     assert transport.length("a", "third") == 3
     assert task.ended
+
+
+def test_quick_outputs_of_one_message_share_a_commit_and_a_slow_one_goes_alone(
+    task: StageTask, transport: MemoryTransport
+) -> None:
+    queue = StepQueue(task.publisher, live=False)
+    for index, (busy_seconds, there) in enumerate(((4000, 1), (0, 1), (0, 1))):
+        header = TestContext(source="a").header(index, Fraction(1, 30))
+        frame = make_frame(np.zeros((8, 8), np.uint8), index, header=replace(header, epoch=1, sequence=index + 1))
+        queue.publish(frame, Acknowledgement(), busy_seconds * 10**9, more=True)
+        assert transport.length("a", "third") == there
+    queue.commit()
+    assert transport.length("a", "third") == 3
 
 
 def test_steps_made_one_leave_what_each_of_them_would() -> None:

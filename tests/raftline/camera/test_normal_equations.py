@@ -3,17 +3,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from raftline.camera.normal_equations import reweigh
 from raftline.camera.robust_fit import _weighted_median
-from raftline.camera.weighted_squares import weighted_squares
+from raftline.camera.robust_weights import TUKEY_SIGMAS, tukey_weights
 
 
 @pytest.mark.parametrize("points", [0, 1, 511, 512, 1300])
 def test_sums_in_blocks_are_the_matrix_products(points: int) -> None:
     rng = np.random.default_rng(points)
-    design, weights, target = rng.normal(size=(5, points)), rng.random(points), rng.normal(size=points)
-    normal, right = weighted_squares(design, weights, target)
-    np.testing.assert_allclose(normal, (design * weights) @ design.T, atol=1e-9)
-    np.testing.assert_allclose(right, (design * weights) @ target, atol=1e-9)
+    design, flow, residual = rng.normal(size=(2, 5, points)), rng.normal(size=(2, points)), 3.0 * rng.random(points)
+    weights, robust, normal, right = rng.random(points), np.empty(points), np.empty((5, 5)), np.empty(5)
+    reweigh(design, flow, weights, residual, 2.0, robust, normal, right)
+    wanted = weights * tukey_weights(residual, 2.0 / TUKEY_SIGMAS)
+    np.testing.assert_allclose(robust, wanted, atol=1e-12)
+    np.testing.assert_allclose(normal, sum((rows * wanted) @ rows.T for rows in design), atol=1e-9)
+    np.testing.assert_allclose(right, sum((rows * wanted) @ along for rows, along in zip(design, flow, strict=True)))
 
 
 def test_the_weighted_median_is_that_of_the_sorted_values() -> None:
