@@ -39,14 +39,12 @@ class EventRows:
         with _told():
             self._database.put(replace(event, thumbnail=thumbnail))
 
-    def put_ended(self, running: RunningEvent, line: dict[str, Any], end_ns: int) -> None:
+    def put_ended(self, running: RunningEvent, line: dict[str, Any]) -> None:
         """An event has ended, and `line` is what the log says of it."""
         begun = self._event(running, line, running.measures.size)
-        duration = line["duration_seconds"]
-        until = max(begun.at, end_ns / 1e9) if self._live else begun.at + duration
         values: dict[str, Any] = {
             **vars(begun),
-            "until": until,
+            "until": begun.at + line["duration_seconds"],  # frames may arrive late, all at once
             "end_seconds": line["end_seconds"],
             "uncertain": bool(line["uncertain"]),
             "cut_short": line["cut_short"],

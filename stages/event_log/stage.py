@@ -264,6 +264,6 @@ class EventLog(stage.Stage):
             line["end_time"] = utc(self._last_ns)
         self._begun_log().append(json.dumps(line))
         if self._rows:
-            self._rows.put_ended(ended, line, self._last_ns)
+            self._rows.put_ended(ended, line)
         self._unpublished.append(line)
         self.context.count("events")

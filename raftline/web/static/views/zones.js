@@ -1,6 +1,6 @@
 // Zones of a camera: drawn on its picture, named, and saved into the configuration.
 import { get, path, send } from "../api.js";
-import { html, useEffect, useState } from "../html.js";
+import { html, useEffect, useRef, useState } from "../html.js";
 import { Polygons, Shade } from "./polygon.js";
 import { Still } from "./still.js";
 
@@ -56,15 +56,19 @@ function Editor({ source, mayChange }) {
       setWhyNot(found.why_not);
     }, (error) => (setZones([]), setWhyNot(error.message)));
   }, [source]);
+  const now = useRef(null);
+  now.current = { zones, chosen, drawing };
   useEffect(() => {
     const stop = (event) => {
+      const { zones, chosen, drawing } = now.current;
       if (!drawing || !["Escape", "Enter"].includes(event.key)) return;
+      event.preventDefault();
       if (event.key === "Enter" && zones[chosen].corners.length > 2) setDrawing(false);
       if (event.key === "Escape") (setZones(zones.toSpliced(chosen, 1)), setDrawing(false));
     };
     addEventListener("keydown", stop);
     return () => removeEventListener("keydown", stop);
-  });
+  }, []);
   if (!zones) return html`<p class="note" role="status">Loading …</p>`;
   const change = (index, zone) => (setZones(zones.with(index, zone)), setSaid(["", false]));
   const add = (corners) => {
