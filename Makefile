@@ -30,7 +30,7 @@ demo: $(VENV)/.ready
 # Side by side, a process a core: first what only computes, then, a file at a time, what starts pipelines, servers and
 # cameras. Tests marked slow, of what seldom changes, have a target of their own.
 COMPUTING := tests/raftline tests/house tests/docs tests/benchmarks
-RUNNING := tests/raftline/cli tests/raftline/video tests/docs/test_writing_a_stage.py
+RUNNING := tests/raftline/cli tests/raftline/video tests/raftline/web tests/docs/test_writing_a_stage.py
 PYTEST := $(PY) -m pytest -q -n logical --maxprocesses 8
 
 test: $(VENV)/.ready-test

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +33,18 @@ class EventRows:
         with _told():
             self._database.begin_source(self._source, self._live)
 
-    def put_begun(self, running: RunningEvent, width: int, height: int) -> None:
-        """An event has begun."""
+    def put_begun(self, running: RunningEvent, size: tuple[int, int], thumbnail: str | None = None) -> None:
+        """An event has begun, in a frame of this width and height; or has got its image."""
+        event = self._event(running, running.begin(self._source, self._live), size)
         with _told():
-            self._database.put(self._event(running, running.begin(self._source, self._live), (width, height)))
+            self._database.put(replace(event, thumbnail=thumbnail))
 
-    def put_ended(self, running: RunningEvent, line: dict[str, Any], end_ns: int) -> None:
+    def put_ended(self, running: RunningEvent, line: dict[str, Any]) -> None:
         """An event has ended, and `line` is what the log says of it."""
         begun = self._event(running, line, running.measures.size)
-        duration = line["duration_seconds"]
-        until = max(begun.at, end_ns / 1e9) if self._live else begun.at + duration
         values: dict[str, Any] = {
             **vars(begun),
-            "until": until,
+            "until": begun.at + line["duration_seconds"],  # frames may arrive late, all at once
             "end_seconds": line["end_seconds"],
             "uncertain": bool(line["uncertain"]),
             "cut_short": line["cut_short"],

@@ -165,7 +165,7 @@ class EventLog(stage.Stage):
                 self._running[event.id] = running = RunningEvent.begun(event, self._last_ns)
                 self._begun.append(running.begin(self.context.source.name, self.context.source.live))
                 if self._rows:
-                    self._rows.put_begun(running, message.frame.width, message.frame.height)
+                    self._rows.put_begun(running, (message.frame.width, message.frame.height))
             else:
                 self._write_ended(event)
         if self._running:
@@ -231,9 +231,18 @@ class EventLog(stage.Stage):
                 running.event = running.event.gone_on(self._last_seconds, area, ids, place, message.uncertain)
                 running.measures.add(message, cells)
             if self._thumbnails and area > _LARGER * running.thumbnail_area:
+                is_first, running.thumbnail_area = running.thumbnail is None, area
                 running.thumbnail = running.thumbnail or self._thumbnails.name(running.event.id, running.begin_ns)
-                running.thumbnail_area = area
                 self._thumbnails.write(running.thumbnail, message)
+                if is_first and self._rows:
+                    size = (message.frame.width, message.frame.height)
+                    self._rows.put_begun(running, size, self._thumbnail_of(running))
+
+    def _thumbnail_of(self, event: RunningEvent) -> str | None:
+        """Path of an event's image, relative to the log."""
+        if self._thumbnails is None or event.thumbnail is None:
+            return None
+        return os.path.relpath(self._thumbnails.path(event.thumbnail), self._output.path.parent)
 
     def _remove_thumbnails(self, last_id: int) -> None:
         """Remove those of a file that belong to no event of this run; a camera's stay."""
@@ -250,12 +259,11 @@ class EventLog(stage.Stage):
         live = self.context.source.live
         line = ended.line(self.context.source.name, live, end_seconds, uncertain, cut_short)
         if self._thumbnails:
-            image = self._thumbnails.path(ended.thumbnail) if ended.thumbnail else None
-            line["thumbnail"] = None if image is None else os.path.relpath(image, self._output.path.parent)
+            line["thumbnail"] = self._thumbnail_of(ended)
         if live:
             line["end_time"] = utc(self._last_ns)
         self._begun_log().append(json.dumps(line))
         if self._rows:
-            self._rows.put_ended(ended, line, self._last_ns)
+            self._rows.put_ended(ended, line)
         self._unpublished.append(line)
         self.context.count("events")

@@ -106,11 +106,8 @@ def get_clip_facts(files: Files, found: Found) -> ClipFacts:
     """Whether there is a clip, and where in it the event begins."""
     database, event = found
     clip = files.file(database, event.clip)
-    return (
-        ClipFacts(there=False)
-        if clip is None
-        else ClipFacts(there=True, begins_seconds=files.begins_seconds(clip, event))
-    )
+    begins = 0.0 if clip is None else files.begins_seconds(clip, event)
+    return ClipFacts(there=clip is not None, begins_seconds=begins)
 
 
 @router.get(_ONE + "/clip.mp4", dependencies=[LOOK], response_class=FileResponse)

@@ -2,11 +2,15 @@
 import { get, send, watchState } from "./api.js";
 import { html, render, useEffect, useState } from "./html.js";
 import { Cameras } from "./views/cameras.js";
+import { Events } from "./views/events.js";
 import { LogIn } from "./views/login.js";
 import { Live } from "./views/live.js";
+import { Zones } from "./views/zones.js";
 
 const VIEWS = [
   ["live", "Live", Live],
+  ["events", "Events", Events],
+  ["zones", "Zones", Zones],
   ["cameras", "Cameras", Cameras],
 ];
 

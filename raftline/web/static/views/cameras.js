@@ -1,6 +1,7 @@
-// How each source and each stage does.
+// How each source and each stage does, and which cameras there are.
+import { path, send } from "../api.js";
 import { duration, number } from "../format.js";
-import { html } from "../html.js";
+import { html, useState } from "../html.js";
 import { Progress, State, Why } from "./source.js";
 
 const COLUMNS = ["Stage", "Frames", "fps", "Dropped", "Latency", "99 %", "Restarts"];
@@ -21,13 +22,49 @@ function Stages({ source }) {
 
 const milliseconds = (value) => (value === null ? "–" : `${number(value)} ms`);
 
-function Source({ source }) {
+function CameraForm({ title, named, work }) {
+  const [said, setSaid] = useState(["", false]);
+  const submit = async (event) => {
+    event.preventDefault();
+    const form = event.target;
+    setSaid(["Asking the run …", false]);
+    try {
+      const done = await work(Object.fromEntries(new FormData(form)));
+      form.reset();
+      setSaid([done.remark, false]);
+    } catch (error) {
+      setSaid([error.message, true]);
+    }
+  };
+  return html`<form class="row" aria-label=${title} onSubmit=${submit}>
+    ${named && html`<label>Name <input name="name" required maxlength="100" autocomplete="off" /></label>`}
+    <label class="wide">Address <input name="input" required maxlength="1000" autocomplete="off" spellcheck="false"
+      placeholder="rtsp://user:password@host/path" /></label>
+    <button>${title}</button>
+    <p role="status" class=${said[1] ? "trouble" : "dim"}>${said[0]}</p>
+  </form>`;
+}
+
+function Changes({ source }) {
+  const [sure, setSure] = useState(false);
+  const [trouble, setTrouble] = useState("");
+  const remove = () =>
+    sure ? send("DELETE", path("sources", source.name)).catch((error) => setTrouble(error.message)) : setSure(true);
+  return html`<details><summary>Change</summary>
+    <${CameraForm} title="Change the address" work=${(given) => send("PUT", path("sources", source.name), given)} />
+    <div class="row"><button class="danger" onClick=${remove}>${sure ? "Remove for good?" : "Remove the camera"}</button>
+      <p class="trouble" role="status">${trouble}</p></div>
+  </details>`;
+}
+
+function Source({ source, mayChange }) {
   return html`<section class="card" aria-label=${source.name}>
     <div class="caption"><h2>${source.name}</h2><${State} source=${source} /></div>
     <p class="address">${source.input}</p>
     <${Progress} source=${source} />
     <${Why} source=${source} />
     <${Stages} source=${source} />
+    ${mayChange && source.live && html`<${Changes} source=${source} />`}
   </section>`;
 }
 
@@ -43,9 +80,13 @@ function Machine({ run }) {
   </dl>`;
 }
 
-export function Cameras({ run }) {
+export function Cameras({ run, mayChange }) {
   return html`<h1 class="hidden">Cameras</h1>
     ${run.error && html`<p class="trouble" role="alert">${run.error}</p>`}
     <${Machine} run=${run} />
-    ${run.sources.map((source) => html`<${Source} key=${source.name} source=${source} />`)}`;
+    ${run.sources.map((source) => html`<${Source} key=${source.name} source=${source} mayChange=${mayChange} />`)}
+    ${mayChange &&
+    html`<section class="card" aria-label="Another camera"><div class="caption"><h2>Another camera</h2>
+      <p class="dim">It is watched until the run ends; write it into the configuration to keep it.</p></div>
+      <${CameraForm} title="Add the camera" named work=${(given) => send("POST", "/sources", given)} /></section>`}`;
 }

@@ -1,0 +1,243 @@
+"""The page in a real browser, as people meet it: by mouse, by keyboard, on a phone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+
+from pipeline.config.yaml_file import read_configuration
+from pipeline.runtime.run_status import tell
+from pipeline.transport.redis_server import PrivateServer
+from pipeline.transport.redis_streams import RedisStreams
+from raftline.event_database import NAME, EventDatabase
+from tests.raftline.web import client, results, told
+from tests.raftline.web.api.test_zones import YAML
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+VIEWS = ("live", "events", "zones", "cameras")
+PHONE = {"width": 390, "height": 800}
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None and "CI" not in os.environ, reason="Chromium is not installed: apt-get install chromium"
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        with playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"]) as browser:
+            yield browser
+
+
+class Garden:
+    """A run with two cameras, and its results."""
+
+    def __init__(self, page: client.Page, transport: RedisStreams, file: Path) -> None:
+        self.page, self.transport, self.file = page, transport, file
+
+
+@pytest.fixture(scope="module")
+def garden(redis_server: PrivateServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Garden]:
+    folder = tmp_path_factory.mktemp("garden")
+    file = folder / "garden.yaml"
+    file.write_text(YAML.replace("me:${GATE_PASSWORD}@", ""))
+    results.lay_out(folder / "out")
+    write_clip(folder / "out/gate.recordings/one.mp4")
+    with told.told_run(redis_server) as (run, transport):
+        tell(transport, told.status())
+        with told.run_directory(run, redis_server, folder / "out", file), client.served(run) as page:
+            yield Garden(page, transport, file)
+
+
+def write_clip(path: Path) -> None:
+    """Ten seconds of grey that gets lighter."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", 5)
+        stream.width, stream.height, stream.pix_fmt = 64, 36, "yuv420p"  # type: ignore[attr-defined]
+        for index in range(50):
+            frame = av.VideoFrame.from_ndarray(np.full((36, 64), 4 * index, np.uint8), "gray")
+            frame.pts, frame.time_base = index, Fraction(1, 5)
+            container.mux(stream.encode(frame))  # type: ignore[attr-defined]
+        container.mux(stream.encode())  # type: ignore[attr-defined]
+
+
+@contextmanager
+def looking(browser: Browser, garden: Garden, user: str | None = "ann", **options: Any) -> Iterator[Page]:
+    """A window on the page; fails if the page has an error of its own, or is refused anything by its policy."""
+    context = browser.new_context(base_url=garden.page.url, **options)
+    if user is not None:
+        cookie = garden.page.app.state.access.sessions.begin(client.USERS[user][0])
+        context.add_cookies([{"name": client.COOKIE, "value": cookie, "url": garden.page.url}])
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda message: wrong.append(message.text) if is_refusal(message) else None)
+    try:
+        yield page
+        assert wrong == []
+    finally:
+        context.close()
+
+
+def is_refusal(message: ConsoleMessage) -> bool:
+    return "Content Security Policy" in message.text
+
+
+def test_a_wrong_password_is_told_and_the_right_one_leads_to_the_cameras(browser: Browser, garden: Garden) -> None:
+    with looking(browser, garden, user=None) as page:
+        page.goto("/")
+        page.get_by_label("Name").fill("ann")
+        page.get_by_label("Password").fill("wrong")
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("alert")).to_have_text("Name or password is wrong.")
+        page.get_by_label("Password").fill("ann's password")
+        page.get_by_label("Password").press("Enter")
+        expect(page.get_by_role("heading", name="gate")).to_be_visible()
+        expect(page.get_by_role("status").first).to_contain_text("garden running")
+        page.get_by_role("button", name="Log out").click()
+        expect(page.get_by_role("button", name="Log in")).to_be_visible()
+
+
+def test_a_camera_that_is_lost_and_found_is_seen_without_loading_anew(browser: Browser, garden: Garden) -> None:
+    with looking(browser, garden, user="bob") as page:
+        page.goto("/#/live")
+        gate = page.get_by_role("article", name="gate")
+        expect(gate).to_contain_text("live")
+        expect(page.get_by_role("article", name="yard")).to_have_count(0)  # not for bob
+        lost = told.source(100, camera="lost", trouble="connection refused", next_try="2026-03-01T08:15:04+00:00")
+        tell(garden.transport, told.status(61.0, gate=lost))
+        expect(gate).to_contain_text("connection refused. Next try at")
+        tell(garden.transport, told.status(62.0))
+        expect(gate).to_contain_text("live")
+
+
+def test_from_the_timeline_to_the_clip_and_what_one_says_of_it(browser: Browser, garden: Garden) -> None:
+    with looking(browser, garden) as page:
+        page.goto("/#/events")
+        expect(page.get_by_role("heading", name="3 events")).to_be_visible()
+        page.get_by_label("Zone").select_option("drive")
+        expect(page.get_by_role("heading", name="1 event")).to_be_visible()
+        page.get_by_role("button", name="gate").click()
+        video = page.get_by_label("Clip of the event")
+        expect(video).to_be_visible()
+        for _ in range(200):
+            if video.evaluate("video => video.currentTime") > 2.9:  # the event begins 3 s after the clip
+                break
+            page.wait_for_timeout(50)
+        else:
+            raise AssertionError("the clip does not play")
+        assert video.evaluate("video => video.error") is None
+        page.get_by_role("button", name="This was no event").click()
+        expect(page.get_by_role("button", name="This was no event")).to_have_attribute("aria-pressed", "true")
+        with EventDatabase.opened(garden.file.parent / "out" / NAME) as database:
+            assert (event := database.get(2)) is not None and event.label == "no event"
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Download").click()
+        assert download.value.suggested_filename == "one.mp4"
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_motion_is_searched_for_in_an_area_that_one_draws(browser: Browser, garden: Garden) -> None:
+    with looking(browser, garden) as page:
+        page.goto("/#/events")
+        page.get_by_role("button", name="Search in an area").click()
+        drawing = page.get_by_role("group", name="The area")
+        expect(drawing).to_be_visible()
+        box = drawing.bounding_box()
+        assert box is not None
+        for x, y in ((0.02, 0.1), (0.2, 0.1), (0.2, 0.9)):
+            page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        page.get_by_role("button", name="Search", exact=True).click()
+        expect(page.get_by_role("heading", name="1 event")).to_be_visible()
+        page.get_by_role("button", name="Anywhere again").click()
+        expect(page.get_by_role("heading", name="1 event")).to_have_count(0)
+
+
+def test_a_zone_that_is_drawn_is_saved(browser: Browser, garden: Garden) -> None:
+    with looking(browser, garden) as page:
+        page.goto("/#/zones/gate")
+        page.get_by_role("button", name="Draw a zone").click()
+        drawing = page.get_by_role("group", name="Zones of gate")
+        box = drawing.bounding_box()
+        assert box is not None
+        for x, y in ((0.25, 0.25), (0.75, 0.25), (0.75, 0.75)):
+            page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        page.keyboard.press("Enter")
+        page.get_by_label("Name").fill("drive")
+        expect(page.locator(".shade")).to_have_count(1)  # the rest is dark: motion does not count there
+        corner = page.get_by_role("button", name="Corner 1 of drive")
+        corner.focus()
+        corner.press("Shift+ArrowLeft")
+        page.get_by_role("button", name="Save").click()
+        expect(page.get_by_text("Saved")).to_be_visible(timeout=60_000)
+        saved = read_configuration(garden.file)["stages"]["motion_mask"]["options"]["zones"]["gate"]["drive"]
+        assert saved["does"] == "watch" and len(saved["corners"]) == 3
+        assert np.allclose(saved["corners"], [[0.2, 0.25], [0.75, 0.25], [0.75, 0.75]], atol=0.01)
+        page.get_by_label("What it does").select_option("ignore")
+        expect(page.get_by_text("Not saved yet")).to_be_visible()
+
+
+def test_who_may_only_look_is_offered_no_change(browser: Browser, garden: Garden) -> None:
+    with looking(browser, garden, user="bob") as page:
+        page.goto("/#/cameras")
+        expect(page.get_by_role("region", name="Stages of gate")).to_be_visible()
+        expect(page.get_by_role("button", name="Add the camera")).to_have_count(0)
+        page.goto("/#/zones/gate")
+        expect(page.get_by_role("heading", name="Zones of")).to_be_visible()
+        expect(page.get_by_role("button", name="Save")).to_have_count(0)
+
+
+def test_the_keyboard_reaches_everything_in_order(browser: Browser, garden: Garden) -> None:
+    with looking(browser, garden) as page:
+        page.goto("/#/events")
+        expect(page.get_by_role("button", name="gate").first).to_be_visible()
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="To the content")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.locator("main")).to_be_focused()
+        page.keyboard.press("Tab")
+        expect(page.get_by_label("Camera")).to_be_focused()
+        page.get_by_role("button", name="gate").first.press("Enter")
+        expect(page.get_by_role("dialog")).to_be_visible()
+        assert page.evaluate("document.activeElement.closest('dialog') !== null")
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_view_has_faults_that_axe_finds_or_is_wider_than_a_phone(
+    browser: Browser, garden: Garden, scheme: str
+) -> None:
+    with looking(browser, garden, color_scheme=scheme, viewport=PHONE) as page:
+        for view in VIEWS:
+            page.goto(f"/#/{view}")
+            expect(page.locator("nav [aria-current]")).to_have_attribute("href", f"#/{view}")
+            page.wait_for_timeout(300)  # pictures may change the layout
+            assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], view
+            found = Axe().run(page)
+            assert found.violations_count == 0, f"{view}: {found.generate_report()}"
+        page.goto("/#/events")
+        page.get_by_role("button", name="gate").first.click()
+        assert Axe().run(page).violations_count == 0
+
+
+def test_the_api_is_described_without_anything_from_elsewhere(browser: Browser, garden: Garden) -> None:
+    with looking(browser, garden) as page:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto("/api/docs")
+        expect(page.get_by_role("heading", name="GET /api/state", exact=True)).to_be_visible()
+        assert asked and all(address.startswith(garden.page.url) for address in asked)
