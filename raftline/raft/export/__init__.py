@@ -1,0 +1,1 @@
+"""The network as other runtimes take it: ONNX, OpenVINO, Torch-TensorRT."""
