@@ -17,6 +17,7 @@ from pipeline.redaction import redact
 from raftline.web.access.guard import Guard
 from raftline.web.access.rights import LOOK, Access
 from raftline.web.api import session, state
+from raftline.web.live import live_router
 from raftline.web.watched_run import WatchedRun
 
 STATIC = Path(__file__).resolve().parent / "static"
@@ -32,7 +33,7 @@ def make_app(run: WatchedRun, access: Access) -> FastAPI:
     app = FastAPI(title="raftline", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan)
     app.state.run, app.state.access, app.state.stopping = run, access, asyncio.Event()
     app.add_exception_handler(UserError, _in_words)
-    for router in (session.public, session.router, state.router):
+    for router in (session.public, session.router, state.router, live_router()):
         app.router.routes.extend(router.routes)  # flat, so that a test finds what each endpoint needs
 
     @app.get("/api/openapi.json", dependencies=[LOOK], include_in_schema=False)

@@ -209,8 +209,13 @@ READING_SIDE = (
     "pipeline.errors",
     "pipeline.redaction",
     "pipeline.config",
+    "pipeline.codec",
+    "pipeline.messages",
+    "pipeline.payload",
+    "pipeline.runtime.run_folder",
     "pipeline.runtime.run_status",
     "pipeline.transport.redis_streams",
+    "pipeline.transport.tail",
 )
 """What of the machine the page may know: it reads, and owns nothing."""
 
