@@ -1,4 +1,4 @@
-"""Times of packets for a container: from 0, growing, and continuous where the camera's clock leaps."""
+"""Times of packets for a container: growing, and continuous where the camera's clock leaps, stands or goes back."""
 
 from __future__ import annotations
 
@@ -48,4 +48,4 @@ class ContainerTimes:
         leapt = float((step - passed) * self._time_base) > _LEAP_SECONDS
         if leapt or self._offset is None or float(step * self._time_base) < -_BACK_SECONDS:
             self._offset, step = last + passed - raw, passed
-        return last + max(1, step)
+        return last + (step if step > 0 else passed)

@@ -19,6 +19,7 @@ from raftline.web.access.guard import Guard
 from raftline.web.access.rights import LOOK, Access
 from raftline.web.api import events, session, sources, state, zones
 from raftline.web.event_files import EventFiles
+from raftline.web.live import live_router
 from raftline.web.watched_run import WatchedRun
 from raftline.web.zones_file import ZonesFile
 
@@ -37,7 +38,8 @@ def make_app(run: WatchedRun, access: Access) -> FastAPI:
     app.state.event_files, app.state.zones_file = EventFiles(run), ZonesFile(run)
     app.add_exception_handler(UserError, _in_words)
     app.add_exception_handler(RequestValidationError, _what_is_wrong)
-    for router in (session.public, session.router, state.router, events.router, zones.router, sources.router):
+    shown = (state.router, events.router, zones.router, sources.router, live_router())
+    for router in (session.public, session.router, *shown):
         app.router.routes.extend(router.routes)  # flat, so that a test finds what each endpoint needs
 
     @app.get("/api/openapi.json", dependencies=[LOOK], include_in_schema=False)

@@ -212,9 +212,14 @@ READING_SIDE = (
     "pipeline.errors",
     "pipeline.redaction",
     "pipeline.config",
+    "pipeline.codec",
+    "pipeline.messages",
+    "pipeline.payload",
+    "pipeline.runtime.run_folder",
     "pipeline.runtime.run_status",
     "pipeline.runtime.source_changes",
     "pipeline.transport.redis_streams",
+    "pipeline.transport.tail",
 )
 """What of the machine the page may know: it reads, asks for changes of sources, and owns nothing."""
 

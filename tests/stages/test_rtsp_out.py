@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.error import InvalidDataError
 from pydantic import ValidationError
 
 from pipeline.testing import make_frame
@@ -32,7 +33,7 @@ def send(machine: Machine, first: int, count: int) -> None:
 def levels(file: Path) -> list[int]:
     """Brightness of the frames; the server was killed, so the last one may be cut off."""
     found: list[int] = []
-    with av.open(str(file)) as container, contextlib.suppress(av.error.InvalidDataError):
+    with av.open(str(file)) as container, contextlib.suppress(InvalidDataError):
         found.extend(int(frame.to_ndarray(format="gray").mean()) for frame in container.decode(video=0))
     return found
 

@@ -1,0 +1,83 @@
+"""Sends what is drawn over the frames of a camera, as long as somebody has it drawn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from pipeline.errors import StalePayloadError
+from pipeline.messages import Flow, Mask, Message
+from raftline.web.live.feed import Feed, end
+from raftline.web.live.overlays import of_flow, of_mask
+from raftline.web.live.run_streams import RunStreams
+from raftline.web.live.timeline import TICKS
+
+_BEFORE = 64
+"""Messages that were there already: whoever begins to look sees frames since the newest keyframe. As many as a stream
+holds by default."""
+_PATIENCE_SECONDS = 0.02
+_TRIES = 25
+"""How long to wait until the frame of a mask has been sent itself: both are looked for every few ms."""
+
+
+class OverlayPump:
+    """Follows the streams of masks and of flow of one source."""
+
+    def __init__(self, run: RunStreams, source: str, feed: Feed) -> None:
+        self._run, self._source, self._feed = run, source, feed
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def want(self) -> None:
+        """See what the viewers have drawn, and follow that. Call it whenever that changes."""
+        wanted = self._feed.wanted()
+        kinds = {"masks": bool(wanted & {"mask", "boxes", "camera"}), "flow": "flow" in wanted}
+        for name, is_wanted in kinds.items():
+            running = name in self._tasks and not self._tasks[name].done()
+            if is_wanted and not running:
+                self._tasks[name] = asyncio.create_task(self._follow(name))
+            elif running and not is_wanted:
+                await end(self._tasks[name])
+
+    async def close(self) -> None:
+        """Follow nothing any more."""
+        for task in self._tasks.values():
+            await end(task)
+
+    async def _follow(self, name: str) -> None:
+        async for message, is_old in self._messages(name):
+            told = self._told(message)
+            if told is None:
+                continue
+            time = await self._time_of(told["index"])
+            if time is not None:
+                self._feed.say({**told, "t": time / TICKS, "old": is_old}, overlay=True)
+
+    async def _messages(self, name: str) -> AsyncIterator[tuple[Message, bool]]:
+        """Messages, and whether they were there already."""
+        while (stage := getattr(await self._run.streams(self._source), name)) is None:
+            await asyncio.sleep(1)
+        is_old = True
+        async for entries in self._run.tail.follow(self._source, stage, _BEFORE):
+            for fields in entries:
+                message = self._run.message(fields)
+                if message is not None:
+                    yield message, is_old
+            is_old = False
+
+    def _told(self, message: Message) -> dict[str, Any] | None:
+        wanted = self._feed.wanted()
+        try:
+            if isinstance(message, Mask):
+                return of_mask(message, wanted)
+            return of_flow(message) if isinstance(message, Flow) else None
+        except StalePayloadError:
+            return of_mask(message, wanted - {"mask"}) if isinstance(message, Mask) else None
+
+    async def _time_of(self, index: int) -> int | None:
+        for _ in range(_TRIES):
+            time = self._feed.timeline.time_of(index)
+            if time is not None or not self._feed.timeline.may_come(index):
+                return time
+            await asyncio.sleep(_PATIENCE_SECONDS)
+        return None

@@ -1,0 +1,139 @@
+"""The live view in a real browser: it plays, and what is drawn belongs to the frame that is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.transport.redis_server import PrivateServer
+from tests.raftline.web.browser import chromium
+from tests.raftline.web.client import served
+from tests.raftline.web.live.played_run import BOX, PlayedRun, played
+from tests.stages.recorder.packets import HEIGHT, WIDTH
+
+SIDES = {"gate": 0, "yard": 1}
+MOUNT = """async ([source, view, overlays]) => {
+  const {mountLive} = await import("/static/live.js");
+  const element = document.createElement("div");
+  Object.assign(element.style, {width: "512px", height: "256px"});
+  document.body.append(element);
+  window.live ??= {};
+  window.live[source] = Object.assign(mountLive(element, {source, view, overlays, delay: 1}), {element});
+}"""
+STATS = """(source) => {
+  const {stats, video, element} = window.live[source];
+  const [width, height] = [video.videoWidth, video.videoHeight];
+  return {...stats, width, height, note: element.querySelector(".live-note").textContent,
+          time: video.currentTime, quality: video.getVideoPlaybackQuality().totalVideoFrames};
+}"""
+PIXEL = """([source, x, y]) => {
+  const canvas = window.live[source].element.querySelector("canvas");
+  return [...canvas.getContext("2d").getImageData(x, y, 1, 1).data];
+}"""
+NUMBER = """(source) => {  // the number in the picture that is shown, and the one that the overlay over it tells
+  const {video, element} = window.live[source];
+  const small = new OffscreenCanvas(8, 1).getContext("2d");
+  return new Promise((done) => video.requestVideoFrameCallback((now, frame) => {
+    small.drawImage(video, 0, 0, 8, 1);
+    const bits = small.getImageData(0, 0, 8, 1).data;
+    let number = 0;
+    for (let bit = 0; bit < 8; bit++) if (bits[4 * bit] > 120) number |= 1 << bit;
+    setTimeout(() => done([number, window.live[source].overlay()?.index, Math.round(frame.mediaTime * 1000),
+                           window.live[source].current()]), 0);
+  }));
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def scene(redis_server: PrivateServer, tmp_path_factory: Any, browser: Any) -> Iterator[tuple[PlayedRun, Any]]:
+    """Two cameras that play, and a page that shows both."""
+    directory: Path = tmp_path_factory.mktemp("live") / "run"
+    with played(redis_server, directory, *SIDES) as run, served(run, users=False) as page:
+        tab = browser.new_page()
+        tab.errors = []
+        tab.on("pageerror", lambda error: tab.errors.append(str(error)))
+        tab.goto(f"{page.url}/api/openapi.json")
+        for source in SIDES:
+            tab.evaluate(MOUNT, [source, "camera", ["mask", "boxes"]])
+        yield run, tab
+        assert tab.errors == []
+        tab.close()
+
+
+def until(tab: Any, expression: str) -> None:
+    """Poll from here: the page's policy forbids it to evaluate text."""
+    for _ in range(600):
+        if tab.evaluate(expression):
+            return
+        tab.wait_for_timeout(100)
+    raise AssertionError(expression)
+
+
+def wait_for_frames(tab: Any, source: str, frames: int) -> dict[str, Any]:
+    until(tab, f"window.live.{source}.stats.frames >= {frames}")
+    return tab.evaluate(STATS, source)
+
+
+def test_two_cameras_play_and_every_frame_that_is_shown_has_what_is_drawn_on_it(scene: tuple[PlayedRun, Any]) -> None:
+    _, tab = scene
+    for source in SIDES:
+        stats = wait_for_frames(tab, source, 50)
+        assert (stats["width"], stats["height"], stats["note"]) == (WIDTH, HEIGHT, "")
+        assert stats["missing"] == [] and stats["found"] == stats["frames"]
+        for number, index, shown, current in (tab.evaluate(NUMBER, source) for _ in range(5)):
+            assert shown == current and index % 200 == number
+
+
+def test_overlays_are_switched_by_buttons(scene: tuple[PlayedRun, Any]) -> None:
+    _, tab = scene
+    wait_for_frames(tab, "gate", 5)
+    inside = ["gate", BOX[0] + BOX[2] // 2, BOX[1] + BOX[3] - 4]
+    red, _, _, alpha = tab.evaluate(PIXEL, inside)
+    assert red > 200 and alpha > 80
+    bar = tab.locator(".live").first.locator(".live-bar")
+    bar.get_by_role("button", name="Mask").click()
+    until(tab, f"({PIXEL})({inside})[3] === 0")
+    assert bar.get_by_role("button", name="Mask").get_attribute("aria-pressed") == "false"
+    bar.get_by_role("button", name="Flow").click()
+    until(tab, "window.live.gate.overlay()?.flow")
+    bar.get_by_role("button", name="Mask").click()
+    until(tab, f"({PIXEL})({inside})[3] > 80")
+
+
+def test_a_hidden_tab_gets_nothing_and_plays_on_when_it_is_back(scene: tuple[PlayedRun, Any]) -> None:
+    run, tab = scene
+    wait_for_frames(tab, "yard", 5)
+    hide = "(hidden) => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});"
+    hide += " document.dispatchEvent(new Event('visibilitychange')); }"
+    tab.evaluate(hide, True)
+    tab.wait_for_timeout(400)
+    before, sent = tab.evaluate(STATS, "yard"), run.sent
+    tab.wait_for_timeout(800)
+    assert tab.evaluate(STATS, "yard")["quality"] <= before["quality"] + 12 and run.sent >= sent + 15
+    tab.evaluate(hide, False)
+    wait_for_frames(tab, "yard", before["frames"] + 20)
+
+
+def test_what_the_browser_does_not_play_is_encoded_for_it(
+    redis_server: PrivateServer, tmp_path: Path, browser: Any
+) -> None:
+    with played(redis_server, tmp_path / "run", encoder="libx265") as run, served(run, users=False) as page:
+        tab = browser.new_page()
+        tab.add_init_script(
+            "const plays = MediaSource.isTypeSupported;"
+            "MediaSource.isTypeSupported = (type) => !type.includes('hvc1') && plays(type)"
+        )
+        tab.goto(f"{page.url}/api/openapi.json")
+        tab.evaluate(MOUNT, ["gate", "camera", ["boxes"]])
+        stats = wait_for_frames(tab, "gate", 25)
+        assert (stats["width"], stats["note"], stats["missing"]) == (WIDTH, "", [])
+        tab.close()
