@@ -168,8 +168,10 @@ class _Loop:
     """Feeds buffers to an appsrc for ever, each time round later by the length of the file."""
 
     def __init__(self, Gst: Any, buffers: list[Any]) -> None:
-        self._none = Gst.CLOCK_TIME_NONE
+        none = Gst.CLOCK_TIME_NONE
         self._buffers = buffers
+        # As they are now: the copies that are sent share them with the buffers.
+        self._times = [{name: at for name in ("pts", "dts") if (at := getattr(each, name)) != none} for each in buffers]
         first = min(buffer.pts for buffer in buffers)
         self._length = max(buffer.pts + buffer.duration for buffer in buffers) - first
         self._first = first
@@ -179,10 +181,8 @@ class _Loop:
         turn, index = divmod(self._position, len(self._buffers))
         self._position += 1
         buffer = self._buffers[index].copy()
-        for name in ("pts", "dts"):
-            at = getattr(buffer, name)
-            if at != self._none:
-                setattr(buffer, name, max(0, at - self._first + turn * self._length))
+        for name, at in self._times[index].items():
+            setattr(buffer, name, max(0, at - self._first + turn * self._length))
         appsrc.emit("push-buffer", buffer)
 
 
