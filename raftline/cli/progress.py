@@ -138,7 +138,8 @@ def _trouble(source: Status) -> str:
     for name, stage in source["stages"].items():
         said = stage["status"]
         if said.get("trouble"):
-            text += f"; camera {said['camera']}: {said['trouble']}, next try at {said['next_try'][11:19]}"
+            again = f"next try at {said['next_try'][11:19]}" if said["next_try"] else "trying now"
+            text += f"; camera {said['camera']}: {said['trouble']}, {again}"
         if said.get("receiver"):
             text += f"; {name}: {said['receiver']}"
     return text

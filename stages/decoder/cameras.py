@@ -209,7 +209,8 @@ class Camera:
         self._failures += 1
         self._status(trouble=trouble, next_try=_clock_time(seconds))
         self._log.warning("%s: %s; trying again in %.1f s", self._settings.display, trouble, seconds)
-        self._stopped.wait(seconds)
+        if not self._stopped.wait(seconds):
+            self._status(next_try="")
 
     def _refused(self, trouble: str) -> str:
         return (

@@ -11,7 +11,8 @@ export function State({ source }) {
 
 export function Why({ source }) {
   if (!source.why) return null;
-  return html`<p class="trouble">${source.why}${source.next_try ? `. Next try at ${clock(source.next_try)}` : ""}</p>`;
+  const again = source.next_try ? `. Next try at ${clock(source.next_try)}` : source.state === "trying" ? ". Trying now" : "";
+  return html`<p class="trouble">${source.why}${again}</p>`;
 }
 
 export function Progress({ source }) {
