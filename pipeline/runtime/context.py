@@ -11,7 +11,6 @@ from typing import Any, Literal, TypeVar
 
 from pipeline.config.plan import SourcePlan
 from pipeline.errors import ConfigError
-from pipeline.input_paths import STANDARD_INPUT
 from pipeline.messages import Frame, Gap, Header
 from pipeline.runtime.output import OutputFile
 from pipeline.runtime.output_lock import OutputLock, Run
@@ -77,15 +76,11 @@ class WorkerContext:
             self._locks.popitem()[1].release()
 
     def reopen(self) -> Iterator[Frame | Gap]:
-        if self.source.live:
+        if self.source.read_once:
             raise ConfigError(
                 f"stage {self.stage!r} needs the frames of {self.source.name!r} twice, "
-                f"but {self.source.display} is live and cannot be read again; use a mode that looks ahead instead"
-            )
-        if self.source.input == STANDARD_INPUT:
-            raise ConfigError(
-                f"stage {self.stage!r} needs the frames of {self.source.name!r} twice, but what is piped in can be "
-                "read once; save it to a file first, or use a mode that looks ahead instead"
+                f"but {self.source.display} is {'live' if self.source.live else 'standard input'} and cannot be read "
+                "again; use a mode that looks ahead instead"
             )
         # A separate context: what is counted during the second reading was counted before.
         again = WorkerContext(self.stage, self._plan, self._directory, threads=self.threads)
