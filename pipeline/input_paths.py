@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
+STANDARD_INPUT = "-"
+"""The input that is piped into the program. A file of this name is ``./-``."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 
 
@@ -17,11 +19,13 @@ def scheme_of(input: str) -> str | None:
 
 
 def local_path(input: str) -> Path | None:
-    """The file, folder or device of this machine that an input names; None for a URL of another kind.
+    """The file, folder or device of this machine that an input names; None for a URL of another kind, and for ``-``.
 
     Understands ``file://`` URLs (RFC 8089: percent-encoded, with or without ``localhost``) and ``~``. A path that is
     there as it was given is taken as it is, whatever it looks like.
     """
+    if input == STANDARD_INPUT:
+        return None
     if os.path.exists(input):
         return Path(input)
     scheme = scheme_of(input)

@@ -12,6 +12,7 @@ from typing import Literal, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.demand import Demand
+from pipeline.input_paths import STANDARD_INPUT
 from pipeline.messages import Frame, Gap, Header
 
 T = TypeVar("T")
@@ -41,6 +42,11 @@ class SourceInfo:
     """True for a camera: it cannot be paused or read a second time."""
     once: bool = False
     """True: a live source that does not come ends with an error, rather than trying for ever."""
+
+    @property
+    def read_once(self) -> bool:
+        """Whether it cannot be read a second time: a camera, or what is piped in."""
+        return self.live or self.input == STANDARD_INPUT
 
 
 class Output(Protocol):

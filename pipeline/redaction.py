@@ -15,6 +15,8 @@ SECRET_WORDS = (
     "password",
     "passwd",
     "passphrase",
+    "passcode",
+    "loginpas",
     "pass",
     "pwd",
     "pw",

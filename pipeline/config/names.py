@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from pipeline.input_paths import plain
+from pipeline.input_paths import STANDARD_INPUT, plain
 
 MOST_CHARACTERS = 100
 _MOST_BYTES = 150
@@ -43,6 +43,8 @@ def source_name(given: str) -> str:
     Letters stay as they are, in Unicode's composed form (NFC): ``clips/Überfahrt 2.mp4`` becomes ``Überfahrt 2``. What
     a name cannot have is replaced by ``_``, and so are dots at the begin, which would hide the outputs.
     """
+    if given == STANDARD_INPUT:
+        return "stdin"
     given = plain(given)
     if "://" in given:
         given = re.sub(r"\$\{\w*\}", "", given)  # a password from the environment

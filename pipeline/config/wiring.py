@@ -14,7 +14,7 @@ from pipeline.config.explain import explain, nearest
 from pipeline.config.plan import Plan, Policy, SourcePlan, StagePlan
 from pipeline.config.schema import Config, SourceSection
 from pipeline.errors import ConfigError, PluginError
-from pipeline.input_paths import plain
+from pipeline.input_paths import STANDARD_INPUT, plain
 from pipeline.messages import Frame
 from pipeline.redaction import redact
 from pipeline.stage import Source, SourceInfo, Stage, demand_of
@@ -41,6 +41,7 @@ def make_plan(config: Config, *, require_sources: bool = True) -> Plan:
     if require_sources and not config.sources:
         raise ConfigError(f"{config.file}: sources: there are none; add one with -i INPUT or under `sources`")
     sources = {name: _source(config, name, section, stages[source_stage]) for name, section in config.sources.items()}
+    _check_pipe(config, sources)
     _check_paths(config, stages, sources)
     return Plan(
         name=config.name,
@@ -200,6 +201,12 @@ def _source(config: Config, name: str, section: SourceSection, stage: StagePlan)
     policy = by_nature if config.policy == "auto" else config.policy
     info = SourceInfo(name=name, input=section.input, display=redact(section.input), live=live, once=config.once)
     return SourcePlan(use, given, info=info, policy=policy)
+
+
+def _check_pipe(config: Config, sources: Mapping[str, SourcePlan]) -> None:
+    piped = [name for name, source in sources.items() if source.info.input == STANDARD_INPUT]
+    if len(piped) > 1:
+        raise _wrong(config, f"sources.{piped[1]}.input", f"found '-', standard input, which {piped[0]} reads already")
 
 
 def _check_paths(config: Config, stages: Mapping[str, StagePlan], sources: Mapping[str, SourcePlan]) -> None:

@@ -76,10 +76,11 @@ class WorkerContext:
             self._locks.popitem()[1].release()
 
     def reopen(self) -> Iterator[Frame | Gap]:
-        if self.source.live:
+        if self.source.read_once:
             raise ConfigError(
                 f"stage {self.stage!r} needs the frames of {self.source.name!r} twice, "
-                f"but {self.source.display} is live and cannot be read again; use a mode that looks ahead instead"
+                f"but {self.source.display} is {'live' if self.source.live else 'standard input'} and cannot be read "
+                "again; use a mode that looks ahead instead"
             )
         # A separate context: what is counted during the second reading was counted before.
         again = WorkerContext(self.stage, self._plan, self._directory, threads=self.threads)

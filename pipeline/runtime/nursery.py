@@ -25,6 +25,7 @@ from pipeline.config.plan import Plan
 from pipeline.config.schema import Config
 from pipeline.config.wiring import search_path_of
 from pipeline.errors import WorkerFailed
+from pipeline.input_paths import STANDARD_INPUT
 from pipeline.runtime.cores import thread_environment
 from pipeline.runtime.own_program import own_program
 
@@ -57,12 +58,20 @@ class Nursery:
         search_path: Directories where their modules may lie, after the installed ones.
         keep: Keep workers that have ended well for the next of their kind, with what they have loaded: for an owner
             that runs one plan after the other.
+        piped: Give workers this program's standard input, which a source reads; else they find nothing there.
     """
 
-    def __init__(self, plugins: Iterable[Plugin] = (), search_path: Iterable[str] = (), keep: bool = False) -> None:
+    def __init__(
+        self,
+        plugins: Iterable[Plugin] = (),
+        search_path: Iterable[str] = (),
+        keep: bool = False,
+        piped: bool = False,
+    ) -> None:
         self._plugins = list(plugins)
         self._search_path = list(search_path)
         self._keep = keep
+        self._piped = piped
         self._loaded = False
         self._living: set[int] = set()
         self._ends: dict[int, End] = {}
@@ -73,15 +82,16 @@ class Nursery:
     def for_config(cls, config: Config, keep: bool = False) -> Nursery:
         """One that loads the plug-ins of a configuration while this process goes on to check it."""
         sections = [*config.stages.values(), *config.sources.values()]
-        return cls(
-            [(each.use, each.options) for each in sections if each.use is not None], search_path_of(config), keep
-        )
+        plugins = [(each.use, each.options) for each in sections if each.use is not None]
+        piped = any(source.input == STANDARD_INPUT for source in config.sources.values())
+        return cls(plugins, search_path_of(config), keep, piped)
 
     @classmethod
     def for_plan(cls, plan: Plan, keep: bool = False) -> Nursery:
         """One that loads the plug-ins of a plan."""
         plans = (*plan.stages.values(), *plan.sources.values())
-        return cls([(each.use, each.given) for each in plans], plan.search_path, keep)
+        piped = any(source.info.input == STANDARD_INPUT for source in plan.sources.values())
+        return cls([(each.use, each.given) for each in plans], plan.search_path, keep, piped)
 
     def wait_until_loaded(self) -> None:
         """Wait until the plug-ins are loaded, which takes seconds, and far more on a busy machine."""
@@ -142,16 +152,21 @@ class Nursery:
     def _start(self) -> None:
         self._channel, theirs = socket.socketpair()
         self._received, self._hung_up, self._loaded = b"", False, False
-        task = {"channel": theirs.fileno(), "plugins": self._plugins, "search_path": self._search_path}
+        with contextlib.ExitStack() as opened:
+            piped = opened.enter_context(os.fdopen(os.dup(0), "rb", 0)).fileno() if self._piped else None
+            self._start_with(opened.enter_context(theirs), piped)
+
+    def _start_with(self, theirs: socket.socket, piped: int | None) -> None:
+        task = {"channel": theirs.fileno(), "stdin": piped, "plugins": self._plugins, "search_path": self._search_path}
         # Not on the command line, which every user of the machine can read: options hold passwords.
-        with theirs, tempfile.TemporaryFile() as told:
+        with tempfile.TemporaryFile() as told:
             told.write(json.dumps(task).encode())
             told.seek(0)
             self._process = subprocess.Popen(
                 own_program("pipeline.runtime.nursery_program"),
                 stdin=told,
                 env=_environment(),
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), *(() if piped is None else (piped,))),
                 start_new_session=True,  # Ctrl-C goes to the supervisor, which drains
             )
 

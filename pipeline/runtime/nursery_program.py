@@ -31,7 +31,7 @@ from pipeline.runtime.cores import limit_loaded_libraries
 _THREADS = Path("/proc/self/task")
 """Lists the threads of this process, on Linux."""
 _TASK = 0
-"""Standard input is a file with the task: channel, plug-ins with their options, search path."""
+"""Standard input is a file with the task: channel, the workers' standard input, plug-ins with options, search path."""
 _ALWAYS = ("pipeline.runtime.worker_program", "pipeline.transport.redis_streams")
 
 
@@ -44,8 +44,8 @@ def main() -> int:
     registry.add_search_path(task["search_path"])
     gc.disable()  # what modules make stays: to look for garbage among it takes a tenth of their time
     _load(task)
-    with open(os.devnull, "rb") as nothing:
-        os.dup2(nothing.fileno(), _TASK)  # workers find nothing there
+    with open(os.devnull if task["stdin"] is None else task["stdin"], "rb", 0) as piped:
+        os.dup2(piped.fileno(), _TASK)  # what workers find there
     gc.collect()
     gc.freeze()  # otherwise a collection in a worker writes to, and so copies, every page that holds an object
     gc.enable()
@@ -76,7 +76,9 @@ def _load(task: dict[str, Any]) -> None:
                 registry.load_module(module)
         if sum(1 for _ in _THREADS.iterdir()) > 1:
             task["plugins"].remove(plugin)
-            os.set_inheritable(task["channel"], True)
+            for descriptor in (task["channel"], task["stdin"]):
+                if descriptor is not None:
+                    os.set_inheritable(descriptor, True)
             _tell_again(task)
             os.execv(sys.executable, sys.orig_argv)
 

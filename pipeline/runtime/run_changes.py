@@ -14,10 +14,11 @@ from datetime import datetime
 from typing import Any
 
 from pipeline.config.live import LiveConfig
-from pipeline.config.plan import Plan, StagePlan
+from pipeline.config.plan import Plan, SourcePlan, StagePlan
 from pipeline.config.schema import Config
 from pipeline.config.wiring import make_plan
 from pipeline.errors import ConfigError, UserError
+from pipeline.input_paths import STANDARD_INPUT
 from pipeline.redaction import redact
 from pipeline.runtime.crew import Crew
 from pipeline.runtime.hosted import describe
@@ -129,7 +130,7 @@ class RunChanges:
             for name, source in made.sources.items():
                 known = self._roster.sources.get(name)
                 if known is None or (known.given, known.info) != (source.given, source.info):
-                    source.check_input()
+                    _check_new(name, source)
         except UserError:
             raise
         except Exception as error:  # of a plug-in that is asked about its options: the run goes on
@@ -174,6 +175,12 @@ def _proposal(live: LiveConfig, request: Request) -> Config:
     if request.action == "change":
         return live.with_change(name, request.section, request.filled_in)
     return live.without_source(name)
+
+
+def _check_new(name: str, source: SourcePlan) -> None:
+    if source.info.input == STANDARD_INPUT:
+        raise ConfigError(f"source {name}: standard input (-) can be given at the start of a run alone")
+    source.check_input()
 
 
 def _changed_stages(before: Plan, after: Plan) -> list[str]:

@@ -29,9 +29,9 @@ Inputs = Annotated[
         "-i",
         "--input",
         metavar="INPUT",
-        help="A video file, a folder of images, an rtsp:// URL or /dev/video0. Replaces the `sources` of the "
-        "configuration. Repeat it for several. Take a password from the environment: "
-        "'rtsp://user:${CAM_PASSWORD}@host/path'.",
+        help="A video file, a folder of images, an rtsp:// URL, /dev/video0, a stream (http, rtmp, udp), or - for what "
+        "is piped in. Replaces the `sources` of the configuration. Repeat it for several. Take a password from the "
+        "environment: 'rtsp://user:${CAM_PASSWORD}@host/path'.",
         show_default=False,
     ),
 ]

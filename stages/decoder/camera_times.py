@@ -14,6 +14,9 @@ Chosen by hand: far longer than the network holds frames back, far shorter than 
 _NEW = 0.1
 """Weight of the newest step in the usual one. Chosen by hand: ten frames follow a camera that slows down by night."""
 
+_ARRIVAL_HZ = 90_000
+"""As in MPEG transport streams and RTP: finer than the network's own unrest."""
+
 
 class CameraTimes(PresentationTimes):
     """As `PresentationTimes`, but a time that is missing, or follows a leap of the clock, is that of the arrival.
@@ -60,3 +63,19 @@ class CameraTimes(PresentationTimes):
     def _elapsed_seconds(self) -> float:
         """Since the previous frame arrived."""
         return 0.0 if self._arrived is None else self._now() - self._arrived
+
+
+class ArrivalTimes(CameraTimes):
+    """Times of a camera that tells none, such as MJPEG over HTTP: a frame's is when it arrived."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(Fraction(1, _ARRIVAL_HZ), now)
+
+    def next_pts(self, pts: int | None, time_base: Fraction | None = None) -> int:
+        return super().next_pts(self._arrival())
+
+    def leap(self, pts: int | None, time_base: Fraction | None = None) -> Fraction:
+        return super().leap(self._arrival())
+
+    def _arrival(self) -> int:
+        return round(self._now() / self.time_base)

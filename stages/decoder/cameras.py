@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Union
 
@@ -18,11 +19,14 @@ import av.error
 from av.container import InputContainer
 
 from pipeline.errors import InputError
-from stages.decoder.containers import Limits, SourceSilent, open_rtsp, open_webcam, stream_to_decode
+from stages.decoder.camera_times import ArrivalTimes, CameraTimes
+from stages.decoder.connection_probe import wait_for_answer
+from stages.decoder.containers import Limits, SourceSilent, open_rtsp, open_url, open_webcam, stream_to_decode
+from stages.decoder.inputs import HLS, RTSP, WEBCAM, kind_of
 from stages.decoder.interlacing import Deinterlacer
+from stages.decoder.pacing import paced
 from stages.decoder.packet_tap import PacketTap
 from stages.decoder.packets import PacketReader
-from stages.decoder.rtsp_probe import wait_for_answer
 from stages.shared.media_files import reason
 
 _FIRST_PAUSE_SECONDS = 0.5
@@ -30,6 +34,8 @@ _FIRST_PAUSE_SECONDS = 0.5
 _REFUSED_PAUSE_SECONDS = (15.0, 600.0)
 """The first and the longest pause where the camera refuses the user or the password, so that it locks nobody out:
 cameras do so after five to ten wrong attempts within some minutes. Chosen by hand."""
+_CLOCK_HZ = 90_000
+"""Of video in MPEG transport streams and RTP (RFC 3551, section 5), for streams that tell no time base."""
 _MOST_DOUBLINGS = 16
 """Keeps the power finite; half a second doubled so often is far beyond any `reconnect_max_seconds`."""
 _JITTER = (0.5, 1.0)
@@ -48,12 +54,14 @@ class CameraSettings:
     """How to reach a camera."""
 
     address: str
-    """``rtsp://``, ``rtsps://`` or ``/dev/video0``. May hold a password."""
+    """A URL, or ``/dev/video0``. May hold a password."""
     display: str
     """The address without its password."""
     limits: Limits
     transport: str = "auto"
     """``tcp``, ``udp``, ``udp_multicast``; ``auto``: tcp, and udp where the camera refuses that."""
+    ca_file: str | None = None
+    """Certificates (PEM) of which the camera's must be signed by one; None: it is not checked."""
     webcam: tuple[tuple[str, str], ...] = ()
     """Options of FFmpeg's v4l2 demuxer: ``video_size``, ``framerate``, ``input_format``."""
     threads: int = 0
@@ -97,6 +105,7 @@ class Camera:
         self._container: InputContainer | None = None
         self._heard: float | None = None
         self._failures = 0
+        self._kind = kind_of(settings.address) or RTSP
         self._transport = "tcp" if settings.transport == "auto" else settings.transport
 
     def frames(self) -> Iterator[Union[av.VideoFrame, Reconnected]]:
@@ -151,8 +160,7 @@ class Camera:
 
     def _connection(self) -> Iterator[av.VideoFrame]:
         settings = self._settings
-        if _is_rtsp(settings.address):
-            wait_for_answer(settings.address, settings.connect_timeout_seconds, self._stopped)
+        wait_for_answer(settings.address, settings.connect_timeout_seconds, self._stopped)
         if self._stopped.is_set():
             return iter(())
         self._container = self._open()
@@ -171,31 +179,58 @@ class Camera:
             **({} if self._tap is None else {"on_packet": self._tap.packet}),
         )
         frames = reader.frames(settings.read_timeout_seconds, self._stopped.is_set)
+        if self._kind.paced:
+            frames = paced(frames, self._stopped)
         if not settings.deinterlace:
             return frames
         return Deinterlacer(lambda text: self._status(deinterlace=text), look=False).frames(frames)
 
+    def times(self, time_base: Fraction | None) -> CameraTimes:
+        """Presentation times for its frames; `time_base` is what they are given in, if that is known."""
+        if self._kind.timed_by_arrival:
+            return ArrivalTimes()
+        return CameraTimes(time_base or Fraction(1, _CLOCK_HZ))
+
     def _open(self) -> InputContainer:
-        settings = self._settings
-        timeout = settings.connect_timeout_seconds
-        if _is_rtsp(settings.address):
+        settings, timeout = self._settings, self._settings.connect_timeout_seconds
+        if self._kind is RTSP:
             return self._open_rtsp(timeout)
+        if self._kind is not WEBCAM:
+            # FFmpeg gives up on a playlist whenever a read is cut short.
+            poll_seconds = settings.read_timeout_seconds if self._kind is HLS else None
+            opened = open_url(self._kind, settings.address, timeout, settings.limits, settings.ca_file, poll_seconds)
+            return self._live_alone(opened)
         if self._heard is None and not Path(settings.address).exists():
             found = ", ".join(sorted(str(path) for path in Path("/dev").glob("video*"))) or "none"
             raise InputError(f"{settings.display}: no such camera; found {found}. Plug it in, or name another device")
         return open_webcam(settings.address, dict(settings.webcam), timeout, settings.limits)
 
+    def _live_alone(self, container: InputContainer) -> InputContainer:
+        """Refuse a playlist that has an end."""
+        seconds = (container.duration or 0) / 1e6
+        if self._kind is HLS and seconds and self._heard is None:
+            container.close()
+            raise InputError(
+                f"{self._settings.display}: this playlist is a recording of {seconds:.0f} s, and "
+                "playlists are read live; download it first: ffmpeg -i URL -c copy recording.mkv"
+            )
+        return container
+
     def _open_rtsp(self, timeout_seconds: float) -> InputContainer:
         """Connect; with ``auto`` by UDP, then and from now on, where the camera refuses TCP (461 in RFC 2326)."""
         settings = self._settings
         try:
-            return open_rtsp(settings.address, self._transport, timeout_seconds, settings.limits)
+            return self._open_rtsp_by(self._transport, timeout_seconds)
         except av.error.FFmpegError as error:
             if settings.transport != "auto" or self._transport != "tcp" or error.errno != errno.EPROTONOSUPPORT:
                 raise
         self._transport = "udp"
         self._status(transport="udp: the camera refuses tcp")
-        return open_rtsp(settings.address, self._transport, timeout_seconds, settings.limits)
+        return self._open_rtsp_by(self._transport, timeout_seconds)
+
+    def _open_rtsp_by(self, transport: str, timeout_seconds: float) -> InputContainer:
+        settings = self._settings
+        return open_rtsp(settings.address, transport, timeout_seconds, settings.limits, ca_file=settings.ca_file)
 
     def _pause(self, trouble: str, refused: bool) -> None:
         """Wait before the next attempt: longer each time, with jitter; far longer where the password is refused."""
@@ -228,10 +263,6 @@ class Camera:
 def _clock_time(in_seconds: float = 0.0) -> str:
     """Now, or later, as people read it: ``2026-03-01T08:15:00+01:00``."""
     return (datetime.now() + timedelta(seconds=in_seconds)).astimezone().isoformat(timespec="seconds")
-
-
-def _is_rtsp(address: str) -> bool:
-    return address.lower().startswith("rtsp")
 
 
 def webcam_options(size: tuple[int, int] | None, fps: float | None, format: str | None) -> tuple[tuple[str, str], ...]:

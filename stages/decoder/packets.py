@@ -58,6 +58,8 @@ class PacketReader:
 
         PyAV drops what a decoder still holds when flushing it raises an error.
         """
+        self.truncated = False
+        """Whether the container failed before its end."""
         self._owed = 0
         """Packets whose frames should be shown, less frames and errors so far."""
         self._last_owed_pts: int | None = None
@@ -105,6 +107,7 @@ class PacketReader:
                 failures += 1
                 if silence_seconds is not None or failures > _BROKEN_READS:
                     self._count("truncated")
+                    self.truncated = True
                     return
                 packets = self._container.demux(self._stream)
                 continue

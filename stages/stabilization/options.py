@@ -16,7 +16,7 @@ class StabilizationOptions(stage.Options):
     smoothing: Literal["auto", "whole_clip", "look_ahead"] = Field(
         "auto",
         description="whole_clip: measure the whole file first, for the best path; look_ahead: correct each frame after "
-        "a short delay, for cameras; auto: whole_clip for files, look_ahead for live sources",
+        "a short delay, for cameras; auto: whole_clip for files, look_ahead for live sources and pipes",
     )
     cutoff_hz: float | None = Field(
         None,

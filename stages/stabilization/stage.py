@@ -52,13 +52,13 @@ class Stabilization(stage.Stage):
     def open(self) -> None:
         from stages.stabilization.measurement import Measurement
 
-        live, wanted = self.context.source.live, self.options.smoothing
-        if wanted == "whole_clip" and live:
+        source, wanted = self.context.source, self.options.smoothing
+        if wanted == "whole_clip" and source.read_once:
             raise ConfigError(
                 f"stage {self.context.stage!r}: smoothing: whole_clip reads its input twice, but "
-                f"{self.context.source.display} is live; use smoothing: look_ahead"
+                f"{source.display} is {'live' if source.live else 'standard input'}; use smoothing: look_ahead"
             )
-        looks_ahead = wanted == "look_ahead" or live
+        looks_ahead = wanted == "look_ahead" or source.read_once
         if looks_ahead and self.options.zooming == "dynamic":
             raise ConfigError(
                 f"stage {self.context.stage!r}: zooming: dynamic needs the whole clip; with smoothing: look_ahead use "

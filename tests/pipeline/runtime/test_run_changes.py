@@ -3,111 +3,46 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-import yaml
 
-from pipeline.config import load_config, make_plan
-from pipeline.config.live import LiveConfig
 from pipeline.errors import ConfigError
 from pipeline.runtime import source_changes
-from pipeline.runtime.run_status import ActiveRun, active_runs
-from pipeline.runtime.supervisor import Status, Supervisor
+from pipeline.runtime.run_status import ActiveRun
 from pipeline.transport.redis_streams import RedisStreams
+from tests.pipeline.changing_run import ChangingRun
 from tests.pipeline.running import PLUGINS, nothing_left_behind
-
-NAME = "changing"
-
-
-class Run:
-    """A run in a thread of this process, whose configuration file may be edited."""
-
-    def __init__(self, folder: Path) -> None:
-        self.output = folder / "out"
-        self.file = folder / "changing.yaml"
-        self.status: Status = {}
-        self.written: dict[str, Any] = {
-            "name": NAME,
-            "output": str(self.output),
-            "limits": {"max_latency_ms": 60_000},
-            "sources": {"a": {"input": "live"}},
-            "stages": {
-                "counter": {
-                    "use": f"{PLUGINS}:Counter",
-                    "options": {"frames": 100_000, "frames_per_second": 50, "side_px": 16},
-                },
-                "relay": {"use": f"{PLUGINS}:Relay", "reads": "counter"},
-                "ledger": {"use": f"{PLUGINS}:Ledger", "reads": "relay"},
-            },
-        }
-        self.write()
-        config = load_config(self.file)
-        live = LiveConfig(config, lambda: load_config(self.file))
-        self.supervisor = Supervisor(make_plan(config), on_status=self._on_status, live=live)
-        self._thread = threading.Thread(target=self.supervisor.run)
-
-    def _on_status(self, status: Status) -> None:
-        self.status = status
-
-    def start(self) -> ActiveRun:
-        self._thread.start()
-        self.wait(lambda: self.frames("a") > 0)
-        return next(run for run in active_runs() if run.name == NAME)
-
-    def close(self) -> None:
-        self.supervisor.drain()
-        self._thread.join()
-
-    def write(self) -> None:
-        new = self.file.with_suffix(".new")
-        new.write_text(yaml.safe_dump(self.written))
-        os.replace(new, self.file)
-
-    def wait(self, condition: Callable[[], Any]) -> None:
-        deadline = time.monotonic() + 30
-        while not condition():
-            assert self._thread.is_alive() and time.monotonic() < deadline, self.status
-            time.sleep(0.02)
-
-    def frames(self, source: str, stage: str = "ledger") -> int:
-        return self.status.get("sources", {}).get(source, {"stages": {stage: {"frames": 0}}})["stages"][stage]["frames"]
-
-    def trouble(self) -> str:
-        return str(self.status["configuration"]["trouble"])
-
-    def ledger(self, source: str) -> list[str]:
-        return (self.output / f"{source}.ledger.txt").read_text().split()
-
-    def left(self, source: str) -> bool:
-        return source not in self.status["sources"]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChangingRun]:
     folder = tmp_path_factory.mktemp("changing")
-    with nothing_left_behind(folder):
-        run = Run(folder)
-        try:
-            run.active = run.start()  # type: ignore[attr-defined]
-            yield run
-        finally:
-            run.close()
+    counting = {"frames": 100_000, "frames_per_second": 50, "side_px": 16}
+    stages = {
+        "counter": {"use": f"{PLUGINS}:Counter", "options": counting},
+        "relay": {"use": f"{PLUGINS}:Relay", "reads": "counter"},
+        "ledger": {"use": f"{PLUGINS}:Ledger", "reads": "relay"},
+    }
+    with nothing_left_behind(folder), ChangingRun(folder, "changing", {"a": {"input": "live"}}, stages) as run:
+        run.wait(lambda: run.frames("a") > 0)
+        yield run
 
 
 @pytest.fixture
-def active(run: Run) -> ActiveRun:
-    return run.active  # type: ignore[attr-defined]
+def active(run: ChangingRun) -> ActiveRun:
+    return run.active
 
 
-def test_a_source_is_added_and_removed_and_the_others_go_on(run: Run, active: ActiveRun) -> None:
+def ledger(run: ChangingRun, source: str) -> list[str]:
+    return (run.output / f"{source}.ledger.txt").read_text().split()
+
+
+def test_a_source_is_added_and_removed_and_the_others_go_on(run: ChangingRun, active: ActiveRun) -> None:
     pids = run.supervisor.worker_pids
     assert source_changes.add(active, "live", name="b") == "added b"
     run.wait(lambda: run.frames("b") > 10)
@@ -123,13 +58,13 @@ def test_a_source_is_added_and_removed_and_the_others_go_on(run: Run, active: Ac
     assert run.supervisor.worker_pids == pids
 
 
-def _check_ledger(run: Run, source: str) -> None:
+def _check_ledger(run: ChangingRun, source: str) -> None:
     """In order, each frame once, and ended as what was removed ends. Late frames may be missing."""
-    *frames, end = run.ledger(source)
+    *frames, end = ledger(run, source)
     assert end == "stopped" and frames == sorted(set(frames), key=int) and len(frames) > 5
 
 
-def test_ten_sources_that_came_and_went_leave_nothing(run: Run, active: ActiveRun) -> None:
+def test_ten_sources_that_came_and_went_leave_nothing(run: ChangingRun, active: ActiveRun) -> None:
     pids, descriptors = run.supervisor.worker_pids, _descriptors(run)
     names = [f"n{number}" for number in range(10)]
     with ThreadPoolExecutor(len(names)) as people:  # who ask at the same time
@@ -151,13 +86,13 @@ def _files(active: ActiveRun) -> list[Path]:
     return list(active.directory.iterdir())
 
 
-def _descriptors(run: Run) -> list[int]:
+def _descriptors(run: ChangingRun) -> list[int]:
     """Of each worker, without its connections to Redis, of which it keeps as many as it once had use for."""
     workers = [psutil.Process(pid) for pids in run.supervisor.worker_pids.values() for pid in pids]
     return [worker.num_fds() - len(worker.net_connections("unix")) for worker in workers]
 
 
-def test_a_changed_source_alone_is_restarted_with_a_gap(run: Run, active: ActiveRun) -> None:
+def test_a_changed_source_alone_is_restarted_with_a_gap(run: ChangingRun, active: ActiveRun) -> None:
     source_changes.add(active, "live", name="c")
     run.wait(lambda: run.frames("c") > 5)
     pids = run.supervisor.worker_pids
@@ -194,7 +129,7 @@ def test_a_source_that_is_not_there_cannot_be_removed(active: ActiveRun) -> None
         source_changes.remove(active, "aa")
 
 
-def test_an_edit_adds_changes_and_removes_what_it_differs_in(run: Run, active: ActiveRun) -> None:
+def test_an_edit_adds_changes_and_removes_what_it_differs_in(run: ChangingRun, active: ActiveRun) -> None:
     source_changes.add(active, "live", name="asked")
     run.written["sources"] |= {"e": {"input": "live"}, "f": {"input": "live"}}
     run.write()
@@ -202,13 +137,13 @@ def test_an_edit_adds_changes_and_removes_what_it_differs_in(run: Run, active: A
     del run.written["sources"]["e"]
     run.write()
     run.wait(lambda: run.left("e"))
-    assert run.ledger("e")[-1] == "stopped"
+    assert ledger(run, "e")[-1] == "stopped"
     assert list(run.status["sources"]) == ["a", "asked", "f"]
     source_changes.remove(active, "asked")
     run.wait(lambda: run.left("asked"))
 
 
-def test_a_bad_edit_changes_nothing_and_says_so_until_it_is_mended(run: Run) -> None:
+def test_a_bad_edit_changes_nothing_and_says_so_until_it_is_mended(run: ChangingRun) -> None:
     pids, sources = run.supervisor.worker_pids, list(run.status["sources"])
     good = run.file.read_text()
     for bad, why in [
@@ -223,7 +158,7 @@ def test_a_bad_edit_changes_nothing_and_says_so_until_it_is_mended(run: Run) -> 
     assert (run.supervisor.worker_pids, list(run.status["sources"])) == (pids, sources)
 
 
-def test_new_options_of_a_stage_restart_its_workers_alone(run: Run) -> None:
+def test_new_options_of_a_stage_restart_its_workers_alone(run: ChangingRun) -> None:
     pids, before = run.supervisor.worker_pids, run.frames("a")
     run.written["stages"]["ledger"]["options"] = {"seconds_per_frame": 0.001}
     run.write()
@@ -233,7 +168,7 @@ def test_new_options_of_a_stage_restart_its_workers_alone(run: Run) -> None:
     assert run.status["configuration"]["changes"][-1]["what"] == "new options for ledger"
 
 
-def test_options_with_which_a_stage_fails_are_taken_back(run: Run) -> None:
+def test_options_with_which_a_stage_fails_are_taken_back(run: ChangingRun) -> None:
     before = run.frames("a")
     run.written["stages"]["relay"]["options"] = {"do": "fail to open"}
     run.write()

@@ -18,8 +18,8 @@ from av.container import InputContainer
 from pipeline.errors import InputError
 from pipeline.messages import Frame, Gap
 from stages.decoder.cameras import webcam_options
+from stages.decoder.connection_probe import wait_for_answer
 from stages.decoder.containers import Limits, SourceSilent, open_rtsp
-from stages.decoder.rtsp_probe import wait_for_answer
 from tests.data import data_path
 from tests.rtsp_server import rtsp_server
 from tests.stages.decoding import decoder

@@ -1,4 +1,4 @@
-"""Check whether an RTSP server answers, in a way that can be interrupted.
+"""Check whether a camera or server answers, in a way that can be interrupted.
 
 FFmpeg's own connection attempt cannot be: while a camera is off it would delay a stop by the whole timeout.
 """
@@ -18,12 +18,14 @@ from stages.decoder.containers import SourceSilent
 
 _POLL_SECONDS = 0.2
 """How often a stop is looked for: soon enough for a person, and no load."""
-_RTSP_PORT, _RTSPS_PORT = 554, 322
-"""Registered with IANA."""
+_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+"""Registered with IANA. RTMP is left to FFmpeg: some senders serve the first connection alone."""
 
 
 def wait_for_answer(url: str, timeout_seconds: float, stopped: threading.Event) -> None:
-    """Return when the server answers an OPTIONS request (``rtsps``: accepts a connection), or when stopped.
+    """Return when the server accepts a connection (``rtsp``: answers an OPTIONS request), or when stopped.
+
+    At once for other schemes.
 
     Raises:
         SourceSilent: the server did not answer in time, or closed the connection.
@@ -34,15 +36,16 @@ def wait_for_answer(url: str, timeout_seconds: float, stopped: threading.Event) 
         host, port = parts.hostname, parts.port
     except ValueError:
         return  # A password with reserved characters: FFmpeg can read such URLs.
-    if host is None:
+    scheme = parts.scheme.lower()
+    if host is None or scheme not in _PORTS:
         return
-    secure = parts.scheme.lower() == "rtsps"
-    address = socket.getaddrinfo(host, port or (_RTSPS_PORT if secure else _RTSP_PORT), type=socket.SOCK_STREAM)[0]
+    port = port or _PORTS[scheme]
+    address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     deadline = time.monotonic() + timeout_seconds
     with socket.socket(address[0], socket.SOCK_STREAM) as connection:
-        if not _connected(connection, address[4], deadline, stopped) or secure:
+        if not _connected(connection, address[4], deadline, stopped) or scheme != "rtsp":
             return
-        target = f"rtsp://{f'[{host}]' if ':' in host else host}:{port or _RTSP_PORT}{parts.path or '/'}"
+        target = f"rtsp://{f'[{host}]' if ':' in host else host}:{port}{parts.path or '/'}"
         connection.send(f"OPTIONS {target} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
         if _ready(connection, select.POLLIN, deadline, stopped) and not connection.recv(16):
             raise SourceSilent("the connection was closed without an answer")
