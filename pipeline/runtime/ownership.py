@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 from pipeline.errors import TransportLost
 from pipeline.transport.base import Lease, Transport
 
-TTL_SECONDS = 15.0
+TTL_SECONDS = 7.0
 """How long a silent worker keeps a source. Chosen by hand: longer than any pause of a healthy worker, short enough for
-another host to take over. A supervisor releases the leases of its own dead workers at once."""
+another host to take over within 10 s. A supervisor releases the leases of its own dead workers at once."""
 FOR_GOOD_SECONDS = 1e9
 """A lease that nobody renews: 30 years."""
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""On Linux it goes on while the machine sleeps, as a lease's lifetime does."""
 _RENEWALS = 4
 """Renewals per lifetime of a lease, so that a few may be late or fail."""
 
@@ -27,6 +30,8 @@ class Ownership:
         self._worker = worker
         self._ttl_seconds = FOR_GOOD_SECONDS if ttl_seconds is None else ttl_seconds
         self._leases: dict[str, Lease] = {}
+        self._until: dict[str, float] = {}
+        """When each lease runs out unless it is renewed, by `_CLOCK`."""
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -36,15 +41,19 @@ class Ownership:
 
     def acquire(self, source: str) -> Lease | None:
         """Acquire the lease on a source; None while another worker holds it."""
+        until = time.clock_gettime(_CLOCK) + self._ttl_seconds
         lease = self._transport.acquire(source, self._stage, self._worker, self._ttl_seconds)
         if lease is not None:
             with self._lock:
-                self._leases[source] = lease
+                self._leases[source], self._until[source] = lease, until
         return lease
 
     def holds(self, source: str) -> bool:
-        """Whether the lease is still held. Once it is lost, commits are refused."""
-        return source in self._leases
+        """Whether the lease is still held. Once it is lost, commits are refused.
+
+        It asks no server: a process that stood still, and wakes up after its lease has run out, knows it at once.
+        """
+        return source in self._leases and time.clock_gettime(_CLOCK) < self._until[source]
 
     def release(self, source: str) -> None:
         """Give a source back."""
@@ -64,8 +73,12 @@ class Ownership:
     def _keep(self) -> None:
         while not self._stopped.wait(self._ttl_seconds / _RENEWALS):
             for source, lease in list(self._leases.items()):
-                if self._quietly(lease.renew) is False:
-                    with self._lock:
+                until = time.clock_gettime(_CLOCK) + self._ttl_seconds
+                renewed = self._quietly(lease.renew)
+                with self._lock:
+                    if renewed and self._leases.get(source) is lease:
+                        self._until[source] = until
+                    elif renewed is False:
                         self._leases.pop(source, None)
 
     def _quietly(self, call: Callable[[], bool | None]) -> bool | None:

@@ -32,7 +32,7 @@ _BLOCK_SECONDS = 0.25
 """Longest wait for an entry before leases and the request to stop are checked again."""
 _ACQUIRE_EVERY_SECONDS = 0.5
 """Between attempts to take over sources of other workers; far less than the life of a lease."""
-_GRACE_SECONDS = 3.0
+_GRACE_SECONDS = 2.0
 """How long a source beyond a worker's share is left to other workers, which may be starting. Chosen by hand."""
 _PATIENCE_SECONDS = 30.0
 """How long Redis may be unreachable before a worker gives up, as in the supervisor."""
@@ -99,8 +99,8 @@ class Worker:
                     self._acquire()
                     self._work()
                     if lost_since is not None:
-                        away_seconds = time.monotonic() - lost_since
-                        log.warning("stage %s: Redis is back after %.1f s", self._stage.name, away_seconds)
+                        away = time.monotonic() - lost_since
+                        log.warning("stage %s: Redis is back after %.1f s", self._stage.name, away)
                         lost_since = None
                 except TransportLost as error:
                     if lost_since is None:
@@ -196,9 +196,9 @@ class Worker:
             time.sleep(_IDLE_SECONDS)
 
     def _read(self, block_seconds: float = _BLOCK_SECONDS) -> None:
-        live = any(self._plan.sources[source].policy == "live" for source in self._tasks)
         streams = [(source, str(self._stage.reads)) for source in self._tasks]
-        count = _LIVE_READ_COUNT if live else _READ_COUNT
+        policies = {self._plan.sources[source].policy for source in self._tasks}
+        count = _LIVE_READ_COUNT if "live" in policies else _READ_COUNT
         by_source: dict[str, list[Entry]] = {}
         for source, entry in self._transport.read(self._stage.name, streams, count, block_seconds):
             by_source.setdefault(source, []).append(entry)
@@ -216,7 +216,7 @@ class Worker:
     def _work_off(self, tasks: Sequence[StageTask]) -> None:
         """Process one message of every source at a time, until none is left: no source waits for all of another's."""
         try:
-            while waiting := [task for task in tasks if task.waiting and self._tasks.get(task.source) is task]:
+            while waiting := [task for task in tasks if task.waiting and self._owns(task)]:
                 self._work_round([(task, self._while_owned([task], task.take)) for task in waiting])
         finally:
             for task in tasks:
@@ -233,9 +233,13 @@ class Worker:
         for task, each in todo:
             self._while_owned([task], task.work, each, batch_ns)
 
+    def _owns(self, task: StageTask) -> bool:
+        """`_work` drops those whose lease has run out."""
+        return self._tasks.get(task.source) is task and self._ownership.holds(task.source)
+
     def _while_owned(self, tasks: list[StageTask], work: Callable[..., T], *arguments: Any) -> T | None:
         """Run `work` while this worker owns the sources of `tasks`; None if another worker has taken one of them."""
-        if any(self._tasks.get(task.source) is not task for task in tasks):
+        if not all(map(self._owns, tasks)):
             return None
         try:
             return work(*arguments)
@@ -271,9 +275,7 @@ class Worker:
         for _ in self._plan.sources:
             self._next_acquire = 0.0
             self._acquire()
-        for task in self._tasks.values():
-            assert isinstance(task, SourceTask)
-            task.stop()
+        self.end_sources()
         while any(isinstance(task, SourceTask) and task.running for task in self._tasks.values()):
             time.sleep(_IDLE_SECONDS)
         self._watch_sources()
@@ -286,8 +288,7 @@ class Worker:
     def _drop(self, source: str) -> None:
         task = self._tasks.pop(source, None)
         if task is not None:
-            if isinstance(task, SourceTask):
-                task.lose()
+            task.lose()
             task.close()
         self._ownership.release(source)
 

@@ -21,6 +21,7 @@ from pipeline.errors import InputError
 from pipeline.messages import EndOfStream, Flow, Frame, Gap, Message
 from pipeline.stage import Context, Options, Source, Stage
 from pipeline.testing import make_frame
+from stages.shared.line_file import LineFile
 
 
 class Counter(Source):
@@ -174,6 +175,32 @@ class Ledger(Stage):
             return ()
         self._file.part.write_text("\n".join([*self._lines, end.reason]))
         self._file.finish()
+        return ()
+
+
+class Logger(Stage):
+    """Appends ``index process`` for each frame to a file, as an event log does: at once, and cut back after a crash."""
+
+    class Options(Options):
+        seconds_per_frame: float = 0
+
+    reads = (Frame,)
+
+    def open(self) -> None:
+        self._path = self.context.output("{source}.{stage}.txt").path
+        self._lines = LineFile.new(self._path) if not self._path.exists() else None
+
+    def snapshot(self) -> Mapping[str, Any]:
+        assert self._lines is not None
+        return {"length": self._lines.length}
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        self._lines = LineFile.resumed(self._path, snapshot["length"])
+
+    def process(self, message: Frame) -> Iterable[Message]:
+        time.sleep(self.options.seconds_per_frame)
+        assert self._lines is not None
+        self._lines.append(f"{message.index} {os.getpid()}")
         return ()
 
 
