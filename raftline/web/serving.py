@@ -88,6 +88,7 @@ def serve(
         server_header=False,
         lifespan="on",
         timeout_graceful_shutdown=_GRACE_SECONDS,
+        ws_per_message_deflate=False,  # video cannot be compressed, and trying costs twice what sending it does
     )
     uvicorn.Server(config).run(sockets=[listening])
 

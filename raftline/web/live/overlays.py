@@ -62,14 +62,16 @@ def runs(mask: np.ndarray) -> dict[str, Any]:
     step = max(1, -(-max(mask.shape) // _MASK_SIDE_PX))
     while True:
         small = mask[step // 2 :: step, step // 2 :: step] > 0
-        edges = np.diff(np.pad(small, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-        begins, ends = np.argwhere(edges == 1), np.argwhere(edges == -1)
-        if len(begins) <= _MOST_RUNS:
+        height, width = small.shape
+        padded = np.zeros(height * (width + 1) + 1, bool)  # a column that ends each row's runs, and a start
+        padded[1:].reshape(height, width + 1)[:, :width] = small
+        edges = np.flatnonzero(padded[1:] != padded[:-1])
+        if len(edges) <= 2 * _MOST_RUNS:
             break
         step *= 2
-    width = small.shape[1]
-    start, length = begins[:, 0] * width + begins[:, 1], ends[:, 1] - begins[:, 1]
-    return {"size": [width, small.shape[0]], "runs": np.stack([start, length], 1).ravel().tolist()}
+    begins, lengths = edges[::2], edges[1::2] - edges[::2]
+    starts = begins - begins // (width + 1)
+    return {"size": [width, height], "runs": np.stack([starts, lengths], 1).ravel().tolist()}
 
 
 def _about(header: Header, index: int, width: int, height: int) -> dict[str, Any]:
