@@ -126,6 +126,7 @@ def _export_camera(format: str, path: Path, output: Path | None, fov: float | No
     except ValueError as error:
         raise InputError(str(error)) from error
     length, note = _focal(steps[0].width, fov, focal)
+    flat = sum(step.model in ("similarity", "affine") for step in steps)
     texts = {
         "gcsv": lambda: gcsv(steps, length, f"{name}.mp4", note),
         "trf": lambda: trf(steps),
@@ -138,6 +139,11 @@ def _export_camera(format: str, path: Path, output: Path | None, fov: float | No
         raise OutputError(f"{output}: cannot be written: {error.strerror or error}") from error
     about = "" if format == "trf" else f"; {note}"
     print(f"{output}: {len(steps)} frames, {steps[-1].pts_seconds - steps[0].pts_seconds:.2f} s{about}")
+    if format != "trf" and flat > len(steps) / 2:
+        print(
+            "note: the path was measured without perspective: turns may be 10 % too short with a wide lens. For exact "
+            "ones set stages.stabilization.options.model to homography and stabilize again"
+        )
 
 
 def _focal(width: int, fov: float | None, focal: float | None) -> tuple[float, str]:

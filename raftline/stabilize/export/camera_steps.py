@@ -25,6 +25,8 @@ class CameraStep:
     """There is no motion from the frame before: the first frame, a cut, a gap."""
     confidence: float
     """0-1."""
+    model: str
+    """Of the motion, such as "similarity"."""
 
 
 def read_steps(path: Path) -> list[CameraStep]:
@@ -59,7 +61,9 @@ def _step(values: dict[str, Any]) -> CameraStep:
     starts = bool(values["starts_path"])
     size = int(values["width"]), int(values["height"])
     confidence = float(values["confidence"])
-    return CameraStep(float(values["pts_seconds"]), *size, np.eye(3) if starts else matrix, starts, confidence)
+    return CameraStep(
+        float(values["pts_seconds"]), *size, np.eye(3) if starts else matrix, starts, confidence, str(values["model"])
+    )
 
 
 def _shifted(step: CameraStep, x: float, y: float) -> CameraStep:

@@ -10,6 +10,10 @@ _STEPS = 6
 """Of Gauss and Newton: each squares the error, and a frame's rotation is small to begin with."""
 _POINTS = 7
 """Along each side of the frame: seven by seven points are moved. Chosen by hand."""
+_REACH = 0.65
+"""Share of the frame's width and height over which a motion without perspective stands for a turn: its fit gives up the
+rim, where a turn moves the image more than such a motion can. Tuned on rendered clips of 39, 65 and 85 degrees whose
+path was measured with `model: similarity`: turns come out up to 1 % too long, 2 % and 9 % too short."""
 
 
 def focal_px(width: int, field_of_view_degrees: float) -> float:
@@ -35,9 +39,10 @@ def camera_rotation(camera: np.ndarray, width: int, height: int, focal: float) -
         (3,) rotation vector in radians, in the camera's axes before the turn: x right, y down, z forward. A camera that
         pans to the right turns about +y, and the image moves to the left.
     """
-    x, y = np.meshgrid(np.linspace(0, width - 1, _POINTS), np.linspace(0, height - 1, _POINTS))
-    points = np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
     middle = np.array([[(width - 1) / 2], [(height - 1) / 2]])
+    reach = np.linspace(-1, 1, _POINTS) * (1.0 if camera[2, :2].any() else _REACH)
+    x, y = np.meshgrid(middle[0] * (1 + reach), middle[1] * (1 + reach))
+    points = np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
     moved = camera @ points
     seen = (moved[:2] / moved[2] - middle) / focal
     rays = np.concatenate([(points[:2] - middle) / focal, np.ones((1, x.size))])
