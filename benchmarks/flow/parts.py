@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.flow.clips import consecutive_frames, known_pairs
 from benchmarks.flow.limits import seconds_of
-from benchmarks.flow.peers import PairFlow, has_torchvision, lookup_by_grid_sample
+from benchmarks.flow.peers import PairFlow, has_torchvision, lookup_by_grid_sample, lookup_by_localcorr
 from benchmarks.machine import spread
 from raftline.flow.options import FlowOptions
 from raftline.flow.session import FlowSession
@@ -149,11 +149,16 @@ def lookups(model: Raft, size: tuple[int, int], repeats: int, all_pairs: bool = 
         if has_torchvision():
             peer = lookup_by_grid_sample(features[0], features[1], radius)
             ways["grid_sample"] = lambda: peer(next(coords))
+    other = lookup_by_localcorr(one, two, radius)
+    if callable(other):
+        ways["localcorr"] = lambda: other(next(coords))
     taken = {name: seconds_of(way, device, repeats) for name, way in ways.items()}
     cells = height * width * 4
     moved = cells * ((2 * radius + 2) ** 2 + (2 * radius + 1) ** 2) * dtype.itemsize
     result: dict[str, Any] = {"size": f"{size[0]}x{size[1]}", "radius": radius, "channels": channels}
     result["ms"] = {name: spread([1e3 * s for s in seconds], 3) for name, seconds in taken.items()}
+    if not callable(other):
+        result["left_out"] = other
     if all_pairs:
         fastest = statistics.median(taken["all pairs"])
         result["all_pairs_gb_per_s"] = round(moved / fastest / 1e9, 1)

@@ -57,6 +57,19 @@ def lookup_by_grid_sample(features1: Tensor, features2: Tensor, radius: int) -> 
     return block.index_pyramid
 
 
+def lookup_by_localcorr(features1: Tensor, features2: Tensor, radius: int) -> Callable[[Tensor], Tensor] | str:
+    """localcorr's lookup without a volume (Triton), as `lookup_by_grid_sample`; or why it is left out."""
+    if features1.device.type != "cuda":
+        return "localcorr runs on a GPU alone"
+    try:
+        localcorr = importlib.import_module("localcorr")
+    except ImportError as error:
+        return f"localcorr cannot be imported: {error}. pip install --no-deps localcorr"
+    return localcorr.get_localcorr_block(
+        features1.contiguous(), features2.contiguous(), num_levels=4, radius=radius, corr_mode="localcorr_triton"
+    )
+
+
 def authors_flow(folder: Path, model: Raft, device: torch.device, iterations: int) -> PairFlow:
     """The authors' code (github.com/princeton-vl/RAFT) in a folder that the user has."""
     core = folder / "core"

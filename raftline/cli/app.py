@@ -14,6 +14,7 @@ from raftline.cli.doctor import doctor
 from raftline.cli.evaluate import evaluate
 from raftline.cli.event_sheet import event_sheet
 from raftline.cli.events import events
+from raftline.cli.export import export
 from raftline.cli.flow import flow
 from raftline.cli.run import run
 from raftline.cli.source import source
@@ -36,7 +37,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, batch, worker, status, web, validate, flow, train, evaluate, contact_sheet, event_sheet, doctor):
+ON_VIDEO = (run, batch, worker, status, web, validate)
+BESIDES = (flow, train, evaluate, contact_sheet, event_sheet, export, doctor)
+for command in (*ON_VIDEO, *BESIDES):
     app.command()(command)
 app.add_typer(source, name="source")
 app.add_typer(stages, name="stages")

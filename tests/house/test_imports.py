@@ -103,16 +103,22 @@ TRAINING = {"yaml", "pydantic", "rich"}
 """What else the training program needs, which stands around the library."""
 
 
+RUNTIMES = {"onnxruntime", "torch_tensorrt"}
+"""What an exported network is checked with."""
+
+
 def test_the_library_needs_only_arrays() -> None:
     for found in library():
         allowed = COMPUTING | TRAINING if within(found.importer, ("raftline.training",)) else COMPUTING
+        allowed = allowed | RUNTIMES if within(found.importer, ("raftline.raft.export",)) else allowed
         refuse([found] if is_foreign(found.imported) and found.imported.partition(".")[0] not in allowed else [])
     refuse([i for i in library() if within(i.imported, (*ABOVE, "pipeline", "stages", "run_pipeline"))])
 
 
-def test_only_the_compiled_network_imports_openvino() -> None:
+def test_only_the_compiled_network_and_the_export_import_openvino() -> None:
     importers = {i.importer for i in IMPORTS if within(i.imported, ("openvino",))}
-    assert importers and all(within(each, ("raftline.raft.compiled", "raftline.raft.runtimes")) for each in importers)
+    allowed = ("raftline.raft.compiled", "raftline.raft.export", "raftline.raft.runtimes")
+    assert importers and all(within(each, allowed) for each in importers)
     within_it = ("raftline.raft.compiled",)
     refuse([i for i in IMPORTS if i.at_top and within(i.imported, within_it) and not within(i.importer, within_it)])
 

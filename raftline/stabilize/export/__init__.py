@@ -1,0 +1,1 @@
+"""A measured camera path as files of other tools: Gyroflow's .gcsv, vid.stab's .trf, plain JSON."""
