@@ -132,7 +132,7 @@ def _run_onnx(path: Path) -> Run:
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     wanted = {each.name for each in session.get_inputs()}
-    return lambda given: session.run(["flow_px"], {k: v for k, v in given.items() if k in wanted})[0]
+    return lambda given: np.asarray(session.run(["flow_px"], {k: v for k, v in given.items() if k in wanted})[0])
 
 
 def _run_openvino(path: Path) -> Run:
