@@ -193,7 +193,7 @@ def test_no_password_is_in_a_log_a_metric_a_key_a_file_or_a_command_line(tmp_pat
             run.wait()
     seen |= {str(path): path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     seen["log"] = log.read_bytes()
-    assert b"nursery" in seen["command lines"] and b"guarded" in seen["metrics"]
+    assert b"guarded.yaml" in seen["command lines"] and b"guarded" in seen["metrics"]
     assert b"refused" in seen["status ('--json',)"]
     summary = json.loads((tmp_path / "out" / "summary.json").read_bytes())
     assert summary["sources"]["front"]["stages"]["events"]["frames"]

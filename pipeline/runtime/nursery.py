@@ -4,7 +4,7 @@ Loading torch, OpenCV and numba takes seconds of a core. Done once, workers star
 and again after a crash, and share the memory of what was loaded.
 
 Nothing of the supervisor is forked, which has threads, locks and the reaper's pipe: the nursery is a program of its own
-(`pipeline.runtime.nursery_program`).
+(`pipeline.runtime.nursery_program`), or forked before there is a supervisor (`pipeline.runtime.nursery_process`).
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ from pipeline.config.schema import Config
 from pipeline.config.wiring import search_path_of
 from pipeline.errors import WorkerFailed
 from pipeline.input_paths import STANDARD_INPUT
-from pipeline.runtime.cores import thread_environment
-from pipeline.runtime.own_program import own_program
+from pipeline.runtime.nursery_process import start_nursery
 
 _ATTEMPTS = 3
 """To start a nursery that ends at once, for one worker."""
@@ -59,6 +58,7 @@ class Nursery:
         keep: Keep workers that have ended well for the next of their kind, with what they have loaded: for an owner
             that runs one plan after the other.
         piped: Give workers this program's standard input, which a source reads; else they find nothing there.
+        fork: Begin as a fork of this process, if it has a single thread: for an owner that has opened nothing yet.
     """
 
     def __init__(
@@ -67,11 +67,13 @@ class Nursery:
         search_path: Iterable[str] = (),
         keep: bool = False,
         piped: bool = False,
+        fork: bool = False,
     ) -> None:
         self._plugins = list(plugins)
         self._search_path = list(search_path)
         self._keep = keep
         self._piped = piped
+        self._fork = fork
         self._loaded = False
         self._living: set[int] = set()
         self._ends: dict[int, End] = {}
@@ -79,12 +81,12 @@ class Nursery:
         self._start()
 
     @classmethod
-    def for_config(cls, config: Config, keep: bool = False) -> Nursery:
+    def for_config(cls, config: Config, keep: bool = False, fork: bool = False) -> Nursery:
         """One that loads the plug-ins of a configuration while this process goes on to check it."""
         sections = [*config.stages.values(), *config.sources.values()]
         plugins = [(each.use, each.options) for each in sections if each.use is not None]
         piped = any(source.input == STANDARD_INPUT for source in config.sources.values())
-        return cls(plugins, search_path_of(config), keep, piped)
+        return cls(plugins, search_path_of(config), keep, piped, fork)
 
     @classmethod
     def for_plan(cls, plan: Plan, keep: bool = False) -> Nursery:
@@ -162,13 +164,8 @@ class Nursery:
         with tempfile.TemporaryFile() as told:
             told.write(json.dumps(task).encode())
             told.seek(0)
-            self._process = subprocess.Popen(
-                own_program("pipeline.runtime.nursery_program"),
-                stdin=told,
-                env=_environment(),
-                pass_fds=(theirs.fileno(), *(() if piped is None else (piped,))),
-                start_new_session=True,  # Ctrl-C goes to the supervisor, which drains
-            )
+            self._process = start_nursery(told.fileno(), theirs.fileno(), piped, self._fork)
+        self._fork = False  # by now this process has the reaper's pipe, threads and locks
 
     def _start_again(self) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):  # it has hung up, and ends
@@ -201,14 +198,3 @@ class Nursery:
             self._ends[message["ended"]] = End(message["status"], message["cpu_seconds"])
         self._loaded = self._loaded or "loaded" in message
         return message
-
-
-def _environment() -> dict[str, str]:
-    # One thread until a worker knows its share: a pool that exists does not survive the fork.
-    # A short spin: stages share the cores, and threads that spin for long while they wait for each other take them from
-    # the rest. Measured with RAFT-small on two cores: as fast as the default's long spin when alone, and about six
-    # times faster beside busy neighbours.
-    # glibc gives arrays of frames back to the kernel and takes them anew for each frame, unless it is told to keep
-    # them; 32 MB is the most that it accepts. Measured on motion masks: a third less time in the kernel.
-    kept = {"MALLOC_MMAP_THRESHOLD_": str(32 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20)}
-    return {"GOMP_SPINCOUNT": "2000", **kept, **thread_environment(1), **os.environ}

@@ -27,6 +27,7 @@ from typing import Any
 
 from pipeline import registry
 from pipeline.runtime.cores import limit_loaded_libraries
+from pipeline.runtime.own_program import own_program
 
 _THREADS = Path("/proc/self/task")
 """Lists the threads of this process, on Linux."""
@@ -80,7 +81,7 @@ def _load(task: dict[str, Any]) -> None:
                 if descriptor is not None:
                     os.set_inheritable(descriptor, True)
             _tell_again(task)
-            os.execv(sys.executable, sys.orig_argv)
+            os.execv(sys.executable, own_program(__name__))
 
 
 def _tell_again(task: dict[str, Any]) -> None:

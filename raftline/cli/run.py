@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -19,6 +20,8 @@ from raftline.cli.results import show_results
 if TYPE_CHECKING:
     from pipeline.config import Plan
     from pipeline.config.schema import Config
+
+_BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 
 
 @reported
@@ -72,11 +75,11 @@ def run(
     raftline run my/pipeline.yaml --in-process
     raftline run cameras --web 127.0.0.1:8642
     """
-    from pipeline.config import check_inputs
-
     if in_process and (redis is not None or web is not None):
         raise ConfigError("--in-process: a run in one process has no Redis, and no page; leave out --redis and --web")
     show_tracebacks(in_process)
+    with contextlib.nullcontext() if in_process else _one_blas_thread():
+        from pipeline.config import check_inputs
     given = [*(overrides or ()), *(["once=true"] if once else ()), *([f"web.listen='{web}'"] if web else ())]
     read = partial(read_config, config, inputs, output, given, redis)
     configuration = read()
@@ -91,6 +94,18 @@ def run(
         raise typer.Exit(code)
 
 
+@contextlib.contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """While numpy is imported, with which OpenBLAS starts its threads: a process that has threads cannot be forked."""
+    given = _BLAS_THREADS in os.environ
+    os.environ.setdefault(_BLAS_THREADS, "1")
+    try:
+        yield
+    finally:
+        if not given:
+            del os.environ[_BLAS_THREADS]
+
+
 def _supervise(
     configuration: Config, metrics_port: int | None, read: Callable[[], Config]
 ) -> tuple[Plan, dict[str, Any]]:
@@ -98,7 +113,7 @@ def _supervise(
     from pipeline.config.live import LiveConfig
     from pipeline.runtime.nursery import Nursery
 
-    with _page(configuration), Nursery.for_config(configuration) as nursery:
+    with _page(configuration), Nursery.for_config(configuration, fork=True) as nursery:
         from pipeline.runtime.supervisor import Supervisor  # while the nursery loads the plug-ins
 
         plan = make_plan(configuration)

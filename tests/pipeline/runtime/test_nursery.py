@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import psutil
 import pytest
 
 from pipeline.errors import WorkerFailed
-from pipeline.runtime import nursery as nursery_module
+from pipeline.runtime import nursery_process
 from pipeline.runtime.nursery import Nursery
 from pipeline.runtime.supervisor import Status, Supervisor
 from tests.pipeline.running import ledger, make_test_plan, nothing_left_behind
@@ -86,7 +87,7 @@ def test_a_run_outlives_its_nursery(tmp_path: Path) -> None:
 
 
 def test_a_nursery_that_never_comes_up_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nursery_module, "own_program", lambda module: [sys.executable, "-c", "raise SystemExit(3)"])
+    monkeypatch.setattr(nursery_process, "own_program", lambda module: [sys.executable, "-c", "raise SystemExit(3)"])
     with pytest.raises(WorkerFailed, match="ended 3 times, the last time with status 3"):
         Supervisor(make_test_plan(tmp_path, {"ledger": {"use": "Ledger", "reads": "decoder"}})).run()
 
@@ -143,3 +144,30 @@ def test_it_ends_without_a_word_when_its_owner_is_gone_before_it_has_loaded(
     nursery._channel.close()
     assert nursery._process.wait(timeout=60) == 0
     assert capfd.readouterr().err == ""
+
+
+FORKED = """
+import os, tempfile
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+from pathlib import Path
+from pipeline.runtime.nursery import Nursery
+
+threads = len(list(Path("/proc/self/task").iterdir()))
+held = tempfile.NamedTemporaryFile()
+with Nursery(fork=True) as nursery:
+    nursery.wait_until_loaded()
+    forked = nursery._process._pid
+    mine, its = (Path(f"/proc/{pid}/cmdline").read_bytes() for pid in (os.getpid(), forked))
+    opened = {os.readlink(file) for file in Path(f"/proc/{forked}/fd").iterdir()}
+    status = nursery.ended(nursery.bear(["--help"], {}), wait=True).status
+    os.kill(forked, 9)
+    again = nursery.ended(nursery.bear(["--help"], {}), wait=True).status
+    program = Path(f"/proc/{nursery._process.pid}/cmdline").read_bytes()
+print(threads, mine == its, held.name in opened, status, again, b"nursery_program" in program)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+def test_it_is_a_fork_of_a_process_with_one_thread_and_a_program_once_that_has_died() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "1 True False 0 0 True"
