@@ -231,8 +231,8 @@ class RegisteredBackground:
         if change.kind == "anew":
             self._mixture.forget()
             self._keypoints, self._anew_seconds = None, 0.0
-        elif change.curves is not None:
-            self._mixture.relight(change.curves)
+        elif change.kind == "followed":
+            self._mixture.follow(change)
             self._keypoints = keypoints(self._mixture.luma, self._mixture.known)
         return change.levels
 

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from raftline.camera.transforms import transform_xy
+from raftline.masks.illumination import IlluminationChange
 from raftline.masks.mixture_kernels import (
     DOUBT,
     KNOWN_AGE,
@@ -24,6 +25,7 @@ from raftline.masks.mixture_kernels import (
     learn_first,
     learn_left,
     measure,
+    recolor,
     relight,
     shade,
 )
@@ -138,9 +140,12 @@ class GaussianMixture:
         """Begin anew."""
         self._state[:] = 0.0
 
-    def relight(self, curves: np.ndarray) -> None:
-        """The illumination changed: level v of a channel is now curves[channel, v], float32 (3, 256)."""
-        by_rows(functools.partial(relight, curves.astype(np.float64)), self._state)
+    def follow(self, change: IlluminationChange) -> None:
+        """The illumination changed: all colors are now what `change` says of them."""
+        if change.curves is not None:
+            by_rows(functools.partial(relight, change.curves.astype(np.float64)), self._state)
+        if change.colors is not None:
+            by_rows(functools.partial(recolor, change.colors.astype(np.float64)), self._state)
 
     def shift(self, columns: int, rows: int) -> None:
         """Move the model by whole points; what comes in at the rim is unknown."""

@@ -32,7 +32,7 @@ _DIFFERS_LEVELS = 10.0
 _LINE_FITS = 3
 """Fits of a line, each to the points that agree with the last one."""
 _LEAST_OFF_LEVELS = 2.0
-"""Grey levels by which a point that agrees with the line may be off: rounding and coding."""
+"""Grey levels by which a point that agrees with a fit may be off: rounding and coding."""
 _ONE_COLOR_VARIANCE = 1.0
 """Squared levels: in an image of one color, that is less, chroma is taken to be scaled and not shifted."""
 _NO_COLOR = 128.0
@@ -41,6 +41,16 @@ _BINS = 12
 """Of luma, each with as many points; a curve has one support point in each."""
 _BETTER = 0.7
 """Share of what differed that may be left for the curves to be worth following."""
+_COLORS_DIFFER_SHARE = 0.06
+"""Of the points: where as many differ, though most of the image is as bright as before, its colors may have changed."""
+_COLORS_EVERY = 4
+"""One sample in this many is enough to tell."""
+_EXPLAINED_SHARE = 0.3
+"""Of what differed: a map of the colors that leaves more of it, where less than `_DIFFERS_SHARE` does, is chance."""
+_COLOR_FITS = 4
+"""Fits of a map of the colors, each to the points that agree with the last one."""
+_TYPICAL_PERCENTILE = 90.0
+"""Of the points by how much they changed: a white balance leaves what is dark as it is."""
 _UNKNOWN_LEVELS = 255.0
 """Stands for a change that cannot be told: more than any that can."""
 _JUMP_LEVELS = 4.0
@@ -60,9 +70,13 @@ class IlluminationChange:
 
     kind: IlluminationChangeKind
     curves: np.ndarray | None = None
-    """float32 (3, 256): luma, blue and red now for each level before, where `kind` is ``followed``."""
+    """float32 (3, 256): luma, blue and red now for each level before; where `kind` is ``followed``, either these"""
+    colors: np.ndarray | None = None
+    """or float32 (3, 4): luma, blue and red now, each from a color before and a 1."""
     levels: float = 0.0
     """By how many grey levels most of the image changed; 255 where that cannot be told."""
+    shift_levels: float = 0.0
+    """Median of the change of luma, also where it tells little of the light."""
 
 
 class ExposureTransient:
@@ -125,21 +139,63 @@ def illumination_change(image: np.ndarray, colors: np.ndarray, known: np.ndarray
     _tally(image, colors, known, counts)
     samples, brighter, darker, differing = counts.tolist()
     as_bright = 2 * max(brighter, darker) <= samples - 2  # so is the median
-    if samples < _LEAST_SAMPLES or (as_bright and differing / samples < _DIFFERS_SHARE):
+    if samples < _LEAST_SAMPLES or (as_bright and differing <= _COLORS_DIFFER_SHARE * samples):
         return IlluminationChange("none")
     now, before = image[known].astype(np.float32), colors[known]
+    if as_bright and differing < _DIFFERS_SHARE * samples:
+        return _of_few_colors(before[::_COLORS_EVERY], now[::_COLORS_EVERY])
     off = now[:, 0] - before[:, 0]
     shift = abs(float(np.median(off)))
     differed = _differing(now, before)
     if shift <= _NOTICED_LEVELS and differed < _DIFFERS_SHARE:
-        return IlluminationChange("none")
+        return _of_few_colors(before[::_COLORS_EVERY], now[::_COLORS_EVERY])
     curves = np.stack([luma_curve(before[:, 0], now[:, 0]), *(chroma_line(before[:, c], now[:, c]) for c in (1, 2))])
     lit = np.stack([curve[np.rint(before[:, channel]).astype(np.intp)] for channel, curve in enumerate(curves)], axis=1)
     left = _differing(now, lit)
+    by_colors = _by_colors(before, now, _BETTER * left) if left > _COLORS_DIFFER_SHARE else None
+    if by_colors is not None:
+        return by_colors
     if left > _STILL_DIFFERS_SHARE or (left > _UNEXPLAINED_SHARE and differed > _ALL_DIFFERS_SHARE):
-        return IlluminationChange("anew", levels=_UNKNOWN_LEVELS)
+        return IlluminationChange("anew", levels=_UNKNOWN_LEVELS, shift_levels=shift)
     better = left < _BETTER * differed or float(np.median(np.abs(now - lit))) < _BETTER * abs(np.median(off))
-    return IlluminationChange("followed", curves, shift) if better else IlluminationChange("none")
+    if not better:
+        return IlluminationChange("none")
+    return IlluminationChange("followed", curves, levels=shift, shift_levels=shift)
+
+
+def _of_few_colors(before: np.ndarray, now: np.ndarray) -> IlluminationChange:
+    """The change where most of the image is as before: things that move, or a white balance in a dark image."""
+    found = _by_colors(before, now, _EXPLAINED_SHARE * _differing(now, before))
+    return IlluminationChange("none") if found is None else found
+
+
+def _by_colors(before: np.ndarray, now: np.ndarray, most_left: float) -> IlluminationChange | None:
+    """The change by a map of the colors (N, 3), if it leaves at most this share of the points different."""
+    colors = color_map(before, now)
+    lit = np.clip(before @ colors[:, :3].T + colors[:, 3], 0, 255)
+    left = _differing(now, lit)
+    if left > most_left or left > _UNEXPLAINED_SHARE:
+        return None
+    changed = np.abs(lit - before)
+    levels = float(np.percentile(changed.max(axis=1), _TYPICAL_PERCENTILE))
+    shift = abs(float(np.median(now[:, 0] - before[:, 0])))
+    return IlluminationChange("followed", None, colors, levels, shift)
+
+
+def color_map(before: np.ndarray, now: np.ndarray) -> np.ndarray:
+    """Colors now from those before, (N, 3) each, as most of them have it: float32 (3, 4), linear, and a shift.
+
+    A white balance multiplies red, green and blue by a gain each: in luma and chroma, each depends on all three.
+    """
+    known = np.concatenate([before, np.ones((len(before), 1), np.float32)], axis=1).astype(np.float64)
+    found, agrees = np.eye(3, 4), np.ones(len(before), bool)
+    for _ in range(_COLOR_FITS):
+        x, y = known[agrees], now[agrees]
+        # A little of what was before, so that colors that were not seen do not turn into others.
+        found = np.linalg.solve(x.T @ x + np.eye(4), x.T @ y + np.eye(4, 3)).T
+        off = np.abs(known @ found.T - now).max(axis=1)
+        agrees = off <= max(_LEAST_OFF_LEVELS, 3.0 * float(np.median(off)))
+    return found.astype(np.float32)
 
 
 def luma_curve(before: np.ndarray, now: np.ndarray) -> np.ndarray:

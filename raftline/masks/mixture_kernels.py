@@ -142,6 +142,22 @@ def relight(curves: Any, state: Any) -> None:
 
 
 @compiled
+def recolor(colors: Any, state: Any) -> None:
+    """Colors of all modes of some rows to what `colors` (3, 4) make of them and a 1; noise grows with the luma."""
+    growth = np.float32(max(colors[0, 0], 1.0) ** 2)
+    for i in range(state.shape[0]):
+        for mode in range(MODES):
+            first = 2 + mode * MODE_FLOATS
+            luma, blue, red, variance = state[i, first], state[i, first + 1], state[i, first + 2], state[i, first + 3]
+            for j in range(luma.shape[0]):
+                y, u, v = np.float64(luma[j]), np.float64(blue[j]), np.float64(red[j])
+                luma[j] = min(max(colors[0, 0] * y + colors[0, 1] * u + colors[0, 2] * v + colors[0, 3], 0.0), 255.0)
+                blue[j] = min(max(colors[1, 0] * y + colors[1, 1] * u + colors[1, 2] * v + colors[1, 3], 0.0), 255.0)
+                red[j] = min(max(colors[2, 0] * y + colors[2, 1] * u + colors[2, 2] * v + colors[2, 3], 0.0), 255.0)
+                variance[j] = min(variance[j] * growth, max(variance[j], np.float32(_MOST_RELIT_VARIANCE)))
+
+
+@compiled
 def learn_first(rate: Any, luma: Any, blue: Any, red: Any, how: Any, state: Any, left: Any) -> None:
     """Learn the points that match their first mode, most of them, by loops that vectorize; the others remain `left`."""
     none, one, known, doubtful = np.float32(0), np.float32(1), np.float32(KNOWN_AGE), np.float32(_DOUBTFUL_SHARE)

@@ -101,7 +101,7 @@ def test_a_jump_of_the_exposure_is_followed(learned: tuple) -> None:
     brighter = color(1.25 * world, rng)
     change = illumination_change(brighter, *background.sampled(1))
     assert change.kind == "followed" and change.curves is not None and change.levels > 10
-    background.relight(change.curves)
+    background.follow(change)
     assert np.percentile(background.mahalanobis(brighter)[0], 95) < 4 * STEPS_PER_SIGMA
 
 
@@ -146,7 +146,7 @@ def test_colors_follow_a_jump_of_the_exposure(learned: tuple) -> None:
         background.learn(image(1.0), ALL, STEP)
     change = illumination_change(image(1.4), *background.sampled(1))
     assert change.kind == "followed" and change.curves is not None
-    background.relight(change.curves)
+    background.follow(change)
     distance = background.mahalanobis(image(1.4))[0]
     assert np.percentile(distance, 95) < 4 * STEPS_PER_SIGMA
     assert np.median(distance[SPOT]) < 3 * STEPS_PER_SIGMA

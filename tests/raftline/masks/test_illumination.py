@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -37,3 +38,27 @@ def test_a_curve_never_falls_and_goes_on_beyond_what_was_seen() -> None:
     assert curve.shape == (256,) and np.diff(curve).min() >= 0
     assert curve[60:180] == pytest.approx(0.8 * np.arange(60, 180), abs=1.5)
     assert curve[0] == 0 and curve[255] > curve[200]
+
+
+@pytest.mark.parametrize(
+    "gains", [(1.25, 1.0, 0.75), (0.75, 1.0, 1.25), (1.0, 1.0, 1.2), (1.1, 0.95, 1.2), (0.8, 1.1, 1.0)]
+)
+@pytest.mark.parametrize("dark_share", [0.0, 0.5, 0.8])
+def test_a_white_balance_is_followed_in_images_bright_and_dark(gains: tuple[float, ...], dark_share: float) -> None:
+    rng = np.random.default_rng(3)
+    scene = rng.uniform(10, 190, (60, 80, 3)).astype(np.float32)
+    scene[: round(dark_share * 60)] *= 0.08
+    before, now = (cv2.cvtColor(np.rint(each).astype(np.uint8), cv2.COLOR_RGB2YUV) for each in (scene, scene * gains))
+    change = illumination_change(now, before.astype(np.float32), np.ones((60, 80), bool))
+    assert change.kind == "followed"
+    if change.colors is not None:
+        lit = before.astype(np.float32) @ change.colors[:, :3].T + change.colors[:, 3]
+        assert np.abs(lit - now).max(axis=2).mean() < 2
+
+
+def test_a_thing_that_moves_through_is_no_change_of_the_colors() -> None:
+    rng = np.random.default_rng(4)
+    before = rng.uniform(40, 200, (60, 80, 3)).astype(np.float32)
+    image = np.rint(before).astype(np.uint8)
+    image[20:50, 30:44] = rng.uniform(0, 255, (30, 14, 3)).astype(np.uint8)
+    assert illumination_change(image, before, np.ones((60, 80), bool)).kind == "none"
