@@ -1,0 +1,234 @@
+"""Cameras and file jobs while everything around them breaks: what must hold holds all the same.
+
+    python -m benchmarks.fault_storm [--minutes 20] [--seed 1] [--cameras 4] [--files 2] [--json FILE]
+
+Workers are killed and paused (for longer than their leases live, too), Redis is restarted and paused, with and without
+persistence, cameras are cut and silenced, the disk is full once. Then a checker that knows what became of every frame
+looks: file jobs have ended, with the results of an undisturbed run; cameras are live, nothing came twice or out of
+order; in calm stretches nothing is missing; nothing is left behind. Exit code 1 if anything does not hold.
+
+Needs GStreamer's RTSP server (tests/rtsp_server.py says how to install it) and a redis-server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import machine
+from benchmarks.storm.checks import camera_faults, file_faults, left_behind, lines, missing_frames
+from benchmarks.storm.faults import Storm, beside
+from benchmarks.storm.runs import END_SECONDS, Run
+from benchmarks.storm.world import LOOP_SECONDS, RedisServer, free_port, small_disk, write_clip
+from pipeline.errors import TransportError
+from pipeline.runtime.run_status import ActiveRun
+
+_JOB_SECONDS = 240.0
+"""A file job that takes longer has hung: undisturbed it takes some 15 s."""
+_LIVE_SECONDS, _LIVE_FRAMES = 30.0, 20
+"""After the storm every camera gives so many frames within this."""
+_BEGIN_SECONDS = 60.0
+"""The storm waits so long for the cameras' first frames."""
+
+
+_CAMERAS = "storm-cameras"
+
+
+class Trial:
+    """One storm, from its servers to its report."""
+
+    def __init__(self, folder: Path, cameras: int, files: int) -> None:
+        self.folder, self.files = folder, files
+        self.names = [f"camera{number}" for number in range(cameras)]
+        self.kept = RedisServer(folder / "redis-kept", persistent=True)
+        self.forgets = RedisServer(folder / "redis-forgets", persistent=False)
+        self.jobs: list[dict[str, Any]] = []
+        self.faults: list[str] = []
+        self._pids: set[int] = set()
+        self._dropped: dict[str, Counter[str]] = {name: Counter() for name in self.names}
+        self._runs: dict[str, Run] = {}
+        self._clip = folder / "clip.mp4"
+
+    def run(self, seconds: float, seed: int, calm_seconds: float) -> dict[str, Any]:
+        """Let a storm rage for so long. Returns its report."""
+        write_clip(self._clip, 3 * LOOP_SECONDS)
+        with contextlib.ExitStack() as stack:
+            for server in (self.kept, self.forgets):
+                server.start()
+                stack.callback(server.kill)
+            cameras = self._cameras(stack)
+            self._reference()
+            watched = self._start(_CAMERAS, {n: c.url for n, c in zip(self.names, cameras, strict=True)})
+            stack.callback(lambda: watched.process and watched.process.kill())
+            self._until_seen(_BEGIN_SECONDS)
+            storm = Storm(
+                seed, self._under_way, self.kept, self.forgets, cameras, self._note_drops, calm_seconds=calm_seconds
+            )
+            with contextlib.ExitStack() as jobs:
+                for number in range(self.files):
+                    jobs.enter_context(beside(lambda over, number=number: self._job(number, over)))
+                storm.rage(seconds)
+            report = self._concluded(storm, watched)
+        self.faults += left_behind(self._pids, {run.name for run in self._runs.values()}, self.folder)
+        return {**report, "faults": Counter(each["fault"] for each in storm.done), "failures": self.faults}
+
+    def _cameras(self, stack: contextlib.ExitStack) -> list[Any]:
+        from tests.rtsp_server import RtspServer, missing_parts
+
+        if missing := missing_parts():
+            sys.exit(f"no RTSP server: {missing}; see tests/rtsp_server.py for what to install")
+        loop = self.folder / "loop.mp4"
+        write_clip(loop)
+        cameras = [RtspServer(str(loop), free_port(), "", "", False, 0) for _ in self.names]
+        for camera in cameras:
+            camera.start()
+            stack.callback(camera.stop)
+        return cameras
+
+    def _reference(self) -> None:
+        self.reference = self.folder / "reference" / "out"
+        run = Run("storm-reference", {"clip": str(self._clip)}, self.kept.url, self.reference, files=True)
+        run.start()
+        if self._waited(run) != 0:
+            raise RuntimeError(f"the undisturbed run failed:\n{run.log.read_text()}")
+
+    def _start(self, name: str, sources: dict[str, str]) -> Run:
+        run = self._runs[name] = Run(name, sources, self.forgets.url, self.folder / "cameras" / "out", files=False)
+        run.start()
+        return run
+
+    def _under_way(self) -> list[Run]:
+        runs = [run for run in self._runs.values() if run.ended is None]
+        for run in runs:
+            self._pids.update(run.all_processes())
+        return runs
+
+    def _job(self, number: int, over: threading.Event) -> None:
+        """One file job after the other; the first one of all meets a full disk."""
+        if number == 0:
+            with small_disk(self.folder / "small") as disk:
+                if disk is not None:
+                    self._full_disk(disk)
+        attempt = 0
+        while not over.is_set():
+            output = self.folder / "jobs" / f"{number}-{attempt}"
+            name = f"storm-file{number}"
+            run = self._runs[name] = Run(name, {"clip": str(self._clip)}, self.kept.url, output, files=True)
+            run.start()
+            code, seconds = self._waited(run), 0.0
+            failures = list(file_faults(output, self.reference)) if code == 0 else [f"ended with {code}"]
+            seconds = run.summary().get("seconds", 0.0)
+            self.jobs.append({"job": name, "attempt": attempt, "seconds": seconds, "failures": failures})
+            self.faults += [f"{name}, {attempt}: {failure}" for failure in failures]
+            attempt += 1
+
+    def _full_disk(self, disk: Path) -> None:
+        name = "storm-full-disk"
+        run = self._runs[name] = Run(name, {"clip": str(self._clip)}, self.kept.url, disk / "out", files=True)
+        run.start()
+        code = self._waited(run)
+        self.jobs.append({"job": name, "exit_code": code})
+        if code != 2 or "space" not in run.log.read_text():
+            self.faults.append(f"{name}: ended with {code} and without a word of the full disk")
+
+    def _waited(self, run: Run) -> int | None:
+        """The exit code of a run; None of one that hung and was killed."""
+        deadline = time.monotonic() + _JOB_SECONDS
+        while run.ended is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if run.ended is None and run.process is not None:
+            run.process.kill()
+            run.process.wait()
+            return None
+        return run.ended
+
+    def _concluded(self, storm: Storm, watched: Run) -> dict[str, Any]:
+        """Whether the cameras live; then end them, and look at what they leave."""
+        if watched.ended is not None:
+            self.faults.append(f"the cameras' run ended with {watched.ended}: {watched.log.read_text()[-400:]}")
+        self.faults += [f"{name}: dead after the storm" for name in self._until_seen(_LIVE_SECONDS)]
+        self._under_way()
+        took = watched.terminate() if watched.ended is None else 0.0
+        if took > END_SECONDS:
+            self.faults.append(f"SIGTERM took {took:.1f} s")
+        self._note_drops(watched.summary())
+        for name in self.names:
+            self.faults += camera_faults(name, watched.output, storm.calm)
+        return {
+            "jobs": self.jobs,
+            "cameras": {name: self._fates(name, watched.output) for name in self.names},
+            "calm_seconds": round(sum(end - begin for begin, end in storm.calm), 1),
+            "ended_after_seconds": round(took, 1),
+            "log": storm.done,
+        }
+
+    def _ledger(self, name: str) -> list[Any]:
+        return lines(self.folder / "cameras" / "out" / f"{name}.ledger.jsonl")
+
+    def _until_seen(self, seconds: float) -> list[str]:
+        """Wait until every camera has given some more frames. Returns those that have not in time."""
+        before = {name: len(self._ledger(name)) for name in self.names}
+        deadline = time.monotonic() + seconds
+        while True:
+            late = [name for name in self.names if len(self._ledger(name)) < before[name] + _LIVE_FRAMES]
+            if not late or time.monotonic() > deadline:
+                return late
+            time.sleep(0.5)
+
+    def _note_drops(self, status: dict[str, Any] | None = None) -> None:
+        """Add up what the cameras' run has counted, before its server forgets it."""
+        if status is None:
+            with contextlib.suppress(TransportError):
+                status = ActiveRun(_CAMERAS, self.forgets.url).status()
+        for name, source in ((status or {}).get("sources") or {}).items():
+            for stage in source["stages"].values():
+                self._dropped[name].update(stage["dropped"])
+
+    def _fates(self, name: str, output: Path) -> dict[str, Any]:
+        """What became of a camera's frames."""
+        ledger, dropped = self._ledger(name), self._dropped[name]
+        missing = missing_frames(ledger)
+        return {
+            "processed": sum(isinstance(line[2], int) for line in ledger),
+            "gaps": Counter(line[2] for line in ledger if not isinstance(line[2], int)),
+            "missing_without_a_gap": missing,
+            "dropped": dropped,
+            "not_accounted_for": missing - sum(dropped.values()),
+            "events": len(lines(output / f"{name}.motion.jsonl")),
+        }
+
+
+def storm(seconds: float, seed: int, cameras: int, files: int, calm_seconds: float = 50.0) -> dict[str, Any]:
+    """Let a storm rage. Returns its report, in which ``failures`` is empty if everything held."""
+    with tempfile.TemporaryDirectory(prefix="raftline-storm-") as folder:
+        report = Trial(Path(folder), cameras, files).run(seconds, seed, calm_seconds)
+    return {"seconds": seconds, "seed": seed, "held": not report["failures"], **report}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=20.0, help="how long the storm rages")
+    parser.add_argument("--seed", type=int, default=1, help="of the order of the faults")
+    parser.add_argument("--cameras", type=int, default=4, help="number of cameras")
+    parser.add_argument("--files", type=int, default=2, help="file jobs at a time")
+    parser.add_argument("--json", type=Path, help="also write the report to this file")
+    arguments = parser.parse_args()
+    about = machine()
+    report = storm(60 * arguments.minutes, arguments.seed, arguments.cameras, arguments.files)
+    told = {key: value for key, value in report.items() if key != "log"}
+    print(json.dumps(told, indent=2))
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"machine": about, **report}, indent=1) + "\n")
+    sys.exit(0 if report["held"] else 1)
+
+
+if __name__ == "__main__":
+    main()
