@@ -39,6 +39,8 @@ _BEGIN_SECONDS = 60.0
 """The storm waits so long for the cameras' first frames."""
 
 
+_AROUND_SECONDS = 300.0
+"""How much longer than the storm cameras show something: before it begins, and until the last file job has ended."""
 _CAMERAS = "storm-cameras"
 
 
@@ -64,7 +66,7 @@ class Trial:
             for server in (self.kept, self.forgets):
                 server.start()
                 stack.callback(server.kill)
-            cameras = self._cameras(stack)
+            cameras = self._cameras(stack, seconds + _AROUND_SECONDS)
             self._reference()
             watched = self._start(_CAMERAS, {n: c.url for n, c in zip(self.names, cameras, strict=True)})
             stack.callback(lambda: watched.process and watched.process.kill())
@@ -80,14 +82,15 @@ class Trial:
         self.faults += left_behind(self._pids, {run.name for run in self._runs.values()}, self.folder)
         return {**report, "faults": Counter(each["fault"] for each in storm.done), "failures": self.faults}
 
-    def _cameras(self, stack: contextlib.ExitStack) -> list[Any]:
+    def _cameras(self, stack: contextlib.ExitStack, seconds: float) -> list[Any]:
+        """Start them, each with so much to show: the server stands still for some seconds where a file begins again."""
         from tests.rtsp_server import RtspServer, missing_parts
 
         if missing := missing_parts():
             sys.exit(f"no RTSP server: {missing}; see tests/rtsp_server.py for what to install")
-        loop = self.folder / "loop.mp4"
-        write_clip(loop)
-        cameras = [RtspServer(str(loop), free_port(), "", "", False, 0) for _ in self.names]
+        film = self.folder / "film.mp4"
+        write_clip(film, seconds)
+        cameras = [RtspServer(str(film), free_port(), "", "", False, 0) for _ in self.names]
         for camera in cameras:
             camera.start()
             stack.callback(camera.stop)

@@ -18,6 +18,7 @@
     ├── StalePayloadError         pixels that were recycled before they were read
     ├── StateLost                 a stage's kept state that is gone or damaged; it begins anew
     ├── LeaseLost                 another worker owns the source now; nothing was published
+    ├── StopOverdue               SIGTERM, and something that did not end in time
     └── WorkerFailed              a worker that kept dying
 
 A `UserError` ends the run with its message. Any other exception counts as a failed attempt at the entry that was
@@ -97,3 +98,7 @@ class LeaseLost(RaftlineError):
 
 class WorkerFailed(RaftlineError):
     """A worker died more often than the restart limit allows."""
+
+
+class StopOverdue(RaftlineError):
+    """After SIGTERM not everything ended in time. Raised in the main thread, wherever it waits."""

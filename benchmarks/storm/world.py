@@ -21,7 +21,7 @@ from pipeline.transport.redis_server import find_program
 
 WIDTH, HEIGHT, FPS = 320, 180, 10
 LOOP_SECONDS, BEGINS_SECONDS, MOVES_SECONDS = 12, 4, 3
-"""Of the cameras' clip: something moves once in each of its loops."""
+"""Of what cameras show: something moves once in each of these."""
 _SMALL_DISK_BYTES = 1_500_000
 _START_SECONDS = 20.0
 

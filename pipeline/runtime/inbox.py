@@ -20,10 +20,13 @@ class Inbox:
 
     Args:
         longest_ns: Age from which a frame is late, unless it is the newest; None: none is ever late.
+        read: `Entry.number` of the last entry that an earlier worker processed.
     """
 
-    def __init__(self, longest_ns: int | None) -> None:
+    def __init__(self, longest_ns: int | None, read: int = 0) -> None:
         self._longest_ns = longest_ns
+        self.read = read
+        """`Entry.number` of the last entry so far."""
         self._entries: deque[Entry] = deque()
         self._frames = 0
 
@@ -40,6 +43,12 @@ class Inbox:
         entry = self._entries.popleft()
         self._frames -= _is_frame(entry)
         return entry
+
+    def unread(self, entry: Entry) -> int:
+        """Take note of an entry. Returns how many before it were trimmed from a camera's stream, and never read."""
+        before = self.read
+        self.read = max(before, entry.number)
+        return max(0, entry.number - before - 1)
 
     def too_late(self, entry: Entry, message: Message) -> bool:
         """Whether a message that was taken is to be dropped. Gaps and ends are not, nor is the newest frame."""

@@ -54,6 +54,7 @@ class Acknowledgement:
     snapshot: str | None = None
     ended: bool = False
     checkpoint: str | None = None
+    read: int = 0
 
 
 def together(steps: Sequence[Acknowledgement]) -> list[Acknowledgement]:
@@ -72,6 +73,7 @@ def together(steps: Sequence[Acknowledgement]) -> list[Acknowledgement]:
             next((step.snapshot for step in reversed(steps) if step.snapshot is not None), None),
             any(step.ended for step in steps),
             next((step.checkpoint for step in reversed(steps) if step.checkpoint is not None), None),
+            max(step.read for step in steps),
         )
     ]
 
@@ -177,6 +179,7 @@ class Publisher:
             step.snapshot,
             step.ended,
             step.checkpoint,
+            step.read,
         )
 
     def lose(self) -> None:

@@ -51,7 +51,6 @@ class StageTask:
         self._plan = plan.stages[stage]
         self._upstream = str(self._plan.reads)
         self._live = plan.sources[source].policy == "live"
-        self._inbox = Inbox(longest_age_ns(plan, source, stage))
         self.context = WorkerContext(
             stage,
             plan.sources[source],
@@ -70,6 +69,7 @@ class StageTask:
         transport.declare(source, stage, self._plan.readers)
         progress = transport.progress(source, stage)
         self._done = progress.processed
+        self._inbox = Inbox(longest_age_ns(plan, source, stage), progress.read)
         self.ended = progress.ended
         self.publisher = Publisher(plan, transport, source, stage, token, ring_directory)
         self.publisher.published = progress.published
@@ -133,6 +133,8 @@ class StageTask:
             self._acknowledge(entry)
             return None
         self._seen = position
+        if unread := self._inbox.unread(entry):
+            self.context.count(f"{DROPPED}unread", unread)
         if self._inbox.too_late(entry, message):
             self._acknowledge(entry, position, f"{DROPPED}late")
             return None
@@ -211,7 +213,9 @@ class StageTask:
             counts |= message_counts(busy_ns, message.header.arrival_ns)
         counts[ELAPSED_US] = (now - (self._last_step or now)) // 1000
         self._last_step = now
-        step = Acknowledgement(self._upstream, ids, position, counts, kept.snapshot, ended, kept.checkpoint)
+        step = Acknowledgement(
+            self._upstream, ids, position, counts, kept.snapshot, ended, kept.checkpoint, self._inbox.read
+        )
         if last is not None:
             self._steps.publish(last, step, busy_ns, more=self.waiting)
         else:
@@ -288,7 +292,8 @@ class StageTask:
 
     def _acknowledge(self, entry: Entry, position: Position | None = None, count: str | None = None) -> None:
         """Let an entry go that is not processed."""
-        self._steps.add(Acknowledgement(self._upstream, [entry.id], position, {count: 1} if count else {}))
+        counts = {**self.context.take_counts(), count: 1} if count else {}
+        self._steps.add(Acknowledgement(self._upstream, [entry.id], position, counts, read=self._inbox.read))
 
     def _is_new(self, entry: Entry) -> bool:
         position = position_of(entry, self.publisher.payload)

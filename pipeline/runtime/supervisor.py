@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.config.live import LiveConfig
 from pipeline.config.plan import Plan
-from pipeline.errors import RaftlineError, RunTaken, TransportError, TransportLost
+from pipeline.errors import RaftlineError, RunTaken, StopOverdue, TransportError, TransportLost
 from pipeline.runtime.cores import share_cores
 from pipeline.runtime.crew import Crew
 from pipeline.runtime.nursery import Nursery
@@ -23,6 +23,7 @@ from pipeline.runtime.run_changes import RunChanges
 from pipeline.runtime.run_directory import RunDirectory
 from pipeline.runtime.run_lock import RunLock
 from pipeline.runtime.run_status import tell
+from pipeline.runtime.stop_deadline import StopDeadline
 from pipeline.runtime.stop_signals import on_stop_signals
 from pipeline.runtime.summary import (
     AT_WORK,
@@ -32,6 +33,7 @@ from pipeline.runtime.summary import (
     summarize_sources,
     write_summary,
 )
+from pipeline.runtime.watchdog import Watchdog
 from pipeline.transport.redis_server import PrivateServer
 from pipeline.transport.redis_streams import RedisStreams
 
@@ -80,12 +82,14 @@ class Supervisor:
         self._crew: Crew | None = None
         self._changes: RunChanges | None = None
         self._sources: Status = {}
+        self._deadline = StopDeadline(self._unfinished)
 
     def run(self) -> Status:
         """Run until every source has ended or a signal arrives, and write the summary to the output directory.
 
         SIGINT and SIGTERM drain the pipeline: sources end, everything in flight is processed, outputs are complete. A
-        second SIGINT stops at once. A source that fails does not stop the others; the summary says so.
+        second SIGINT stops at once, and SIGTERM within ten seconds whatever is not finished by then. A source
+        that fails does not stop the others; the summary says so.
 
         Returns:
             The summary.
@@ -93,10 +97,12 @@ class Supervisor:
         Raises:
             UserError: If the user has to fix something.
             WorkerFailed: If a worker kept dying.
+            StopOverdue: If not everything was finished in time after SIGTERM.
             KeyboardInterrupt: On a second SIGINT.
         """
         with contextlib.ExitStack() as stack:
             nursery = self._nursery or stack.enter_context(Nursery.for_plan(self._plan))
+            stack.callback(self._deadline.end)
             reaper = stack.enter_context(contextlib.closing(Reaper.start(RunDirectory.create())))
             stack.enter_context(on_stop_signals(self._on_signal))
             plan = stack.enter_context(self._server(reaper))
@@ -122,7 +128,7 @@ class Supervisor:
             transport.reset()
             lock.mark()
             crew = self._crew = Crew(plan, transport, nursery, reaper)
-            self._changes = RunChanges(crew, transport, self._live)
+            self._changes, self._watchdog = RunChanges(crew, transport, self._live), Watchdog(transport)
             error: BaseException | None = None
             try:
                 self._watch(crew, transport, lock)
@@ -133,7 +139,8 @@ class Supervisor:
                 crew.kill()
                 summary = self._conclude(crew, transport, error)
                 if not isinstance(error, TransportError):  # otherwise the server is gone
-                    transport.reset()
+                    with contextlib.suppress(*((StopOverdue, TransportError) if self._deadline.passed else ())):
+                        transport.reset()
         return summary
 
     def _connect(self, plan: Plan) -> RedisStreams:
@@ -185,6 +192,7 @@ class Supervisor:
             self._changes.look()
         self._changes.remove_finished()
         self._sources = summarize_sources(crew.plan, transport)
+        self._watchdog.look(crew.plan, self._sources, crew.pids)
         self._on_status(tell(transport, self._summary("running", None)))
         at_work = any(source["state"] in AT_WORK for source in self._sources.values())
         return not at_work and (bool(self._sources) or self._draining)
@@ -196,7 +204,7 @@ class Supervisor:
     def _conclude(self, crew: Crew, transport: RedisStreams, error: BaseException | None) -> Status:
         letters: list[dict[str, str]] = []
         if not isinstance(error, RunTaken):  # otherwise what the server holds is the other run's
-            with contextlib.suppress(TransportError):
+            with contextlib.suppress(TransportError, StopOverdue):
                 letters = self._collect(crew.plan, transport)
         summary = self._summary(run_state(self._sources, error), error)
         summary["dead_letters"] = letters
@@ -234,3 +242,12 @@ class Supervisor:
         if self._draining and number == signal.SIGINT:
             self.abort()
         self.drain()
+        if number == signal.SIGTERM:
+            self._deadline.begin()
+
+    def _unfinished(self) -> str:
+        """What has not ended, in words."""
+        at_work = {name: source for name, source in self._sources.items() if source["state"] in AT_WORK}
+        return (
+            "; ".join(f"{name}: {source.get('waits') or 'at work'}" for name, source in at_work.items()) or "starting"
+        )

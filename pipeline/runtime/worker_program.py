@@ -12,12 +12,14 @@ import socket
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pipeline.config.plan import Plan
 from pipeline.errors import OutputInWork, RaftlineError, UserError
 from pipeline.redaction import log_redacted, redact
 from pipeline.runtime.hosted import describe
 from pipeline.runtime.run_news import PlanFile, RunNews
+from pipeline.runtime.stop_deadline import StopDeadline
 from pipeline.runtime.worker import Worker, log
 
 
@@ -44,10 +46,20 @@ def work(plan: Plan, stage: str, worker_id: str, ring_directory: Path, news: Run
     assert plan.redis_url is not None
     transport = RedisStreams(plan.redis_url, plan.name)
     worker = Worker(plan, stage, transport, worker_id, ring_directory, supervised=news is not None, news=news)
+    deadline = StopDeadline(lambda: f"stage {stage!r} still works")
+
+    def stop(number: int, _: Any) -> None:
+        worker.stop()
+        if number == signal.SIGTERM and news is None:  # a supervisor has a deadline of its own
+            deadline.begin()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: worker.stop())
+        signal.signal(number, stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    worker.run()
+    try:
+        worker.run()
+    finally:
+        deadline.end()
 
 
 def main(argv: Sequence[str]) -> int:

@@ -42,6 +42,11 @@ class Entry:
     fields: Mapping[bytes, bytes]
     """Empty if the entry was trimmed before it was read."""
 
+    @property
+    def number(self) -> int:
+        """Its place in a stream that is trimmed, counted from 1; 0 in one that is not."""
+        return int(self.fields.get(b"n", 0))
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -53,6 +58,8 @@ class Progress:
     snapshot: str | None = None
     checkpoint: str | None = None
     """Where the stage's large state is, that of the same moment; see `pipeline.payload.checkpoints`."""
+    read: int = 0
+    """`Entry.number` of the last entry that was processed."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,8 @@ class Commit:
     checkpoint: str | None = None
     """With it `snapshot` is stored even if the position has been processed, but was not passed since: what the step
     acknowledges is not delivered again, so the state that covers it must be there."""
+    read: int = 0
+    """`Entry.number` of what is processed; stored like `counts`."""
 
 
 @dataclass(frozen=True)

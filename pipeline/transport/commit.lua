@@ -47,6 +47,9 @@ if step.position and ahead(step.position, 'published') > 0 then
   end
   add[#add + 1] = '*'
   for index = 5, #ARGV do add[#add + 1] = ARGV[index] end
+  if step.keep > 0 then  -- a reader sees by this number how many entries were trimmed before it came
+    add[#add + 1], add[#add + 2] = 'n', redis.call('HINCRBY', KEYS[4], 'written', 1)
+  end
   local id = redis.call(unpack(add))
   redis.call('HSET', KEYS[4], 'published', step.position[1] .. '-' .. step.position[2])
   if step.lossless then
@@ -73,6 +76,7 @@ end
 local further = step.processed and ahead(step.processed, 'processed') or -1
 if further > 0 then
   redis.call('HSET', KEYS[4], 'processed', step.processed[1] .. '-' .. step.processed[2])
+  if step.read then redis.call('HSET', KEYS[4], 'read', step.read) end
   for name, by in pairs(step.counts) do redis.call('HINCRBY', KEYS[5], name, by) end
 end
 if step.snapshot and (further > 0 or (further == 0 and step.checkpoint)) then

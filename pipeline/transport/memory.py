@@ -90,7 +90,7 @@ class MemoryTransport(Transport):
                     progress = replace(progress, snapshot=commit.snapshot)
                 if commit.checkpoint is not None:
                     progress = replace(progress, checkpoint=commit.checkpoint)
-                progress = replace(progress, processed=commit.processed)
+                progress = replace(progress, processed=commit.processed, read=max(progress.read, commit.read))
                 for name, by in commit.counts.items() if further else ():
                     self._counters[key][name] += by
             self._progress[key] = replace(progress, ended=progress.ended or commit.ended)
@@ -236,7 +236,8 @@ class MemoryTransport(Transport):
             return False
         stream.last += 1
         id = str(stream.last)
-        stream.entries[id] = {name.encode(): value for name, value in publication.encoded.fields.items()}
+        fields = {name.encode(): value for name, value in publication.encoded.fields.items()}
+        stream.entries[id] = fields if publication.lossless else {**fields, b"n": id.encode()}
         if publication.lossless:
             for ring, slot in slots:
                 self._held[ring][slot] = self._held[ring].get(slot, 0) + 1

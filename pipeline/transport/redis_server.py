@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import TransportError
+from pipeline.errors import StopOverdue, TransportError
 from pipeline.runtime.reaper import Reaper
 from pipeline.runtime.run_directory import LONGEST_SOCKET_PATH, RunDirectory
 from pipeline.transport.redis_connection import LEAST_VERSION
@@ -160,7 +160,7 @@ class PrivateServer:
             self._process.terminate()
             try:
                 self._process.wait(timeout=_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
+            except (subprocess.TimeoutExpired, StopOverdue):
                 self._process.kill()
                 self._process.wait()
         _socket_path(self.directory).unlink(missing_ok=True)

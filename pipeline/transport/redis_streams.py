@@ -131,6 +131,7 @@ class RedisStreams(Transport):
             }
         if commit.processed is not None:
             step |= {"processed": commit.processed, "counts": dict(commit.counts)}
+            step |= {"read": commit.read} if commit.read else {}
         if commit.snapshot is not None:
             step["snapshot"] = commit.snapshot
         if commit.checkpoint is not None:
@@ -166,6 +167,7 @@ class RedisStreams(Transport):
             ended="ended" in state,
             snapshot=state.get("snapshot"),
             checkpoint=state.get("checkpoint"),
+            read=int(state.get("read", 0)),
         )
 
     @translate_redis_errors

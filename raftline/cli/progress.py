@@ -134,7 +134,7 @@ def in_a_line(source: Status) -> str:
 
 def _trouble(source: Status) -> str:
     """``; camera lost: connection refused, next try at 08:15:04; hook: answered 503``; empty where there is none."""
-    text = ""
+    text = f"; {source['waits']}" if source.get("waits") else ""
     for name, stage in source["stages"].items():
         said = stage["status"]
         if said.get("trouble"):

@@ -299,3 +299,12 @@ def test_reset_forgets_everything(transport: Transport, lease: Lease) -> None:
     assert transport.status(SOURCE, "flow") == {}
     assert transport.progress(SOURCE, WRITER).published == START
     assert transport.length(SOURCE, WRITER) == 0
+
+
+def test_entries_of_a_trimmed_stream_are_numbered_and_what_was_read_is_kept(transport: Transport, lease: Lease) -> None:
+    for sequence in (1, 2, 3, 4, 5):
+        publish(transport, lease, sequence, lossless=False)
+    assert [entry.number for entry in read(transport, "flow")] == [3, 4, 5]
+    for sequence, number in ((1, 3), (2, 5)):
+        transport.commit(Commit(SOURCE, WRITER, lease.token, processed=Position(7, sequence), read=number))
+    assert transport.progress(SOURCE, WRITER).read == 5

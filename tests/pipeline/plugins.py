@@ -67,6 +67,8 @@ class Relay(Stage):
     writes = Frame
 
     def open(self) -> None:
+        if self.options.do == "hang in open":
+            time.sleep(3600)
         if self.options.do == "fail to open":
             raise ZeroDivisionError("no such thing")
 
@@ -76,6 +78,8 @@ class Relay(Stage):
                 raise ValueError("frame is not to my taste")
             if self.options.do == "die":
                 os.kill(os.getpid(), signal.SIGKILL)
+            if self.options.do == "hang":
+                time.sleep(3600)
             if self.options.do == "repeat":
                 yield message
             if self.options.do == "exit":

@@ -60,3 +60,10 @@ def test_what_the_first_stages_worked_on_is_not_dropped_by_the_last(tmp_path: Pa
     assert longest_age_ns(plan, "a", stage) == round(share * 0.4 * SECOND)
     plan = make_test_plan(tmp_path, stages, policy="lossless")
     assert longest_age_ns(plan, "a", stage) is None
+
+
+def test_what_was_trimmed_before_it_was_read_is_counted_once() -> None:
+    inbox = Inbox(None, read=4)
+    numbers = (4, 5, 8, 8, 9)
+    assert [inbox.unread(Entry("1-1", {b"n": b"%d" % number})) for number in numbers] == [0, 0, 2, 0, 0]
+    assert inbox.unread(Entry("1-1", {})) == 0 and inbox.read == 9
