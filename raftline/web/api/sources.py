@@ -6,17 +6,21 @@ import re
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import FileResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pipeline.errors import ConfigError
 from pipeline.runtime import source_changes
 from pipeline.runtime.run_status import ActiveRun
-from raftline.web.access.rights import CHANGE
+from raftline.web.access.rights import CHANGE, LOOK
 from raftline.web.access.users import User
 from raftline.web.models import Done
 from raftline.web.watched_run import WatchedRun
 
 _CAMERA = re.compile(r"rtsps?://[^\s/?#][^\s]*|/dev/video\d{1,3}")
+
+_HEAT = ".heat.png"
+"""Where the stage `heat_map` writes, unless it is told otherwise."""
 
 router = APIRouter(prefix="/api", tags=["sources"])
 
@@ -62,6 +66,17 @@ def add_source(request: Request, given: CameraGiven, user: User = CHANGE) -> Don
         raise HTTPException(403, "you see some cameras alone, so you cannot add others")
     # Left as they stand, since ${VAR} could read any variable of the run's environment.
     return Done(remark=source_changes.add(_run(request), given.input, name=given.name, filled_in=True))
+
+
+@router.get("/sources/{source}/heat", dependencies=[LOOK], response_class=FileResponse)
+def get_heat_map(request: Request, source: str) -> FileResponse:
+    """Where something moves in it, and for what share of the time: the image of the stage `heat_map`."""
+    run: WatchedRun = request.app.state.run
+    known = {each.name for each in run.state().sources}  # no name from a request becomes a path
+    path = None if run.output is None or source not in known else run.output / f"{source}{_HEAT}"
+    if path is None or not path.is_file():
+        raise HTTPException(404, "there is no heat map yet; the stage heat_map writes one every minute")
+    return FileResponse(path, media_type="image/png")
 
 
 @router.put("/sources/{source}", dependencies=[CHANGE])

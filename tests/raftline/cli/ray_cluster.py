@@ -1,8 +1,8 @@
 """A Ray cluster of two nodes of one core on this machine, whose nodes can be killed.
 
-    with ray_cluster() as cluster:
-        ... cluster.address ...
-        cluster.kill_a_node()
+with ray_cluster() as cluster:
+    ... cluster.address ...
+    cluster.kill_a_node()
 """
 
 from __future__ import annotations

@@ -224,7 +224,7 @@ def test_no_view_has_faults_that_axe_finds_or_is_wider_than_a_phone(
     with looking(browser, garden, color_scheme=scheme, viewport=PHONE) as page:
         for view in VIEWS:
             page.goto(f"/#/{view}")
-            expect(page.locator("nav [aria-current]")).to_have_attribute("href", f"#/{view}")
+            expect(page.locator("header [aria-current]")).to_have_attribute("href", f"#/{view}")
             page.wait_for_timeout(300)  # pictures may change the layout
             assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], view
             found = Axe().run(page)

@@ -4,11 +4,11 @@ import { clock, day, duration, number, position, share } from "../format.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { Area } from "./area.js";
 import { EventDialog } from "./event_dialog.js";
-import { Filters, range } from "./filters.js";
+import { Filters, SPAN, range } from "./filters.js";
 import { Timeline } from "./timeline.js";
 
 const REFRESH = 5000; // ms
-const NONE = { source: "", zone: "", day: "", size: "", speed: "", label: "", area: null };
+const NONE = { source: "", zone: "", span: SPAN, day: "", size: "", speed: "", label: "", area: null };
 
 const asked = (filters, [begin, end]) =>
   query({

@@ -1,5 +1,5 @@
 // Bars over the time: how high, by the largest area that moved; darker, the more events there were.
-import { clock, position, share } from "../format.js";
+import { clock, day, position, share } from "../format.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import uPlot from "../vendor/uplot.js";
 
@@ -17,8 +17,12 @@ function color(name) {
   return value;
 }
 
-const axisTimes = (files) => (plot, splits) =>
-  splits.map((at) => (files ? position(at).replace(/\.0$/, "") : clock(at * 1000).slice(0, 5)));
+const LONG = 2 * 86400; // s, from which on days say more than hours
+
+const timeOf = (bars) => (at) => {
+  if (bars.files) return position(at).replace(/\.0$/, "");
+  return bars.end - bars.begin > LONG ? day(at * 1000) : clock(at * 1000).slice(0, 5);
+};
 
 function options(width, bars, onPick, onHover) {
   const axis = { stroke: color("dim"), grid: { stroke: color("line"), width: 1 }, ticks: { show: false } };
@@ -33,7 +37,7 @@ function options(width, bars, onPick, onHover) {
       y: { distr: 3, log: 10, range: [LEAST, 1] },
     },
     axes: [
-      { ...axis, values: axisTimes(bars.files), space: 70, size: 30, grid: { show: false } },
+      { ...axis, values: (plot, splits) => splits.map(timeOf(bars)), space: 80, size: 30, grid: { show: false } },
       { ...axis, size: 56, splits: MARKS, filter: (plot, splits) => splits, values: (plot, splits) => splits.map(share) },
     ],
     series: [
@@ -69,7 +73,7 @@ export function Timeline({ bars, onPick }) {
   }, [bars.begin, bars.end, JSON.stringify(data)]);
   const all = bars.bars.reduce((sum, bar) => sum + bar.events, 0);
   const over = bars.bars[hover];
-  const time = (at) => (bars.files ? position(at) : clock(at * 1000).slice(0, 5));
+  const time = timeOf(bars);
   return html`<figure class="card timeline">
     <figcaption class="caption"><h2>${all} ${all === 1 ? "event" : "events"}</h2>
       <span class="state">${over ? `${time(over.at)}: ${over.events}, up to ${share(over.peak_area)} of the picture` : "Height: how much of the picture moved"}</span></figcaption>

@@ -95,7 +95,7 @@ function Editor({ source, mayChange }) {
         onChoose=${setChosen} onEnd=${() => setDrawing(false)}
         onCorners=${(corners) => change(chosen, { ...zones[chosen], corners })}><${Shade} zones=${zones} /></${Polygons}></${Still}>
       <p class="hint dim" role="status">${drawing ? "Click the corners; Enter, a double click or the first corner ends it, Escape takes it back."
-        : zones.length ? "Dark: motion does not count there. Drag corners, or move them with the arrow keys." : "Motion counts everywhere."}</p>
+        : `${zones.some((zone) => zone.does !== "tell") ? "Dark: motion does not count there." : "Motion counts everywhere."}${zones.length && !fixed ? " Drag corners, or move them with the arrow keys." : ""}`}</p>
     </div>
     <form class="side" onSubmit=${(event) => (event.preventDefault(), save())}>
       ${whyNot && html`<p class="warn">Zones cannot be changed here: ${whyNot}.</p>`}

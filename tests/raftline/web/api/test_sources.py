@@ -79,5 +79,14 @@ def test_files_and_other_addresses_are_refused_and_not_repeated(page: Page, wron
         assert wrong == "rtsp://" or wrong not in done.text
 
 
+def test_a_heat_map_is_given_for_a_camera_of_the_run_alone(page: Page) -> None:
+    output = page.app.state.run.output
+    (output / "gate.heat.png").write_bytes(b"png")
+    assert page.client("bob").get("/api/sources/gate/heat").content == b"png"
+    (output.parent / "x.heat.png").write_bytes(b"not yours")
+    for source in ("yard", "..%2Fx", "%2Fetc%2Fpasswd"):
+        assert page.client("ann").get(f"/api/sources/{source}/heat").status_code == 404
+
+
 def test_somebody_who_sees_some_cameras_adds_none(page: Page) -> None:
     assert page.client("cid").post("/api/sources", json={"name": "door", "input": CAMERA}).status_code == 403
