@@ -9,6 +9,8 @@ from typing import Any
 Scope = dict[str, Any]
 WRITE_HEADER = b"x-raftline"
 """A page of another origin cannot send it without asking first, and is never allowed to."""
+MOST_BYTES = 1 << 20
+"""Of a request's body, which strangers can send, too. Fifty zones of a hundred corners take a tenth."""
 _READS = ("GET", "HEAD", "OPTIONS")
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
@@ -44,7 +46,7 @@ class Guard:
         if refusal := self._refusal(scope):
             await _refuse(scope, send, *refusal)
             return
-        await self._app(scope, receive, _with_headers(scope, send))
+        await self._app(scope, _limited(receive), _with_headers(scope, send))
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         headers = dict(scope["headers"])
@@ -61,7 +63,25 @@ class Guard:
             return 403, "the request comes from another page"
         if writes and scope["type"] == "http" and headers.get(WRITE_HEADER) != b"1":
             return 403, "a request that writes needs the header X-Raftline: 1"
+        if int(headers.get(b"content-length", b"0")) > MOST_BYTES:
+            return 413, f"the request is too large; at most {MOST_BYTES} bytes are taken"
         return None
+
+
+def _limited(receive: Any) -> Any:
+    """A body that does not say how long it is ends, as if the connection had, where it gets too long."""
+    taken = 0
+
+    async def receiving() -> dict[str, Any]:
+        nonlocal taken
+        message = await receive()
+        if message["type"] == "http.request":
+            taken += len(message.get("body", b""))
+            if taken > MOST_BYTES:
+                return {"type": "http.disconnect"}
+        return message
+
+    return receiving
 
 
 def _with_headers(scope: Scope, send: Any) -> Any:

@@ -30,7 +30,7 @@ function options(width, bars, onPick, onHover) {
     width,
     height: HEIGHT,
     legend: { show: false },
-    padding: [8, 8, 0, 0],
+    padding: [8, 24, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
     scales: {
       x: { time: !bars.files, range: [bars.begin, bars.end] },

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from pipeline.transport.redis_server import PrivateServer
+from raftline.web.access.guard import MOST_BYTES
 from raftline.web.app import STATIC
 from tests.raftline.web.client import Page, log_in, served
 from tests.raftline.web.told import SECRET, watched
@@ -50,6 +52,17 @@ def test_a_socket_from_another_page_is_refused(page: Page) -> None:
     with pytest.raises(InvalidStatus) as refused:
         connect(f"ws://{page.host}/api/live/gate", origin=Origin("http://evil.example"))
     assert refused.value.response.status_code == 403
+
+
+def test_a_body_that_is_too_large_is_not_taken(page: Page) -> None:
+    large = b" " * (MOST_BYTES + 1)
+    assert page.client().post("/api/session", content=large).status_code == 413
+    chunks = (large[:65536] for _ in range(20))  # without its length
+    try:
+        answer = page.client().post("/api/session", content=chunks)
+    except httpx.HTTPError:
+        return
+    assert answer.status_code >= 400
 
 
 def test_every_answer_forbids_scripts_that_are_not_the_page_s_own(page: Page) -> None:
