@@ -47,7 +47,8 @@ def running(folder: Path) -> Iterator[None]:
         clips = {"gate": data_path("video", "static", "car-detection.mp4"), "yard": "ball"}
         servers = {name: stack.enter_context(rtsp_server(clip, fps=FPS)) for name, clip in clips.items()}
         file = folder / "cameras.yaml"
-        file.write_text(yaml.safe_dump(configuration(folder / "out", {name: each.url for name, each in servers.items()})))
+        urls = {name: each.url for name, each in servers.items()}
+        file.write_text(yaml.safe_dump(configuration(folder / "out", urls)))
         command = [sys.executable, "run_pipeline.py", "run", str(file)]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
             try:
