@@ -62,6 +62,7 @@ def examine() -> Iterator[Finding]:
         _arithmetic,
         _redis_server,
         _codecs,
+        _hardware_video,
         _shared_memory,
         _weights,
         _stages,
@@ -181,6 +182,17 @@ def _codecs() -> Finding:
             "codecs", "missing", found, "no libx264: mp4 cannot be written; pip install av from its own wheel"
         )
     return Finding("codecs", "ok", found + "; encodes H.264 (libx264)")
+
+
+def _hardware_video() -> Finding:
+    from stages.shared.hardware_video import KNOWN, why_not
+
+    reasons = {name: why_not(name) for name in KNOWN}
+    usable = [name for name, reason in reasons.items() if reason is None]
+    if usable:
+        return Finding("video hardware", "ok", f"{', '.join(usable)}: for the decoder's option hwaccel")
+    found = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+    return Finding("video hardware", "ok", f"none ({found})", "the CPU decodes, as it does by default")
 
 
 def _shared_memory() -> Finding:

@@ -15,6 +15,8 @@ from stages.decoder.camera_times import CameraTimes
 from stages.decoder.cameras import Camera, CameraSettings, Reconnected, webcam_options
 from stages.decoder.containers import Limits
 from stages.decoder.frame_messages import FrameMessages
+from stages.decoder.hardware import VideoHardware
+from stages.decoder.inputs import RTSP, kind_of
 from stages.decoder.options import DecoderOptions
 from stages.decoder.packet_tap import PacketTap
 from stages.decoder.timestamps import PresentationTimes
@@ -110,4 +112,5 @@ def camera_settings(options: DecoderOptions, context: Context) -> CameraSettings
         first_connection_seconds=options.first_connection_seconds if context.source.once else None,
         reconnect_max_seconds=options.reconnect_max_seconds,
         deinterlace=options.deinterlace == "auto",
+        hardware=VideoHardware(options.hwaccel, context) if kind_of(context.source.input) is RTSP else None,
     )

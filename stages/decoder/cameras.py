@@ -22,6 +22,7 @@ from pipeline.errors import InputError
 from stages.decoder.camera_times import ArrivalTimes, CameraTimes
 from stages.decoder.connection_probe import wait_for_answer
 from stages.decoder.containers import Limits, SourceSilent, open_rtsp, open_url, open_webcam, stream_to_decode
+from stages.decoder.hardware import VideoHardware
 from stages.decoder.inputs import HLS, RTSP, WEBCAM, kind_of
 from stages.decoder.interlacing import Deinterlacer
 from stages.decoder.pacing import paced
@@ -72,6 +73,8 @@ class CameraSettings:
     reconnect_max_seconds: float = 30.0
     deinterlace: bool = True
     """Whether to make whole frames of what the stream calls interlaced."""
+    hardware: VideoHardware | None = None
+    """What decodes an RTSP camera; None: the CPU."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,7 @@ class Camera:
             settings.limits,
             self._count,
             settings.display,
-            settings.threads,
+            settings.threads if settings.hardware is None else settings.hardware.threads(stream, settings.threads),
             frame_threads=False,
             **({} if self._tap is None else {"on_packet": self._tap.packet}),
         )
@@ -230,7 +233,10 @@ class Camera:
 
     def _open_rtsp_by(self, transport: str, timeout_seconds: float) -> InputContainer:
         settings = self._settings
-        return open_rtsp(settings.address, transport, timeout_seconds, settings.limits, ca_file=settings.ca_file)
+        accel = None if settings.hardware is None else settings.hardware.accel
+        return open_rtsp(
+            settings.address, transport, timeout_seconds, settings.limits, ca_file=settings.ca_file, hardware=accel
+        )
 
     def _pause(self, trouble: str, refused: bool) -> None:
         """Wait before the next attempt: longer each time, with jitter; far longer where the password is refused."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import av
 import av.error
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
@@ -42,15 +43,15 @@ class Limits:
             )
 
 
-def open_file(path: Path, display: str, limits: Limits) -> InputContainer:
-    """Open a video file or a single image.
+def open_file(path: Path, display: str, limits: Limits, hardware: HWAccel | None = None) -> InputContainer:
+    """Open a video file or a single image, for `hardware` to decode, or the CPU.
 
     Raises:
         InputError: missing, unreadable, empty, or not a video.
     """
     check_file(path, display)
     try:
-        return open_media(path, limits.options)
+        return open_media(path, limits.options, hardware)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise InputError(
             f"{display}: no video: {reason(error)}; {_found(path)}. "
@@ -76,7 +77,13 @@ def check_file(path: Path, display: str) -> None:
 
 
 def open_rtsp(
-    url: str, transport: str, timeout_seconds: float, limits: Limits, media: str = "video", ca_file: str | None = None
+    url: str,
+    transport: str,
+    timeout_seconds: float,
+    limits: Limits,
+    media: str = "video",
+    ca_file: str | None = None,
+    hardware: HWAccel | None = None,
 ) -> InputContainer:
     """Connect to a camera. Waits at most `timeout_seconds` for the connection, and as long again for the first frames.
 
@@ -93,7 +100,7 @@ def open_rtsp(
         **_verified(ca_file),
         **limits.options,
     }
-    return _open_live(url, options, timeout_seconds)
+    return _open_live(url, options, timeout_seconds, hardware=hardware)
 
 
 def open_url(
@@ -188,9 +195,11 @@ def _open_live(
     timeout_seconds: float,
     format: str | None = None,
     poll_seconds: float | None = None,
+    hardware: HWAccel | None = None,
 ) -> InputContainer:
+    timeout = (timeout_seconds, poll_seconds or POLL_SECONDS)
     try:
-        return av.open(name, format=format, options=options, timeout=(timeout_seconds, poll_seconds or POLL_SECONDS))
+        return av.open(name, format=format, options=options, timeout=timeout, hwaccel=hardware)
     except av.error.ExitError:
         raise SourceSilent(f"nothing arrived within {timeout_seconds:g} s") from None
 

@@ -15,6 +15,7 @@ from pipeline.messages import Frame, Gap
 from pipeline.stage import Context
 from stages.decoder.containers import Limits, SourceSilent, stream_to_decode
 from stages.decoder.frame_messages import FrameMessages
+from stages.decoder.hardware import VideoHardware
 from stages.decoder.interlacing import Deinterlacer
 from stages.decoder.options import DecoderOptions
 from stages.decoder.packets import PacketReader
@@ -31,6 +32,7 @@ class FileReading:
         open: Opens it, each time anew.
         again: Whether it can be read a second time, which frames after damage at its end may need.
         silence_seconds: How long a server may send nothing; None for what is on this machine.
+        hardware: What it was opened for; None: the CPU.
     """
 
     def __init__(
@@ -42,7 +44,9 @@ class FileReading:
         open: Callable[[], InputContainer],
         again: bool = True,
         silence_seconds: float | None = None,
+        hardware: VideoHardware | None = None,
     ) -> None:
+        self._hardware = hardware
         self._context, self._options, self._messages, self._stopped = context, options, messages, stopped
         self._display = context.source.display
         self._limits = Limits(*options.max_size)
@@ -78,13 +82,14 @@ class FileReading:
         self._container = self._open()
         stream = stream_to_decode(self._container, self._display, self._options.video_stream, self._limits)
         self.frame_count = stream.frames or None
+        threads = self._options.threads or self._context.threads
         reader = PacketReader(
             self._container,
             stream,
             self._limits,
             self._messages.count,
             self._display,
-            self._options.threads or self._context.threads,
+            threads if self._hardware is None else self._hardware.threads(stream, threads),
             frame_threads,
         )
         time_base = stream.time_base or Fraction(1, _CLOCK_HZ)

@@ -7,7 +7,9 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline.stage import Options
+from stages.decoder.hardware import HARDWARE_OPTION
 from stages.decoder.packet_tap import PacketRingOptions
+from stages.shared.hardware_video import HardwareChoice
 
 
 class DecoderOptions(Options):
@@ -26,6 +28,7 @@ class DecoderOptions(Options):
         description="auto: make whole frames of interlaced ones (bwdif), if the stream or a file's frames tell "
         "that they are; off: take frames as they are",
     )
+    hwaccel: HardwareChoice = HARDWARE_OPTION
     bit_depth: Literal[8, 10] = Field(
         10,
         description="most bits per sample. 10: video of more than 8 bits keeps 10; 8: half the memory, for when "

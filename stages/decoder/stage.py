@@ -26,6 +26,7 @@ from stages.decoder.containers import (
 )
 from stages.decoder.file_reading import FileReading
 from stages.decoder.frame_messages import FrameMessages
+from stages.decoder.hardware import VideoHardware
 from stages.decoder.images import list_images, read_image
 from stages.decoder.inputs import ALLOWED, HTTP_FILE, PIPE, SRT, kind_of
 from stages.decoder.options import DecoderOptions
@@ -100,7 +101,8 @@ class Decoder(Source):
         path = _path(input, self._display)
         if path.is_dir():
             return self._read_folder(path)
-        return self._read_file(lambda: open_file(path, self._display, self._limits))
+        hardware = VideoHardware(self.options.hwaccel, self.context)
+        return self._read_file(lambda: open_file(path, self._display, self._limits, hardware.accel), hardware=hardware)
 
     def frame_count(self) -> int | None:
         return self._reading.frame_count if isinstance(self._reading, FileReading) else self._frame_count

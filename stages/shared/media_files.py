@@ -12,6 +12,7 @@ from typing import Any
 
 import av
 import av.error
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
@@ -31,18 +32,20 @@ IMAGE_FORMATS = (
 )
 
 
-def open_media(path: Path, options: dict[str, str] | None = None) -> InputContainer:
+def open_media(path: Path, options: dict[str, str] | None = None, hardware: HWAccel | None = None) -> InputContainer:
     """Open a video file or a single image, and nothing else that it may point to.
 
     Args:
         path: Of the file.
         options: Of FFmpeg, besides those that keep it to this file.
+        hardware: What decodes its video; None: the CPU.
 
     Raises:
         OSError, av.error.FFmpegError, ValueError: The file cannot be opened, or is of none of the formats.
     """
     allowed = {"protocol_whitelist": "file", "format_whitelist": f"{VIDEO_FORMATS},{AUDIO_FORMATS},{IMAGE_FORMATS}"}
-    return av.open(ffmpeg_name(path), "r", options={**allowed, **(options or {})}, metadata_errors="replace")
+    given = {**allowed, **(options or {})}
+    return av.open(ffmpeg_name(path), "r", options=given, metadata_errors="replace", hwaccel=hardware)
 
 
 def ffmpeg_name(path: Path) -> str:
