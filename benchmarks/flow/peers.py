@@ -65,9 +65,13 @@ def lookup_by_localcorr(features1: Tensor, features2: Tensor, radius: int) -> Ca
         localcorr = importlib.import_module("localcorr")
     except ImportError as error:
         return f"localcorr cannot be imported: {error}. pip install --no-deps localcorr"
-    return localcorr.get_localcorr_block(
-        features1.contiguous(), features2.contiguous(), num_levels=4, radius=radius, corr_mode="localcorr_triton"
-    )
+    both = (features1.contiguous(), features2.contiguous())
+    try:
+        block = localcorr.get_localcorr_block(*both, num_levels=4, radius=radius, corr_mode="localcorr_triton")
+        block(torch.zeros(len(features1), 2, *features1.shape[2:], device=features1.device))
+    except Exception as error:  # a peer that does not run must not take our own figures with it
+        return f"localcorr does not run here: {type(error).__name__}: {error}"
+    return block
 
 
 def authors_flow(folder: Path, model: Raft, device: torch.device, iterations: int) -> PairFlow:

@@ -8,7 +8,6 @@ flow stage puts them together. `network` is the same without the host: encoders,
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -87,9 +86,9 @@ def cases(tiny: bool, device_type: str) -> tuple[list[Case], list[Case]]:
 
 def measured(case: Case, device: torch.device, rounds: int) -> dict[str, Any]:
     """Times of a round of all cameras, with a peak of memory and what it ran on."""
+    forget_peak(device)
     loop = _network(case.architecture, str(device), case.precision)
     options = _options(case.iterations)
-    forget_peak(device)
     session_ms, status = _sessions(loop, options, case.size, case.cameras, rounds)
     network_ms = network_times(loop, options, case.size, case.cameras, rounds)
     return {
@@ -108,8 +107,8 @@ def _options(iterations: int) -> FlowOptions:
     return replace(quick, cold_iterations=iterations)
 
 
-@functools.lru_cache(maxsize=2)
 def _network(architecture: str, device: str, precision: Any) -> UpdateLoop:
+    """A new one for each case: what another case has recorded does not count in its memory."""
     return open_network("default" if architecture == "small" else LARGE_BY_FORMULA, device, precision, "torch")
 
 
@@ -155,6 +154,7 @@ def network_times(
 
 def capacity(device: torch.device, tiny: bool) -> dict[str, Any]:
     """How many small cameras, all of whose frames come at once, have flow before the next ones come (99 of 100)."""
+    forget_peak(device)
     loop, options = _network("small", str(device), "auto"), _options(1 if tiny else 4)
     size, rounds = ((64, 64), 2) if tiny else (CAMERAS_SIZE, 100)
     found: dict[str, Any] = {"size": f"{size[0]}x{size[1]}", "frames_per_s": CAMERAS_PER_S, "within_ms": PERIOD_MS}
