@@ -47,7 +47,7 @@ def torchvision_network(model: Raft) -> nn.Module:
 
 def has_torchvision() -> bool:
     """Whether it is installed; whether it fits torch does not matter here."""
-    return importlib.util.find_spec("torchvision") is not None
+    return "torchvision" in sys.modules or importlib.util.find_spec("torchvision") is not None
 
 
 def lookup_by_grid_sample(features1: Tensor, features2: Tensor, radius: int) -> Callable[[Tensor], Tensor]:
