@@ -53,7 +53,7 @@ class Sizes(NamedTuple):
     uhd: Size = (3840, 2160)
 
 
-TINY = Sizes((64, 64), (72, 64), (80, 64), (88, 64))
+TINY = Sizes((128, 128), (136, 128), (144, 128), (152, 128))
 """To see that every line runs: what a GPU would run, on any device."""
 
 
