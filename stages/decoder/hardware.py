@@ -11,8 +11,8 @@ from stages.shared.hardware_video import Hardware, HardwareChoice, choose_hardwa
 
 HARDWARE_OPTION: Any = Field(
     "off",
-    description="what decodes files and RTSP cameras: the CPU (off), or this machine's cuda, qsv or vaapi; auto: the first of these "
-    "that can be opened. Where it cannot decode the video, the CPU does, and log and status say so",
+    description="what decodes files and RTSP cameras: the CPU (off), or this machine's cuda, qsv or vaapi; auto: the "
+    "first of these that can be opened. Where it cannot decode the video, the CPU does, and log and status say so",
 )
 
 
