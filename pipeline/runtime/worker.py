@@ -21,6 +21,7 @@ from pipeline.runtime.mistakes import end_run_on_mistake
 from pipeline.runtime.outage import Outage
 from pipeline.runtime.ownership import TTL_SECONDS, Ownership
 from pipeline.runtime.run_news import RemoteRun, RunNews
+from pipeline.runtime.source_faults import SourceFaults
 from pipeline.runtime.source_task import SourceTask
 from pipeline.runtime.stage_task import StageTask, Taken
 from pipeline.transport.base import Entry, Transport
@@ -71,6 +72,7 @@ class Worker:
         self._ended: set[str] = set()
         self._stop = threading.Event()
         self._free_since: dict[str, float] = {}
+        self._faults = SourceFaults(self._stage, transport)
         self._next_acquire = 0.0
 
     def stop(self) -> None:
@@ -152,7 +154,9 @@ class Worker:
                 (task.stop if new.leaves else task.restart)()
 
     def _may_take(self, source: str) -> bool:
-        """Whether a source is within this worker's fair share, or has had no owner for some time."""
+        """Whether a source does not pause, and is within this worker's fair share or has had no owner for some time."""
+        if self._faults.pauses(source):
+            return False
         if len(self._tasks) < -(-len(self._plan.sources) // (self._stage.workers or 1)):
             return True
         return time.monotonic() - self._free_since[source] > _GRACE_SECONDS
@@ -253,9 +257,9 @@ class Worker:
             assert isinstance(task, SourceTask)
             if not task.running:
                 if task.error is not None:
-                    if self._supervised:
-                        end_run_on_mistake(task.error, self._plan, self._stage, self._transport)
-                    raise task.error
+                    if not self._supervised:
+                        raise task.error
+                    self._faults.handle(task, task.error, self._plan)
                 if task.ended:
                     self._finish(source)
                 else:

@@ -132,6 +132,28 @@ def test_a_source_that_is_not_there_cannot_be_removed(active: ActiveRun) -> None
         source_changes.remove(active, "aa")
 
 
+def test_a_source_that_cannot_work_is_given_up_alone(run: ChangingRun, active: ActiveRun) -> None:
+    pids = run.supervisor.worker_pids
+    source_changes.add(active, "live", name="g", options={"side_px": -1})
+    run.wait(lambda: not run.left("g") and run.status["sources"]["g"]["state"] == "failed")
+    assert "ValueError" in run.status["sources"]["g"]["error"]
+    source_changes.remove(active, "g")
+    run.wait(lambda: run.left("g"))
+    assert run.supervisor.worker_pids == pids
+
+
+def test_a_password_from_another_machine_has_to_be_a_variable(
+    run: ChangingRun, active: ActiveRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAM_PASSWORD", "live")
+    remote = ActiveRun(active.name, active.redis_url)
+    with pytest.raises(ConfigError, match="holds a password, which would lie in Redis for others to read"):
+        source_changes.add(remote, "rtsp://me:s3cr3t@host/x", name="r")
+    assert source_changes.add(remote, "${CAM_PASSWORD}", name="r") == "added r"
+    run.wait(lambda: run.frames("r") > 0)
+    source_changes.remove(remote, "r")
+
+
 def test_an_edit_adds_changes_and_removes_what_it_differs_in(run: ChangingRun, active: ActiveRun) -> None:
     source_changes.add(active, "live", name="asked")
     run.written["sources"] |= {"e": {"input": "live"}, "f": {"input": "live"}}
