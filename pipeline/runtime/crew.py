@@ -44,12 +44,12 @@ class Crew:
         """Stages that failed with new options and have those before again, and why; for the supervisor to tell."""
         self._declare(self.plan.sources)
         PlanFile.write(self._file, self.plan)
-        # Readers first: they load while the decoder opens its input.
-        stages = [stage for stage in reversed(plan.stages.values()) for _ in range(stage.workers or 1)]
-        self.workers = [WorkerProcess(stage, self._file, self.rings, nursery, reaper) for stage in stages]
+        self._new_worker = lambda stage: WorkerProcess(stage, self._file, self.rings, nursery, reaper)
+        self.workers: list[WorkerProcess] = []
+        self._hire()
 
     def follow(self, plan: Plan) -> None:
-        """Have the workers follow a plan with other sources, or other options of stages.
+        """Have the workers follow a plan with other sources, other options of stages, or more workers.
 
         Workers learn of sources by the file; those of a stage with other options are started again. Where the server
         is away, nothing has changed yet, and this may be called again.
@@ -68,7 +68,14 @@ class Crew:
             self._ended.clear()
         self.plan = plan
         PlanFile.write(self._file, plan)
+        self._hire()
         self._restart(changed)
+
+    def _hire(self) -> None:
+        """Have as many workers as the plan says. Readers first: they load while the decoder opens its input."""
+        for stage in reversed(self.plan.stages.values()):
+            there = sum(1 for worker in self.workers if worker.stage == stage.name)
+            self.workers += [self._new_worker(stage) for _ in range(there, stage.workers or 1)]
 
     def _is_new(self, name: str, life: int) -> bool:
         return name not in self.plan.sources or self.plan.sources[name].life != life
@@ -110,7 +117,7 @@ class Crew:
     def _handle_death(self, worker: WorkerProcess, status: int) -> None:
         """Restart a worker, or raise to end the run."""
         done, trial = self._done(worker.stage), self._trials.get(worker.stage)
-        if status == 0:
+        if status == 0 or worker.outdated:
             if trial is not None:
                 trial.done = done
             worker.restart_later(progressed=True)

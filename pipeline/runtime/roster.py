@@ -25,7 +25,7 @@ class RosterChange:
             "added {}": self.added,
             "restarted {} with the new settings": self.changed,
             "removed {}": self.removed,
-            "ended {}, which comes back as a new source": self.replaced,
+            "ended {}, to come back as new": self.replaced,
         }
         return [what.format(", ".join(names)) for what, names in said.items() if names]
 
@@ -34,10 +34,14 @@ class Roster:
     """Which sources there are. One that is removed stays until its stages have finished."""
 
     def __init__(self, sources: Mapping[str, SourcePlan]) -> None:
-        self.sources = dict(sources)
-        """Those at work and those that leave, in the order in which they came."""
+        self._sources = dict(sources)
         self._wanted = dict(sources)
         self._lives = max((source.life for source in sources.values()), default=0)
+
+    @property
+    def sources(self) -> dict[str, SourcePlan]:
+        """Those at work and those that leave, in the order in which they came: as they are now."""
+        return dict(self._sources)
 
     def want(self, wanted: Mapping[str, SourcePlan]) -> RosterChange:
         """Have these sources from now on."""
@@ -52,8 +56,8 @@ class Roster:
                 changed.append(name)
         added = [name for name in wanted if name not in self._wanted]
         for name in (*removed, *replaced):
-            if name in self.sources:
-                self.sources[name] = replace(self.sources[name], leaves=True)
+            if name in self._sources:
+                self._sources[name] = replace(self._sources[name], leaves=True)
         self._wanted = dict(wanted)
         for name in changed:
             self._change(name)
@@ -63,20 +67,20 @@ class Roster:
 
     def gone(self, name: str) -> None:
         """A source that left is gone: its stages have finished. If it is wanted again, it comes as a new one."""
-        del self.sources[name]
+        del self._sources[name]
         if name in self._wanted:
             self._add(name)
 
     def _change(self, name: str) -> None:
-        now = self.sources[name]
+        now = self._sources[name]
         if not now.leaves:  # else it comes back as it is wanted by then
             new = self._wanted[name]
-            self.sources[name] = replace(new, life=now.life, revision=now.revision + 1)
+            self._sources[name] = replace(new, life=now.life, revision=now.revision + 1)
 
     def _add(self, name: str) -> None:
-        if name not in self.sources:
+        if name not in self._sources:
             self._lives += 1
-            self.sources[name] = replace(self._wanted[name], life=self._lives)
+            self._sources[name] = replace(self._wanted[name], life=self._lives)
 
 
 def _same_kind(before: SourcePlan, after: SourcePlan) -> bool:

@@ -20,6 +20,7 @@ from pipeline.config.wiring import make_plan
 from pipeline.errors import ConfigError, UserError
 from pipeline.input_paths import STANDARD_INPUT
 from pipeline.redaction import redact
+from pipeline.runtime.cores import share_cores
 from pipeline.runtime.crew import Crew
 from pipeline.runtime.hosted import describe
 from pipeline.runtime.roster import Roster
@@ -142,7 +143,8 @@ class RunChanges:
         change = self._roster.want(checked.plan.sources)
         live.accept(checked.config)
         plan = self._crew.plan
-        stages = {name: replace(stage, given=checked.plan.stages[name].given) for name, stage in plan.stages.items()}
+        shared = share_cores(replace(checked.plan, sources=self._roster.sources)).stages
+        stages = {name: _with_share(stage, shared[name]) for name, stage in plan.stages.items()}
         options = [f"new options for {', '.join(checked.stages)}"] if checked.stages else []
         told = "; ".join([*change.in_words(), *options]) or "nothing differs"
         self._note(by, told)
@@ -197,6 +199,12 @@ def _changed_stages(before: Plan, after: Plan) -> list[str]:
                 "run; stop the pipeline and start it again"
             )
     return changed
+
+
+def _with_share(now: StagePlan, new: StagePlan) -> StagePlan:
+    """A stage with its new options, and with more workers where there are more sources; those that work go on."""
+    grows = (new.workers or 1) > (now.workers or 1)
+    return replace(now, given=new.given, **({"workers": new.workers, "threads": new.threads} if grows else {}))
 
 
 def _in_one_process(stage: StagePlan) -> bool:

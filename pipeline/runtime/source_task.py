@@ -93,6 +93,16 @@ class SourceTask:
         self._goes_on.set()
         self._source.stop()
 
+    @property
+    def delivered(self) -> int:
+        """Number of frames so far, over all workers."""
+        return int(self._snapshot["index"])
+
+    def fail(self, error: str) -> None:
+        """End the stream of a source that has failed for good. Its threads have ended."""
+        self._context.status(error=error)
+        self._end("failed", error)
+
     def lose(self) -> None:
         """Stop without publishing an end: the lease is lost."""
         self.publisher.lose()

@@ -194,7 +194,9 @@ class Supervisor:
         self._sources = summarize_sources(crew.plan, transport)
         self._watchdog.look(crew.plan, self._sources, crew.pids)
         self._on_status(tell(transport, self._summary("running", None)))
-        at_work = any(source["state"] in AT_WORK for source in self._sources.values())
+        at_work = any(
+            source["state"] in AT_WORK or crew.plan.sources[name].leaves for name, source in self._sources.items()
+        )
         return not at_work and (bool(self._sources) or self._draining)
 
     def _check_server(self) -> None:

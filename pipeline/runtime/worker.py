@@ -18,8 +18,10 @@ from pipeline.errors import GroupLost, LeaseLost, RaftlineError, TransportLost
 from pipeline.messages import EndOfStream, Gap
 from pipeline.runtime.hosted import describe
 from pipeline.runtime.mistakes import end_run_on_mistake
+from pipeline.runtime.outage import Outage
 from pipeline.runtime.ownership import TTL_SECONDS, Ownership
 from pipeline.runtime.run_news import RemoteRun, RunNews
+from pipeline.runtime.source_faults import SourceFaults
 from pipeline.runtime.source_task import SourceTask
 from pipeline.runtime.stage_task import StageTask, Taken
 from pipeline.transport.base import Entry, Transport
@@ -34,8 +36,6 @@ _ACQUIRE_EVERY_SECONDS = 0.5
 """Between attempts to take over sources of other workers; far less than the life of a lease."""
 _GRACE_SECONDS = 2.0
 """How long a source beyond a worker's share is left to other workers, which may be starting. Chosen by hand."""
-_PATIENCE_SECONDS = 30.0
-"""How long Redis may be unreachable before a worker gives up, as in the supervisor."""
 _IDLE_SECONDS = 0.05
 """Between looks at source threads and at sources owned by others. Chosen by hand: below what a user notices."""
 _RETRY_SECONDS = 0.5
@@ -72,6 +72,7 @@ class Worker:
         self._ended: set[str] = set()
         self._stop = threading.Event()
         self._free_since: dict[str, float] = {}
+        self._faults = SourceFaults(self._stage, transport)
         self._next_acquire = 0.0
 
     def stop(self) -> None:
@@ -92,22 +93,15 @@ class Worker:
 
     def run(self) -> None:
         """Work until every source has ended or `stop` is called. Raises what a stage raises."""
+        outage = Outage(self._stage.name)
         try:
-            lost_since = None
             while not self._stop.is_set() and not self._has_ended_all():
                 try:
                     self._acquire()
                     self._work()
-                    if lost_since is not None:
-                        away = time.monotonic() - lost_since
-                        log.warning("stage %s: Redis is back after %.1f s", self._stage.name, away)
-                        lost_since = None
+                    outage.over()
                 except TransportLost as error:
-                    if lost_since is None:
-                        lost_since = time.monotonic()
-                        log.warning("stage %s: %s; trying again", self._stage.name, error)
-                    if time.monotonic() - lost_since > _PATIENCE_SECONDS:
-                        raise
+                    outage.lasts(error)
                     self._drop_all()
                     time.sleep(_RETRY_SECONDS)
                 except GroupLost as error:
@@ -160,7 +154,9 @@ class Worker:
                 (task.stop if new.leaves else task.restart)()
 
     def _may_take(self, source: str) -> bool:
-        """Whether a source is within this worker's fair share, or has had no owner for some time."""
+        """Whether a source does not pause, and is within this worker's fair share or has had no owner for some time."""
+        if self._faults.pauses(source):
+            return False
         if len(self._tasks) < -(-len(self._plan.sources) // (self._stage.workers or 1)):
             return True
         return time.monotonic() - self._free_since[source] > _GRACE_SECONDS
@@ -261,9 +257,9 @@ class Worker:
             assert isinstance(task, SourceTask)
             if not task.running:
                 if task.error is not None:
-                    if self._supervised:
-                        end_run_on_mistake(task.error, self._plan, self._stage, self._transport)
-                    raise task.error
+                    if not self._supervised:
+                        raise task.error
+                    self._faults.handle(task, task.error, self._plan)
                 if task.ended:
                     self._finish(source)
                 else:

@@ -36,6 +36,8 @@ class WorkerProcess:
         self._cpu_seconds = 0.0
         self.pid: int | None = None
         """None while it does not run."""
+        self.outdated = False
+        """Whether its stage has other options than this life has: how it ends says nothing of them."""
         self._environment = thread_environment(stage.threads or 1)
         self.take(stage)
         self._plan_file = plan_file
@@ -47,6 +49,7 @@ class WorkerProcess:
 
     def take(self, stage: StagePlan) -> None:
         """Have other options of its stage from its next life on."""
+        self.outdated = self.pid is not None
         alike = (stage.name, stage.use, stage.given, sorted(stage.needs), asdict(stage.demand), self._environment)
         self._kind = json.dumps(alike, default=str, sort_keys=True)
 
@@ -55,7 +58,7 @@ class WorkerProcess:
         if self.pid is not None or time.monotonic() < self._start_at:
             return
         self.worker = worker_name()
-        self._told = False
+        self._told = self.outdated = False
         arguments = [str(self._plan_file), "--stage", self.stage, "--worker", self.worker, "--rings", str(self._rings)]
         self.pid = self._nursery.bear(arguments, self._environment, self._kind)
         self._reaper.watch(self.pid)

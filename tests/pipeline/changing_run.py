@@ -26,7 +26,7 @@ class ChangingRun:
         self.written: dict[str, Any] = {
             "name": self.name,
             "output": str(self.output),
-            "limits": {"max_latency_ms": 60_000},
+            "limits": {"max_latency_ms": 60_000, "restarts": 1},
             "sources": sources,
             "stages": stages,
             **top,

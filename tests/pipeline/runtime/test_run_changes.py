@@ -28,7 +28,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChangingRun]:
         "relay": {"use": f"{PLUGINS}:Relay", "reads": "counter"},
         "ledger": {"use": f"{PLUGINS}:Ledger", "reads": "relay"},
     }
-    with nothing_left_behind(folder), ChangingRun(folder, "changing", {"a": {"input": "live"}}, stages) as run:
+    sources = {"a": {"input": "live"}}
+    with nothing_left_behind(folder), ChangingRun(folder, "changing", sources, stages, cores=2) as run:
         run.wait(lambda: run.frames("a") > 0)
         yield run
 
@@ -43,19 +44,21 @@ def ledger(run: ChangingRun, source: str) -> list[str]:
 
 
 def test_a_source_is_added_and_removed_and_the_others_go_on(run: ChangingRun, active: ActiveRun) -> None:
-    pids = run.supervisor.worker_pids
+    before = run.supervisor.worker_pids
+    assert {stage: len(pids) for stage, pids in before.items()} == {"counter": 1, "relay": 1, "ledger": 1}
     assert source_changes.add(active, "live", name="b") == "added b"
     run.wait(lambda: run.frames("b") > 10)
     assert [(each.name, each.state) for each in source_changes.current(active)] == [("a", "running"), ("b", "running")]
-    before = run.frames("a")
+    frames = run.frames("a")
     assert source_changes.remove(active, "b") == "removed b"
     run.wait(lambda: run.left("b"))
     _check_ledger(run, "b")
     removed = run.status["removed_sources"][-1]
     assert (removed["name"], removed["state"]) == ("b", "stopped")
     assert removed["frames_decoded"] > 10
-    run.wait(lambda: run.frames("a") > before)
-    assert run.supervisor.worker_pids == pids
+    run.wait(lambda: run.frames("a") > frames)
+    after = run.supervisor.worker_pids
+    assert all(set(pids) < set(after[stage]) for stage, pids in before.items())  # more work, more workers
 
 
 def _check_ledger(run: ChangingRun, source: str) -> None:
@@ -129,6 +132,28 @@ def test_a_source_that_is_not_there_cannot_be_removed(active: ActiveRun) -> None
         source_changes.remove(active, "aa")
 
 
+def test_a_source_that_cannot_work_is_given_up_alone(run: ChangingRun, active: ActiveRun) -> None:
+    pids = run.supervisor.worker_pids
+    source_changes.add(active, "live", name="g", options={"side_px": -1})
+    run.wait(lambda: not run.left("g") and run.status["sources"]["g"]["state"] == "failed")
+    assert "ValueError" in run.status["sources"]["g"]["error"]
+    source_changes.remove(active, "g")
+    run.wait(lambda: run.left("g"))
+    assert run.supervisor.worker_pids == pids
+
+
+def test_a_password_from_another_machine_has_to_be_a_variable(
+    run: ChangingRun, active: ActiveRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAM_PASSWORD", "live")
+    remote = ActiveRun(active.name, active.redis_url)
+    with pytest.raises(ConfigError, match="holds a password, which would lie in Redis for others to read"):
+        source_changes.add(remote, "rtsp://me:s3cr3t@host/x", name="r")
+    assert source_changes.add(remote, "${CAM_PASSWORD}", name="r") == "added r"
+    run.wait(lambda: run.frames("r") > 0)
+    source_changes.remove(remote, "r")
+
+
 def test_an_edit_adds_changes_and_removes_what_it_differs_in(run: ChangingRun, active: ActiveRun) -> None:
     source_changes.add(active, "live", name="asked")
     run.written["sources"] |= {"e": {"input": "live"}, "f": {"input": "live"}}
@@ -174,3 +199,11 @@ def test_options_with_which_a_stage_fails_are_taken_back(run: ChangingRun) -> No
     run.write()
     run.wait(lambda: "failed with its new options, and has those before again" in run.trouble())
     run.wait(lambda: run.frames("a") > before + 20)
+
+
+def test_a_run_whose_last_source_was_removed_waits_for_the_next(run: ChangingRun, active: ActiveRun) -> None:
+    run.written["sources"] = {}
+    run.write()
+    run.wait(lambda: run.status["sources"] == {})
+    source_changes.add(active, "live", name="z")
+    run.wait(lambda: run.frames("z") > 5)
