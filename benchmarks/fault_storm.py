@@ -39,6 +39,8 @@ _BEGIN_SECONDS = 60.0
 """The storm waits so long for the cameras' first frames."""
 
 
+_UNCOUNTED = 10
+"""Frames of a camera whose fate may be unknown: what was counted in the half second before Redis forgot everything."""
 _AROUND_SECONDS = 300.0
 """How much longer than the storm cameras show something: before it begins, and until the last file job has ended."""
 _CAMERAS = "storm-cameras"
@@ -163,6 +165,11 @@ class Trial:
         if took > END_SECONDS:
             self.faults.append(f"SIGTERM took {took:.1f} s")
         self._note_drops(watched.summary())
+        self.faults += [
+            f"{name}: {lost} frames are missing, and nothing says why"
+            for name in self.names
+            if (lost := missing_frames(self._ledger(name)) - sum(self._dropped[name].values())) > _UNCOUNTED
+        ]
         for name in self.names:
             self.faults += camera_faults(name, watched.output, storm.calm)
         return {

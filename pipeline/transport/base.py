@@ -45,7 +45,8 @@ class Entry:
     @property
     def number(self) -> int:
         """Its place in a stream that is trimmed, counted from 1; 0 in one that is not."""
-        return int(self.fields.get(b"n", 0))
+        number = self.fields.get(b"n", b"0")
+        return int(number) if number.isdigit() else 0
 
 
 @dataclass(frozen=True)
