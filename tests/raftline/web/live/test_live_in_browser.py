@@ -109,6 +109,21 @@ def test_overlays_are_switched_by_buttons(scene: tuple[PlayedRun, Any]) -> None:
     until(tab, f"({PIXEL})({inside})[3] > 80")
 
 
+def test_the_pictures_of_a_stage_are_watched_with_nothing_drawn_on_them(scene: tuple[PlayedRun, Any]) -> None:
+    _, tab = scene
+    wait_for_frames(tab, "yard", 5)
+    bar = tab.locator(".live").nth(1).locator(".live-bar")
+    shown = "() => window.live.yard.video.getVideoPlaybackQuality().totalVideoFrames"
+    bar.get_by_label("Picture").select_option("steady")
+    until(tab, "window.live.yard.element.querySelector('button').disabled && window.live.yard.video.currentTime < 1")
+    until(tab, f"({shown})() > 10")
+    number, overlay, _, _ = tab.evaluate(NUMBER, "yard")
+    assert overlay is None and 0 <= number < 200
+    assert tab.evaluate(PIXEL, ["yard", BOX[0] + 20, BOX[1] + 20])[3] == 0
+    bar.get_by_label("Picture").select_option("camera")
+    until(tab, "window.live.yard.overlay()?.boxes?.length > 0")
+
+
 def test_a_hidden_tab_gets_nothing_and_plays_on_when_it_is_back(scene: tuple[PlayedRun, Any]) -> None:
     run, tab = scene
     wait_for_frames(tab, "yard", 5)
