@@ -43,6 +43,7 @@ def yuv(y: int, u: int, v: int, color_range: str, space: str = "bt709", ten_bits
 )
 def test_a_jpeg_shows_the_colors_of_the_frame(frame: Frame, color: tuple[int, int, int]) -> None:
     image = cv2.imdecode(np.frombuffer(jpeg(frame, 640), np.uint8), cv2.IMREAD_COLOR_RGB)
+    assert image is not None
     np.testing.assert_allclose(image[32, 48].astype(int), color, atol=8)
 
 
