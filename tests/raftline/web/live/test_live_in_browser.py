@@ -31,7 +31,8 @@ STATS = """(source) => {
 }"""
 PIXEL = """([source, x, y]) => {
   const canvas = window.live[source].element.querySelector("canvas");
-  return [...canvas.getContext("2d").getImageData(x, y, 1, 1).data];
+  const scale = canvas.width / 128;
+  return [...canvas.getContext("2d").getImageData(Math.round(x * scale), Math.round(y * scale), 1, 1).data];
 }"""
 NUMBER = """(source) => {  // the number in the picture that is shown, and the one that the overlay over it tells
   const {video, element} = window.live[source];
