@@ -1,9 +1,11 @@
-"""Measure what those who look at the page cost: CPU of its server for 0, 1 and 10 viewers of one camera.
+"""Measure what those who look at the page cost, and how late they see: CPU of its server for 0, 1 and 10 viewers of one
+camera, and the time from a packet's arrival to its picture on the screen of Chromium.
 
     python -m benchmarks.bench_live_view [--seconds 20] [--repeats 3]
 
 A camera is played: 1280x720, 15 frames/s, H.264 at about 4 Mbit/s, with masks and boxes beside it. Camera, server and
-viewers are processes of their own; only the server's CPU time counts, in turn for each number of viewers.
+viewers are processes of their own; only the server's CPU time counts, in turn for each number of viewers. The latency
+is that from the frame's arrival to the time at which Chromium expects to show it (``expectedDisplayTime``).
 """
 
 from __future__ import annotations
@@ -41,8 +43,24 @@ from raftline.packet_ring import PacketRing, Stream
 
 WIDTH, HEIGHT, FPS, BIT_RATE = 1280, 720, 15, 4_000_000
 _FRAMES = 150
+_CHROMIUM = "/usr/bin/chromium"
+_COLLECT = """async () => {
+  const {mountLive} = await import("/static/live.js");
+  const element = document.createElement("div");
+  element.style.width = "640px";
+  document.body.append(element);
+  const live = mountLive(element, {source: "camera", overlays: ["boxes"]});
+  window.ms = [];
+  const next = () => live.video.requestVideoFrameCallback((now, frame) => {
+    const overlay = live.overlay();
+    if (overlay) window.ms.push(performance.timeOrigin + frame.expectedDisplayTime - overlay.arrival_ms);
+    next();
+  });
+  next();
+}"""
 _NAME, _SOURCE = "bench", "camera"
 _PORT = 18642
+_ME = [sys.executable, "-m", "benchmarks.bench_live_view"]
 
 
 def main() -> None:
@@ -70,21 +88,20 @@ def _measure(seconds: float, repeats: int) -> None:
                 cpu, frames = _once(run, viewers, seconds)
                 measured.append(100 * cpu / seconds)
                 received[viewers].append(frames)
+        late_ms = _latency_ms(run, seconds)
     print(json.dumps(machine()))
     for viewers, measured in percent.items():
         spread = f"{min(measured):.2f} to {max(measured):.2f}"
         print(f"{viewers:2} viewers: {statistics.median(measured):.2f} % of a core ({spread}), "
               f"{statistics.median(received[viewers]):.1f} frames/s each")  # fmt: skip
+    cuts = statistics.quantiles(late_ms, n=20)
+    print(f"latency, {len(late_ms)} frames: median {cuts[9]:.0f} ms, p95 {cuts[18]:.0f} ms")
 
 
 def _once(run: dict[str, Any], viewers: int, seconds: float) -> tuple[float, float]:
     """CPU seconds of the server while so many look, and the frames per second that each got."""
-    me = [sys.executable, "-m", "benchmarks.bench_live_view"]
-    serving = [*me, "--part", "server", "--run", json.dumps(run)]
-    with subprocess.Popen(serving, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        server.stdout.readline()
-        asked = [*me, "--part", "viewers", "--viewers", str(viewers), "--seconds", str(seconds)]
+    with _server(run) as server:
+        asked = [*_ME, "--part", "viewers", "--viewers", str(viewers), "--seconds", str(seconds)]
         with subprocess.Popen(asked, stdout=subprocess.PIPE, text=True) as looking:
             assert looking.stdout is not None
             looking.stdout.readline()
@@ -92,8 +109,36 @@ def _once(run: dict[str, Any], viewers: int, seconds: float) -> tuple[float, flo
             time.sleep(seconds)
             used = _cpu_seconds(server.pid) - before
             frames = float(looking.stdout.readline())
-        server.send_signal(signal.SIGINT)
     return used, frames
+
+
+@contextlib.contextmanager
+def _server(run: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
+    serving = [*_ME, "--part", "server", "--run", json.dumps(run)]
+    with subprocess.Popen(serving, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        server.stdout.readline()
+        try:
+            yield server
+        finally:
+            server.send_signal(signal.SIGINT)
+
+
+def _latency_ms(run: dict[str, Any], seconds: float) -> list[float]:
+    """From arrival to the screen, of each frame that was shown after the first seconds."""
+    from playwright.sync_api import sync_playwright
+
+    with _server(run), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{_PORT}/api/openapi.json")
+        page.evaluate(_COLLECT)
+        page.wait_for_timeout(5000)
+        page.evaluate("window.ms.length = 0")
+        page.wait_for_timeout(1000 * seconds)
+        late_ms = page.evaluate("window.ms")
+        browser.close()
+    return late_ms
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -19,7 +19,7 @@ from raftline.web.access.guard import Guard
 from raftline.web.access.rights import LOOK, Access
 from raftline.web.api import events, session, sources, state, zones
 from raftline.web.event_files import EventFiles
-from raftline.web.live import live_router
+from raftline.web.live import live_router, settled
 from raftline.web.watched_run import WatchedRun
 from raftline.web.zones_file import ZonesFile
 
@@ -68,6 +68,7 @@ def _page(file: Path) -> Callable[[], FileResponse]:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     app.state.stopping.set()
+    await settled()
     app.state.run.close()
 
 

@@ -8,17 +8,22 @@ from collections.abc import Callable
 from typing import Any
 
 import av
+from av.bitstream import BitStreamFilterContext
+from av.error import FFmpegError
 from av.video.stream import VideoStream
 from pydantic import Field
 
 from pipeline.messages import Frame, Gap
 from pipeline.stage import Context, Options
 from raftline.packet_ring import PacketRing, Stream
+from raftline.packet_ring.parameter_sets import is_annex_b
 
 FOLDER = "packets"
 """Of `pipeline.stage.Context.run_folder`; what shows or records a camera reads it."""
 _RAW = frozenset(("rawvideo", "wrapped_avframe", "v210"))
 """Codecs that do not compress: a webcam's pixels would fill the ring within a second."""
+_WITH_LENGTHS = frozenset(("h264", "hevc"))
+"""Codecs whose units have start codes in some containers, and their length in others."""
 _MOST_EARLY = 64
 """Packets that may come before the first frame tells its size. Chosen by hand."""
 
@@ -38,6 +43,7 @@ class PacketTap:
         self._connection: VideoStream | None = None
         self._begun = False
         self._early: list[tuple[int, av.Packet[Any]]] = []
+        self._to_start_codes: BitStreamFilterContext | None = None
         self._lost = 0
 
     @classmethod
@@ -87,15 +93,35 @@ class PacketTap:
         if not (context.width and time_base and self._early):
             return
         extradata = bytes(context.extradata or b"")
+        self._to_start_codes = None
+        if context.name in _WITH_LENGTHS and not is_annex_b(extradata):  # from FLV or MP4; RTSP has start codes
+            self._to_start_codes = BitStreamFilterContext(f"{context.name}_mp4toannexb", connection)
+            extradata = b""  # each keyframe brings its parameter sets now
         self._ring.begin(Stream(context.name, extradata, context.width, context.height, time_base, self._early[0][0]))
         for arrival_ns, packet in self._early:
             self._keep(arrival_ns, packet)
         self._begun, self._early = True, []
 
     def _keep(self, arrival_ns: int, packet: av.Packet[Any]) -> None:
-        self._ring.packet(packet.pts, packet.dts, arrival_ns, packet.is_keyframe, bytes(packet))
+        for each in [packet] if self._to_start_codes is None else self._with_start_codes(packet):
+            self._ring.packet(each.pts, each.dts, arrival_ns, each.is_keyframe, bytes(each))
         if self._ring.lost > self._lost:
             if not self._lost:
                 self._log.warning("there is no room for the packets of the camera: recordings and live views lack some")
             self._count("packets_not_kept", self._ring.lost - self._lost)
             self._lost = self._ring.lost
+
+    def _with_start_codes(self, packet: av.Packet[Any]) -> list[Any]:
+        """The packet for a ring, which has one form of units alone; empty where it is damaged."""
+        assert self._to_start_codes is not None
+        copy = av.Packet(bytes(packet))  # the filter takes what it is given, and the decoder needs it, too
+        copy.pts, copy.dts, copy.time_base, copy.is_keyframe = (
+            packet.pts,
+            packet.dts,
+            packet.time_base,
+            packet.is_keyframe,
+        )
+        try:
+            return list(self._to_start_codes.filter(copy))
+        except FFmpegError:
+            return []

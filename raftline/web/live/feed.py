@@ -16,6 +16,8 @@ _MOST_STORED_BYTES = 8_000_000
 
 
 _AGAIN_SECONDS = 0.1
+_LAST_SECONDS = 3.0
+"""Chosen by hand: closing connections takes milliseconds."""
 
 
 async def end(task: asyncio.Task[None]) -> None:
@@ -36,6 +38,13 @@ def in_background(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     _background.add(task)
     task.add_done_callback(_background.discard)
     return task
+
+
+async def settled() -> None:
+    """Wait for what is done in the background, when the server ends."""
+    loop = asyncio.get_running_loop()
+    if left := [task for task in _background if task.get_loop() is loop]:
+        await asyncio.wait(left, timeout=_LAST_SECONDS)
 
 
 class Feed(ABC):

@@ -80,8 +80,9 @@ def live_router() -> APIRouter:
         await websocket.accept()
         try:
             async with _feeds(websocket).watch(source, view) as shared, viewing(shared) as viewer:
-                viewer.overlays = KINDS & set(overlays.split(","))
-                await _serve(websocket, shared, viewer)
+                drawn = KINDS if view in (CAMERA, FRAMES) else frozenset()  # others have moved the picture
+                viewer.overlays = drawn & set(overlays.split(","))
+                await _serve(websocket, shared, viewer, drawn)
         except (NothingToSee, TransportError) as error:
             with contextlib.suppress(RuntimeError, WebSocketDisconnect):
                 await websocket.close(_NO_VIEW, redact(error)[:100])
@@ -122,10 +123,11 @@ async def _parts(feeds: LiveFeeds, source: str, view: str, fps: float) -> AsyncG
             yield head.encode() + data + b"\r\n"
 
 
-async def _serve(websocket: WebSocket, shared: Any, viewer: Viewer) -> None:
+async def _serve(websocket: WebSocket, shared: Any, viewer: Viewer, drawn: frozenset[str]) -> None:
     """Send what the viewer gets and do what it asks for, until one side ends."""
     await shared.pump.want()
-    tasks = [asyncio.create_task(_send(websocket, viewer)), asyncio.create_task(_listen(websocket, shared, viewer))]
+    work = (_send(websocket, viewer), _listen(websocket, shared, viewer, drawn))
+    tasks = [asyncio.create_task(each) for each in work]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -146,7 +148,7 @@ async def _send(websocket: WebSocket, viewer: Viewer) -> None:
     raise NothingToSee("the run has ended")
 
 
-async def _listen(websocket: WebSocket, shared: Any, viewer: Viewer) -> None:
+async def _listen(websocket: WebSocket, shared: Any, viewer: Viewer, drawn: frozenset[str]) -> None:
     """Messages of the browser: ``{"overlays": [...]}`` and ``{"paused": true}``."""
     while True:
         try:
@@ -156,7 +158,7 @@ async def _listen(websocket: WebSocket, shared: Any, viewer: Viewer) -> None:
         if not isinstance(asked, dict):
             continue
         if "overlays" in asked and isinstance(asked["overlays"], list):
-            viewer.overlays = KINDS & {each for each in asked["overlays"] if isinstance(each, str)}
+            viewer.overlays = drawn & {each for each in asked["overlays"] if isinstance(each, str)}
             await shared.pump.want()
         if asked.get("paused") is True:
             viewer.pause()

@@ -5,6 +5,8 @@ import { draw } from "./live_drawing.js";
 import { Player } from "./live_player.js";
 
 const KINDS = ["mask", "boxes", "flow", "camera"];
+const DRAWN_ON = ["camera", "frames"]; // views
+const NOTHING = new Set();
 const NAMES = { mask: "Mask", boxes: "Boxes", flow: "Flow", camera: "Camera" };
 const KEPT = 300; // overlays that may be ahead of the frame that is shown
 const CLOSE_ENOUGH = 3; // ms: times of the video are rounded, and frames are further apart
@@ -55,7 +57,10 @@ class Live {
     this.note.setAttribute("role", "status");
     this.bar = make("div", "live-bar");
     this.element.append(this.video, this.canvas, this.note, this.bar);
-    if (controls) KINDS.forEach((kind) => this.bar.append(this.button(kind)));
+    if (controls) {
+      KINDS.forEach((kind) => this.bar.append(this.button(kind)));
+      this.offerViews();
+    }
     this.nextFrame();
   }
 
@@ -69,6 +74,19 @@ class Live {
     return button;
   }
 
+  // Where a stage writes pictures, such as stabilized ones, they can be watched instead.
+  async offerViews() {
+    const answer = await fetch(`${this.base}/${encodeURIComponent(this.source)}`).catch(() => null);
+    const { views = [] } = answer?.ok ? await answer.json() : {};
+    const stages = views.filter((view) => !DRAWN_ON.includes(view));
+    if (this.closed || !stages.length) return;
+    const select = make("select", "live-toggle");
+    select.setAttribute("aria-label", "Picture");
+    for (const view of ["camera", ...stages]) select.append(new Option(view.replaceAll("_", " "), view));
+    select.onchange = () => this.watch(select.value);
+    this.bar.append(select);
+  }
+
   show(kind, on) {
     this.shown[on ? "add" : "delete"](kind);
     this.bar.querySelector(`[data-kind=${kind}]`)?.setAttribute("aria-pressed", String(on));
@@ -78,16 +96,23 @@ class Live {
 
   watch(view) {
     this.view = view;
+    this.failures = 0;
+    for (const button of this.bar.querySelectorAll("button")) button.disabled = !DRAWN_ON.includes(view);
     this.socket?.close();
+  }
+
+  // What is drawn belongs to the camera's picture; stages have moved theirs.
+  get drawn() {
+    return DRAWN_ON.includes(this.view) ? this.shown : NOTHING;
   }
 
   connect() {
     if (this.closed) return;
-    const asked = new URLSearchParams({ view: this.view, overlays: [...this.shown] });
+    const asked = new URLSearchParams({ view: this.view, overlays: [...this.drawn] });
     const where = `${this.base}/${encodeURIComponent(this.source)}/video?${asked}`;
     const socket = (this.socket = new WebSocket(new URL(where, location.href.replace(/^http/, "ws"))));
     socket.binaryType = "arraybuffer";
-    this.player = new Player(this.video, this.shown.size ? FIRST_OVERLAY : 0, this.delay);
+    this.player = new Player(this.video, this.drawn.size ? FIRST_OVERLAY : 0, this.delay);
     this.overlays.clear();
     socket.onopen = () => this.pauseOrResume();
     socket.onmessage = ({ data }) => (typeof data === "string" ? this.told(JSON.parse(data)) : this.received(data));
@@ -97,8 +122,9 @@ class Live {
   lost(socket, reason) {
     this.player.close();
     if (this.closed || socket !== this.socket) return;
-    this.note.textContent = reason || "No connection to the server";
-    this.retry = setTimeout(() => this.connect(), Math.min(LAST_PAUSE, 500 * 2 ** this.failures++));
+    if (reason || this.failures) this.note.textContent = reason || "No connection to the server";
+    this.retry = setTimeout(() => this.connect(), Math.min(LAST_PAUSE, this.failures && 250 * 2 ** this.failures));
+    this.failures++;
   }
 
   received(data) {
@@ -154,7 +180,7 @@ class Live {
 
   // Of the frame that goes: an overlay may come while it is shown.
   count() {
-    if (this.current === null || !this.shown.size) return;
+    if (this.current === null || !this.drawn.size) return;
     this.stats.frames++;
     if (this.overlay(this.current)) this.stats.found++;
     else this.stats.missing = [...this.stats.missing.slice(-KEPT), this.current];
@@ -163,7 +189,7 @@ class Live {
   paint() {
     const overlay = this.current === null ? null : this.overlay(this.current);
     if (overlay) this.stats.last = { key: this.current, arrival: overlay.arrival_ms };
-    draw(this.canvas, overlay, this.shown);
+    draw(this.canvas, overlay, this.drawn);
   }
 
   ask(message) {

@@ -1,6 +1,7 @@
 // Draws what moves over the picture.
 
 const LARGEST = 1280; // px of the canvas; a larger one costs time and shows no more
+const SMALLEST = 960; // a smaller one blurs lines and letters
 const COLORS = ["#ffcc00", "#00beff", "#ff505f", "#78dc3c", "#f078ff", "#ff911e", "#46ebbe", "#9696ff"];
 const MASK = "rgb(255 80 95 / 45%)";
 const UNCERTAIN = "rgb(255 204 0 / 40%)";
@@ -21,16 +22,16 @@ export function draw(canvas, overlay, shown) {
     context.clearRect(0, 0, canvas.width, canvas.height);
     return;
   }
-  const scale = Math.min(1, LARGEST / overlay.width);
+  const scale = Math.min(LARGEST, Math.max(SMALLEST, overlay.width)) / overlay.width;
   const [width, height] = [Math.round(overlay.width * scale), Math.round(overlay.height * scale)];
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, width, height);
   if (shown.has("mask") && overlay.mask) mask(context, overlay, width, height);
   context.setTransform(scale, 0, 0, scale, 0, 0);
-  const pen = Math.max(1.5, height / 200) / scale;
+  const pen = Math.max(2.5, height / 160) / scale;
   if (shown.has("flow") && overlay.flow) flow(context, overlay.flow, pen);
-  if (shown.has("boxes") && overlay.boxes) boxes(context, overlay.boxes, pen, height / scale);
+  if (shown.has("boxes") && overlay.boxes) boxes(context, overlay.boxes, pen, Math.max(16, height / 22) / scale);
   if (shown.has("camera") && overlay.camera) camera(context, overlay, pen);
 }
 
@@ -44,8 +45,7 @@ function mask(context, { mask: { size, runs }, uncertain }, width, height) {
   context.fill();
 }
 
-function boxes(context, found, pen, height) {
-  const letters = Math.max(11, height / 28);
+function boxes(context, found, pen, letters) {
   context.lineWidth = pen;
   context.font = `600 ${letters}px system-ui, sans-serif`;
   for (const [id, x, y, width, high, moves] of found) {

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from itertools import islice
 
+import av
+import pytest
+
 from pipeline.messages import Frame
-from raftline.packet_ring import Packet, RingReader, Shown
+from raftline.packet_ring import Packet, PacketRing, RingReader, Shown
+from raftline.packet_ring.parameter_sets import parameter_sets
+from stages.decoder.packet_tap import PacketTap
 from tests.data import data_path
 from tests.rtsp_server import rtsp_server
 from tests.stages.decoding import decoder
@@ -45,3 +51,21 @@ def test_files_and_cameras_without_a_ring_leave_no_packets():
     with rtsp_server(clip) as server, decoder(server.url, packet_ring={"seconds": 0}) as (source, context):
         list(islice(source.read(0), 3))
         assert not (context.directory / "run").exists()
+
+
+@pytest.mark.parametrize(("name", "codec"), [("bikes.mp4", "h264"), ("h265_10bits.mp4", "hevc")])
+def test_packets_with_lengths_are_kept_with_start_codes_and_still_decoded(tmp_path, name, codec):
+    ring = PacketRing(tmp_path, 30, 1 << 26)
+    tap = PacketTap(ring, logging.getLogger(), lambda name, by: None)
+    with av.open(str(data_path("video", "odd", name))) as container:
+        stream = container.streams.video[0]
+        tap.connect(stream)
+        frames = 0
+        for packet in islice(container.demux(stream), 20):
+            tap.packet(packet)
+            frames += len(packet.decode())
+    tap.close()
+    packets = [record for record in RingReader(tmp_path).read() if isinstance(record, Packet)]
+    assert len(packets) == 20 and frames > 10
+    assert packets[0].stream.extradata == parameter_sets(codec, packets[0].data) != b""
+    assert all(packet.data.startswith((b"\0\0\0\1", b"\0\0\1")) for packet in packets)

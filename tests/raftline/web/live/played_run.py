@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.codec import encode
-from pipeline.messages import Flow, Frame, Header, Mask, Message, MotionObject
+from pipeline.messages import Flow, Frame, Header, Mask, Message, MotionObject, Stabilized
 from pipeline.payload.inline import InlinePayload
 from pipeline.runtime.run_folder import run_folder
 from pipeline.runtime.run_status import ActiveRun
@@ -46,7 +46,8 @@ class PlayedRun(WatchedRun):
         self.sent = 0
         self.filler = b""
         """Follows each picture: a unit that decoders skip."""
-        plan = {"name": name, "stages": dict.fromkeys(("decoder", "flow", "motion")), "sources": dict.fromkeys(sources)}
+        stages = ("decoder", "flow", "motion", "steady")
+        plan = {"name": name, "stages": dict.fromkeys(stages), "sources": dict.fromkeys(sources)}
         directory.mkdir()
         (directory / "plan.json").write_text(json.dumps(plan))
         self._active = ActiveRun(name, server.url, directory, None, directory)
@@ -89,6 +90,7 @@ class PlayedRun(WatchedRun):
         self._add(source, "decoder", frame)
         self._add(source, "motion", mask(frame))
         self._add(source, "flow", flow(frame))
+        self._add(source, "steady", Stabilized(frame.header, frame, (1, 0, 0, 0, 1, 0, 0, 0, 1)))
 
     def _add(self, source: str, stage: str, message: Message) -> None:
         fields: Any = encode(message, InlinePayload()).fields

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +39,13 @@ class Watched:
                 self._take(self.socket.recv(timeout=0.05))
             except TimeoutError:
                 continue
+
+    def read_until(self, true: Callable[[], bool]) -> None:
+        """Take what comes until something is so."""
+        deadline = time.monotonic() + 30
+        while not true():
+            assert time.monotonic() < deadline
+            self.read(seconds=0.1)
 
     def _take(self, message: str | bytes) -> None:
         if isinstance(message, str):

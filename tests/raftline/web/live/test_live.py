@@ -59,6 +59,8 @@ def test_what_is_drawn_comes_with_the_time_of_its_frame(redis_server: PrivateSer
         with watching(page, "gate") as viewer:
             viewer.ask(overlays=["mask", "boxes", "flow", "camera"])
             viewer.read(frames=20)
+            for kind in ("boxes", "flow"):
+                viewer.read_until(lambda kind=kind: sum(kind in each for each in viewer.told) >= 18)
             viewer.ask(overlays=[])
             viewer.read(seconds=0.5)
             told = len(viewer.told)
@@ -143,6 +145,7 @@ def test_frames_are_encoded_once_for_all_and_small(redis_server: PrivateServer, 
         with watching(page, "gate", "frames") as viewer, watching(page, "gate", "frames") as second:
             viewer.ask(overlays=["boxes"])
             viewer.read(frames=15)
+            viewer.read_until(lambda: len(viewer.told) >= 12)
             second.read(frames=10)
     assert 'codecs="avc1.' in viewer.heads[0]["mime"]
     seen = numbers(viewer.boxes)
@@ -156,7 +159,7 @@ def test_jpegs_for_those_who_take_no_video(redis_server: PrivateServer, tmp_path
     with played(redis_server, tmp_path / "run") as run, served(run, users=False) as page:
         asks = page.client()
         assert asks.get("/api/live/gate").json() == {
-            "views": ["camera", "frames"],
+            "views": ["camera", "frames", "steady"],
             "overlays": ["mask", "boxes", "camera", "flow"],
         }
         still = asks.get("/api/live/gate/jpeg")

@@ -31,7 +31,8 @@ STATS = """(source) => {
 }"""
 PIXEL = """([source, x, y]) => {
   const canvas = window.live[source].element.querySelector("canvas");
-  return [...canvas.getContext("2d").getImageData(x, y, 1, 1).data];
+  const scale = canvas.width / 128;
+  return [...canvas.getContext("2d").getImageData(Math.round(x * scale), Math.round(y * scale), 1, 1).data];
 }"""
 NUMBER = """(source) => {  // the number in the picture that is shown, and the one that the overlay over it tells
   const {video, element} = window.live[source];
@@ -107,6 +108,21 @@ def test_overlays_are_switched_by_buttons(scene: tuple[PlayedRun, Any]) -> None:
     until(tab, "window.live.gate.overlay()?.flow")
     bar.get_by_role("button", name="Mask").click()
     until(tab, f"({PIXEL})({inside})[3] > 80")
+
+
+def test_the_pictures_of_a_stage_are_watched_with_nothing_drawn_on_them(scene: tuple[PlayedRun, Any]) -> None:
+    _, tab = scene
+    wait_for_frames(tab, "yard", 5)
+    bar = tab.locator(".live").nth(1).locator(".live-bar")
+    shown = "() => window.live.yard.video.getVideoPlaybackQuality().totalVideoFrames"
+    bar.get_by_label("Picture").select_option("steady")
+    until(tab, "window.live.yard.element.querySelector('button').disabled && window.live.yard.video.currentTime < 1")
+    until(tab, f"({shown})() > 10")
+    number, overlay, _, _ = tab.evaluate(NUMBER, "yard")
+    assert overlay is None and 0 <= number < 200
+    assert tab.evaluate(PIXEL, ["yard", BOX[0] + 20, BOX[1] + 20])[3] == 0
+    bar.get_by_label("Picture").select_option("camera")
+    until(tab, "window.live.yard.overlay()?.boxes?.length > 0")
 
 
 def test_a_hidden_tab_gets_nothing_and_plays_on_when_it_is_back(scene: tuple[PlayedRun, Any]) -> None:
