@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -14,7 +12,7 @@ import av
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from pipeline.config.yaml_file import read_configuration
 from pipeline.runtime.run_status import tell
@@ -23,21 +21,16 @@ from pipeline.transport.redis_streams import RedisStreams
 from raftline.event_database import NAME, EventDatabase
 from tests.raftline.web import client, results, told
 from tests.raftline.web.api.test_zones import YAML
+from tests.raftline.web.browser import chromium
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 VIEWS = ("live", "events", "zones", "cameras")
 PHONE = {"width": 390, "height": 800}
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and "CI" not in os.environ, reason="Chromium is not installed: apt-get install chromium"
-)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        with playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"]) as browser:
-            yield browser
+    with chromium() as browser:
+        yield browser
 
 
 class Garden:

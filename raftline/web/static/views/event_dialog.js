@@ -9,8 +9,8 @@ function Clip({ address, begins }) {
   const video = useRef(null);
   useEffect(() => {
     const begin = () => {
-    if (video.current) video.current.currentTime = begins; // the dialog may be closed before its clip is known
-  };
+      if (video.current) video.current.currentTime = begins; // the dialog may be closed before its clip is known
+    };
     video.current.addEventListener("loadedmetadata", begin, { once: true });
   }, [begins]);
   return html`<video ref=${video} src="${address}/clip.mp4" controls autoplay muted playsinline aria-label="Clip of the event"></video>`;
