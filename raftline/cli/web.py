@@ -58,7 +58,7 @@ def web(
     listening_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
     debug: Debug = False,
 ) -> None:
-    """Serve the page of a run: live view, events, zones, and how the cameras do. It needs raftline[web].
+    """Serve the page of a run: live view, events, zones, and how the cameras do. It needs raftline\\[web].
 
     Anybody on this machine may look. On another address it needs users, or a token in RAFTLINE_WEB_TOKEN.
 

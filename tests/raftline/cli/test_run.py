@@ -205,7 +205,8 @@ def test_in_one_process_a_breakpoint_has_the_terminal_and_a_traceback_is_whole(
 
 def test_a_run_in_one_process_has_no_redis() -> None:
     result = CliRunner().invoke(app, ["run", "demo", "--in-process", "--redis", "redis://host"])
-    assert result.exit_code == 2 and "a run in one process has no Redis, and no page; leave out --redis" in result.output
+    said = "a run in one process has no Redis, and no page; leave out --redis"
+    assert result.exit_code == 2 and said in result.output
 
 
 SLOW = ("--set", "stages.counter.options={frames: 100000, pause_seconds: 0.01}")
