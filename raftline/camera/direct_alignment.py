@@ -48,8 +48,6 @@ _MAX_CHANGE_PX, _MAX_CHANGE_SHARE = 8.0, 0.25
 network's flow is 8 px off at a corner."""
 _MIN_REACH_PX = 1.5
 """Reach of the weights of cells that follow the flow's motion, at least."""
-_EXACT_CONFIDENCE = 0.9
-"""Confidence in a motion from which it is right to a fraction of a px, so that the fine level alone is looked at."""
 _MIN_POINTS = 100
 """Points without which there is no alignment: ten for each parameter, gain and brightness."""
 
@@ -106,11 +104,7 @@ def refined_motion(
     follows = following(flow_px, motion)
     if weights is not None:
         follows = follows * weights
-    found = None
-    if motion.confidence > _EXACT_CONFIDENCE:
-        found = align(before, after, motion.matrix, PLANE_MODELS[model], follows, first_level=-1)
-    if found is None or not found.better:
-        found = align(before, after, motion.matrix, PLANE_MODELS[model], follows)
+    found = align(before, after, motion.matrix, PLANE_MODELS[model], follows)
     if found is None or not found.better or found.error_px > MAX_ERROR_PX:
         return motion
     corners = frame_corners(before.width, before.height)
@@ -137,7 +131,6 @@ def align(
     matrix: np.ndarray,
     model: PlaneModel,
     cell_weights: np.ndarray,
-    first_level: int = 0,
 ) -> Alignment | None:
     """Align two images, from a first guess on.
 
@@ -148,13 +141,12 @@ def align(
         model: The plane model to align with.
         cell_weights: (ceil(H/8), ceil(W/8)) >= 0, the trust in the earlier frame's 8 px cells; 0 where the content does
             not follow the camera.
-        first_level: Index of the level to begin with: 0 is the coarsest, -1 the finest.
 
     Returns:
         The alignment, or None if the trusted texture does not determine the model.
     """
     found: Alignment | None = None
-    for level in range(len(before.levels))[first_level:]:
+    for level in range(len(before.levels)):
         points = before.points(level, cell_weights)
         if len(points.value) < _MIN_POINTS:
             return None
