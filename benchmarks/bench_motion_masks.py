@@ -1,6 +1,6 @@
 """Motion masks and events on known truth, beside what people use today, in one run.
 
-    python -m benchmarks.bench_motion_masks [--only sprites real events still speed] [--estimators dis raft]
+    python -m benchmarks.bench_motion_masks [--only sprites real following events still speed] [--estimators dis raft]
         [--minutes 10] [--raft-minutes 2] [--cache DIR] [--json FILE] [--images DIR]
 
 Flow is that of configs/cameras.yaml, the live setting, with the shipped weights and with `estimator: dis`. The
@@ -26,6 +26,7 @@ from rich.table import Table
 from benchmarks.data import needed_data
 from benchmarks.machine import machine, spread
 from benchmarks.motion_masks.clips import Clip, Shot, highway_clip, sprite_clip, tennis_clip
+from benchmarks.motion_masks.following import FOLLOWING_SCENES, following_clip
 from benchmarks.motion_masks.footage import STILL_FPS, told_events, video_frames, write_still_video
 from benchmarks.motion_masks.peers import PEERS
 from benchmarks.motion_masks.runs import flows, live_options, masks, open_motion_mask, rgb_frame
@@ -33,7 +34,7 @@ from benchmarks.motion_masks.scores import MaskScores, drawn_outside_px, shrunk
 from pipeline.messages import Flow, Mask, MotionEvent
 
 _SCENES = (0, 1)
-_PARTS = ("sprites", "real", "events", "still", "speed")
+_PARTS = ("sprites", "real", "following", "events", "still", "speed")
 
 
 def main() -> None:
@@ -71,6 +72,11 @@ def _sprites(arguments: argparse.Namespace) -> dict[str, Any]:
 def _real(arguments: argparse.Namespace) -> dict[str, Any]:
     clips = (highway_clip(arguments.data), tennis_clip(arguments.data))
     return {clip.name: _scored([clip], arguments) | _scored_loosely(clip, arguments) for clip in clips}
+
+
+def _following(arguments: argparse.Namespace) -> dict[str, Any]:
+    clips = [following_clip(arguments.data, name) for name in FOLLOWING_SCENES]
+    return {clip.name: _scored([clip], arguments) for clip in clips}
 
 
 def _scored(clips: list[Clip], arguments: argparse.Namespace) -> dict[str, Any]:
@@ -236,14 +242,21 @@ def _timed(call: Any, inputs: list[Any]) -> dict[str, Any]:
     return {**spread(times_ms[20:]), "p90": round(float(np.percentile(times_ms[20:], 90)), 2)}
 
 
-_MEASURES = {"sprites": _sprites, "real": _real, "events": _events, "still": _still, "speed": _speed}
+_MEASURES = {
+    "sprites": _sprites,
+    "real": _real,
+    "following": _following,
+    "events": _events,
+    "still": _still,
+    "speed": _speed,
+}
 
 
 def _table(part: str, result: dict[str, Any]) -> Table:
     table = Table(title=part)
     rows = (
         [((clip, name), values) for clip, each in result.items() for name, values in each.items()]
-        if part in ("sprites", "real")
+        if part in ("sprites", "real", "following")
         else [((name,), values) for name, values in result.items()]
     )
     names, first = rows[0]

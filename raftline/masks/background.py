@@ -177,7 +177,7 @@ class RegisteredBackground:
         elif camera is not None or not self._standing:
             self._follow(image, np.eye(3) if camera is None else camera)
         placed, inside = self._place(image)
-        levels = self._relight(placed, inside)
+        levels = self._relight(placed, inside, moves=camera is not None and not self._stands)
         distance, known = self._mixture.mahalanobis(placed, self._tolerance(placed, inside))
         self._placed = placed
         if self._standing:
@@ -223,8 +223,8 @@ class RegisteredBackground:
     def _standing(self) -> bool:
         return bool(np.array_equal(self._to_background, np.eye(3)))
 
-    def _relight(self, placed: np.ndarray, inside: np.ndarray) -> float:
-        """Follow a change of the illumination, or begin anew; by how many grey levels it changed."""
+    def _relight(self, placed: np.ndarray, inside: np.ndarray, moves: bool) -> float:
+        """Follow a change of the illumination, or begin anew; by how many grey levels it, and not parallax, changed."""
         colors, known = self._mixture.sampled(SAMPLED_EVERY)
         change = illumination_change(sampled(placed), colors, known & sampled(inside))
         self._relit_seconds = self._relit_seconds if change.kind == "none" else 0.0
@@ -234,7 +234,7 @@ class RegisteredBackground:
         elif change.kind == "followed":
             self._mixture.follow(change)
             self._keypoints = keypoints(self._mixture.luma, self._mixture.known)
-        return change.levels
+        return change.shift_levels if moves else change.levels
 
     def _follow(self, image: np.ndarray, camera: np.ndarray) -> None:
         """Place the frame by the camera's motion, then by the image; move the background along."""

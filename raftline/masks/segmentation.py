@@ -19,6 +19,7 @@ from raftline.masks.foreground import averaged, clearly_other, foreground, grown
 from raftline.masks.frame_camera import FrameCamera
 from raftline.masks.frame_input import FrameInput
 from raftline.masks.illumination import ExposureTransient, relit
+from raftline.masks.parallax_scenery import parallax_scenery
 from raftline.masks.residual_motion import (
     CellMotion,
     Thresholds,
@@ -199,6 +200,8 @@ class MotionSegmenter:
 
     def _scenery(self, grid_px: np.ndarray, residual_px: np.ndarray, cells: CellMotion) -> np.ndarray | None:
         layers = depth_layers(grid_px, residual_px, cells.moving, self._grid.width, self._grid.height)
+        near_or_far = parallax_scenery(grid_px, residual_px, cells.moving)
+        layers = layers if near_or_far is None else layers | near_or_far
         return layers if layers.any() else None
 
     def _clearly_unlike(self, distance: np.ndarray, stands: bool, step_seconds: float) -> np.ndarray | None:

@@ -132,3 +132,14 @@ def test_the_background_is_known_at_the_third_frame_but_where_something_moved_in
         known.append(background.look(image_of(noisy(FRAME, at)), None).known)
         background.learn(np.zeros_like(moved), moved, 0.04)
     assert not known[0].any() and np.array_equal(known[1], ~moved)
+
+
+def test_parallax_before_a_camera_that_moves_is_no_other_exposure() -> None:
+    background, nothing = RegisteredBackground(HEIGHT, WIDTH, 10.0, shadows_out=True), np.zeros((HEIGHT, WIDTH), bool)
+    near, levels = textured(2 * WIDTH, HEIGHT, seed=8), []
+    for at in range(8):
+        image = image_of(WORLD[:, 3 * at : 3 * at + WIDTH].copy())
+        image[: HEIGHT // 6 * 5, :, 0] = near[: HEIGHT // 6 * 5, 40 * at % WIDTH :][:, :WIDTH]
+        levels.append(background.look(image, similarity(-3.0, 0.0) if at else None).illumination_levels)
+        background.learn(nothing, nothing, 0.04)
+    assert max(levels) < 100
