@@ -113,19 +113,30 @@ class EventDatabase:
 
     def sources(self) -> list[str]:
         """Names of the sources that have events."""
-        return [row[0] for row in self._execute("SELECT DISTINCT source FROM events ORDER BY source")]
+        return self._distinct("SELECT min(source) FROM events WHERE source > ?", ())
 
     def span(self, sources: Sequence[str] | None = None) -> tuple[float, float] | None:
         """Begin of the first event and of the last one; None without any."""
-        where, values = _condition(Filter(sources))
-        first, last = next(iter(self._execute(f"SELECT min(at), max(at) FROM events {where}", values)))
-        return None if first is None else (first, last)
+        ends = [
+            self._execute(f"SELECT {end}(at) FROM events WHERE source = ?", [source])[0][0]
+            for source in (self.sources() if sources is None else sources)
+            for end in ("min", "max")
+        ]
+        known = [at for at in ends if at is not None]
+        return (min(known), max(known)) if known else None
 
     def zones(self, sources: Sequence[str] | None = None) -> list[str]:
         """Names of all zones that events were in."""
-        where, values = _condition(Filter(sources))
-        rows = self._execute(f"SELECT DISTINCT zones FROM events {where}", values)
-        return sorted({zone for row in rows for zone in json.loads(row[0])})
+        sql = "SELECT min(zones) FROM events WHERE source = ? AND zones > ?"
+        found = [self._distinct(sql, (source,)) for source in (self.sources() if sources is None else sources)]
+        return sorted({zone for lists in found for text in lists for zone in json.loads(text)})
+
+    def _distinct(self, next_sql: str, values: Sequence[Any]) -> list[str]:
+        """One step in an index for each value, however many rows have it."""
+        found: list[str] = []
+        while (text := self._execute(next_sql, [*values, found[-1] if found else ""])[0][0]) is not None:
+            found.append(text)
+        return found
 
     def label(self, number: int, label: str | None) -> bool:
         """Say what an event was: one of `LABELS`, None to take it back. Returns whether there is such an event."""
