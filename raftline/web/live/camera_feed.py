@@ -53,7 +53,7 @@ class CameraFeed(Feed):
                     look_at += _LOOK_SECONDS
                     if not self._folder.parent.parent.exists():
                         return
-                await asyncio.sleep(self._pause_seconds(bool(records)))
+                await asyncio.sleep(self._pause_seconds(any(isinstance(record, Packet) for record in records)))
         finally:
             reader.close()
             self._stream = None
