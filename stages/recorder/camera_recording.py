@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 from av.error import FFmpegError, InvalidDataError
 
-from pipeline.stage import Context, Output
+from pipeline.stage import Context
 from raftline.packet_ring import Packet, RingReader
 from stages.recorder.finished_clip import finish_clip
 from stages.recorder.growing_clip import SUFFIX, GrowingClip, is_recordable
@@ -22,7 +23,8 @@ class _Open:
     """The clip that is recorded."""
 
     clip: GrowingClip
-    output: Output
+    path: Path
+    """Of the finished file."""
     record: Record
     begun: bool = False
     """Its first picture to show has come."""
@@ -34,12 +36,12 @@ class CameraRecording:
     Raises OSError or `av.error.FFmpegError` where a file cannot be written.
     """
 
-    def __init__(self, context: Context, ring: Path, folder: str, longest_seconds: float) -> None:
+    def __init__(self, context: Context, ring: Path, folder: Path, longest_seconds: float) -> None:
         """
         Args:
             context: of the stage.
             ring: folder of the camera's packets.
-            folder: template of the clips' folder.
+            folder: of the clips.
             longest_seconds: of one clip; a longer one goes on in the next.
         """
         self._context, self._ring, self._folder, self._longest_seconds = context, ring, folder, longest_seconds
@@ -71,7 +73,7 @@ class CameraRecording:
                     finished += self._add(record)
         if self._open is not None and self._open.record.events != events:
             self._open.record = replace(self._open.record, events=events)
-            self._open.record.write(self._open.output.path)
+            self._open.record.write(self._open.path)
         return finished
 
     def abandon(self) -> None:
@@ -88,16 +90,16 @@ class CameraRecording:
         self._reader.close()
         return self._finish()
 
-    def recover(self, folder: Path) -> int:
+    def recover(self) -> int:
         """Finish the clips that a run left that was killed. Returns how many."""
-        left = [path for path in folder.glob(f"*{SUFFIX}") if self._open is None or path != self._open.clip.path]
+        left = [path for path in self._folder.glob(f"*{SUFFIX}") if self._open is None or path != self._open.clip.path]
         recovered = 0
         for path in left:
-            output = self._context.output(f"{self._folder}/{_template(path.name[: -len(SUFFIX)])}.mp4")
+            finished = path.with_name(path.name[: -len(SUFFIX)] + ".mp4")
             try:
-                recovered += self._finish_file(Record.read(output.path), output)
+                recovered += self._finish_file(Record.read(finished), finished)
             except (OSError, ValueError, FFmpegError, IndexError):  # not even one fragment was whole
-                for each in (path, output.part, output.path.with_suffix(".json")):
+                for each in (path, _part(finished), finished.with_suffix(".json")):
                     each.unlink(missing_ok=True)
         return recovered
 
@@ -115,7 +117,7 @@ class CameraRecording:
         if not open.begun and packet.arrival_ns >= (self._from_ns or 0):
             open.begun = True
             open.record = replace(open.record, begin_seconds=float(at), begin_ns=packet.arrival_ns)
-            open.record.write(open.output.path)
+            open.record.write(open.path)
         return finished
 
     def _must_change(self, open: _Open, packet: Packet) -> bool:
@@ -129,43 +131,43 @@ class CameraRecording:
         if not is_recordable(stream.codec):
             self._context.status(recording=f"not possible: an MP4 holds no {stream.codec}")
             return None
-        output = self._output(clip_name("{source}", max(keyframe.arrival_ns, self._from_ns or 0)))
+        path = self._free(clip_name(source, max(keyframe.arrival_ns, self._from_ns or 0)))
         try:
-            clip = GrowingClip(growing(output.path), keyframe)
+            clip = GrowingClip(growing(path), keyframe)
         except (InvalidDataError, IndexError):  # a damaged picture; the next one will do
-            growing(output.path).unlink(missing_ok=True)
+            growing(path).unlink(missing_ok=True)
             return None
         record = Record(source, keyframe.arrival_ns, 0.0, stream.codec, stream.width, stream.height)
-        record.write(output.path)
-        return _Open(clip, output, record)
+        record.write(path)
+        return _Open(clip, path, record)
 
-    def _output(self, name: str) -> Output:
+    def _free(self, name: str) -> Path:
         """A clip's file, under the first name that is free."""
-        stem = name.removesuffix(".mp4")
-        for number in itertools.count(1):
-            output = self._context.output(f"{self._folder}/{stem}{f'_{number}' if number > 1 else ''}.mp4")
-            if not output.path.exists() and not growing(output.path).exists():
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / name
+        for number in itertools.count(2):
+            if not path.exists() and not growing(path).exists():
                 break
-        return output
+            path = self._folder / f"{name.removesuffix('.mp4')}_{number}.mp4"
+        return path
 
     def _finish(self) -> int:
         if self._open is None:
             return 0
         open, self._open = self._open, None
         open.clip.close()
-        return self._finish_file(replace(open.record, end_ns=open.clip.last_ns), open.output)
+        return self._finish_file(replace(open.record, end_ns=open.clip.last_ns), open.path)
 
-    def _finish_file(self, record: Record, output: Output) -> int:
-        file = growing(output.path)
-        seconds = finish_clip(file, output.part, Fraction(record.begin_seconds))
+    def _finish_file(self, record: Record, path: Path) -> int:
+        file, part = growing(path), _part(path)
+        seconds = finish_clip(file, part, Fraction(record.begin_seconds))
         end_ns = record.end_ns or record.begin_ns + int(seconds * 1e9)
-        replace(record, end_ns=end_ns).write(output.path)
-        output.finish()
+        replace(record, end_ns=end_ns).write(path)
+        os.replace(part, path)
         with contextlib.suppress(OSError):
             file.unlink()
         return 1
 
 
-def _template(text: str) -> str:
-    """A name as a template of itself."""
-    return text.replace("{", "{{").replace("}", "}}")
+def _part(path: Path) -> Path:
+    return path.with_name(path.name + ".part")

@@ -90,12 +90,13 @@ class Recorder(stage.Stage):
         if ring is None:
             context.status(recording="none: only cameras are recorded, by the machine that decodes them")
             return
-        folder = context.output(f"{options.folder}/any.mp4").path.parent
+        # One output stands for all: a camera's clips are too many to be listed in the run's summary.
+        folder = context.output(f"{options.folder}/{{source}}.mp4").path.parent
         most_bytes = None if options.keep_mb is None else int(options.keep_mb * 1e6)
         limits = Limits(options.keep_days, options.keep_still_days, most_bytes, int(options.least_free_mb * 1e6))
         self._retention = Retention(folder, limits)
-        self._recording = CameraRecording(context, ring, options.folder, options.longest_seconds)
-        self._count("clips", self._recording.recover(folder))
+        self._recording = CameraRecording(context, ring, folder, options.longest_seconds)
+        self._count("clips", self._recording.recover())
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         self._running = {int(id): uid for id, uid in snapshot["running"].items()}
