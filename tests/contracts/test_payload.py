@@ -121,6 +121,24 @@ def test_readers_that_hold_every_slot_get_a_ring_more(tmp_path: Path) -> None:
     assert [int(np.asarray(frame.planes[0])[0, 0]) for frame in frames] == [0, 1, 2, 3, 4]
 
 
+def test_slots_that_are_given_back_are_enough_for_ever(tmp_path: Path) -> None:
+    free: list[tuple[str, int]] = []
+    made: list[str] = []
+
+    def take(rings: list[str]) -> list[tuple[str, int]]:
+        return [free.pop(0)] if free else []
+
+    def add(ring: str, slots: int) -> None:
+        made.append(ring)
+        free.extend((ring, slot) for slot in range(slots))
+
+    payload = SharedMemoryPayload(tmp_path, "cam:decoder", RingBudget(4), take_slots=take, on_ring=add)
+    for _ in range(20):
+        (place,) = payload.put([np.zeros(100, np.uint8)])
+        free.append((place.ring, place.slot))
+    assert len(made) == len(list(tmp_path.iterdir())) == 1
+
+
 def test_passing_an_array_on_copies_nothing_where_slots_are_counted(tmp_path: Path) -> None:
     payload = SharedMemoryPayload(tmp_path, "a:b", RingBudget(4), take_slots=lambda rings: [(rings[0], 2)])
     received = through(make_frame(np.zeros((8, 8), np.uint8)), payload, payload)

@@ -82,6 +82,11 @@ def test_an_entry_with_pixels_in_shared_memory_is_under_a_kilobyte(tmp_path: Pat
     assert encode(flow, payload).size_bytes < 1000
 
 
+def test_an_array_without_elements_comes_back() -> None:
+    received = through(Data(HEADER, "boxes", arrays={"boxes": np.zeros((0, 4), np.float32)}))
+    assert isinstance(received, Data) and np.asarray(received.arrays["boxes"]).shape == (0, 4)
+
+
 def test_numpy_scalars_are_accepted_in_values() -> None:
     box = MotionObject(1, tuple(np.arange(4)), np.int64(3), (np.float32(0.5), np.float32(1)))  # type: ignore[arg-type]
     received = through(Mask(HEADER, FRAME, np.ones((4, 6), np.uint8), (box,)))
