@@ -131,12 +131,17 @@ def test_rtmp_is_read_from_who_serves_it() -> None:
 def test_mpeg_ts_over_udp_goes_on_when_its_sender_comes_back() -> None:
     url = f"udp://127.0.0.1:{free_port()}"
     send = ("-f", "mpegts", f"{url}?pkt_size=1316")
-    with decoder(url, once=False, read_timeout_seconds=1, reconnect_max_seconds=0.5) as (source, _):
+    with decoder(url, once=False, read_timeout_seconds=1, reconnect_max_seconds=0.5) as (source, context):
         reading = source.read(0)
         with ffmpeg(*send):
             first = [message for message, _ in zip(reading, range(10), strict=False)]
         with ExitStack() as again:
-            back = threading.Timer(1.5, lambda: again.enter_context(ffmpeg(*send)))
+
+            def come_back() -> None:
+                wait_until(lambda: context.said.get("trouble"))
+                again.enter_context(ffmpeg(*send))
+
+            back = threading.Thread(target=come_back)
             back.start()
             gap = next(message for message in reading if isinstance(message, Gap) and message.reason == "reconnect")
             assert len(list(itertools.islice(reading, 5))) == 5
