@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 from contextlib import ExitStack
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +61,13 @@ def test_the_address_alone_tells_the_kind(input: str, kind: InputKind | None) ->
     assert Decoder.is_live(input) == (kind is not None and kind.live)
 
 
-def test_mjpeg_over_http_has_the_times_of_its_arrival() -> None:
-    with web_server(mjpeg(0.1)) as address:
+def test_mjpeg_over_http_is_read_frame_by_frame() -> None:
+    with web_server(mjpeg(0.02)) as address:
         frames, gaps, counts, _ = take(f"{address}/?action=stream", 6)
     assert not gaps and counts.get("repaired_pts", 0) == 0
     assert [int(np.asarray(frame.planes[0]).mean() / 10 + 0.5) for frame in frames] == list(range(6))
-    steps = np.diff(seconds_of(frames))
-    assert min(steps) > 0 and sum(steps) == pytest.approx(0.5, abs=0.2)
+    assert min(np.diff(seconds_of(frames))) > 0
+    assert frames[0].header.time_base == Fraction(1, 90_000)  # of its arrival; FFmpeg would count 25 frames a second
 
 
 def test_mjpeg_with_a_password_and_a_break_goes_on_after_a_gap() -> None:
