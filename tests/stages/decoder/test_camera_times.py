@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from stages.decoder.camera_times import CameraTimes
+from stages.decoder.camera_times import ArrivalTimes, CameraTimes
 
 MILLI = Fraction(1, 1000)
 
@@ -66,3 +66,15 @@ def test_a_leap_is_no_longer_than_the_wait_for_the_frame() -> None:
     at = 2.0
     assert times.leap(44_139_000) == 2
     assert times.leap(4_000) == 4
+
+
+def test_a_camera_that_tells_no_times_has_those_of_its_frames_arrival() -> None:
+    arrivals = [100.0, 100.2, 100.3, 107.3]
+    now = [0.0]
+    times = ArrivalTimes(lambda: now[0])
+    placed = []
+    for now[0] in arrivals:
+        leap = times.leap(None)
+        placed.append(times.next_pts(12345, Fraction(1, 25)))
+    assert [float(pts * times.time_base) for pts in placed] == pytest.approx(arrivals)
+    assert float(leap) == pytest.approx(7) and times.repaired == 0

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 from contextlib import ExitStack
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +61,13 @@ def test_the_address_alone_tells_the_kind(input: str, kind: InputKind | None) ->
     assert Decoder.is_live(input) == (kind is not None and kind.live)
 
 
-def test_mjpeg_over_http_has_the_times_of_its_arrival() -> None:
-    with web_server(mjpeg(0.1)) as address:
+def test_mjpeg_over_http_is_read_frame_by_frame() -> None:
+    with web_server(mjpeg(0.02)) as address:
         frames, gaps, counts, _ = take(f"{address}/?action=stream", 6)
     assert not gaps and counts.get("repaired_pts", 0) == 0
     assert [int(np.asarray(frame.planes[0]).mean() / 10 + 0.5) for frame in frames] == list(range(6))
-    steps = np.diff(seconds_of(frames))
-    assert min(steps) > 0 and sum(steps) == pytest.approx(0.5, abs=0.2)
+    assert min(np.diff(seconds_of(frames))) > 0
+    assert frames[0].header.time_base == Fraction(1, 90_000)  # of its arrival; FFmpeg would count 25 frames a second
 
 
 def test_mjpeg_with_a_password_and_a_break_goes_on_after_a_gap() -> None:
@@ -131,12 +132,17 @@ def test_rtmp_is_read_from_who_serves_it() -> None:
 def test_mpeg_ts_over_udp_goes_on_when_its_sender_comes_back() -> None:
     url = f"udp://127.0.0.1:{free_port()}"
     send = ("-f", "mpegts", f"{url}?pkt_size=1316")
-    with decoder(url, once=False, read_timeout_seconds=1, reconnect_max_seconds=0.5) as (source, _):
+    with decoder(url, once=False, read_timeout_seconds=1, reconnect_max_seconds=0.5) as (source, context):
         reading = source.read(0)
         with ffmpeg(*send):
             first = [message for message, _ in zip(reading, range(10), strict=False)]
         with ExitStack() as again:
-            back = threading.Timer(1.5, lambda: again.enter_context(ffmpeg(*send)))
+
+            def come_back() -> None:
+                wait_until(lambda: context.said.get("trouble"))
+                again.enter_context(ffmpeg(*send))
+
+            back = threading.Thread(target=come_back)
             back.start()
             gap = next(message for message in reading if isinstance(message, Gap) and message.reason == "reconnect")
             assert len(list(itertools.islice(reading, 5))) == 5
