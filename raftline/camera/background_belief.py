@@ -52,6 +52,8 @@ _TURNED, _SURE, _MOST = -0.8, 1.2, 3.0
 """Evidence at which the layers change places; from which the past is settled; and at most."""
 _UNDISPUTED_SECONDS = 0.5
 """Time in which all the frame follows one motion, and the evidence for it grows by 1."""
+_CORRECTED_SHARE = 0.5
+"""Of its belief that content gives up in a frame for what is known from elsewhere."""
 _MOST_REVISED = 150
 """Frames that are put right at most once the layers change places."""
 
@@ -84,6 +86,12 @@ class BackgroundBelief:
             return None
         fine = cv2.resize(self._belief, (columns, rows), interpolation=cv2.INTER_LINEAR)
         return np.clip(fine**2, _LEAST_TRUST, 1.0)
+
+    def cells(self, rows: int, columns: int) -> np.ndarray:
+        """Return the belief (rows, columns) in each 8 px cell of the last frame."""
+        if self._belief is None:
+            return np.ones((rows, columns), np.float32)
+        return cv2.resize(self._belief, (columns, rows), interpolation=cv2.INTER_LINEAR)
 
     @staticmethod
     def shape(flow_px: np.ndarray) -> tuple[int, int]:
@@ -214,6 +222,22 @@ class BackgroundBelief:
         self._belief = as_packed((1 - sure) * _UNSEEN + sure * (label > 0))
         self._outline, self._evidence = None, 0.3
         return revised
+
+    def correct(self, known: np.ndarray, agrees: np.ndarray) -> None:
+        """Take what is known from elsewhere of the last frame.
+
+        Args:
+            known: (rows, columns) 0-1, of any grid: how far a cell is known.
+            agrees: (rows, columns) 0-1: it shows the world.
+        """
+        if self._belief is None:
+            return
+        self._lost = 0
+        known, agrees = (
+            cv2.resize(each.astype(np.float32), self._belief.shape[::-1], interpolation=cv2.INTER_AREA)
+            for each in (known, agrees)
+        )
+        self._belief = as_packed(self._belief + known * _CORRECTED_SHARE * (agrees - self._belief))
 
     def state(self) -> dict[str, Any]:
         """Return everything as JSON values, some kB."""

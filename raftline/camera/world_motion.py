@@ -50,7 +50,7 @@ def motion_of_trusted(
     Returns:
         The motion under which the trusted cells agree best; None if no guess leads to one that they determine.
     """
-    tried = [*starts, _searched(before, after, trust)]
+    tried = [*starts, searched(before, after, trust, np.eye(3))]
     found = [align(before, after, start, PLANE_MODELS[model], trust) for start in tried]
     sure = [each for each in found if each is not None and each.better and each.error_px <= MAX_ERROR_PX]
     sure = [each for each in sure if each.off_px < _MOST_OFF_PX]
@@ -94,13 +94,18 @@ def agreement(before: LumaPyramid, after: LumaPyramid, matrix: np.ndarray, rows:
     return np.clip(2.0 - off / (_AGREEING_PX * grade + MIN_SIGMA), 0.0, 1.0)
 
 
-def _searched(before: LumaPyramid, after: LumaPyramid, trust: np.ndarray) -> np.ndarray:
-    """Return the shift (3, 3), px to px, under which trusted points differ least at the coarse level."""
+def searched(before: LumaPyramid, after: LumaPyramid, trust: np.ndarray, around: np.ndarray) -> np.ndarray:
+    """Return the motion (3, 3), px to px, under which trusted points differ least at the coarse level.
+
+    It is a shift after the motion `around` (3, 3).
+    """
     points, image = before.points(0, trust), after.levels[0]
     height, width = image.shape
     strongest = np.argsort(-np.hypot(*points.gradient) * points.trust)[:_SEARCHED_POINTS]
     to_centred, _ = centred(width, height)
-    x, y = transform_xy(np.linalg.inv(to_centred), *points.local[:, strongest])
+    to_level = before.to_level(0)
+    moved = to_level @ around @ np.linalg.inv(to_level) @ np.linalg.inv(to_centred)
+    x, y = transform_xy(moved, *points.local[:, strongest])
     x, y, value = np.rint(x).astype(int), np.rint(y).astype(int), points.value[strongest]
     step = max(1, round(_SEARCHED_SHARE * width / _SEARCHED_STEPS))
     least, best = np.inf, (0, 0)
@@ -110,4 +115,4 @@ def _searched(before: LumaPyramid, after: LumaPyramid, trust: np.ndarray) -> np.
             off = float(np.abs(there - np.median(there)).mean()) if len(there) else 0.0
             least, best = min((least, best), (off, (right, down)))
     scale = before.width / width
-    return np.array([[1.0, 0.0, best[0] * scale], [0.0, 1.0, best[1] * scale], [0.0, 0.0, 1.0]])
+    return np.array([[1.0, 0.0, best[0] * scale], [0.0, 1.0, best[1] * scale], [0.0, 0.0, 1.0]]) @ around

@@ -70,7 +70,7 @@ class LookAhead:
             options.look_ahead_seconds,
             options.zoom,
             options.zooming != "none",
-            options.readout_ms / 1000,
+            options.known_readout_seconds,
         )
 
     def _start_again(self, latest: PathRecord) -> list[np.ndarray]:

@@ -47,12 +47,11 @@ class StabilizationOptions(stage.Options):
         description="auto: where the camera's shake shows that parts of a scene are nearer or farther than most of it, "
         "a mesh moves them by more or less; off: one model for the whole frame",
     )
-    readout_ms: float = Field(
+    readout_ms: Annotated[float, Field(ge=-100, le=100)] | Literal["auto"] = Field(
         0.0,
-        ge=0,
-        le=100,
-        description="rolling shutter: time between the exposure of the first and of the last row; in ms. Phones take "
-        "10 to 30; 0: all rows at once",
+        description="rolling shutter: time between the exposure of the first and of the last row, negative if the last "
+        "row comes first; in ms. Phones take 10 to 30; 0: all rows at once; auto: estimated from the clip, 0 where it "
+        "shows no sign of one (whole_clip; look_ahead takes 0)",
     )
     max_zoom: Annotated[float, Field(ge=1, le=3)] | Literal["auto"] = Field(
         "auto",
@@ -109,6 +108,11 @@ class StabilizationOptions(stage.Options):
     plot: str | None = Field(
         "{source}.path.png", description="whole_clip: PNG file for a plot of the path before and after; null: none"
     )
+
+    @property
+    def known_readout_seconds(self) -> float:
+        """`readout_ms` in s; 0 as long as it is to be estimated."""
+        return 0.0 if self.readout_ms == "auto" else self.readout_ms / 1000
 
     @model_validator(mode="after")
     def _zones_are_polygons(self) -> StabilizationOptions:

@@ -37,7 +37,7 @@ class Stabilization(stage.Stage):
     takes_10_bits = True
     accuracy = "coarse"
     passes_gaps = False
-    snapshot_bytes = 1_000_000  # the path over the look-ahead: 66 kB at 60 frames/s, and it grows with the rate
+    snapshot_bytes = 1_000_000  # path over the look-ahead: 66 kB at 60 frames/s, grows with the rate; world: 25 kB
 
     options: Options
 

@@ -26,6 +26,7 @@ from raftline.stabilize.path.path_smoothing import (
     own_frames,
     smooth_clip,
 )
+from raftline.stabilize.path.readout import estimated_readout, without_shear_of
 from raftline.stabilize.warp.rolling_shutter import sweeps
 from stages.shared.line_file import LineFile
 from stages.stabilization.correction import Corrector, appended, cut_back, flat, write_plot
@@ -68,8 +69,9 @@ class WholeClip:
         lines = [json.loads(line) for line in self._spool.lines()] if self._spool else []
         records = [PathRecord.from_json(line["frame"]) for line in lines if "frame" in line]
         recorded = runs_of(records)
-        meshed = [_meshed(own) for own in recorded]
+        meshed = [measured_path(own) for own in recorded]
         runs, gains = [run for run, _ in meshed], [each for _, own in meshed for each in own]
+        seconds, runs = self._readout(recorded, runs)
         limits = self._limits(runs)
         clip = smooth_clip(runs, limits, self._options.method)
         self._context.status(
@@ -77,7 +79,7 @@ class WholeClip:
         )
         corrections = [matrix for run in clip.corrections for matrix in run]
         steady = [matrix for run, path in zip(runs, clip.steady, strict=True) for matrix in _steady_steps(run, path)]
-        rows = [matrix for run in runs for matrix in self._sweeps(run)]
+        rows = [matrix for run in runs for matrix in _sweeps(run, seconds)]
         bars = [own[-1].bars for own in recorded for _ in own]
         yield from self._second_reading(lines, list(zip(corrections, steady, rows, gains, bars, strict=True)))
         self._plot(runs, clip, [own[0].pts_seconds or 0.0 for own in recorded])
@@ -108,14 +110,17 @@ class WholeClip:
             most_turn_degrees=options.most_turn_degrees,
         )
 
-    def _sweeps(self, run: CameraPath) -> list[np.ndarray | None]:
-        """Return the camera's motion while each frame is read; None if all rows are exposed at once."""
-        if not self._options.readout_ms:
-            return [None] * len(run.times)
-        own = own_frames(run)
-        seconds = self._options.readout_ms / 1000
-        found = sweeps(run.times[own], accumulate(run.motions)[own], seconds, run.width, run.height)
-        return list(found[np.cumsum(own) - 1])
+    def _readout(
+        self, recorded: Sequence[Sequence[PathRecord]], runs: list[CameraPath]
+    ) -> tuple[float, list[CameraPath]]:
+        """Return the readout time, s, and the runs without what a rolling shutter of unknown time did to them."""
+        if self._options.readout_ms != "auto" or not runs:
+            return self._options.known_readout_seconds, runs
+        size = runs[0].width, runs[0].height
+        shears = [[record.row_shear_px for record in own] for own in recorded]
+        found = estimated_readout([(run.times, run.motions, own) for run, own in zip(runs, shears, strict=True)], *size)
+        self._context.status(readout_ms=round(1000 * found.seconds, 1))
+        return found.seconds, [without_shear_of(run, found.seconds) for run in runs]
 
     def _second_reading(self, lines: list[dict[str, Any]], moves: list[_Move]) -> Iterator[Message]:
         """Read the source again; yield the frames and gaps of the spool's lines, each frame corrected by its move."""
@@ -164,12 +169,21 @@ class WholeClip:
         self._spool = appended(self._spool, self._measured, values)
 
 
+def _sweeps(run: CameraPath, readout_seconds: float) -> list[np.ndarray | None]:
+    """Return the camera's motion while each frame is read; None if all rows are exposed at once."""
+    if not readout_seconds:
+        return [None] * len(run.times)
+    own = own_frames(run)
+    found = sweeps(run.times[own], accumulate(run.motions)[own], readout_seconds, run.width, run.height)
+    return list(found[np.cumsum(own) - 1])
+
+
 def _steady_steps(run: CameraPath, path: np.ndarray) -> list[np.ndarray | None]:
     """Return the motion (3, 3) of the corrected video into each frame; None into the first."""
     return [None, *motion_matrices(np.diff(path, axis=0), run.width, run.height)]
 
 
-def _meshed(records: Sequence[PathRecord]) -> tuple[CameraPath, list[np.ndarray | None]]:
+def measured_path(records: Sequence[PathRecord]) -> tuple[CameraPath, list[np.ndarray | None]]:
     """Return the run of the far plane, and the gains relative to it in each frame; None: no mesh."""
     run = path_of(records)
     size = run.width, run.height

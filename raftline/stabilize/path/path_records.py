@@ -46,6 +46,9 @@ class PathRecord:
     """Index of frames of the path up to this one; px along x and y by which their `camera` shifts too little."""
     bars_px: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Width of the black bars, left, top, right, bottom, px, that all frames up to this one have."""
+    row_shear_px: tuple[float, float] | None = None
+    """Shear along x and stretch along y of the motion into the frame (see `raftline.camera.row_shear`); None: not
+    measured."""
 
     @classmethod
     def of(
@@ -60,6 +63,7 @@ class PathRecord:
         gains: np.ndarray | None = None,
         revised: Sequence[tuple[int, float, float]] = (),
         bars: tuple[int, int, int, int] = (0, 0, 0, 0),
+        row_shear_px: tuple[float, float] | None = None,
     ) -> PathRecord:
         """Make a record of `motion`, rounded as it will be written; the other arguments as the fields."""
         return cls(
@@ -76,6 +80,7 @@ class PathRecord:
             None if gains is None else tuple(round(100 * float(gain)) for gain in gains.ravel()),
             tuple(revised),
             bars,
+            None if row_shear_px is None else (round(row_shear_px[0], 4), round(row_shear_px[1], 4)),
         )
 
     @classmethod
@@ -84,8 +89,17 @@ class PathRecord:
         percent = values["parallax_percent"]
         gains = None if percent is None else tuple(percent)
         revised = tuple((index, x, y) for index, x, y in values["revised"])
-        camera, bars = tuple(values["camera"]), tuple(values["bars_px"])
-        return cls(**{**values, "camera": camera, "parallax_percent": gains, "revised": revised, "bars_px": bars})
+        shear = values["row_shear_px"]
+        return cls(
+            **{
+                **values,
+                "camera": tuple(values["camera"]),
+                "parallax_percent": gains,
+                "revised": revised,
+                "bars_px": tuple(values["bars_px"]),
+                "row_shear_px": None if shear is None else tuple(shear),
+            }
+        )
 
     @classmethod
     def from_values(cls, values: Sequence[Any]) -> PathRecord:

@@ -1,0 +1,235 @@
+"""The camera's motion from frame to frame of one path, with all that is learned of the world on the way.
+
+Constants without another reason were tuned by hand on the large movers of `python -m benchmarks.bench_stabilization
+--parts known` and on `python -m benchmarks.stabilizing.foregrounds`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from raftline.camera.background_belief import BackgroundBelief
+from raftline.camera.camera_motion import CameraMotion, fit_camera_motion
+from raftline.camera.direct_alignment import following, refined_motion
+from raftline.camera.luma_pyramid import LumaPyramid
+from raftline.camera.parallax import ParallaxField
+from raftline.camera.plane_models import ModelName
+from raftline.camera.world_memory import Sighting, WorldMemory
+from raftline.camera.world_motion import agreement, motion_of_trusted
+
+_MIN_CONFIDENCE = 0.1
+"""Motion of less confidence is taken as none: a frame that stays beats one that wanders. Chosen by hand; `python -m
+benchmarks.bench_stabilization --parts known --only blank_wall,low_light` shows its effect."""
+_TOGETHER = 0.75
+"""Share of the flow in one motion with which nothing moves by itself, whatever was believed."""
+_SEEN_TEXTURE = 0.1
+"""Weight of a cell's texture from which it counts fully."""
+_WORLD_TRUST, _WORLD_SHARE = 0.25, 0.1
+"""Trust from which a cell takes part where much of the frame moves by itself: a belief of one half, squared; and the
+share of the cells, the most trusted ones, that do at least."""
+_FOLLOWED = 0.6
+"""Share of the world whose flow follows a motion from which that is believed without a search on the frames themselves.
+Of 0.6, 0.8 and never, the first leaves most gain on foreground, sweep, walker_left and two_layers (421, 375, 401, 149;
+never: 413, 333, 399, 142), and takes 19 CPU ms of a handheld 640x360 frame instead of 48."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is seen of a frame, and of the way to it."""
+
+    index: int
+    """Index of the frame."""
+    seconds: float
+    """Time since the frame before."""
+    flow_px: np.ndarray
+    """(ceil(H/8), ceil(W/8), 2) float px: flow into the frame from the one before."""
+    texture: np.ndarray
+    """(ceil(H/8), ceil(W/8)) >= 0: trust in the flow: texture, confidence, zones."""
+    allowed: np.ndarray | None
+    """(ceil(H/8), ceil(W/8)) 0-1: cells that may tell the camera's motion; None: all."""
+    before: LumaPyramid | None
+    """The last frame of known motion."""
+    now: LumaPyramid
+    """The frame."""
+    apart: bool
+    """Frames without a motion lie between `before` and the frame."""
+
+
+class CameraTracker:
+    """Measures the steps of one path, in order."""
+
+    def __init__(self, width: int, height: int, model: ModelName, parallax: ParallaxField | None) -> None:
+        """Begin a path of frames of `width` x `height` px.
+
+        Args:
+            width: px.
+            height: px.
+            model: The model of the camera's motion between two frames.
+            parallax: To learn the parallax with; None: the scene is one plane.
+        """
+        self._parallax = parallax
+        self._size, self._model = (width, height), model
+        self._belief, self._memory = BackgroundBelief(width, height), WorldMemory()
+        self._since = np.eye(3)
+        """Motion over the frames without one up to the last, as far as their flow tells."""
+
+    @property
+    def gains(self) -> np.ndarray | None:
+        """As `ParallaxField.gains`; None: one plane."""
+        return self._parallax.gains if self._parallax is not None else None
+
+    def take(self, step: Step) -> tuple[CameraMotion, list[tuple[int, float, float]]]:
+        """Return the motion into a frame, and the frames that it revises (see `BackgroundBelief.add`)."""
+        motion, sighting = self._motion(step)
+        if motion.confidence < _MIN_CONFIDENCE:
+            self._lose(step)
+            return CameraMotion.unknown(motion.reason), []
+        revised = [] if step.apart else self._learn(step, motion)
+        if step.apart:
+            self._lose(step)
+        self._since = np.eye(3)
+        self._memory.follow(motion.matrix, step.seconds)
+        if sighting is not None and not revised:
+            self._belief.correct(sighting.known, sighting.agrees)
+        shown = self._belief.cells(*step.texture.shape)
+        if self._parallax is not None and (plane := self._parallax.trust(*shown.shape)) is not None:
+            shown = shown * plane
+        self._memory.keep(step.now, shown, step.texture, self._belief.contested, anew=bool(revised))
+        return motion, revised
+
+    def _motion(self, step: Step) -> tuple[CameraMotion, Sighting | None]:
+        doubtful = step.apart or self._belief.contested
+        sighting = self._sighting(step) if doubtful else None
+        if sighting is None:
+            motion = self._across(step) if step.apart else self._fitted(step)
+            if doubtful or motion.confidence >= _MIN_CONFIDENCE:
+                return motion, None
+            sighting = self._sighting(step)
+            if sighting is None:
+                return motion, None
+        return sighting.motion, sighting
+
+    def _sighting(self, step: Step) -> Sighting | None:
+        """Look for the world as it is remembered, where the flow leads and elsewhere."""
+        if self._memory.empty:
+            return None
+        return self._memory.sighting(step.before, step.now, self._guesses(step), self._model)
+
+    def _guesses(self, step: Step) -> Iterator[np.ndarray]:
+        """Yield motions into a frame that parts of its flow follow."""
+        trust = self._trusted(step)
+        if trust is not None:
+            yield self._fit(step, step.texture * trust).matrix @ self._since
+        whole = self._fit(step, step.texture)
+        yield whole.matrix @ self._since
+        yield self._fit(step, step.texture * (1 - following(step.flow_px, whole))).matrix @ self._since
+
+    def _fit(self, step: Step, weights: np.ndarray) -> CameraMotion:
+        return fit_camera_motion(step.flow_px, *self._size, self._model, weights)
+
+    def _learn(self, step: Step, motion: CameraMotion) -> list[tuple[int, float, float]]:
+        taken = (step.index, step.seconds, step.flow_px, motion.matrix, step.texture)
+        agrees = None
+        if step.before is not None:
+            agrees = agreement(step.before, step.now, motion.matrix, *self._belief.shape(step.flow_px))
+        known = self._parallax is not None and self._parallax.supported
+        revised = self._belief.add(*taken, settled=known, agrees=agrees)
+        if revised or self._parallax is None:
+            return revised
+        revised = self._parallax.add(*taken)
+        if revised:  # the layer that was followed is not the one to follow
+            self._belief = BackgroundBelief(*self._size)
+        return revised
+
+    def _lose(self, step: Step) -> None:
+        """Take a frame whose flow tells nothing of the camera's motion."""
+        self._since = self._fit(step, step.texture).matrix @ self._since
+        if self._parallax is not None:
+            self._parallax.lose(step.seconds)
+        self._belief.lose(step.flow_px)
+
+    def _fitted(self, step: Step) -> CameraMotion:
+        plane, weights = self._trusted(step), step.texture
+        if plane is not None:
+            weights = weights * plane
+        motion = self._fit(step, weights)
+        if step.before is None:
+            return motion
+        motion = refined_motion(motion, step.before, step.now, step.flow_px, self._model, plane)
+        contested = self._belief.contested
+        if motion.confidence >= _MIN_CONFIDENCE and not (
+            contested and _followed(motion, step.flow_px, plane) < _FOLLOWED
+        ):
+            return motion
+        trust = np.ones(weights.shape) if plane is None else plane
+        if contested:  # what has no texture agrees with any motion
+            trust = trust * np.minimum(step.texture / _SEEN_TEXTURE, 1.0)
+        return self._among_trusted(step, motion, trust)
+
+    def _across(self, step: Step) -> CameraMotion:
+        """Return the motion from the last frame that has one, over those that have none."""
+        trust = self._trusted(step)
+        if step.before is not None:
+            world = _world(np.ones(step.texture.shape) if trust is None else trust)
+            found = motion_of_trusted([np.eye(3), self._since], step.before, step.now, self._model, world)
+            if found is not None:
+                return found
+        motion = self._fit(step, step.texture)
+        if motion.inlier_share <= _TOGETHER and trust is not None:
+            motion = self._fit(step, step.texture * trust)
+        return replace(motion, matrix=motion.matrix @ self._since)
+
+    def _among_trusted(self, step: Step, motion: CameraMotion, trust: np.ndarray) -> CameraMotion:
+        """Return the motion under which the trusted cells of two frames agree best, wherever the flow leads."""
+        assert step.before is not None
+        weak = fit_camera_motion(step.flow_px, *self._size, "translation", trust)
+        found = motion_of_trusted(
+            [motion.matrix, weak.matrix], step.before, step.now, self._model, _world(trust), step.flow_px
+        )
+        if found is not None or not self._belief.contested:
+            return found or motion
+        whole = self._fit(step, step.texture)
+        if whole.inlier_share > _TOGETHER:
+            return refined_motion(whole, step.before, step.now, step.flow_px, self._model)
+        return CameraMotion.unknown("too little of what is the world is in view")
+
+    def _trusted(self, step: Step) -> np.ndarray | None:
+        """Return the trust (rows, columns) in each cell to follow the camera; None trusts all alike."""
+        known = [each.trust(*step.texture.shape) for each in (self._belief, self._parallax) if each is not None]
+        trusts = [each for each in (*known, step.allowed) if each is not None]
+        return np.prod(trusts, axis=0) if trusts else None
+
+    def state(self) -> dict[str, Any]:
+        """Return everything as JSON values, some 10 kB."""
+        return {
+            "size": self._size,
+            "parallax": self._parallax.state() if self._parallax else None,
+            "belief": self._belief.state(),
+            "memory": self._memory.state(),
+            "since": self._since.ravel().tolist(),
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], model: ModelName) -> CameraTracker:
+        """Return a tracker that goes on where `state` was taken; `allowed` is to be set anew."""
+        parallax = ParallaxField.from_state(state["parallax"]) if state["parallax"] else None
+        found = cls(*state["size"], model, parallax)
+        found._belief = BackgroundBelief.from_state(state["belief"])
+        found._memory = WorldMemory.from_state(state["memory"])
+        found._since = np.array(state["since"]).reshape(3, 3)
+        return found
+
+
+def _followed(motion: CameraMotion, flow_px: np.ndarray, trust: np.ndarray | None) -> float:
+    """Return the share of what is the world whose flow follows a motion."""
+    world = _world(np.ones(flow_px.shape[:2]) if trust is None else trust)
+    return float((following(flow_px, motion) * world).sum() / max(float(world.sum()), 1e-9))
+
+
+def _world(trust: np.ndarray) -> np.ndarray:
+    """Return trust (rows, columns) of what is the world, 0 of all else."""
+    return np.where(trust >= min(_WORLD_TRUST, float(np.quantile(trust, 1.0 - _WORLD_SHARE))), trust, 0.0)
