@@ -57,19 +57,24 @@ def camera_faults(name: str, output: Path, calm: Sequence[tuple[float, float]]) 
     out_of_order = sum(b <= a for a, b in itertools.pairwise(positions))
     if out_of_order:
         yield f"{name}: {out_of_order} messages came twice or out of order"
-    events = [datetime.fromisoformat(e["begin_time"]).timestamp() for e in lines(output / f"{name}.motion.jsonl")]
-    twice = sum(b - a < _DUPLICATE_SECONDS for a, b in itertools.pairwise(sorted(events)))
-    if twice:
-        yield f"{name}: {twice} events were told twice"
+    told = lines(output / f"{name}.motion.jsonl")
+    events = [datetime.fromisoformat(event["begin_time"]).timestamp() for event in told]
+    repeated = [uid for uid, count in Counter(event.get("uid") for event in told).items() if uid and count > 1]
+    if repeated:
+        yield f"{name}: events were told twice: {repeated[:5]}"
     for begin, end in ((begin + _SETTLED_SECONDS, end) for begin, end in calm):
+        settled = sorted(at for at in events if begin <= at < end)
+        twice = sum(b - a < _DUPLICATE_SECONDS for a, b in itertools.pairwise(settled))
+        if twice:
+            yield f"{name}: {twice} events were told twice in a calm stretch"
         loops = int((end - begin) // LOOP_SECONDS)
         if loops < 1:
             continue
         if missing_frames(ledger, begin, end) > _MOST_MISSING * FPS * (end - begin):
             continue  # the machine is too busy: what is not looked at is not seen
-        found = sum(begin <= at < end for at in events)
-        if not loops <= found <= loops + 1:
-            yield f"{name}: {found} events in a calm stretch of {loops} loops"
+        if not loops <= len(settled) <= loops + 1:
+            nearest = [round(at - begin, 1) for at in events if begin - LOOP_SECONDS < at < end + LOOP_SECONDS]
+            yield f"{name}: {len(settled)} events in a calm stretch of {end - begin:.0f} s, at {nearest} s"
 
 
 def missing_frames(ledger: Sequence[Any], begin: float = 0.0, end: float = float("inf")) -> int:
