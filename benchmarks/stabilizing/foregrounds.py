@@ -82,7 +82,7 @@ def make(kind: str, world: str, width: int = 320, frames: int = 75, seed: int = 
 def lost_frames(made: Foreground, estimator: str = "dis") -> tuple[np.ndarray, np.ndarray]:
     """Return (N,) bool twice: the frames into which the measured path errs, and those into which it has no motion."""
     flows = measured_flows(made.clip, estimator)
-    measure = Measurement(StabilizationOptions(), TestContext(), float("inf"))
+    measure = Measurement(StabilizationOptions.model_validate({}), TestContext(), float("inf"))
     return lost_in(measured_path([measure(flow) for flow in flows])[0], made)
 
 

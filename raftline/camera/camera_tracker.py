@@ -72,7 +72,8 @@ class CameraTracker:
             parallax: To learn the parallax with; None: the scene is one plane.
         """
         self._parallax = parallax
-        self._size, self._model = (width, height), model
+        self._size = (width, height)
+        self._model: ModelName = model
         self._belief, self._memory = BackgroundBelief(width, height), WorldMemory()
         self._since = np.eye(3)
         """Motion over the frames without one up to the last, as far as their flow tells."""
@@ -217,7 +218,8 @@ class CameraTracker:
     def from_state(cls, state: dict[str, Any], model: ModelName) -> CameraTracker:
         """Return a tracker that goes on where `state` was taken; `allowed` is to be set anew."""
         parallax = ParallaxField.from_state(state["parallax"]) if state["parallax"] else None
-        found = cls(*state["size"], model, parallax)
+        width, height = state["size"]
+        found = cls(width, height, model, parallax)
         found._belief = BackgroundBelief.from_state(state["belief"])
         found._memory = WorldMemory.from_state(state["memory"])
         found._since = np.array(state["since"]).reshape(3, 3)

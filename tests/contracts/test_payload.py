@@ -135,6 +135,7 @@ def test_slots_that_are_given_back_are_enough_for_ever(tmp_path: Path) -> None:
     payload = SharedMemoryPayload(tmp_path, "cam:decoder", RingBudget(4), take_slots=take, on_ring=add)
     for _ in range(20):
         (place,) = payload.put([np.zeros(100, np.uint8)])
+        assert isinstance(place, SlotPlace)
         free.append((place.ring, place.slot))
     assert len(made) == len(list(tmp_path.iterdir())) == 1
 
