@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from pipeline.errors import InputError, OutputError, UserError
 from raftline.cli.arguments import Debug
 from raftline.cli.failures import reported
+
+if TYPE_CHECKING:
+    from raftline.stabilize.export.camera_steps import CameraStep
 
 NETWORK_FORMATS, CAMERA_FORMATS = ("onnx", "openvino"), ("gcsv", "trf", "json")
 ASSUMED_FIELD_OF_VIEW = 65.0
@@ -125,7 +128,7 @@ def _export_camera(format: str, path: Path, output: Path | None, fov: float | No
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise InputError(str(error)) from error
-    length, note = _focal(steps[0].width, fov, focal)
+    length, note = _focal(steps, fov, focal)
     flat = sum(step.model in ("similarity", "affine") for step in steps)
     texts = {
         "gcsv": lambda: gcsv(steps, length, f"{name}.mp4", note),
@@ -146,16 +149,20 @@ def _export_camera(format: str, path: Path, output: Path | None, fov: float | No
         )
 
 
-def _focal(width: int, fov: float | None, focal: float | None) -> tuple[float, str]:
+def _focal(steps: list[CameraStep], fov: float | None, focal: float | None) -> tuple[float, str]:
     """Length in px, and how it is known."""
-    from raftline.stabilize.export.rotation import focal_px
+    from raftline.stabilize.export.focal_length import estimated_focal_px
+    from raftline.stabilize.export.rotation import field_of_view, focal_px
 
+    width = steps[0].width
     if fov is not None and focal is not None:
         raise UserError("--fov and --focal-px say the same; give one of them")
     if focal is not None:
         if focal <= 0:
             raise UserError(f"--focal-px: expected more than 0 px, found {focal:g}")
         return focal, f"focal length given: {focal:g} px"
+    if fov is None and (found := estimated_focal_px(steps)) is not None:
+        return found, f"focal length estimated: {found:.0f} px ({field_of_view(width, found):.0f} degrees)"
     try:
         length = focal_px(width, ASSUMED_FIELD_OF_VIEW if fov is None else fov)
     except ValueError as error:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from fractions import Fraction
+from typing import Any, Literal
 
+import av
+import av.logging
 from av.codec import Codec
+from av.error import FFmpegError
 
 from pipeline.errors import ConfigError
 from stages.video_writer.containers import ContainerName
 from stages.video_writer.hdr import Mastering
 
-CodecName = Literal["h264", "hevc", "av1", "ffv1"]
+CodecName = Literal["h264", "hevc", "av1", "ffv1", "h264_nvenc", "hevc_nvenc"]
+"""The last two: by an NVIDIA GPU. An output that a worker has begun is gone on with by the same encoder."""
 Quality = Literal["fast", "balanced", "best"]
 LOOKAHEAD = 8
 """Frames that x264 and x265 look ahead. Few, because the sender keeps each of them until it is encoded; some, because
@@ -49,6 +54,23 @@ class VideoCodec:
     """Sample entry in mp4 and QuickTime, where FFmpeg's choice is not what most players know."""
     highest_crf: int | None = 51
     """None: it is lossless."""
+    quality: str = "crf"
+    """The encoder's option for the rate factor."""
+
+    def why_not(self) -> str | None:
+        """Why this machine cannot encode with it, found by encoding a frame; None if it can."""
+        try:
+            context: Any = av.CodecContext.create(self.encoder, "w")
+            context.width, context.height, context.pix_fmt = 256, 144, "yuv420p"
+            context.time_base = Fraction(1, 30)
+            with av.logging.Capture():  # the driver's own words where there is none
+                context.open()
+                context.encode(av.VideoFrame(256, 144, "yuv420p"))
+        except ValueError:
+            return f"this PyAV ({av.__version__}) has no encoder {self.encoder}"
+        except (FFmpegError, OSError, RuntimeError) as error:
+            return f"{self.encoder} cannot be opened ({getattr(error, 'strerror', None) or error})"
+        return None
 
     def check(self) -> None:
         """Raise `ConfigError` if this machine's FFmpeg has no such encoder."""
@@ -57,7 +79,7 @@ class VideoCodec:
         except ValueError:
             raise ConfigError(
                 f"codec {self.name}: this PyAV has no encoder {self.encoder}; choose another codec "
-                f"({', '.join(CODECS)}), or install PyAV from its wheel (pip install av)"
+                f"({', '.join(BY_CPU)}), or install PyAV from its wheel (pip install av)"
             ) from None
 
 
@@ -103,6 +125,19 @@ def _ffv1(settings: EncoderSettings, threads: int) -> dict[str, str]:
     return {"level": "3", "g": "1", "slices": "4", "slicecrc": "1", "threads": str(threads)}
 
 
+_NVENC: dict[Quality, EncoderSettings] = {
+    "fast": EncoderSettings("p2"),
+    "balanced": EncoderSettings("p4"),
+    "best": EncoderSettings("p6"),
+}
+"""Not measured: no machine with one was at hand."""
+
+
+def _nvenc(settings: EncoderSettings, threads: int) -> dict[str, str]:
+    # bf and delay: frames come out in the order in which they go in, and none waits for a later one.
+    return {"preset": settings.preset, "tune": "hq", "rc": "vbr", "b": "0", "bf": "0", "delay": "0"}
+
+
 def _joined(*parameters: str) -> str:
     return ":".join(filter(None, parameters))
 
@@ -116,4 +151,11 @@ CODECS: dict[CodecName, VideoCodec] = {
         "av1", "libsvtav1", _SVT_AV1, ("mp4", "mkv"), _svt_av1, "svtav1-params", Mastering.for_svt_av1, highest_crf=63
     ),
     "ffv1": VideoCodec("ffv1", "ffv1", _FFV1, ("mkv",), _ffv1, None, highest_crf=None),
+    "h264_nvenc": VideoCodec("h264_nvenc", "h264_nvenc", _NVENC, ("mp4", "mkv", "mov"), _nvenc, None, quality="cq"),
+    "hevc_nvenc": VideoCodec(
+        "hevc_nvenc", "hevc_nvenc", _NVENC, ("mp4", "mkv", "mov"), _nvenc, None, tag="hvc1", quality="cq"
+    ),
 }
+BY_CPU: tuple[CodecName, ...] = ("h264", "hevc", "av1", "ffv1")
+BY_NVENC: dict[CodecName, CodecName] = {"h264": "h264_nvenc", "hevc": "hevc_nvenc"}
+"""What an NVIDIA GPU can write in place of the CPU."""

@@ -64,7 +64,7 @@ def encoder_options(track: VideoTrack, crf: float, settings: EncoderSettings, th
     codec.check()
     options = codec.options(settings, threads)
     if codec.highest_crf is not None:
-        options["crf"] = str(crf)
+        options[codec.quality] = str(crf)
     if track.mastering is not None and codec.parameters is not None:
         options[codec.parameters] += ":" + codec.mastering(track.mastering)
     return options

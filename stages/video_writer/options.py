@@ -32,6 +32,11 @@ class VideoWriterOptions(stage.Options):
         description="h264: plays everywhere; hevc, av1: smaller, slower to write; ffv1: lossless, mkv only; "
         "auto: h264, or hevc for video of more than 8 bits",
     )
+    encoder: Literal["cpu", "auto", "nvenc"] = Field(
+        "cpu",
+        description="what encodes h264 and hevc of 8 bits: the CPU, or an NVIDIA GPU (nvenc); auto: the GPU if there "
+        "is one. Where it cannot, the CPU does, and log and status say so",
+    )
     crf: float = Field(
         18,
         ge=0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +12,7 @@ from typing import Any, cast
 from pipeline import stage
 from pipeline.messages import EndOfStream, Frame, Gap, Message, Stabilized
 from stages.shared.output_errors import writing
-from stages.video_writer.codecs import CODECS, EncoderSettings
+from stages.video_writer.codecs import BY_NVENC, CODECS, CodecName, EncoderSettings
 from stages.video_writer.containers import CONTAINERS, Container, ContainerName
 from stages.video_writer.encoder import VideoEncoder
 from stages.video_writer.fitting import fits, fitted
@@ -167,7 +167,26 @@ class VideoWriter(stage.Stage):
 
     def _track_for(self, frame: Frame) -> VideoTrack:
         facts = read_facts(self._file(frame.stream_index), frame.stream_index)
-        return track_for(frame, facts, self.options.codec)
+        track = track_for(frame, facts, self.options.codec)
+        return replace(track, codec=self._encoded_by(track))
+
+    def _encoded_by(self, track: VideoTrack) -> CodecName:
+        """The track's codec, by the encoder that was asked for, if it is there."""
+        asked = self.options.encoder
+        if asked == "cpu":
+            return track.codec
+        wanted = BY_NVENC.get(track.codec)
+        if wanted is None or track.format == "yuv420p10":
+            reason = f"nvenc writes h264 and hevc of 8 bits, not {track.codec} of {track.format}"
+        elif self.options.preset is not None:
+            reason = f"the preset {self.options.preset} is one of x264 and x265"
+        else:
+            reason = CODECS[wanted].why_not()
+        if wanted is None or reason is not None:
+            self.context.status(encoder_fallback=reason or "")
+            self.context.log.warning("encoder %s: the CPU encodes instead (%s)", asked, reason)
+            return track.codec
+        return wanted
 
     def _file(self, stream_index: int | None) -> Path | None:
         return input_file(self.context.source, stream_index is not None)

@@ -27,6 +27,11 @@ def focal_px(width: int, field_of_view_degrees: float) -> float:
     return width / 2 / math.tan(math.radians(field_of_view_degrees) / 2)
 
 
+def field_of_view(width: int, focal: float) -> float:
+    """Degrees across `width` px at this focal length, px."""
+    return 2 * math.degrees(math.atan(width / 2 / focal))
+
+
 def camera_rotation(camera: np.ndarray, width: int, height: int, focal: float) -> np.ndarray:
     """The turn of the camera that moves the image most like `camera` does.
 
@@ -39,6 +44,17 @@ def camera_rotation(camera: np.ndarray, width: int, height: int, focal: float) -
         (3,) rotation vector in radians, in the camera's axes before the turn: x right, y down, z forward. A camera that
         pans to the right turns about +y, and the image moves to the left.
     """
+    return -rotation_vector(_fitted(camera, width, height, focal)[0])
+
+
+def turn_error(camera: np.ndarray, width: int, height: int, focal: float) -> float:
+    """How far `camera` is from the turn that is most like it: root mean square over the frame, px; see
+    `camera_rotation`."""
+    return float(np.sqrt(np.mean(_fitted(camera, width, height, focal)[1] ** 2)) * focal)
+
+
+def _fitted(camera: np.ndarray, width: int, height: int, focal: float) -> tuple[np.ndarray, np.ndarray]:
+    """The turn (3, 3) of rays, and what it leaves (2N,), in focal lengths."""
     middle = np.array([[(width - 1) / 2], [(height - 1) / 2]])
     reach = np.linspace(-1, 1, _POINTS) * (1.0 if camera[2, :2].any() else _REACH)
     x, y = np.meshgrid(middle[0] * (1 + reach), middle[1] * (1 + reach))
@@ -46,12 +62,12 @@ def camera_rotation(camera: np.ndarray, width: int, height: int, focal: float) -
     moved = camera @ points
     seen = (moved[:2] / moved[2] - middle) / focal
     rays = np.concatenate([(points[:2] - middle) / focal, np.ones((1, x.size))])
-    turn = np.eye(3)
+    turn, error = np.eye(3), np.zeros(0)
     for _ in range(_STEPS):
         turned = turn @ rays
         error = (seen - turned[:2] / turned[2]).ravel()
         turn = rotation_matrix(np.linalg.lstsq(_derivative(turned), error, rcond=None)[0]) @ turn
-    return -rotation_vector(turn)
+    return turn, error
 
 
 def _derivative(rays: np.ndarray) -> np.ndarray:
