@@ -60,9 +60,10 @@ def two_frames(apart: bool) -> list[np.ndarray]:
     return frames
 
 
-def test_the_adaptive_preset_is_the_fast_one_where_the_frame_moves_as_one() -> None:
+def test_the_adaptive_preset_is_about_as_exact_as_the_fast_one_where_the_frame_moves_as_one() -> None:
     adaptive, fast = (estimate_dis_px(*two_frames(apart=False), preset=preset) for preset in ("adaptive", "fast"))
-    np.testing.assert_array_equal(adaptive, fast)
+    of_adaptive, of_fast = (np.median(np.linalg.norm(flow - (-6, -4), axis=-1)) for flow in (adaptive, fast))
+    assert of_adaptive < of_fast + 0.05
 
 
 def test_the_adaptive_preset_is_more_exact_than_the_fast_one_where_parts_move_on_their_own() -> None:

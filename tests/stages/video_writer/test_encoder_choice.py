@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -16,7 +17,7 @@ from tests.stages.stage_bench import Machine, bench_context
 needs_no_nvenc = pytest.mark.skipif(CODECS["h264_nvenc"].why_not() is None, reason="this machine has NVENC")
 
 
-def written(folder: Path, kill: bool = False, **options: str) -> Machine:
+def written(folder: Path, kill: bool = False, **options: Any) -> Machine:
     machine = Machine(VideoWriter, bench_context(folder), **options)
     machine.deliver(*(yuv_frame(index, 40 * index) for index in range(20)))
     if kill:
