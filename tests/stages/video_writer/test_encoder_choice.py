@@ -47,7 +47,7 @@ def test_by_default_nothing_is_asked_for_and_nothing_said(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("options", "why"), [({"codec": "av1"}, "not av1"), ({"preset": "slow"}, "the preset slow is one of x264")]
 )
-def test_what_a_gpu_is_not_asked_to_write_is_said(options: dict[str, str], why: str, tmp_path: Path) -> None:
+def test_what_a_gpu_is_not_asked_to_write_is_said(options: dict[str, Any], why: str, tmp_path: Path) -> None:
     assert why in str(written(tmp_path, encoder="nvenc", **options).context.said["encoder_fallback"])
 
 
