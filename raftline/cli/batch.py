@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,7 +17,6 @@ from pipeline.errors import OutputInWork
 from raftline.cli.arguments import ConfigFile, Debug, Overrides, Redis, config_file, read_config
 from raftline.cli.batch_files import BatchFile, already_finished, name_files
 from raftline.cli.batch_lane import Interruption, Lane, Outcome
-from raftline.cli.batch_progress import BatchProgress, batch_progress
 from raftline.cli.batch_ray import RayLane, connect_to_ray, cores_of_cluster
 from raftline.cli.batch_shard import WHOLE, Shard
 from raftline.cli.batch_walk import Finder, Found
@@ -25,6 +24,9 @@ from raftline.cli.failures import INTERRUPTED, USER_MISTAKE, reported, say_error
 from raftline.cli.own_outputs import OwnOutputs
 from raftline.cli.results import console
 from raftline.cli.run import make_output_directory
+
+if TYPE_CHECKING:
+    from raftline.cli.batch_progress import BatchProgress
 
 _SUMMARY_SECONDS = 60.0
 """Longest wait for another shard that writes the summary of all: it reads that of each file, thousands of them."""
@@ -89,6 +91,7 @@ def batch(
     raftline batch batch /shared/recordings -o /shared/out --shard 3/8
     """
     from pipeline.config import make_plan
+    from raftline.cli.batch_progress import batch_progress  # what it draws with takes 30 ms to load
 
     begin, started = time.monotonic(), datetime.now(timezone.utc)
     part = WHOLE if shard is None else Shard.parse(shard)

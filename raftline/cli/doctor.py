@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -241,7 +240,9 @@ def _stages() -> Finding:
 
 
 def _version(distribution: str) -> str | None:
+    from importlib import metadata  # takes 15 ms to load, and each command loads this module
+
     try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
         return None
