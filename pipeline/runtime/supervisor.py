@@ -237,7 +237,7 @@ class Supervisor:
         summary = summarize_run(crew.plan, self._started, seconds, state, error, self._sources)
         for name, work in summary["workers"].items():
             work["cpu_seconds"] = round(crew.cpu_seconds(name), 3)
-            work["memory_mb"] = round(crew.resident_bytes(name) / 1e6, 1)
+            work["memory_mb"] = round(crew.resident_bytes(name) / 1e6, 1) or None  # none where no worker runs
         return summary | self._changes.told()
 
     def _on_signal(self, number: int) -> None:
