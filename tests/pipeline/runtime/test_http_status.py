@@ -78,7 +78,7 @@ def test_what_a_camera_counts_and_whether_it_is_up_is_scraped() -> None:
 def test_the_status_tells_the_memory_of_workers_that_run(tmp_path: Path) -> None:
     seen: list[float] = []
     plan = make_test_plan(tmp_path, {"ledger": {"use": "Ledger", "reads": "decoder"}})
-    Supervisor(plan, on_status=lambda status: seen.append(status["workers"]["ledger"]["memory_mb"])).run()
+    Supervisor(plan, on_status=lambda status: seen.append(status["workers"]["ledger"]["memory_mb"] or 0.0)).run()
     assert max(seen) > 10
 
 
