@@ -71,7 +71,7 @@ def test_a_poison_frame_is_listed_shown_replayed_and_dropped(folder: Path) -> No
     assert "fails again: ValueError: cannot take frame 3" in again
     mended = (folder / "counting.py").read_text().replace("if message.index == self.options.fail_at", "if False")
     (folder / "counting.py").write_text(mended)
-    shutil.rmtree(folder / "__pycache__", ignore_errors=True)  # of the same second, it may be taken for the mended one's
+    shutil.rmtree(folder / "__pycache__", ignore_errors=True)  # else it may pass for the mended one
     taken = run(folder, "dead-letters", "replay", MARK, "--id", poison["id"], "-o", "again").stdout
     assert "taken; it yields nothing; files: " in taken
     written = folder / "again" / f"sums-{poison['id']}" / "a.sums.txt"
