@@ -14,7 +14,6 @@ from pathlib import Path
 
 from pipeline.errors import ConfigError
 from raftline.web.access.address import Address
-from raftline.web.access.rights import Access
 from raftline.web.access.users import Users
 
 TOKEN = "RAFTLINE_WEB_TOKEN"
@@ -75,6 +74,7 @@ def serve(
     """
     import uvicorn
 
+    from raftline.web.access.rights import Access
     from raftline.web.app import guarded, make_app
     from raftline.web.watched_run import WatchedRun
 
