@@ -34,10 +34,12 @@ _START_SECONDS = 20
 class RtspServer:
     """A server in a process of its own."""
 
-    def __init__(self, source: str, port: int, user: str, password: str, udp_alone: bool, fps: int) -> None:
+    def __init__(
+        self, source: str, port: int, user: str, password: str, udp_alone: bool, fps: int, records: bool = False
+    ) -> None:
         self.port = port
         self._command = [SYSTEM_PYTHON, __file__, source, "--port", str(port), "--user", user, "--password", password]
-        self._command += ["--fps", str(fps), *["--udp-alone"] * udp_alone]
+        self._command += ["--fps", str(fps), *["--udp-alone"] * udp_alone, *["--record"] * records]
         self._process: subprocess.Popen[str] | None = None
         login = f"{user}:{password}@" if user else ""
         self.url = f"rtsp://{login}127.0.0.1:{port}{PATH}"
@@ -87,6 +89,7 @@ def rtsp_server(
     password: str = "",
     udp_alone: bool = False,
     fps: int = 25,
+    records: bool = False,
 ) -> Iterator[RtspServer]:
     """A running server; skips the test where GStreamer is missing.
 
@@ -95,13 +98,14 @@ def rtsp_server(
         port: 0 for a free one.
         fps: of a test pattern.
         udp_alone: answer 461 to whom asks for TCP.
+        records: take what is published to it, and keep that as MPEG-TS in the file `source`.
     """
     import pytest
 
     missing = missing_parts()
     if missing:
         pytest.skip(f"RTSP server: {missing}; see tests/rtsp_server.py for what to install")
-    server = RtspServer(str(source), port or _free_port(), user, password, udp_alone, fps)
+    server = RtspServer(str(source), port or _free_port(), user, password, udp_alone, fps, records)
     server.start()
     try:
         yield server
@@ -189,7 +193,11 @@ class _Loop:
 def _serve(arguments: argparse.Namespace) -> None:
     GLib, Gst, GstRtspServer = _gstreamer()
     factory = GstRtspServer.RTSPMediaFactory()
-    if Path(arguments.source).is_file():
+    if arguments.record:
+        factory.set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
+        sink = f"filesink location={arguments.source} append=true sync=false"
+        factory.set_launch(f"( rtph264depay name=depay0 ! h264parse ! mpegtsmux ! {sink} )")
+    elif Path(arguments.source).is_file():
         buffers = _access_units(Gst, arguments.source)
         factory.set_launch(
             "( appsrc name=loop is-live=true format=time block=false max-bytes=200000 "
@@ -249,6 +257,7 @@ if __name__ == "__main__":
     parser.add_argument("--password", default="")
     parser.add_argument("--fps", type=int, default=25)
     parser.add_argument("--udp-alone", action="store_true", help="answer 461 to whom asks for TCP")
+    parser.add_argument("--record", action="store_true", help="keep what is published in the file named as source")
     parser.add_argument("--check", action="store_true", help="only say whether GStreamer is there")
     given = parser.parse_args()
     if given.check:

@@ -14,7 +14,7 @@ from pipeline.testing import make_frame
 from stages import rtsp_out
 from stages.rtsp_out import RtspOut
 from tests.free_port import free_port
-from tests.rtsp_recorder import rtsp_recorder
+from tests.rtsp_server import rtsp_server
 from tests.stages.alerting import until
 from tests.stages.frames import end
 from tests.stages.stage_bench import Machine, bench_context
@@ -40,7 +40,7 @@ def levels(file: Path) -> list[int]:
 
 def test_frames_arrive_at_a_server_in_order_and_size(tmp_path: Path) -> None:
     file = tmp_path / "published.ts"
-    with rtsp_recorder(file, free_port()) as server:
+    with rtsp_server(file, records=True) as server:
         machine = Machine(RtspOut, bench_context(tmp_path, live=True), url=server.url)
         send(machine, 0, 90)
         machine.deliver(end(90))
@@ -59,11 +59,11 @@ def test_a_server_that_was_away_gets_the_newest_frames_and_nothing_waits(
     monkeypatch.setattr(rtsp_out, "_LONGEST_PAUSE_SECONDS", 0.2)
     file, port = tmp_path / "published.ts", free_port()
     context = bench_context(tmp_path, live=True)
-    machine = Machine(RtspOut, context, url=f"rtsp://me:hush@127.0.0.1:{port}/published")
+    machine = Machine(RtspOut, context, url=f"rtsp://me:hush@127.0.0.1:{port}/camera")
     send(machine, 0, 30)
     until(lambda: "Connection refused" in str(context.said.get("receiver")))
     assert "hush" not in str(context.said) and machine.counts["frames_left_out"] > 10
-    with rtsp_recorder(file, port):
+    with rtsp_server(file, port, records=True):
         for turn in range(100):
             send(machine, 30 + 10 * turn, 10)
             if file.exists() and file.stat().st_size > 5000:
@@ -74,7 +74,7 @@ def test_a_server_that_was_away_gets_the_newest_frames_and_nothing_waits(
 
 
 def test_a_file_is_sent_at_its_own_speed(tmp_path: Path) -> None:
-    machine = Machine(RtspOut, bench_context(tmp_path), url=f"rtsp://127.0.0.1:{free_port()}/published")
+    machine = Machine(RtspOut, bench_context(tmp_path), url=f"rtsp://127.0.0.1:{free_port()}/camera")
     begin = time.monotonic()
     machine.deliver(*(make_frame(np.zeros((48, 64), np.uint8), index) for index in range(10)))
     assert time.monotonic() - begin >= 0.28  # nine steps of 1/30 s: it may be slower, never faster
