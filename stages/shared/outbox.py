@@ -59,7 +59,7 @@ class Outbox:
 
     They are in a file of SQLite from the moment `put` returns, so that neither a receiver that is away nor a kill loses
     any. Keys of what was delivered are kept for `kept_days`: a letter put again after a kill is known. Of several that
-    have the same file, such as one that was only thought dead, one delivers.
+    have the same file, such as one that was only thought dead, one delivers for all.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class Outbox:
             if pause_seconds:
                 self._closed.wait(pause_seconds * random.uniform(0.8, 1.2))
             else:
-                self._wanted.wait()
+                self._wanted.wait(_FIRST_PAUSE_SECONDS)  # another process may have put one, and cannot wake this one
                 self._wanted.clear()
 
     def _deliver_all(self, letters: sqlite3.Connection, pause_seconds: float) -> float:

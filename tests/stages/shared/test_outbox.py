@@ -116,7 +116,7 @@ def test_of_two_with_one_file_one_delivers_and_the_other_takes_over(tmp_path):
     boxes = [Outbox(tmp_path / "box", friend, LOG) for friend in (first, second)]
     for number in range(20):
         boxes[number % 2].put(str(number), {})
-    boxes[0].drain(20)
+    assert boxes[0].drain(20) == 0
     assert sorted(first.taken + second.taken, key=int) == [str(number) for number in range(20)]
     assert not first.taken or not second.taken
     boxes[0].close()
