@@ -48,7 +48,7 @@ class Counter(Source):
     def read(self, start_index):
         if "bad" in self.context.source.input:
             raise InputError(f"{self.context.source.display}: no such file")
-        Path("begun").touch()
+        Path(__file__).with_name("begun").touch()
         for index in range(start_index, self.options.frames):
             if self.stopped:
                 return
