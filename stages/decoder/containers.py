@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 from pipeline.errors import InputError
 from stages.decoder.inputs import PIPE, RTSP, InputKind
 from stages.decoder.standard_input import StandardInput
-from stages.shared.media_files import best_video_stream, open_media, reason, video_streams
+from stages.shared.media_files import best_video_stream, open_media, reason, verified, video_streams
 
 
 class SourceSilent(Exception):
@@ -97,7 +97,7 @@ def open_rtsp(
         "protocol_whitelist": RTSP.protocols,
         "timeout": str(int(timeout_seconds * 1e6)),
         **_LEAST_PROBING,
-        **_verified(ca_file),
+        **verified(ca_file),
         **limits.options,
     }
     return _open_live(url, options, timeout_seconds, hardware=hardware)
@@ -125,7 +125,7 @@ def open_url(
         As `open_rtsp`.
     """
     allowed = {"protocol_whitelist": kind.protocols, "format_whitelist": kind.formats}
-    options = {**allowed, **kind.options, **_verified(ca_file), **limits.options}
+    options = {**allowed, **kind.options, **verified(ca_file), **limits.options}
     return _open_live(
         url, {**_LITTLE_PROBING, **options} if kind.live else options, timeout_seconds, None, poll_seconds
     )
@@ -157,10 +157,6 @@ def can_open(protocol: str) -> bool:
     except (av.error.FFmpegError, OSError, ValueError):
         pass  # there is no such host; the protocol is known
     return True
-
-
-def _verified(ca_file: str | None) -> dict[str, str]:
-    return {} if ca_file is None else {"ca_file": ca_file, "tls_verify": "1"}
 
 
 def open_webcam(device: str, options: dict[str, str], timeout_seconds: float, limits: Limits) -> InputContainer:

@@ -13,11 +13,10 @@ from urllib.parse import urlsplit
 
 from pipeline.input_paths import STANDARD_INPUT, scheme_of
 from pipeline.stage import VIDEO_SUFFIXES
-from stages.shared.media_files import VIDEO_FORMATS
+from stages.shared.media_files import HTTP_FILE_OPTIONS, HTTP_PROTOCOLS, VIDEO_FORMATS
 
 _PLAYLIST_SUFFIX = ".m3u8"
 _TLS_TCP = "tcp,tls"
-_HTTP = f"http,https,httpproxy,{_TLS_TCP}"
 
 
 @dataclass(frozen=True)
@@ -45,18 +44,18 @@ RTSP = InputKind(
     "RTSP camera", ("rtsp", "rtsps"), "rtsp,rtsps,rtp,rtcp,srtp,udp,http,https,tcp,tls", "rtsp,sdp,rtp,mpegts"
 )
 WEBCAM = InputKind("webcam", (), "", "v4l2")
-HTTP_STREAM = InputKind("stream over HTTP", ("http", "https"), _HTTP, "mpjpeg,mjpeg", timed_by_arrival=True)
-HLS = InputKind("HLS playlist", ("http", "https"), f"{_HTTP},crypto", "hls,mpegts,mov,mp4", paced=True)
+HTTP_STREAM = InputKind("stream over HTTP", ("http", "https"), HTTP_PROTOCOLS, "mpjpeg,mjpeg", timed_by_arrival=True)
+HLS = InputKind("HLS playlist", ("http", "https"), f"{HTTP_PROTOCOLS},crypto", "hls,mpegts,mov,mp4", paced=True)
 RTMP = InputKind("RTMP stream", ("rtmp", "rtmps"), f"rtmp,rtmps,{_TLS_TCP}", "flv,live_flv")
 SRT = InputKind("SRT stream", ("srt",), "srt,udp", "mpegts")
 UDP = InputKind("MPEG-TS over UDP", ("udp",), "udp", "mpegts", options={"overrun_nonfatal": "1"})
 HTTP_FILE = InputKind(
     "file over HTTP",
     ("http", "https"),
-    _HTTP,
+    HTTP_PROTOCOLS,
     VIDEO_FORMATS,
     live=False,
-    options={"reconnect": "1", "reconnect_on_network_error": "1", "reconnect_delay_max": "5"},
+    options=HTTP_FILE_OPTIONS,
 )
 PIPE = InputKind("standard input", (), "", VIDEO_FORMATS, live=False)
 

@@ -12,9 +12,9 @@ import av
 from av.container import InputContainer
 from av.error import FFmpegError
 
-from pipeline.input_paths import local_path
+from pipeline.input_paths import local_path, scheme_of
 from pipeline.stage import SourceInfo
-from stages.shared.media_files import best_video_stream, open_media
+from stages.shared.media_files import RemoteFile, best_video_stream, open_media
 from stages.video_writer.hdr import Mastering
 from stages.video_writer.side_data import lost_with
 
@@ -55,28 +55,33 @@ class InputFacts:
     """What the first frame carries beside its pixels that the output will not."""
 
 
-def input_file(source: SourceInfo, decoded: bool) -> Path | None:
+def input_file(source: SourceInfo, decoded: bool, ca_file: str | None = None) -> Path | RemoteFile | None:
     """The file that a source reads; None for cameras, folders of images, and what is no file at all.
 
     Args:
         source: that is read.
         decoded: whether its frames came from a container, so that a file that is missing was there.
+        ca_file: certificates for a file that is read over https.
     """
-    path = None if source.live else local_path(source.input)
+    if source.live:
+        return None
+    if scheme_of(source.input) in ("http", "https"):
+        return RemoteFile(source.input, ca_file)
+    path = local_path(source.input)
     return path if path is not None and (decoded or path.is_file()) else None
 
 
-def read_facts(path: Path | None, stream_index: int | None) -> InputFacts:
+def read_facts(file: Path | RemoteFile | None, stream_index: int | None) -> InputFacts:
     """The facts of a file; defaults for what FFmpeg cannot open as one file (rendered scenes).
 
     Args:
-        path: of the file; None: there is none.
+        file: None: there is none.
         stream_index: of the stream that was decoded, as in `Frame`; None: the best one.
     """
-    if path is None:
+    if file is None:
         return InputFacts()
     try:
-        container = open_media(path)
+        container = open_media(file)
     except (OSError, FFmpegError, ValueError):
         return InputFacts()
     with container:

@@ -15,7 +15,7 @@ from av.container import OutputContainer
 from av.stream import Disposition
 
 from pipeline.errors import OutputError
-from stages.shared.media_files import ffmpeg_name, open_media
+from stages.shared.media_files import RemoteFile, ffmpeg_name, open_media
 from stages.video_writer.codecs import CODECS
 from stages.video_writer.containers import Container
 from stages.video_writer.encoder import set_up
@@ -41,7 +41,7 @@ class Wanted:
     """What goes into the file besides the video."""
 
     container: Container
-    source: Path | None
+    source: Path | RemoteFile | None
     """File whose other tracks are taken over; None: none are."""
     metadata: dict[str, str]
     """Of the container."""

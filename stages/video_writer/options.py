@@ -53,6 +53,11 @@ class VideoWriterOptions(stage.Options):
         Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] | None
     ) = Field(None, description="preset of x264 or x265, instead of what quality chooses; null: as quality says")
     audio: bool = Field(True, description="copy the sound of the input file")
+    tls_ca: str | None = Field(
+        None,
+        description="PEM file of certificates of which that of the server must be signed by one, for the sound of an "
+        "input that is read over https, as the decoder's tls_ca; null: it is not checked",
+    )
     start: Literal["keep", "zero"] = Field(
         "keep", description="keep: time stamps as in the input; zero: the first frame or sound is at 0 s"
     )

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from pipeline import stage
 from pipeline.messages import EndOfStream, Frame, Gap, Message, Stabilized
+from stages.shared.media_files import RemoteFile
 from stages.shared.output_errors import writing
 from stages.video_writer.codecs import BY_NVENC, CODECS, CodecName, EncoderSettings
 from stages.video_writer.containers import CONTAINERS, Container, ContainerName
@@ -188,8 +189,8 @@ class VideoWriter(stage.Stage):
             return track.codec
         return wanted
 
-    def _file(self, stream_index: int | None) -> Path | None:
-        return input_file(self.context.source, stream_index is not None)
+    def _file(self, stream_index: int | None) -> Path | RemoteFile | None:
+        return input_file(self.context.source, stream_index is not None, self.options.tls_ca)
 
     def _spool(self, packets: list[Packet]) -> None:
         for packet in packets:
@@ -236,7 +237,7 @@ class VideoWriter(stage.Stage):
     def _container(self) -> Container:
         return CONTAINERS[cast(ContainerName, self.options.path.rpartition(".")[2])]
 
-    def _say_what_was_written(self, report: TracksReport, file: Path | None) -> None:
+    def _say_what_was_written(self, report: TracksReport, file: Path | RemoteFile | None) -> None:
         source, audio = self.context.source, report.audio
         if file is None:
             audio = f"none: the input is {'a camera' if source.live else 'not a video file'}"

@@ -14,7 +14,7 @@ from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError, InvalidDataError
 from av.stream import Disposition
 
-from stages.shared.media_files import open_media, reason
+from stages.shared.media_files import RemoteFile, open_media, reason
 from stages.video_writer.containers import Container
 from stages.video_writer.input import TIME_CODE
 from stages.video_writer.languages import QUICKTIME_LANGUAGES
@@ -58,7 +58,12 @@ class InputTracks:
     """All tracks of a file but the one that was decoded, added to an output."""
 
     def __init__(
-        self, source: Path | None, decoded: int | None, output: OutputContainer, container: Container, audio: bool
+        self,
+        source: Path | RemoteFile | None,
+        decoded: int | None,
+        output: OutputContainer,
+        container: Container,
+        audio: bool,
     ) -> None:
         """
         Args:

@@ -120,3 +120,12 @@ def wait_until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def certificate(path: Path) -> Path:
+    """Of localhost, signed by itself, with its key."""
+    made = f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout {path} -out {path}.crt"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
+    subprocess.run([*made.split(), *subject], check=True, capture_output=True)
+    path.write_text(path.read_text() + path.with_name(f"{path.name}.crt").read_text())
+    return path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import socket
-import subprocess
 import threading
 from contextlib import ExitStack
 from fractions import Fraction
@@ -20,7 +19,7 @@ from stages.decoder import Decoder
 from stages.decoder.inputs import HLS, HTTP_FILE, HTTP_STREAM, PIPE, RTMP, RTSP, SRT, UDP, WEBCAM, InputKind, kind_of
 from tests.free_port import free_port
 from tests.stages.clips import write_clip
-from tests.stages.decoder.senders import ffmpeg, files, mjpeg, wait_until, web_server
+from tests.stages.decoder.senders import certificate, ffmpeg, files, mjpeg, wait_until, web_server
 from tests.stages.decoding import decode, decoder, fingerprint
 
 
@@ -181,12 +180,3 @@ def test_a_certificate_is_checked_against_those_that_are_given(tmp_path: Path) -
         assert len(decode(f"{address}/clip.mp4", tls_ca=str(ours))[0]) == 3
         with pytest.raises(InputError, match="no video"):
             decode(f"{address}/clip.mp4", tls_ca=str(other))
-
-
-def certificate(path: Path) -> Path:
-    """Of localhost, signed by itself, with its key."""
-    made = f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout {path} -out {path}.crt"
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
-    subprocess.run([*made.split(), *subject], check=True, capture_output=True)
-    path.write_text(path.read_text() + path.with_name(f"{path.name}.crt").read_text())
-    return path

@@ -15,6 +15,7 @@ from pipeline.messages import EndReason, Frame, Header
 from pipeline.testing import TestContext
 from stages.video_writer import VideoWriter
 from tests.data import data_path
+from tests.stages.decoder.senders import certificate, files, web_server
 from tests.stages.frames import end, yuv_frame
 from tests.stages.stage_bench import Machine, bench_context
 
@@ -71,6 +72,19 @@ def test_the_sound_of_an_mp4_is_copied_packet_by_packet(tmp_path, name):
     assert sound(path) == sound(source)
     assert times(path) == times(source)
     assert "copied" in str(machine.context.said["audio"])
+
+
+def test_the_sound_of_a_file_over_https_is_copied_too_from_the_server_that_is_trusted(tmp_path):
+    source = data_path("video/odd/nasa_13013.mp4")
+    ours, other = certificate(tmp_path / "ours.pem"), certificate(tmp_path / "other.pem")
+    with web_server(files(source.parent), tls=ours) as address:
+        for trusted in (ours, other):
+            machine = Machine(VideoWriter, bench_context(tmp_path, f"{address}/{source.name}"), tls_ca=str(trusted))
+            machine.deliver(*frames_at_the_times_of(source, 3), end(3, "stopped"))
+            machine.close()
+            with av.open(str(tmp_path / "clip.stabilized.mp4")) as container:
+                assert len(container.streams.audio) == (2 if trusted == ours else 0)
+    assert "none: the input cannot be read again" in str(machine.context.said["audio"])
 
 
 def test_every_audio_stream_is_taken_over(tmp_path):
