@@ -36,6 +36,7 @@ from benchmarks.gpu.case_file import CaseFile
 from benchmarks.machine import machine
 from raftline.flow.options import FlowOptions
 from raftline.flow.update_loop import UpdateLoop
+from raftline.raft.choices import RuntimeChoice
 from raftline.raft.model import Architecture, Raft
 
 PARTS = ("rates", "parts", "accuracy", "confidence", "speed", "runtimes", "lookup", "warm_start", "memory")
@@ -128,7 +129,7 @@ class Bench:
             f"{architecture} {width}x{height}": {
                 "gflop_per_frame": limits.operations(architecture, *padded, self._iterations),
                 "ms": {
-                    precision: limits.part_milliseconds(self._raft(architecture, precision).model, *padded, 7)
+                    precision: limits.part_milliseconds(self._raft(architecture, precision, "torch").model, *padded, 7)
                     for precision in ("auto", "float32")
                 },
             }
@@ -220,9 +221,9 @@ class Bench:
             for architecture, size, correlation in cases
         }
 
-    def _raft(self, architecture: Architecture, precision: Any = "auto") -> UpdateLoop:
+    def _raft(self, architecture: Architecture, precision: Any = "auto", runtime: RuntimeChoice = "auto") -> UpdateLoop:
         weights = self._small if architecture == "small" else memory.LARGE_BY_FORMULA
-        return memory.open_network(weights, str(self._device), precision, "torch" if self._tiny else "auto")
+        return memory.open_network(weights, str(self._device), precision, "torch" if self._tiny else runtime)
 
 
 if __name__ == "__main__":
