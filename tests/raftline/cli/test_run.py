@@ -192,7 +192,7 @@ def test_in_one_process_a_breakpoint_has_the_terminal_and_a_traceback_is_whole(
         cwd=folder, input=typed, capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stderr
-    assert ("21" in done.stdout) == (code == 2) and "(Pdb)" in done.stdout
+    assert ("(Pdb) 21" in done.stdout) == (code == 2) and "(Pdb)" in done.stdout
     if code == 2:
         assert f'File "{folder}/plugins/pry.py", line 13, in process' in done.stderr
         last = done.stderr.splitlines()[-1]
