@@ -58,12 +58,15 @@ def told(transport: RedisStreams) -> dict[str, Any] | None:
 
 
 def plan_of(name: str) -> Plan | None:
-    """The plan of a run of this user on this machine; None where there is none of that name."""
+    """The plan of a run of this user on this machine; None where there is none of that name.
+
+    Nothing of other runs is taken up: where their plug-ins lie, modules of this run's names may lie, too.
+    """
     for directory in run_directories():
         with contextlib.suppress(OSError, ValueError, KeyError):
-            plan = Plan.from_json((directory / "plan.json").read_text())
-            if plan.name == name:
-                return plan
+            text = (directory / "plan.json").read_text()
+            if json.loads(text)["name"] == name:
+                return Plan.from_json(text)
     return None
 
 
