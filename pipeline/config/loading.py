@@ -106,6 +106,11 @@ def fill_in(text: str, where: str) -> str:
     return _VARIABLE.sub(value_of, text)
 
 
+def as_literal(text: str) -> str:
+    """What stands for `text` in a configuration, where ``${VAR}`` in it is no variable: `fill_in` gives it back."""
+    return _VARIABLE.sub(lambda match: f"${match[0]}", text)
+
+
 def _located(data: dict[str, Any], folder_of: Callable[[Keys], Path]) -> dict[str, Any]:
     """`data` with the files of plug-ins as absolute paths: relative ones lie beside what names them."""
     data = dict(data)
@@ -130,4 +135,4 @@ def _named(inputs: Iterable[str]) -> Iterable[tuple[str, str]]:
 
 def _literal(given: str) -> str:
     """An input as it stands in a configuration: in the name of a file that is there, ``${VAR}`` is no variable."""
-    return _VARIABLE.sub(lambda match: f"${match[0]}", given) if os.path.lexists(given) else given
+    return as_literal(given) if os.path.lexists(given) else given

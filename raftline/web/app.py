@@ -20,6 +20,8 @@ from raftline.web.access.rights import LOOK, Access
 from raftline.web.api import events, session, sources, state, zones
 from raftline.web.event_files import EventFiles
 from raftline.web.live import live_router, settled
+from raftline.web.run_file import RunFile
+from raftline.web.sources_file import SourcesFile
 from raftline.web.watched_run import WatchedRun
 from raftline.web.zones_file import ZonesFile
 
@@ -35,7 +37,8 @@ def make_app(run: WatchedRun, access: Access) -> FastAPI:
     """
     app = FastAPI(title="raftline", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan)
     app.state.run, app.state.access, app.state.stopping = run, access, asyncio.Event()
-    app.state.event_files, app.state.zones_file = EventFiles(run), ZonesFile(run)
+    app.state.event_files, app.state.run_file = EventFiles(run), RunFile(run)
+    app.state.zones_file, app.state.sources_file = ZonesFile(app.state.run_file), SourcesFile(app.state.run_file)
     app.add_exception_handler(UserError, _in_words)
     app.add_exception_handler(RequestValidationError, _what_is_wrong)
     shown = (state.router, events.router, zones.router, sources.router, live_router())

@@ -88,3 +88,11 @@ class Done(BaseModel):
 
     done: bool = True
     remark: str = ""
+    warning: str = Field("", description="what is not as it was asked for; empty: nothing")
+
+
+class FileFacts(BaseModel):
+    """The configuration of the run."""
+
+    name: str | None = Field(description="of its file; None: it is not on this machine")
+    why_not: str = Field(description="why it cannot be changed here; empty: it can")

@@ -16,15 +16,17 @@ from pipeline.errors import ConfigError, OutputError
 
 _WIDTH = 4096
 """Lines are not wrapped anew."""
+_OWNER = 0o700
 
 
-def edited(file: Path, change: Callable[[Any], None], check: Callable[[Path], object]) -> None:
+def edited(file: Path, change: Callable[[Any], None], check: Callable[[Path], object], private: bool = False) -> None:
     """Change a file in place, if what comes of it is right.
 
     Args:
         file: The YAML file.
         change: Changes the document, a mapping.
         check: Raises `ConfigError` if the file at a path is wrong; it lies beside the file, under another name.
+        private: From now on its owner alone may read it.
 
     Raises:
         ConfigError: If the file cannot be read, or would be wrong; nothing has changed then.
@@ -42,7 +44,8 @@ def edited(file: Path, change: Callable[[Any], None], check: Callable[[Path], ob
     target = file.resolve()  # a link stays one
     draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        draft.touch(mode=stat.S_IMODE(target.stat().st_mode))
+        mode = stat.S_IMODE(target.stat().st_mode)
+        draft.touch(mode=mode & _OWNER if private else mode)
         draft.write_text(text.getvalue(), encoding="utf-8")
         check(draft)
         os.replace(draft, target)

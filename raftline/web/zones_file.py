@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,14 +10,10 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from pipeline.config.yaml_file import read_configuration
 from pipeline.errors import ConfigError
-from raftline.shipped import FOLDER
-from raftline.web.watched_run import WatchedRun
-from raftline.web.yaml_edit import edited
+from raftline.web.run_file import RunFile
 
 _PLUGINS = ("motion_mask", "stages.motion_mask:MotionMask")
 """The stage that takes zones, as a configuration names it."""
-_CHECK_SECONDS = 60.0
-"""A check imports every stage, which takes seconds on a small machine. Chosen by hand."""
 _DIGITS = 4
 """Of a corner's coordinates: a third of a pixel in 4K."""
 _MOST_ZONES, _MOST_CORNERS = 50, 100
@@ -58,14 +50,13 @@ class ZonesShown(ZonesGiven):
 class ZonesFile:
     """The file of the run that the page watches."""
 
-    def __init__(self, run: WatchedRun) -> None:
-        self._run = run
-        self._lock = threading.Lock()
+    def __init__(self, file: RunFile) -> None:
+        self._file = file
 
     def read(self, source: str) -> ZonesShown:
         """The zones of a source."""
         try:
-            document = read_configuration(self._file())
+            document = read_configuration(self._file.path())
             found = (_stage(document).get("options") or {}).get("zones") or {}
             zones = [ZoneShown(name=name, **zone) for name, zone in (found.get(source) or {}).items()]
         except ConfigError as error:
@@ -79,20 +70,7 @@ class ZonesFile:
         names = [zone.name for zone in zones]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ConfigError(f"two zones are called {twice!r}; give each a name of its own")
-        file = self._file()
-        with self._lock:
-            edited(file, lambda document: _put(document, source, zones), lambda draft: _check(draft, file))
-
-    def _file(self) -> Path:
-        run = self._run.active()
-        if run is None or run.file is None or not run.file.is_file():
-            raise ConfigError("the configuration of this run is not on this machine, or the run has ended")
-        if run.file.resolve().is_relative_to(FOLDER.resolve()):
-            raise ConfigError(
-                f"this run uses the configuration {run.file.stem!r} that comes with raftline, which stays as it is; "
-                f"copy it with raftline configs copy {run.file.stem}, and run the copy"
-            )
-        return run.file
+        self._file.change(lambda document: _put(document, source, zones))
 
 
 def _stage(document: Mapping[str, Any]) -> Any:
@@ -130,15 +108,3 @@ def _put_zone(section: Any, zone: ZoneShown) -> None:
             section.pop(name, None)
         elif name != "corners" or [list(corner) for corner in section.get(name, [])] != [list(c) for c in corners]:
             section[name] = values[name]
-
-
-def _check(draft: Path, file: Path) -> None:
-    """The same check as before a run, in a process of its own: it imports every stage."""
-    command = [sys.executable, "-m", "raftline", "validate", str(draft)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_CHECK_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        raise ConfigError("the check of the configuration took too long; try again") from None
-    if done.returncode:
-        said = done.stderr.strip().removeprefix("error: ").replace(str(draft), file.name)
-        raise ConfigError(f"nothing was saved: {said or 'the configuration would be wrong'}")

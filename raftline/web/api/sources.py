@@ -14,7 +14,8 @@ from pipeline.runtime import source_changes
 from pipeline.runtime.run_status import ActiveRun
 from raftline.web.access.rights import CHANGE, LOOK
 from raftline.web.access.users import User
-from raftline.web.models import Done
+from raftline.web.models import Done, FileFacts
+from raftline.web.sources_file import SourcesFile
 from raftline.web.watched_run import WatchedRun
 
 _CAMERA = re.compile(r"rtsps?://[^\s/?#][^\s]*|/dev/video\d{1,3}")
@@ -41,6 +42,7 @@ class CameraGiven(BaseModel):
 
     name: str = Field(min_length=1, max_length=100)
     input: Address = Field(max_length=1000, description="rtsp://user:password@host/path, or /dev/video0")
+    keep: bool = Field(True, description="in the configuration of the run, for the next one")
 
 
 class CameraChanged(BaseModel):
@@ -49,6 +51,7 @@ class CameraChanged(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     input: Address = Field(max_length=1000)
+    keep: bool = Field(True, description="in the configuration of the run, for the next one")
 
 
 def _run(request: Request) -> ActiveRun:
@@ -59,13 +62,27 @@ def _run(request: Request) -> ActiveRun:
     return run
 
 
+def _file(request: Request) -> SourcesFile:
+    return request.app.state.sources_file
+
+
+@router.get("/configuration", dependencies=[LOOK])
+def get_configuration(request: Request) -> FileFacts:
+    """Whether the configuration of the run can be changed here."""
+    try:
+        return FileFacts(name=request.app.state.run_file.path().name, why_not="")
+    except ConfigError as error:
+        return FileFacts(name=None, why_not=str(error))
+
+
 @router.post("/sources")
 def add_source(request: Request, given: CameraGiven, user: User = CHANGE) -> Done:
-    """Watch another camera, until the run ends. The answer comes when the run has taken it."""
+    """Watch another camera. The answer comes when the run has taken it, and it was kept."""
     if user.cameras is not None:
         raise HTTPException(403, "you see some cameras alone, so you cannot add others")
     # Left as they stand, since ${VAR} could read any variable of the run's environment.
-    return Done(remark=source_changes.add(_run(request), given.input, name=given.name, filled_in=True))
+    done = source_changes.add(_run(request), given.input, name=given.name, filled_in=True)
+    return _file(request).put(given.name, given.input, done) if given.keep else Done(remark=done)
 
 
 @router.get("/sources/{source}/heat", dependencies=[LOOK], response_class=FileResponse)
@@ -82,10 +99,12 @@ def get_heat_map(request: Request, source: str) -> FileResponse:
 @router.put("/sources/{source}", dependencies=[CHANGE])
 def change_source(request: Request, source: str, given: CameraChanged) -> Done:
     """Give a camera another address. It alone is connected anew."""
-    return Done(remark=source_changes.change(_run(request), source, input=given.input, filled_in=True))
+    done = source_changes.change(_run(request), source, input=given.input, filled_in=True)
+    return _file(request).put(source, given.input, done) if given.keep else Done(remark=done)
 
 
 @router.delete("/sources/{source}", dependencies=[CHANGE])
-def remove_source(request: Request, source: str) -> Done:
-    """Watch a camera no longer. Its files stay."""
-    return Done(remark=source_changes.remove(_run(request), source))
+def remove_source(request: Request, source: str, keep: bool = True) -> Done:
+    """Watch a camera no longer, with `keep` in later runs neither. Its files stay."""
+    done = source_changes.remove(_run(request), source)
+    return _file(request).remove(source, done) if keep else Done(remark=done)
