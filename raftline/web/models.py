@@ -88,7 +88,7 @@ class Done(BaseModel):
 
     done: bool = True
     remark: str = ""
-    warning: str = Field("", description="what is not as it was asked for; empty: nothing")
+    warning: str = Field(default="", description="what is not as it was asked for; empty: nothing")
 
 
 class FileFacts(BaseModel):
