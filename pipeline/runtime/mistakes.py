@@ -5,10 +5,13 @@ from __future__ import annotations
 from bdb import BdbQuit
 
 from pipeline.config.plan import Plan, StagePlan
-from pipeline.errors import PluginError
+from pipeline.errors import OutputInWork, PluginError, UserError
 from pipeline.runtime.hosted import MISTAKES, describe
 from pipeline.runtime.metrics import FRAMES
 from pipeline.transport.base import Transport
+
+FINAL_ERRORS = (OutputInWork, UserError)
+"""What a worker reports by name, the first that fits, where starting it again is pointless."""
 
 
 def end_run_on_mistake(error: BaseException, plan: Plan, stage: StagePlan, transport: Transport) -> None:

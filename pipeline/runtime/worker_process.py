@@ -12,8 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.config.plan import StagePlan
-from pipeline.errors import OutputInWork, UserError
+from pipeline.errors import UserError
 from pipeline.runtime.cores import thread_environment
+from pipeline.runtime.mistakes import FINAL_ERRORS
 from pipeline.runtime.nursery import Nursery
 from pipeline.runtime.reaper import Reaper
 from pipeline.runtime.worker_program import worker_name
@@ -96,8 +97,8 @@ class WorkerProcess:
         file = self._plan_file.parent / f"{self.worker}.error"
         if file.exists():
             told = json.loads(file.read_text())
-            final = OutputInWork if told["final"] == OutputInWork.__name__ else UserError
-            return told["error"], final if told["final"] else None
+            final = {kind.__name__: kind for kind in FINAL_ERRORS}.get(told["final"])
+            return told["error"], final
         if status < 0:
             return f"killed by {signal.Signals(-status).name}", None
         return f"ended with status {status}", None

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.plan import Plan
-from pipeline.errors import OutputInWork, RaftlineError, UserError
+from pipeline.errors import RaftlineError
 from pipeline.redaction import log_redacted, redact
 from pipeline.runtime.hosted import describe
+from pipeline.runtime.mistakes import FINAL_ERRORS
 from pipeline.runtime.run_news import PlanFile, RunNews
 from pipeline.runtime.stop_deadline import StopDeadline
 from pipeline.runtime.worker import Worker, log
@@ -78,7 +79,7 @@ def main(argv: Sequence[str]) -> int:
         work(news.first, arguments.stage, arguments.worker, arguments.rings, news)
     except Exception as error:
         known = isinstance(error, RaftlineError)
-        final = "OutputInWork" if isinstance(error, OutputInWork) else isinstance(error, UserError)
+        final = next((kind.__name__ for kind in FINAL_ERRORS if isinstance(error, kind)), None)
         report = {"final": final, "error": redact(error if known else describe(error))}
         (arguments.plan.parent / f"{arguments.worker}.error").write_text(json.dumps(report))
         if not known:
