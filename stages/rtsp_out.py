@@ -17,6 +17,7 @@ from pipeline import stage
 from pipeline.messages import EndOfStream, Frame, Gap, Message, Stabilized
 from pipeline.redaction import redact
 from stages.shared.color import rgb
+from stages.shared.growing_pause import GrowingPause
 
 _CLOCK_HZ = 90_000
 """Of RTP's video formats (RFC 6184, section 8.2.1)."""
@@ -109,21 +110,21 @@ class RtspOut(stage.Stage):
         time.sleep(max(0.0, self._begin[0] + seconds - self._begin[1] - now))
 
     def _run(self) -> None:
-        pause_seconds = 0.0
+        pause = GrowingPause(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
         while not self._closed:
             try:
                 self._publish()
             except (FFmpegError, OSError) as error:
-                pause_seconds = min(2 * pause_seconds or _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
-                self._say(redact(f"{self._url}: {error.strerror or error}"), pause_seconds)
+                seconds = pause.failed()
+                self._say(redact(f"{self._url}: {error.strerror or error}"), first=pause.failures == 1)
                 with self._changed:
-                    self._changed.wait_for(lambda: self._closed, pause_seconds)
+                    self._changed.wait_for(lambda: self._closed, seconds)
             else:
-                pause_seconds = 0.0
+                pause.reset()
 
-    def _say(self, trouble: str, pause_seconds: float) -> None:
+    def _say(self, trouble: str, first: bool) -> None:
         self.context.status(receiver=trouble)
-        if pause_seconds == _FIRST_PAUSE_SECONDS:
+        if first:
             self.context.log.warning("%s; trying until it answers", trouble)
 
     def _publish(self) -> None:

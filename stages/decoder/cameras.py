@@ -28,6 +28,7 @@ from stages.decoder.interlacing import Deinterlacer
 from stages.decoder.pacing import paced
 from stages.decoder.packet_tap import PacketTap
 from stages.decoder.packets import PacketReader
+from stages.shared.growing_pause import GrowingPause
 from stages.shared.media_files import reason
 
 _FIRST_PAUSE_SECONDS = 0.5
@@ -37,8 +38,6 @@ _REFUSED_PAUSE_SECONDS = (15.0, 600.0)
 cameras do so after five to ten wrong attempts within some minutes. Chosen by hand."""
 _CLOCK_HZ = 90_000
 """Of video in MPEG transport streams and RTP (RFC 3551, section 5), for streams that tell no time base."""
-_MOST_DOUBLINGS = 16
-"""Keeps the power finite; half a second doubled so often is far beyond any `reconnect_max_seconds`."""
 _JITTER = (0.5, 1.0)
 """Share of the pause that is waited, drawn anew each time, so that cameras lost together do not come back in step."""
 _CREDENTIALS_REFUSED = (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)
@@ -70,7 +69,7 @@ class CameraSettings:
     read_timeout_seconds: float = 10.0
     first_connection_seconds: float | None = None
     """Give up on a camera that has not come until then; None: never."""
-    reconnect_max_seconds: float = 30.0
+    reconnect_max_seconds: float = 4.0
     deinterlace: bool = True
     """Whether to make whole frames of what the stream calls interlaced."""
     hardware: VideoHardware | None = None
@@ -107,7 +106,8 @@ class Camera:
         self._tap = tap
         self._container: InputContainer | None = None
         self._heard: float | None = None
-        self._failures = 0
+        self._pauses = GrowingPause(_FIRST_PAUSE_SECONDS, settings.reconnect_max_seconds)
+        self._refused_pauses = GrowingPause(*_REFUSED_PAUSE_SECONDS)
         self._kind = kind_of(settings.address) or RTSP
         self._transport = "tcp" if settings.transport == "auto" else settings.transport
 
@@ -128,9 +128,11 @@ class Camera:
                     if lost:
                         yield Reconnected(time.monotonic() - (self._heard or began), lost)
                         self._count("reconnects")
-                    if self._failures or self._heard is None:
+                    if self._away or self._heard is None:
                         self._status(camera="connected", since=_clock_time(), trouble="", next_try="")
-                    lost, self._failures, self._heard = "", 0, time.monotonic()
+                        self._pauses.reset()
+                        self._refused_pauses.reset()
+                    lost, self._heard = "", time.monotonic()
                     yield frame
                 trouble = "the camera ended the stream"
             except (SourceSilent, av.error.FFmpegError, OSError) as error:
@@ -240,18 +242,17 @@ class Camera:
 
     def _pause(self, trouble: str, refused: bool) -> None:
         """Wait before the next attempt: longer each time, with jitter; far longer where the password is refused."""
-        first, longest = _FIRST_PAUSE_SECONDS, self._settings.reconnect_max_seconds
-        if refused:
-            first, longest = _REFUSED_PAUSE_SECONDS
-        growing = first * 2 ** min(self._failures, _MOST_DOUBLINGS)
-        seconds = min(longest, growing) * random.uniform(*_JITTER)
-        if self._failures == 0:
+        if not self._away:
             self._status(camera="lost" if self._heard is not None else "not seen yet", since=_clock_time())
-        self._failures += 1
+        seconds = (self._refused_pauses if refused else self._pauses).failed() * random.uniform(*_JITTER)
         self._status(trouble=trouble, next_try=_clock_time(seconds))
         self._log.warning("%s: %s; trying again in %.1f s", self._settings.display, trouble, seconds)
         if not self._stopped.wait(seconds):
             self._status(next_try="")
+
+    @property
+    def _away(self) -> bool:
+        return bool(self._pauses.failures or self._refused_pauses.failures)
 
     def _refused(self, trouble: str) -> str:
         return (

@@ -58,7 +58,7 @@ class DecoderOptions(Options):
         "true; else a camera is tried for ever",
     )
     reconnect_max_seconds: float = Field(
-        30.0,
+        4.0,
         gt=0,
         description="longest pause between two attempts to connect to a camera, in seconds; ten minutes where it "
         "refuses the user or the password",

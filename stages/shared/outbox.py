@@ -17,6 +17,7 @@ from typing import Any
 
 from pipeline.errors import OutputError
 from pipeline.redaction import redact
+from stages.shared.growing_pause import GrowingPause
 
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
@@ -153,43 +154,44 @@ class Outbox:
                     self._run_alone()
 
     def _run_alone(self) -> None:
-        pause_seconds = 0.0
+        pause = GrowingPause(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
         while not self._closed.is_set():
             try:
                 with closing(self._connect()) as letters:
-                    pause_seconds = self._deliver_all(letters, pause_seconds)
+                    all_done = self._deliver_all(letters, pause)
             except (OutputError, sqlite3.Error) as error:
                 self._failed(str(error))
-                pause_seconds = _next_pause(pause_seconds)
-            if pause_seconds:
-                self._closed.wait(pause_seconds * random.uniform(0.8, 1.2))
-            else:
+                all_done = False
+            if all_done:
+                pause.reset()
                 self._wanted.wait(_FIRST_PAUSE_SECONDS)  # another process may have put one, and cannot wake this one
                 self._wanted.clear()
+            else:
+                self._closed.wait(pause.failed() * random.uniform(0.8, 1.2))
 
-    def _deliver_all(self, letters: sqlite3.Connection, pause_seconds: float) -> float:
-        """Returns how long to wait before the next try; 0: until there is something new."""
+    def _deliver_all(self, letters: sqlite3.Connection, pause: GrowingPause) -> bool:
+        """Returns whether nothing waits any more, else the receiver does not take the next one."""
         self._forget(letters)
         while not self._closed.is_set():
             found = letters.execute(_NEXT).fetchone()
             if found is None:
-                return 0.0
+                break
             refused = None
             try:
                 self._deliver(Letter(found[0], json.loads(found[1])))
             except NotTaken as error:
                 self._failed(redact(error))
                 self._tell(letters)
-                return _next_pause(pause_seconds)
+                return False
             except Refused as error:
                 refused = redact(error)
                 self._log.warning("given up: %s", refused)
-            pause_seconds = 0.0
+            pause.reset()
             letters.execute(_DONE, (time.time(), refused, found[0]))
             self._delivered += refused is None
             self._recovered()
             self._tell(letters)
-        return 0.0
+        return True
 
     def _forget(self, letters: sqlite3.Connection) -> None:
         letters.execute("DELETE FROM letters WHERE done_at < ?", (time.time() - 86400 * self._kept_days,))
@@ -216,7 +218,3 @@ class Outbox:
 
 def _waiting(letters: sqlite3.Connection) -> int:
     return letters.execute("SELECT COUNT(*) FROM letters WHERE done_at IS NULL").fetchone()[0]
-
-
-def _next_pause(pause_seconds: float) -> float:
-    return min(2 * pause_seconds or _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
