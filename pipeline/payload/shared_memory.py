@@ -103,6 +103,12 @@ class Ring:
             raise StalePayloadError(f"slot {place.slot} of ring {self.name} was recycled before it was read")
         return values
 
+    @property
+    def last_written(self) -> int:
+        """The slot that was written last where slots are used in turn, from 1 on; 0 of a ring that is new."""
+        in_turn = np.roll(self._generations, -1)
+        return (int(np.flatnonzero(in_turn == in_turn.max())[-1]) + 1) % self.slots
+
     def close(self) -> None:
         del self._generations, self._data
         self._map.close()
@@ -220,4 +226,5 @@ class SharedMemoryPayload(Payload):
     def _adopt(self, ring: Ring) -> None:
         self._own.append(ring)
         self._readers[ring.name] = ring
+        self._turn = ring.last_written  # a writer that takes over writes over the oldest first
         self._on_ring(ring.name, ring.slots)

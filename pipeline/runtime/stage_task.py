@@ -92,8 +92,9 @@ class StageTask:
         An EndOfStream never becomes a dead letter: without it outputs are incomplete, so the run ends with the
         stage's error instead.
         """
-        entries = self._transport.pending(self._plan.name, self.source, self._upstream)
-        for entry in entries:
+        self.receive(self._transport.pending(self._plan.name, self.source, self._upstream))
+        while self.waiting:
+            entry = self._inbox.take()
             died = self._transport.attempt(self.source, self._plan.name, entry.id) if self._is_new(entry) else 0
             if died >= ATTEMPTS and not ends(entry):
                 self._dead_letter(
@@ -135,7 +136,7 @@ class StageTask:
         self._seen = position
         if unread := self._inbox.unread(entry):
             self.context.count(f"{DROPPED}unread", unread)
-        if self._inbox.too_late(entry, message):
+        if position > self._done and self._inbox.too_late(entry, message):  # what was processed is needed again
             self._acknowledge(entry, position, f"{DROPPED}late")
             return None
         if self._live and not self._fetch(entry, arrays, position):

@@ -12,7 +12,7 @@ import pytest
 from pipeline.codec import decode, encode, materialize
 from pipeline.errors import DecodeError, StalePayloadError, TransportError
 from pipeline.messages import Frame
-from pipeline.payload.base import Payload, SlotPlace
+from pipeline.payload.base import ArrayPlace, Payload, SlotPlace
 from pipeline.payload.inline import InlinePayload
 from pipeline.payload.ring_space import RingBudget
 from pipeline.payload.shared_memory import Ring, SharedMemoryPayload
@@ -108,6 +108,19 @@ def test_a_new_process_goes_on_with_the_rings_it_finds(tmp_path: Path) -> None:
     make_payload = lambda: SharedMemoryPayload(tmp_path, "a:b", budget, on_ring=lambda *ring: adopted.append(ring))  # noqa: E731
     through(make_frame(np.zeros((8, 8), np.uint8)), make_payload(), make_payload())
     assert set(adopted) == {("a:b:0", 4)}
+
+
+@pytest.mark.parametrize("written", [0, 1, 2, 3, 4, 5, 7, 8, 11])
+def test_a_writer_that_takes_over_writes_over_the_oldest_first(tmp_path: Path, written: int) -> None:
+    newest: list[list[ArrayPlace]] = []
+    budget = RingBudget(4, live=True)
+    for index in range(written + 3):
+        if index in (0, written):  # the second one after a death
+            writer = SharedMemoryPayload(tmp_path, "a:decoder", budget)
+        newest = [*newest[-3:], writer.put([np.full(8, index, np.uint8)])]
+        for (place,) in newest:
+            assert isinstance(place, SlotPlace)
+            writer.get(place, (8,), np.dtype(np.uint8))
 
 
 def test_readers_that_hold_every_slot_get_a_ring_more(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.errors import LeaseLost
 from pipeline.messages import EndOfStream
-from pipeline.runtime.metrics import FRAMES
+from pipeline.runtime.metrics import DROPPED, FRAMES
 from pipeline.runtime.publisher import Acknowledgement, Publisher, together
 from pipeline.runtime.stage_task import StageTask
 from pipeline.runtime.step_queue import StepQueue
@@ -114,6 +114,20 @@ def test_what_waits_is_committed_with_the_next_message(task: StageTask, transpor
     for entry in _read(transport, 3):  # as a worker that is killed before it can commit what waits
         task.handle(entry)
     assert transport.counters("a", "third")[FRAMES] == 3
+    assert transport.pending("third", "a", "decoder") == []
+
+
+@pytest.mark.parametrize("policy", ["live"])
+def test_what_a_dead_worker_had_read_is_late_like_anything_else(
+    task: StageTask, transport: MemoryTransport, monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    _read(transport, 5)  # by one that died on its way
+    long_after_ns = time.time_ns() + 60 * 10**9
+    monkeypatch.setattr("pipeline.runtime.inbox.time.time_ns", lambda: long_after_ns)
+    task.resume()
+    counted = transport.counters("a", "third")
+    assert (counted[FRAMES], counted[f"{DROPPED}late"]) == (1, 4), "but the newest of them, which may be the last"
+    assert transport.progress("a", "third").processed.sequence == 5
     assert transport.pending("third", "a", "decoder") == []
 
 
