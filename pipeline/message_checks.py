@@ -208,6 +208,7 @@ def _data(data: Data) -> Faults:
         yield from _array(array, None, None, f"arrays[{name!r}]", "")
     if data.frame is not None:
         yield from _inner_frame(data.frame, "frame")
+    yield from _of(data.once, bool, "once")
 
 
 def _gap(gap: Gap) -> Faults:

@@ -257,6 +257,8 @@ class Data:
     """JSON values."""
     arrays: Mapping[str, Array] = field(default_factory=dict)
     frame: Frame | None = None
+    once: bool = False
+    """It tells of something that no later message repeats, such as an event: it is never dropped as late."""
 
 
 @dataclass(frozen=True)
@@ -286,6 +288,11 @@ class EndOfStream:
 Message = Union[Frame, Flow, Mask, Stabilized, Data, Gap, EndOfStream]
 
 MESSAGE_TYPES: tuple[type, ...] = (Frame, Flow, Mask, Stabilized, Data, Gap, EndOfStream)
+
+
+def tells_once(message: Message) -> bool:
+    """Whether a message tells of something that no later one repeats: an event that begins or ends, or `Data.once`."""
+    return (isinstance(message, Mask) and bool(message.events)) or (isinstance(message, Data) and message.once)
 
 
 def with_8_bits(message: Message) -> Message:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from pipeline.config.plan import Plan
-from pipeline.messages import Message
+from pipeline.messages import Message, tells_once
 from pipeline.transport.base import Entry
 
 _LEAST_SHARE = 0.5
@@ -51,8 +51,10 @@ class Inbox:
         return max(0, entry.number - before - 1)
 
     def too_late(self, entry: Entry, message: Message) -> bool:
-        """Whether a message that was taken is to be dropped. Gaps and ends are not, nor is the newest frame."""
-        if self._longest_ns is None or not self._frames or not _is_frame(entry):
+        """Whether a message that was taken is to be dropped. Gaps and ends are not, nor is the newest frame, nor what
+        tells of an event: without its end it would go on for ever.
+        """
+        if self._longest_ns is None or not self._frames or not _is_frame(entry) or tells_once(message):
             return False
         return time.time_ns() - message.header.arrival_ns > self._longest_ns
 

@@ -214,7 +214,7 @@ class EventLog(stage.Stage):
         """
         if self._header and (self._begun or self._unpublished):
             values = {"begun": self._begun, "events": self._unpublished, "folder": str(self._output.path.parent)}
-            yield Data(self._header, "motion_events", values)
+            yield Data(self._header, "motion_events", values, once=True)
             self._begun, self._unpublished = [], []
 
     def _follow(self, message: Mask) -> None:

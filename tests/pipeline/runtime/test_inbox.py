@@ -6,15 +6,18 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from pipeline.messages import Gap, Header
+from pipeline.messages import Data, Gap, Header, Mask, MotionEvent
 from pipeline.runtime.inbox import Inbox, longest_age_ns
+from pipeline.testing import make_frame
 from pipeline.transport.base import Entry
 from tests.pipeline.running import make_test_plan
 
 FRAME, GAP = Entry("1-0", {b"type": b"Frame"}), Entry("2-0", {b"type": b"Gap"})
 SECOND = 10**9
+EVENT = MotionEvent(1, 0.1, None, 0.1, 0.05)
 
 
 def kept(ages_seconds: list[float], longest_ns: int | None, last: list[Entry] | None = None) -> list[bool]:
@@ -47,6 +50,15 @@ def test_gaps_are_never_late() -> None:
     inbox.put([GAP, FRAME])
     assert not inbox.too_late(inbox.take(), aged(9))
     assert inbox and inbox.take() is FRAME and not inbox
+
+
+@pytest.mark.parametrize(("events", "once", "late"), [((), False, True), ((EVENT,), False, False), ((), True, False)])
+def test_what_tells_of_an_event_is_never_late(events: tuple[MotionEvent, ...], once: bool, late: bool) -> None:
+    inbox = Inbox(SECOND)
+    inbox.put([FRAME, FRAME])
+    header, frame = aged(9).header, make_frame(np.zeros((2, 2), np.uint8))
+    message = Data(header, "told", once=True) if once else Mask(header, frame, np.zeros((2, 2), np.uint8), (), events)
+    assert inbox.too_late(inbox.take(), message) is late
 
 
 @pytest.mark.parametrize(("stage", "share"), [("first", 0.75), ("second", 1.0), ("side", 0.75)])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipeline.messages import Data, Mask, Message, MotionEvent, MotionObject
+from pipeline.messages import Data, Mask, Message, MotionEvent, MotionObject, tells_once
 from pipeline.testing import TestContext
 from raftline.event_database import NAME, Event, EventDatabase, Filter
 from stages.event_log import EventLog
@@ -220,6 +220,7 @@ def test_the_stream_reports_what_the_log_does_thumbnails_included(tmp_path):
     assert [event["id"] for event in begun_events(made)] == [1, 2, 3]
     assert {"source": "clip", "id": 1, "uid": FIRST["uid"], "begin_seconds": 0.1} == begun_events(made)[0]
     assert published(made) == lines(tmp_path / "clip.motion.jsonl")
+    assert all(tells_once(message) for message in made if isinstance(message, Data))
     assert published(made)[0]["thumbnail"] == "clip.events/000001.jpg"
 
 
