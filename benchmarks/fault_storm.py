@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine
-from benchmarks.storm.checks import camera_faults, file_faults, left_behind, lines, missing_frames
+from benchmarks.storm.checks import Looked, camera_faults, file_faults, left_behind, lines, missing_frames
 from benchmarks.storm.faults import Storm, beside
 from benchmarks.storm.runs import END_SECONDS, Run
 from benchmarks.storm.world import LOOP_SECONDS, RedisServer, free_port, small_disk, write_clip
@@ -173,11 +173,13 @@ class Trial:
             for name in self.names
             if (lost := missing_frames(self._ledger(name)) - sum(self._dropped[name].values())) > _UNCOUNTED
         ]
+        looked = Looked()
         for name in self.names:
-            self.faults += camera_faults(name, watched.output, storm.calm)
+            self.faults += camera_faults(name, watched.output, storm.calm, looked)
         return {
             "jobs": self.jobs,
             "cameras": {name: self._fates(name, watched.output) for name in self.names},
+            "calm_stretches": vars(looked),
             "calm_seconds": round(sum(end - begin for begin, end in storm.calm), 1),
             "ended_after_seconds": round(took, 1),
             "log": storm.done,

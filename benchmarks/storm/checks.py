@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -50,8 +52,21 @@ def file_faults(output: Path, reference: Path) -> Iterator[str]:
         yield "the stabilized video has other frames"
 
 
-def camera_faults(name: str, output: Path, calm: Sequence[tuple[float, float]]) -> Iterator[str]:
-    """What is wrong with a camera's ledger and events."""
+@dataclass
+class Looked:
+    """At how many calm stretches of cameras events could be counted."""
+
+    at: int = 0
+    too_busy: int = 0
+    """More frames were missing than may be: what is not looked at is not seen."""
+    too_short: int = 0
+
+
+def camera_faults(
+    name: str, output: Path, calm: Sequence[tuple[float, float]], looked: Looked | None = None
+) -> Iterator[str]:
+    """What is wrong with a camera's ledger and events; counts in `looked` how many stretches it could tell of."""
+    looked = looked or Looked()
     ledger = lines(output / f"{name}.ledger.jsonl")
     positions = [(epoch, sequence) for epoch, sequence, *_ in ledger]
     out_of_order = sum(b <= a for a, b in itertools.pairwise(positions))
@@ -69,9 +84,12 @@ def camera_faults(name: str, output: Path, calm: Sequence[tuple[float, float]]) 
             yield f"{name}: {twice} events were told twice in a calm stretch"
         loops = int((end - begin) // LOOP_SECONDS)
         if loops < 1:
+            looked.too_short += 1
             continue
         if missing_frames(ledger, begin, end) > _MOST_MISSING * FPS * (end - begin):
-            continue  # the machine is too busy: what is not looked at is not seen
+            looked.too_busy += 1
+            continue
+        looked.at += 1
         if not loops <= len(settled) <= loops + 1:
             nearest = [round(at - begin, 1) for at in events if begin - LOOP_SECONDS < at < end + LOOP_SECONDS]
             yield f"{name}: {len(settled)} events in a calm stretch of {end - begin:.0f} s, at {nearest} s"
@@ -95,8 +113,10 @@ def left_behind(pids: set[int], names: set[str], folder: Path) -> Iterator[str]:
     from pipeline.runtime.run_status import active_runs
 
     for pid in sorted(pids):
-        if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-            yield f"process {pid} still runs: {' '.join(psutil.Process(pid).cmdline())[:100]}"
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            if process.status() != psutil.STATUS_ZOMBIE:
+                yield f"process {pid} still runs: {' '.join(process.cmdline())[:100]}"
     for run in active_runs():
         if run.name in names:
             yield f"the run directory of {run.name} is still there"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -20,7 +21,7 @@ END_SECONDS = 10.0
 """SIGTERM ends a run within this."""
 _DIS = {"use": "stages.flow:OpticalFlow", "reads": "decoder", "options": {"estimator": "dis"}}
 _MASKS = {
-    "decoder": {"use": "stages.decoder:Decoder", "options": {"reconnect_max_seconds": 2}},
+    "decoder": {"use": "stages.decoder:Decoder"},
     "flow": _DIS,
     "motion_mask": {"use": "stages.motion_mask:MotionMask", "reads": "flow", "options": {"merge_seconds": 1.0}},
     "ledger": {"use": "benchmarks.storm.ledger:FrameLedger", "reads": "motion_mask"},
@@ -37,7 +38,7 @@ class Run:
     """A pipeline from its start to its end."""
 
     def __init__(self, name: str, sources: Mapping[str, str], redis_url: str, output: Path, files: bool) -> None:
-        self.name, self.output = name, output
+        self.name, self.output, self.sources = name, output, dict(sources)
         output.parent.mkdir(parents=True, exist_ok=True)
         stages = {**_MASKS, **(_FILES if files else {})}
         config = {
@@ -66,7 +67,11 @@ class Run:
 
     def workers(self) -> list[psutil.Process]:
         """Its worker processes."""
-        return [child for child in self._children() if child.name().startswith("rl:")]
+        found = []
+        for child in self._children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found += [child] if child.name().startswith("rl:") else []
+        return found
 
     def all_processes(self) -> list[int]:
         """Ids of all processes that it has started and that live."""

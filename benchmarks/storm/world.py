@@ -72,18 +72,18 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def write_clip(path: Path, seconds: float = LOOP_SECONDS) -> None:
+def write_clip(path: Path, seconds: float = LOOP_SECONDS, fps: int = FPS) -> None:
     """Textured ground, over which a square moves for a while, as H.264."""
     rng = np.random.default_rng(0)
     ground = cv2.GaussianBlur(rng.integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8), (0, 0), 2)
     square = cv2.GaussianBlur(rng.integers(0, 255, (40, 40, 3), np.uint8), (0, 0), 1)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=FPS, options={"preset": "veryfast", "g": str(FPS), "bf": "0"})
+        stream = container.add_stream("libx264", rate=fps, options={"preset": "veryfast", "g": str(fps), "bf": "0"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"  # type: ignore[attr-defined]
-        stream.time_base = Fraction(1, FPS)
-        for index in range(round(seconds * FPS)):
+        stream.time_base = Fraction(1, fps)
+        for index in range(round(seconds * fps)):
             image = ground.copy()
-            moved = min(max(index / FPS % LOOP_SECONDS - BEGINS_SECONDS, 0.0), MOVES_SECONDS) / MOVES_SECONDS
+            moved = min(max(index / fps % LOOP_SECONDS - BEGINS_SECONDS, 0.0), MOVES_SECONDS) / MOVES_SECONDS
             if 0 < moved < 1:
                 left = round(20 + 240 * moved)
                 image[70:110, left : left + 40] = square
