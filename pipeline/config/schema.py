@@ -87,6 +87,12 @@ class Limits(_Section):
         le=1000,
         description="restarts in a row of a worker that dies without any progress; one more ends the run",
     )
+    stop_seconds: float = Field(
+        default=8.0,
+        gt=0,
+        le=3600,
+        description="time after SIGTERM to finish what was begun, s; then it is given up, and all ends within two more",
+    )
 
 
 class WebSection(_Section):

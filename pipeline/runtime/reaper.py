@@ -13,12 +13,15 @@ import subprocess
 import sys
 import threading
 
+from pipeline.errors import StopOverdue
 from pipeline.runtime import reaper_program
 from pipeline.runtime.run_directory import RunDirectory
 
 _CLOSE_SECONDS = 15.0
 """Longest wait for the reaper at a normal end. It takes a second at most (`reaper_program`); the rest is for a busy
 machine."""
+_OVERDUE_SECONDS = 1.0
+"""Longest wait for it where time is up. Chosen by hand: what it takes, as a rule."""
 
 log = logging.getLogger(__name__)
 
@@ -74,10 +77,20 @@ class Reaper:
             return
         try:
             self._process.wait(timeout=_CLOSE_SECONDS)
+        except StopOverdue:  # it is quick, as a rule, and nothing else is left to be tidied up
+            self._wait_or_kill(_OVERDUE_SECONDS)
+            raise
         except subprocess.TimeoutExpired:
+            self._wait_or_kill(0.0)
+        finally:
+            self.directory.remove()
+
+    def _wait_or_kill(self, seconds: float) -> None:
+        try:
+            self._process.wait(timeout=seconds)
+        except (subprocess.TimeoutExpired, StopOverdue):
             self._process.kill()
             self._process.wait()
-        self.directory.remove()
 
     def _say(self, line: str) -> None:
         with self._lock:

@@ -1,4 +1,4 @@
-"""SIGTERM ends a run within ten seconds, whatever it waits for."""
+"""SIGTERM ends a run in time, whatever it waits for."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from typing import Any
 
 from pipeline.errors import StopOverdue
 
-_DRAIN_SECONDS = 8.0
-"""After SIGTERM, for finishing what was begun. The rest of ten seconds, after which service managers kill, is for
-tidying up. Chosen by hand."""
 _AGAIN_SECONDS = 0.6
 """Longest that each step of tidying up may wait after that: for a server that does not answer, as a rule."""
 
@@ -20,11 +17,12 @@ class StopDeadline:
     """Interrupts the main thread wherever it waits, once its time is up, and then again and again.
 
     Args:
+        seconds: For finishing what was begun. Tidying up takes up to two more.
         unfinished: What has not ended, in words.
     """
 
-    def __init__(self, unfinished: Callable[[], str]) -> None:
-        self._unfinished = unfinished
+    def __init__(self, seconds: float, unfinished: Callable[[], str]) -> None:
+        self._seconds, self._unfinished = seconds, unfinished
         self._before: Any = None
         self.passed = False
 
@@ -32,7 +30,7 @@ class StopDeadline:
         """The clock runs. Outside the main thread, which alone may handle signals, nothing happens."""
         if self._before is None and threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGALRM, lambda *_: self._ring())
-            signal.setitimer(signal.ITIMER_REAL, _DRAIN_SECONDS, _AGAIN_SECONDS)
+            signal.setitimer(signal.ITIMER_REAL, self._seconds, _AGAIN_SECONDS)
 
     def end(self) -> None:
         """Everything is done."""
@@ -44,6 +42,6 @@ class StopDeadline:
     def _ring(self) -> None:
         self.passed = True
         raise StopOverdue(
-            f"SIGTERM: not everything was finished within {_DRAIN_SECONDS:.0f} s, and unfinished outputs are removed: "
-            f"{self._unfinished()}. To finish what takes longer, stop with Ctrl-C (SIGINT) instead"
+            f"SIGTERM: not everything was finished within {self._seconds:g} s, and unfinished outputs are removed: "
+            f"{self._unfinished()}. To finish what takes longer, raise limits.stop_seconds or stop with Ctrl-C (SIGINT)"
         )

@@ -82,13 +82,13 @@ class Supervisor:
         self._crew: Crew | None = None
         self._changes: RunChanges | None = None
         self._sources: Status = {}
-        self._deadline = StopDeadline(self._unfinished)
+        self._deadline = StopDeadline(plan.limits.stop_seconds, self._unfinished)
 
     def run(self) -> Status:
         """Run until every source has ended or a signal arrives, and write the summary to the output directory.
 
         SIGINT and SIGTERM drain the pipeline: sources end, everything in flight is processed, outputs are complete. A
-        second SIGINT stops at once, and SIGTERM within ten seconds whatever is not finished by then. A source
+        second SIGINT stops at once, and SIGTERM gives up what is not finished after `limits.stop_seconds`. A source
         that fails does not stop the others; the summary says so.
 
         Returns:

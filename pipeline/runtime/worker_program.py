@@ -47,7 +47,7 @@ def work(plan: Plan, stage: str, worker_id: str, ring_directory: Path, news: Run
     assert plan.redis_url is not None
     transport = RedisStreams(plan.redis_url, plan.name)
     worker = Worker(plan, stage, transport, worker_id, ring_directory, supervised=news is not None, news=news)
-    deadline = StopDeadline(lambda: f"stage {stage!r} still works")
+    deadline = StopDeadline(plan.limits.stop_seconds, lambda: f"stage {stage!r} still works")
 
     def stop(number: int, _: Any) -> None:
         worker.stop()

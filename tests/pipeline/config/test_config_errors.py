@@ -20,7 +20,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 MISTAKES = [
     ("stages.flow.options.iteratons=3", "stages.flow.options.iteratons: unknown key; allowed here: iterations, "),
     ("stages.flow.options.iteratons=3", "did you mean 'iterations'?"),
-    ("limits.slot=3", "unknown key; allowed here: slots, shared_memory_mb, entries, max_latency_ms, restarts; "),
+    (
+        "limits.slot=3",
+        "unknown key; allowed here: slots, shared_memory_mb, entries, max_latency_ms, restarts, stop_seconds; ",
+    ),
     ("limits.slot=3", "did you mean 'slots'?"),
     ("polcy=live", "polcy: unknown key"),
     ("stages.flow.optons={}", "did you mean 'options'?"),
