@@ -36,14 +36,32 @@ TESTS: dict[str, list[str]] = {
     "pipeline/payload/shared_memory.py": ["tests/contracts", "tests/pipeline/payload"],
     "pipeline/transport/keys.py": ["tests/pipeline/transport/test_keys.py", "tests/contracts"],
     "pipeline/transport/memory.py": ["tests/contracts"],
-    "pipeline/transport/redis_streams.py": ["tests/contracts", "tests/pipeline/transport/test_redis_connection.py"],
+    "pipeline/transport/redis_streams.py": [
+        "tests/contracts/test_transport.py",
+        "tests/pipeline/transport/test_redis_connection.py",
+    ],
     "pipeline/runtime/cores.py": [f"{_RUNTIME}/test_cores.py"],
+    "pipeline/runtime/entries.py": [f"{_RUNTIME}/test_entries.py", f"{_RUNTIME}/test_stage_task.py"],
+    "pipeline/runtime/inbox.py": [f"{_RUNTIME}/test_inbox.py", f"{_RUNTIME}/test_stage_task.py"],
+    "pipeline/runtime/keeping.py": [f"{_RUNTIME}/test_keeping.py", f"{_RUNTIME}/test_stage_task.py"],
     "pipeline/runtime/metrics.py": [f"{_RUNTIME}/test_stage_task.py", f"{_RUNTIME}/test_http_status.py"],
+    "pipeline/runtime/outage.py": [f"{_RUNTIME}/test_outage.py"],
     "pipeline/runtime/output_lock.py": [f"{_RUNTIME}/test_output_lock.py", f"{_RUNTIME}/test_outputs_in_work.py"],
-    "pipeline/runtime/ownership.py": [f"{_RUNTIME}/test_worker.py", f"{_RUNTIME}/test_remote_worker.py"],
-    "pipeline/runtime/publisher.py": [f"{_RUNTIME}/test_worker.py", f"{_RUNTIME}/test_supervisor.py"],
-    "pipeline/runtime/stage_task.py": [f"{_RUNTIME}/test_stage_task.py", f"{_RUNTIME}/test_worker.py"],
-    "pipeline/runtime/turns.py": [f"{_RUNTIME}/test_worker.py", f"{_RUNTIME}/test_supervisor.py"],
+    "pipeline/runtime/ownership.py": [f"{_RUNTIME}/test_ownership.py"],
+    "pipeline/runtime/publisher.py": [
+        f"{_RUNTIME}/test_publisher.py",
+        f"{_RUNTIME}/test_stage_task.py",
+        f"{_RUNTIME}/test_in_process.py",
+    ],
+    "pipeline/runtime/source_task.py": [f"{_RUNTIME}/test_in_process.py", f"{_RUNTIME}/test_supervisor.py"],
+    "pipeline/runtime/stage_task.py": [
+        f"{_RUNTIME}/test_stage_task.py",
+        f"{_RUNTIME}/test_keeping.py",
+        f"{_RUNTIME}/test_in_process.py",
+    ],
+    "pipeline/runtime/step_queue.py": [f"{_RUNTIME}/test_stage_task.py"],
+    "pipeline/runtime/turns.py": [f"{_RUNTIME}/test_in_process.py"],
+    "pipeline/runtime/watchdog.py": [f"{_RUNTIME}/test_stop_deadline.py"],
 }
 """Modules on which a promise to users rests, and the tests that should notice a fault in each."""
 _OPERATORS = (
