@@ -1,0 +1,1 @@
+"""The parts of `benchmarks.camera_losses` and `benchmarks.camera_hours`."""
