@@ -189,12 +189,13 @@ def measured_path(records: Sequence[PathRecord]) -> tuple[CameraPath, list[np.nd
     size = run.width, run.height
     smooth = smooth_gains(run.times, [record.gains for record in records])
     matrices, gains = motion_matrices(run.motions, *size), list(smooth)
-    for index, x, y in (each for record in records for each in record.revised):
+    revised = [each for record in records for each in record.revised]
+    for index, x, y in revised:
         matrices[index - records[0].index] = shifted(matrices[index - records[0].index], x, y)
     for at, each in enumerate(smooth):
         if each is not None:
             matrices[at], gains[at] = of_far_plane(matrices[at], each, *size)
-    if any(each is not None for each in gains):
+    if revised or any(each is not None for each in gains):
         run = replace(run, motions=motion_vectors(matrices, *size))
     own = own_frames(run)  # a duplicate shows what the frame before shows
     return run, [gains[at] for at in np.maximum.accumulate(np.where(own, np.arange(len(own)), 0))]
