@@ -11,6 +11,7 @@ from pydantic import Field
 from pipeline import stage
 from pipeline.errors import PluginError
 from pipeline.messages import Frame, Message, Stabilized
+from pipeline.segments import WorksInSegments
 from raftline.drawing import label, text_height
 from stages.shared.color import from_rgb, rgb
 
@@ -18,7 +19,7 @@ _SEAM_PX = 2
 """Width of the white line between the two."""
 
 
-class SideBySide(stage.Stage):
+class SideBySide(stage.Stage, WorksInSegments):
     """Shows the original on the left and the stabilized frame on the right."""
 
     class Options(stage.Options):

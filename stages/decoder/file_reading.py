@@ -19,6 +19,7 @@ from stages.decoder.hardware import VideoHardware
 from stages.decoder.interlacing import Deinterlacer
 from stages.decoder.options import DecoderOptions
 from stages.decoder.packets import PacketReader
+from stages.decoder.spans import in_span, move_to
 from stages.decoder.timestamps import PresentationTimes
 
 _CLOCK_HZ = 90_000
@@ -81,7 +82,10 @@ class FileReading:
         self.close()
         self._container = self._open()
         stream = stream_to_decode(self._container, self._display, self._options.video_stream, self._limits)
-        self.frame_count = stream.frames or None
+        span = self._options.span
+        self.frame_count = stream.frames or None if span is None else None
+        if span is not None:
+            move_to(self._container, stream, span[0])
         threads = self._options.threads or self._context.threads
         reader = PacketReader(
             self._container,
@@ -97,6 +101,8 @@ class FileReading:
         frames: Iterator[av.VideoFrame] = reader.frames(self._silence_seconds, self._stopped.is_set)
         if self._options.deinterlace == "auto":
             frames = Deinterlacer(self._say_deinterlacing, look=True).frames(frames)
+        if span is not None:
+            frames = in_span(frames, time_base, span[1], span[2])
         try:
             for frame in frames:
                 if self._stopped.is_set():

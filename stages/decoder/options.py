@@ -34,6 +34,11 @@ class DecoderOptions(Options):
         description="most bits per sample. 10: video of more than 8 bits keeps 10; 8: half the memory, for when "
         "only motion matters",
     )
+    span: tuple[int | None, int | None, int | None] | None = Field(
+        None,
+        description="a part of a file, [seek, first, end]: frames with a presentation time from first on and before "
+        "end, decoded from the key frame at seek; in units of the stream's time base, null: not bounded",
+    )
     fps: float = Field(25.0, gt=0, le=1000, description="frame rate of a folder of images, in frames per second")
     transport: Literal["auto", "tcp", "udp", "udp_multicast"] = Field(
         "auto",

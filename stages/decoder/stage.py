@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from av.container import InputContainer
 from pipeline.errors import InputError
 from pipeline.input_paths import local_path, scheme_of
 from pipeline.messages import Frame, Gap
+from pipeline.segments import CutsFiles, Span
 from pipeline.stage import Context, Source
 from stages.decoder.camera_reading import CameraReading
 from stages.decoder.containers import (
@@ -23,6 +24,7 @@ from stages.decoder.containers import (
     open_file,
     open_pipe,
     open_url,
+    stream_to_decode,
 )
 from stages.decoder.file_reading import FileReading
 from stages.decoder.frame_messages import FrameMessages
@@ -30,14 +32,18 @@ from stages.decoder.hardware import VideoHardware
 from stages.decoder.images import list_images, read_image
 from stages.decoder.inputs import ALLOWED, HTTP_FILE, PIPE, SRT, kind_of
 from stages.decoder.options import DecoderOptions
+from stages.decoder.spans import spans_of
 from stages.decoder.standard_input import StandardInput, nothing_is_piped
 from stages.decoder.suffixes import left_out
 from stages.decoder.timestamps import PresentationTimes
 from stages.shared.frame_rate import exact_rate
 from stages.shared.media_files import reason
 
+_NOT_THE_SAME = ("repaired_pts", "corrupt_packets", "incomplete_packets", "truncated")
+"""Counts of what depends on all that was decoded before."""
 
-class Decoder(Source):
+
+class Decoder(Source, CutsFiles):
     """Decodes a video file, a folder of images, a camera (``rtsp://``, ``/dev/video0``) or a stream.
 
     Streams are MJPEG and HLS over HTTP, RTMP, SRT and MPEG-TS over UDP; a video file is read over HTTP, too, and ``-``
@@ -84,6 +90,24 @@ class Decoder(Source):
     @classmethod
     def left_out(cls, path: str) -> str | None:
         return left_out(path)
+
+    @classmethod
+    def cut(cls, options: DecoderOptions, input: str, seconds: float) -> list[Span]:
+        if kind_of(input) is not None or options.span is not None:
+            return []
+        path = _path(input, input)
+        if path.is_dir():
+            return []
+        limits = Limits(*options.max_size)
+        with open_file(path, input, limits) as container:
+            return spans_of(container, stream_to_decode(container, input, options.video_stream, limits), seconds)
+
+    @classmethod
+    def of_span(cls, span: Span, told: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        odd = {name for name in told.get("counts", {}) if name in _NOT_THE_SAME}
+        if odd or "deinterlace" in told.get("status", {}):
+            return None
+        return {"span": list(span), "deinterlace": "off"} if told else {"span": list(span)}
 
     def read(self, start_index: int) -> Iterator[Frame | Gap]:
         input, options = self.context.source.input, self.options

@@ -109,6 +109,13 @@ class StabilizationOptions(stage.Options):
         "{source}.path.png", description="whole_clip: PNG file for a plot of the path before and after; null: none"
     )
 
+    moves: str | None = Field(
+        None,
+        description="whole_clip: write how each frame is to be moved into this file, and no frames: the stage "
+        "stages.stabilization:MovedFrames corrects those of a part of the file by it. raftline batch does so with long "
+        "files; null: frames are corrected here",
+    )
+
     @property
     def known_readout_seconds(self) -> float:
         """`readout_ms` in s; 0 as long as it is to be estimated."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import stage
 from pipeline.errors import ConfigError
 from pipeline.messages import EndOfStream, Flow, Gap, Message, Stabilized
+from pipeline.segments import Divides, Division
 from stages.stabilization.options import StabilizationOptions
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ _PARTS = ("stages.stabilization.look_ahead", "stages.stabilization.measurement",
 """Not imported with this module, since the command line reads the options alone: they take half a second."""
 
 
-class Stabilization(stage.Stage):
+class Stabilization(stage.Stage, Divides):
     """Moves every frame to where a steady camera would have shown it, without a black border.
 
     ``whole_clip`` measures the camera's motion in the whole file, then reads the file again and corrects it along the
@@ -48,6 +50,20 @@ class Stabilization(stage.Stage):
     @classmethod
     def yields_at_end(cls, options: Any) -> bool:
         return options.smoothing != "look_ahead"
+
+    @classmethod
+    def divided(cls, options: StabilizationOptions, file: str) -> Division | None:
+        filled = options.zooming == "none" and options.border == "fill"  # from the frames before
+        if options.smoothing == "look_ahead" or filled or options.moves is not None:
+            return None
+        moves = {"moves": file}
+        return Division({**moves, "smoothing": "whole_clip"}, "stages.stabilization:MovedFrames", moves)
+
+    @classmethod
+    def in_one_piece(cls, file: str) -> str | None:
+        from stages.stabilization.moves import read_head
+
+        return read_head(Path(file))[1]
 
     def open(self) -> None:
         from stages.stabilization.measurement import Measurement

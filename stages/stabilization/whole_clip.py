@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.messages import Flow, Frame, Gap, Header, Message
 from pipeline.stage import Context
-from raftline.camera.bars import Bars
 from raftline.camera.parallax import of_far_plane, shifted
 from raftline.camera.transforms import motion_matrices, motion_vectors
 from raftline.stabilize.path.cutoff_choice import choose_cutoff
@@ -30,10 +30,8 @@ from raftline.stabilize.path.readout import estimated_readout, without_shear_of
 from raftline.stabilize.warp.rolling_shutter import sweeps
 from stages.shared.line_file import LineFile
 from stages.stabilization.correction import Corrector, appended, cut_back, flat, write_plot
+from stages.stabilization.moves import Move, write_moves
 from stages.stabilization.options import StabilizationOptions
-
-_Move = tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None, Bars]
-"""The arguments of `Corrector` after the frame."""
 
 
 class WholeClip:
@@ -81,7 +79,11 @@ class WholeClip:
         steady = [matrix for run, path in zip(runs, clip.steady, strict=True) for matrix in _steady_steps(run, path)]
         rows = [matrix for run in runs for matrix in _sweeps(run, seconds)]
         bars = [own[-1].bars for own in recorded for _ in own]
-        yield from self._second_reading(lines, list(zip(corrections, steady, rows, gains, bars, strict=True)))
+        moves = list(zip(corrections, steady, rows, gains, bars, strict=True))
+        if self._options.moves is None:
+            yield from self._second_reading(lines, moves)
+        else:
+            write_moves(Path(self._options.moves), self._options, lines, moves)
         self._plot(runs, clip, [own[0].pts_seconds or 0.0 for own in recorded])
         path = LineFile.new(self._output.part)
         for record, correction, around in zip(records, corrections, bars, strict=True):
@@ -122,7 +124,7 @@ class WholeClip:
         self._context.status(readout_ms=round(1000 * found.seconds, 1))
         return found.seconds, [without_shear_of(run, found.seconds) for run in runs]
 
-    def _second_reading(self, lines: list[dict[str, Any]], moves: list[_Move]) -> Iterator[Message]:
+    def _second_reading(self, lines: list[dict[str, Any]], moves: list[Move]) -> Iterator[Message]:
         """Read the source again; yield the frames and gaps of the spool's lines, each frame corrected by its move."""
         corrector = Corrector(self._options, self._context)
         again = self._context.reopen()

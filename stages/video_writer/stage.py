@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from pipeline import stage
 from pipeline.messages import EndOfStream, Frame, Gap, Message, Stabilized
+from pipeline.segments import WorksInSegments
 from stages.shared.media_files import RemoteFile
 from stages.shared.output_errors import writing
 from stages.video_writer.codecs import BY_NVENC, CODECS, CodecName, EncoderSettings
@@ -20,6 +21,7 @@ from stages.video_writer.fitting import fits, fitted
 from stages.video_writer.input import InputFacts, input_file, read_facts
 from stages.video_writer.mux import Wanted, write_video
 from stages.video_writer.options import VideoWriterOptions
+from stages.video_writer.parts import read_part
 from stages.video_writer.spool import Packet, SegmentReader, SegmentWriter, VideoTrack, remove_segments
 from stages.video_writer.timeline import Timeline, TimelineState
 from stages.video_writer.track import track_for
@@ -43,7 +45,7 @@ class _Held:
     """It came without a time stamp."""
 
 
-class VideoWriter(stage.Stage):
+class VideoWriter(stage.Stage, WorksInSegments):
     """Writes a video file per source: mp4, Matroska (mkv) or QuickTime (mov).
 
     Time: every frame keeps its presentation time exactly, in the input's time base (Matroska: to the millisecond); a
@@ -83,6 +85,21 @@ class VideoWriter(stage.Stage):
         self._held: deque[_Held | None] = deque()
         self._spooled = TimelineState()
         self._restored = self._finished = False
+
+    @classmethod
+    def of_segment(cls) -> str:
+        return "stages.video_writer:VideoPart"
+
+    @classmethod
+    def join(cls, options: Any, context: stage.Context, parts: Sequence[Path]) -> None:
+        writer = cls(options, context)
+        writer.open()
+        for part in parts:
+            segments, state = read_part(part, context.stage)
+            writer._earlier += segments
+            writer._spooled = state if segments else writer._spooled
+        writer.flush(EndOfStream(context.header(None, Fraction(1)), "end"))
+        writer.close()
 
     def open(self) -> None:
         self._output = self.context.output(self.options.path)

@@ -157,7 +157,14 @@ def test_every_part_of_the_library_has_its_floor() -> None:
     assert parts == set(FLOORS)
 
 
-CONTRACT = ("pipeline.stage", "pipeline.messages", "pipeline.errors", "pipeline.redaction", "pipeline.input_paths")
+CONTRACT = (
+    "pipeline.stage",
+    "pipeline.segments",
+    "pipeline.messages",
+    "pipeline.errors",
+    "pipeline.redaction",
+    "pipeline.input_paths",
+)
 
 
 def test_stages_know_the_contract_and_the_library_but_not_each_other() -> None:
