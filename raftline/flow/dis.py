@@ -11,6 +11,7 @@ from raftline.flow.one_motion import moves_as_one
 from raftline.flow.options import DisPreset, FlowOptions
 from raftline.flow.result import FlowResult, SessionStatus, Start, zero_result
 from raftline.flow.scene_change import ChangeDetector
+from raftline.flow.store import FlowStore, StoredFlow
 from raftline.kernels.cell import CELL_PX
 from raftline.raft.padding import Padding
 from raftline.raft.rgb import check_rgb, luma_of
@@ -51,9 +52,11 @@ class DisSession:
 
     Args:
         options: their dis_preset, duplicates, scene_cut and threads are read.
+        store: where flow between two frames that follow each other is looked for before it is estimated, and kept.
     """
 
-    def __init__(self, options: FlowOptions | None = None) -> None:
+    def __init__(self, options: FlowOptions | None = None, store: FlowStore | None = None) -> None:
+        self._store = store
         self._options = options or FlowOptions(estimator="dis")
         if self._options.threads is not None:
             cv2.setNumThreads(self._options.threads)
@@ -88,6 +91,10 @@ class DisSession:
             return None
         if change == "resumed" and before_cut is not None:
             last_luma = before_cut
+        stored = None if self._store is None or full_resolution else self._store.get(last_luma, luma, confidence)
+        if stored is not None:
+            start: Start = "cold" if change == "continuous" else change
+            return FlowResult(stored.grid_px, None, start, 0, padding, stored.confidence)
         flow = self._dis(last_luma, luma)
         grid_px = _grid(flow, luma.shape)
         trusted = None
@@ -95,7 +102,9 @@ class DisSession:
             back_px = _grid(self._dis(luma, last_luma), luma.shape)
             trusted = _confidence(grid_px, back_px)
         flow_px = np.ascontiguousarray(_of_frame(flow, luma.shape, padding)) if full_resolution else None
-        start: Start = "cold" if change == "continuous" else change
+        if self._store is not None and not full_resolution:
+            self._store.put(last_luma, luma, StoredFlow(grid_px, "cold", 0, trusted))
+        start = "cold" if change == "continuous" else change
         return FlowResult(grid_px, flow_px, start, 0, padding, trusted)
 
     def reset(self) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from raftline.flow.dis import DisSession
 from raftline.flow.options import FlowOptions
 from raftline.flow.result import FlowResult, SessionStatus
+from raftline.flow.store import FlowStore
 
 if TYPE_CHECKING:
     from raftline.flow.update_loop import UpdateLoop
@@ -43,20 +44,23 @@ class Session(Protocol):
         ...
 
 
-def open_session(options: FlowOptions | None = None, update_loop: UpdateLoop | None = None) -> Session:
+def open_session(
+    options: FlowOptions | None = None, update_loop: UpdateLoop | None = None, store: FlowStore | None = None
+) -> Session:
     """Open a session of the estimator that the options name.
 
     Args:
         options: how to estimate.
         update_loop: the network, where sessions share one (`raftline.flow.network.open_raft`); None loads it. RAFT
             only.
+        store: where flow is looked for before it is estimated, and kept; None: nowhere.
 
     Raises:
         ValueError: weights (WeightsError), a device or a precision that is not available.
     """
     options = options or FlowOptions()
     if options.estimator == "dis":
-        return DisSession(options)
+        return DisSession(options, store)
     from raftline.flow.session import FlowSession  # here: DIS needs no torch
 
-    return FlowSession(update_loop, options)
+    return FlowSession(update_loop, options, store)

@@ -16,6 +16,7 @@ from raftline.flow.options import FlowOptions
 from raftline.flow.result import FlowResult, SessionStatus, zero_result
 from raftline.flow.scene_change import Change, ChangeDetector
 from raftline.flow.size_choice import SizeChoice, at_frame_size
+from raftline.flow.store import FlowStore
 from raftline.flow.stream import Step, Stream, estimate
 from raftline.flow.update_loop import UpdateLoop
 from raftline.kernels.choice import kernel_choice
@@ -40,6 +41,8 @@ class FlowSession:
         model: from `load_raft`, which runs as it was loaded; or an UpdateLoop, which sessions share to run in one pass
             (`estimate_together`). None loads what the options' weights, device and precision say.
         options: see FlowOptions.
+        store: where flow between two frames that follow each other is looked for before it is estimated, and kept. It
+            goes on as after a cold start from what it finds.
 
     Raises:
         ValueError: the options name another estimator; weights (WeightsError), a device or a precision that is not
@@ -47,11 +50,16 @@ class FlowSession:
         TypeError: a model of another type.
     """
 
-    def __init__(self, model: Raft | UpdateLoop | None = None, options: FlowOptions | None = None) -> None:
+    def __init__(
+        self,
+        model: Raft | UpdateLoop | None = None,
+        options: FlowOptions | None = None,
+        store: FlowStore | None = None,
+    ) -> None:
         self._options = options or FlowOptions()
         self._update_loop = _update_loop(model, self._options)
         self._changes = ChangeDetector(self._options.duplicates, self._options.scene_cut)
-        self._stream = Stream(self._update_loop, self._options)
+        self._stream = Stream(self._update_loop, self._options, store)
         self._size = SizeChoice(self._options.one_motion_side_px)
         self._last_rgb: npt.NDArray[np.uint8] | None = None
         """The last frame, where it was scaled down."""

@@ -17,6 +17,7 @@ from raftline.flow.kept_tensors import kept_tensor, restored_tensor
 from raftline.flow.options import FlowOptions
 from raftline.flow.result import FlowResult, Start
 from raftline.flow.scene_change import Change
+from raftline.flow.store import FlowStore, StoredFlow
 from raftline.flow.update_loop import UpdateLoop
 from raftline.flow.variational import luma_of, refine_on_images, refined_grid
 from raftline.kernels.cell import CELL_PX
@@ -31,10 +32,12 @@ class Stream:
     Args:
         update_loop: the network.
         options: see FlowOptions.
+        store: where flow is looked for before it is estimated, and kept.
     """
 
-    def __init__(self, update_loop: UpdateLoop, options: FlowOptions) -> None:
+    def __init__(self, update_loop: UpdateLoop, options: FlowOptions, store: FlowStore | None = None) -> None:
         self.update_loop = update_loop
+        self._store = store
         self._options = options
         self.correlation_mode: str = options.correlation
         self.reset()
@@ -42,6 +45,8 @@ class Stream:
     def reset(self) -> None:
         """Forget the last frame."""
         self._last_frame: EncodedFrame | None = None
+        self._last_image: Tensor | None = None
+        """The network's input of the last frame, where there is a store: it is encoded when that is needed."""
         self._last_flow: Tensor | None = None
         self._last_luma: Tensor | None = None
         self._last_cells: Cells | None = None
@@ -51,13 +56,13 @@ class Stream:
     @property
     def has_begun(self) -> bool:
         """Whether there is a last frame."""
-        return self._last_frame is not None
+        return self._last_frame is not None or self._last_image is not None
 
     def full_state(self) -> dict[str, Any]:
         """All that the next pair depends on, as JSON values and arrays."""
         before = self._before_cut
         return {
-            "frame": _kept_frame(self._last_frame),
+            "frame": _kept_frame(self._last_encoded()),
             "flow": kept_tensor(self._last_flow),
             "luma": kept_tensor(self._last_luma),
             "cells": None if self._last_cells is None else list(self._last_cells),
@@ -67,7 +72,7 @@ class Stream:
     def restore_full(self, state: Mapping[str, Any]) -> None:
         """Go on exactly where `full_state` was taken."""
         device = self.update_loop.device
-        self._last_frame = _restored_frame(state["frame"], device)
+        self._last_frame, self._last_image = _restored_frame(state["frame"], device), None
         self._last_flow = restored_tensor(state["flow"], device)
         self._last_luma = restored_tensor(state["luma"], device)
         self._last_cells = None if state["cells"] is None else Cells(*state["cells"])
@@ -88,9 +93,20 @@ class Stream:
             moved = resampled_flow(_to_array(last_flow), last_cells, step.cells)
             self._last_flow = torch.from_numpy(moved).permute(2, 0, 1)[None].to(last_flow)
 
+    def stored(self, step: "Step") -> FlowResult | None:
+        """Move on to a frame whose flow is in the store; None: it is not."""
+        if self._store is None or self._last_image is None or step.full_resolution or step.change != "continuous":
+            return None
+        found = self._store.get(_to_pixels(self._last_image), _to_pixels(step.image), step.confidence)
+        if found is None:
+            return None
+        self._move_on(step, None)
+        self._last_flow = self._before_cut = None
+        return FlowResult(found.grid_px, None, found.start, found.iterations, step.padding, found.confidence)
+
     def pair(self, step: "Step", encoded: EncodedFrame) -> "_Pair | None":
         """Move on to a frame. None: it is the first of a run."""
-        last_frame, last_luma = self._last_frame, self._last_luma
+        last_frame, last_luma, last_image = self._last_encoded(), self._last_luma, self._last_image
         self._move_on(step, encoded)
         luma = self._last_luma
         before_cut, self._before_cut = self._before_cut, None
@@ -107,7 +123,8 @@ class Stream:
         options = self._options_for(start)
         self.correlation_mode = self.update_loop.correlation_mode(encoded.features, options, step.confidence)
         lumas = None if last_luma is None or luma is None else (last_luma, luma)
-        return _Pair(step, last_frame, encoded, self._last_flow if start == "warm" else None, start, options, lumas)
+        last_flow = self._last_flow if start == "warm" else None
+        return _Pair(step, last_frame, encoded, last_flow, start, options, lumas, last_image)
 
     def finish(self, pair: "_Pair", coarse: CoarseFlow, back: Tensor | None) -> FlowResult:
         """The result of a pair, from a batch of one; `back` is the flow from the later frame, in cells."""
@@ -125,11 +142,26 @@ class Stream:
                 fine_px = refine_on_images(*pair.lumas, fine_px)
                 grid_px = F.avg_pool2d(padding.pad(fine_px), CELL_PX)
             flow_px = _to_array(fine_px) if step.full_resolution else None
-        return FlowResult(_to_array(grid_px), flow_px, pair.start, coarse.iterations, padding, trusted)
+        result = FlowResult(_to_array(grid_px), flow_px, pair.start, coarse.iterations, padding, trusted)
+        self._keep(pair, result)
+        return result
 
-    def _move_on(self, step: "Step", encoded: EncodedFrame) -> None:
+    def _keep(self, pair: "_Pair", result: FlowResult) -> None:
+        if self._store is None or pair.earlier_image is None or pair.step.full_resolution:
+            return
+        if pair.start in ("cold", "warm"):
+            flow = StoredFlow(result.grid_px, pair.start, result.iterations, result.confidence)
+            self._store.put(_to_pixels(pair.earlier_image), _to_pixels(pair.step.image), flow)
+
+    def _last_encoded(self) -> EncodedFrame | None:
+        if self._last_frame is None and self._last_image is not None:
+            self._last_frame = self.update_loop.model.encode(self._last_image)
+        return self._last_frame
+
+    def _move_on(self, step: "Step", encoded: EncodedFrame | None) -> None:
         crop = step.padding.crop(step.image)
         self._last_frame, self._last_cells = encoded, step.cells
+        self._last_image = step.image if self._store is not None else None
         self._last_luma = luma_of(step.image, crop) if self._options.variational_refinement else None
 
     def _options_for(self, start: Start) -> FlowOptions:
@@ -185,6 +217,8 @@ class _Pair:
     options: FlowOptions
     lumas: tuple[Tensor, Tensor] | None
     """Of the two frames, where the flow is refined on them."""
+    earlier_image: Tensor | None = None
+    """The network's input of the earlier frame, where its flow is kept."""
 
     def key(self) -> Hashable:
         """What pairs must agree in to share a pass."""
@@ -202,7 +236,9 @@ def estimate(steps: Mapping[int, Step]) -> dict[int, FlowResult]:
     Returns:
         By number, without those whose frame is the first of a run.
     """
-    results: dict[int, FlowResult] = {}
+    stored = {number: step.stream.stored(step) for number, step in steps.items()}
+    results = {number: result for number, result in stored.items() if result is not None}
+    steps = {number: step for number, step in steps.items() if number not in results}
     pairs: dict[int, _Pair] = {}
     for numbers in grouped(steps, lambda step: (id(step.stream.update_loop), step.image.shape)):
         model = steps[numbers[0]].stream.update_loop.model
@@ -237,6 +273,10 @@ def _kept_frame(frame: EncodedFrame | None) -> list[Any] | None:
 
 def _restored_frame(kept: Sequence[Any] | None, device: torch.device) -> EncodedFrame | None:
     return None if kept is None else EncodedFrame(*(restored_tensor(part, device) for part in kept))
+
+
+def _to_pixels(image: Tensor) -> npt.NDArray[np.float32]:
+    return image.detach().cpu().numpy()
 
 
 def _to_array(flow: Tensor) -> npt.NDArray[np.float32]:

@@ -11,6 +11,7 @@ import numpy as np
 from pipeline import stage
 from pipeline.errors import ConfigError, WeightsError
 from pipeline.messages import EndOfStream, Flow, FlowStart, Frame, Gap, Message
+from pipeline.segments import ComputesAhead
 from raftline.flow.accuracy import Accuracy, estimator_for, may_use_gpu, settings_for
 from raftline.flow.dis import DisSession
 from raftline.flow.estimators import open_session
@@ -21,16 +22,19 @@ from raftline.flow.stillness import StillnessDetector
 from raftline.raft.weights import errors as raft_weights
 from stages.flow.flow_messages import Place, cut_message, flow_message, zero_message
 from stages.flow.options import Options as FlowStageOptions
+from stages.flow.said import said_accuracy, said_settings
+from stages.flow.stored_flow import opened_store
 from stages.shared.color import gray, rgb
 
 if TYPE_CHECKING:
+    from raftline.flow.store import FlowStore
     from raftline.flow.update_loop import UpdateLoop
 
 _TOGETHER = 8
 """Sources that share a pass at most: a frame may wait for as long as all of them take. Chosen by hand."""
 
 
-class OpticalFlow(stage.Stage):
+class OpticalFlow(stage.Stage, ComputesAhead):
     """One Flow for every frame: where the content of the previous frame went.
 
     The first frame, the first after a gap or a change of size, and a frame after a scene cut have no flow. A frame that
@@ -59,8 +63,17 @@ class OpticalFlow(stage.Stage):
     def in_one_process(cls, options: Any) -> bool:
         return options.estimator != "dis" and may_use_gpu(options.device)
 
+    @classmethod
+    def ahead(cls, options: Any, needs: frozenset[str], folder: str) -> Mapping[str, Any] | None:
+        return None if "flow" in needs or options.store is not None else {"store": folder}
+
+    @classmethod
+    def ahead_stage(cls) -> str:
+        return "stages.flow:FlowAhead"
+
     def __init__(self, options: Any, context: stage.Context) -> None:
         super().__init__(options, context)
+        self._store: FlowStore | None = None
         self._previous: Place | None = None
         self._before: Place | None = None
         """The frame before the previous one."""
@@ -79,11 +92,13 @@ class OpticalFlow(stage.Stage):
     def open(self) -> None:
         self._accuracy, given = self._chosen()
         self._max_side_px, still_seconds = given.pop("max_side_px"), given.pop("still_seconds")
+        folder = given.pop("store")
         self._stillness = None if still_seconds is None else StillnessDetector(still_seconds)
         try:
             options = self._flow_options = FlowOptions(**given)
             update_loop = self._network(options) if options.estimator == "raft" else None
-            self._session = open_session(options, update_loop)
+            self._store = None if folder is None else opened_store(folder, options, update_loop)
+            self._session = open_session(options, update_loop, self._store)
         except raft_weights.WeightsError as error:
             raise WeightsError(f"stage {self.context.stage!r}: {error}") from error
         except ValueError as error:
@@ -197,6 +212,10 @@ class OpticalFlow(stage.Stage):
                 self._cut = Place(*cut["before"]), flow
             self._skipped = message if self._again["skipped"] else None
 
+    def close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+
     def unacked_window(self) -> int:
         return (self._previous is not None) + (self._cut is not None)
 
@@ -263,8 +282,8 @@ class OpticalFlow(stage.Stage):
         self._said = said
         self.context.status(
             estimator=said.estimator,
-            accuracy=self._said_accuracy(),
-            settings=self._said_settings(),
+            accuracy=said_accuracy(self._accuracy, self.options.accuracy, self.context.demand.readers),
+            settings=said_settings(self._flow_options, self._max_side_px, self._wanted["full_resolution"]),
             device=said.device,
             runtime=said.runtime,
             precision=said.precision,
@@ -276,23 +295,3 @@ class OpticalFlow(stage.Stage):
         )
         for fallback in said.fallbacks:
             self.context.log.warning("%s", fallback)
-
-    def _said_accuracy(self) -> str:
-        if self.options.accuracy != "auto":
-            return f"{self._accuracy}, as set"
-        readers = ", ".join(self.context.demand.readers)
-        return f"{self._accuracy} for {readers}" if readers else self._accuracy
-
-    def _said_settings(self) -> str:
-        """What is run, whether the user or the readers decided it."""
-        size = "full size" if self._max_side_px is None else f"at most {self._max_side_px} px"
-        options = self._flow_options
-        if options.estimator == "dis":
-            return f"{size}, {options.dis_preset}"
-        if options.one_motion_side_px is not None:
-            size += f", {options.one_motion_side_px} px while it moves as one"
-        stop = "" if options.early_stop_px is None else f" until less than {options.early_stop_px:g} px is gained"
-        half = options.grid_refinement == "half" and not self._wanted["full_resolution"]
-        refined = ("refined at half size" if half else "refined") if options.variational_refinement else "not refined"
-        cold = max(options.iterations, options.cold_iterations)
-        return f"{size}, {options.iterations} updates (cold {cold}){stop}, {refined}"

@@ -1,0 +1,29 @@
+"""What the status says of how flow is estimated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from raftline.flow.accuracy import Accuracy
+from raftline.flow.options import FlowOptions
+
+
+def said_accuracy(accuracy: Accuracy, asked: str, readers: Sequence[str]) -> str:
+    """How exact the flow is, and who asked for that."""
+    if asked != "auto":
+        return f"{accuracy}, as set"
+    return f"{accuracy} for {', '.join(readers)}" if readers else accuracy
+
+
+def said_settings(options: FlowOptions, max_side_px: int | None, full_resolution: bool) -> str:
+    """What is run, whether the user or the readers decided it."""
+    size = "full size" if max_side_px is None else f"at most {max_side_px} px"
+    if options.estimator == "dis":
+        return f"{size}, {options.dis_preset}"
+    if options.one_motion_side_px is not None:
+        size += f", {options.one_motion_side_px} px while it moves as one"
+    stop = "" if options.early_stop_px is None else f" until less than {options.early_stop_px:g} px is gained"
+    half = options.grid_refinement == "half" and not full_resolution
+    refined = ("refined at half size" if half else "refined") if options.variational_refinement else "not refined"
+    cold = max(options.iterations, options.cold_iterations)
+    return f"{size}, {options.iterations} updates (cold {cold}){stop}, {refined}"

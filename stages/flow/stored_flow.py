@@ -1,0 +1,23 @@
+"""The store of flow that runs of one file share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import OutputError
+from raftline.flow.options import FlowOptions
+from raftline.flow.store import FlowStore
+
+if TYPE_CHECKING:
+    from raftline.flow.update_loop import UpdateLoop
+
+
+def opened_store(folder: str, options: FlowOptions, update_loop: UpdateLoop | None) -> FlowStore:
+    """A store for flow with these options, by a network that runs like this one; None: DIS. Raises `OutputError`."""
+    model = None if update_loop is None else update_loop.model
+    runs_on = () if model is None else (model.runtime, model.precision.name, str(update_loop and update_loop.device))
+    try:
+        return FlowStore(Path(folder), f"{options} {runs_on}")
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror or error}; free some space") from error
