@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import secrets
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -20,13 +20,11 @@ from raftline.cli.batch_lane import Interruption, Lane, Outcome
 from raftline.cli.batch_ray import RayLane, connect_to_ray, cores_of_cluster
 from raftline.cli.batch_shard import WHOLE, Shard
 from raftline.cli.batch_walk import Finder, Found
+from raftline.cli.batch_work import run_all
 from raftline.cli.failures import INTERRUPTED, USER_MISTAKE, reported, say_error
 from raftline.cli.own_outputs import OwnOutputs
 from raftline.cli.results import console
 from raftline.cli.run import make_output_directory
-
-if TYPE_CHECKING:
-    from raftline.cli.batch_progress import BatchProgress
 
 _SUMMARY_SECONDS = 60.0
 """Longest wait for another shard that writes the summary of all: it reads that of each file, thousands of them."""
@@ -71,6 +69,15 @@ def batch(
             show_default=False,
         ),
     ] = None,
+    segment_minutes: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="MINUTES",
+            help="Longer files are worked on in segments of this length at the same time, where there are fewer files "
+            "than jobs; 0: every file in one piece.",
+        ),
+    ] = 10.0,
     include_hidden: Annotated[
         bool, typer.Option("--include-hidden", help="Take hidden files in folders, and look into hidden folders.")
     ] = False,
@@ -91,6 +98,7 @@ def batch(
     raftline batch batch /shared/recordings -o /shared/out --shard 3/8
     """
     from pipeline.config import make_plan
+    from pipeline.runtime.output_lock import this_process
     from raftline.cli.batch_progress import batch_progress  # what it draws with takes 30 ms to load
 
     begin, started = time.monotonic(), datetime.now(timezone.utc)
@@ -109,6 +117,7 @@ def batch(
         "output": str(output) if executor == "local" else os.path.abspath(output),
         "redis": redis,
         "cores": cores,
+        "run": f"batch of {this_process()} {secrets.token_hex(4)}",
     }
     ours = [file for file in files if part.has(file)]
     todo = [file for file in ours if not already_finished(file, plan, output)]
@@ -119,8 +128,8 @@ def batch(
         print(f"left out: {found.reasons()}", flush=True)
     with Interruption() as interruption, batch_progress(len(todo), len(plan.stages)) as progress:
         lane = RayLane if executor == "ray" else Lane
-        lanes = [lane(request, interruption) for _ in range(min(jobs, len(todo)))]
-        outcomes = _run_all(todo, lanes, progress, interruption)
+        lanes = [lane(request, interruption) for _ in range(jobs)]
+        outcomes = run_all(todo, lanes, progress, interruption, 60 * segment_minutes or None)
     left = {name for name, outcome in outcomes.items() if outcome.left}
     about = {"started": started.isoformat(timespec="seconds"), "seconds": round(time.monotonic() - begin, 3)}
     summary = _write_summary(plan.name, files, ours, output, left, about)
@@ -146,35 +155,6 @@ def _shared_out(executor: str, jobs: int | None, cores: int | None) -> tuple[int
     every = max(1, cores_of_cluster())
     of_file = cores or (max(1, every // jobs) if jobs else 1)
     return jobs or max(1, every // of_file), of_file
-
-
-def _run_all(
-    files: list[BatchFile], lanes: Sequence[Lane | RayLane], progress: BatchProgress, interruption: Interruption
-) -> dict[str, Outcome]:
-    """Run all, each lane one at a time; how it went with each, by the name that is shown."""
-    outcomes: dict[str, Outcome] = {}
-    waiting, free = list(files), list(lanes)
-    with ThreadPoolExecutor(max(1, len(lanes))) as pool:
-        running: dict[Future[Outcome], tuple[BatchFile, Lane | RayLane]] = {}
-        while running or (waiting and not interruption.happened):
-            while waiting and free and not interruption.happened:
-                file, lane = waiting.pop(0), free.pop()
-                running[pool.submit(lane.run, file, progress.begin(file.display))] = file, lane
-            done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
-            for future in done:
-                file, lane = running.pop(future)
-                free.append(lane)
-                outcomes[file.display] = future.result()
-                progress.end(file.display, outcomes[file.display])
-            if not waiting:  # the cores of a lane may be what another one waits for, whose node was lost
-                _close(free)
-        _close(free)
-    return outcomes
-
-
-def _close(lanes: list[Lane | RayLane]) -> None:
-    while lanes:
-        lanes.pop().close()
 
 
 def _find(config: Path, inputs: list[str], output: Path, overrides: list[str] | None, include_hidden: bool) -> Found:

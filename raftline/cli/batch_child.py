@@ -17,15 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pipeline.errors import OutputInWork
-from raftline.cli.batch_files import (
-    EARLIER_OUTPUTS,
-    FINGERPRINT,
-    REAL_PATH,
-    BatchFile,
-    already_finished,
-    outputs_in,
-    read_summary,
-)
+from raftline.cli.batch_files import BatchFile, already_finished
 from raftline.cli.failures import in_words
 
 if TYPE_CHECKING:
@@ -137,18 +129,23 @@ def _config(request: dict[str, Any]) -> Config:
 
 def _work(request: dict[str, Any], kept: _Kept, requests: _Requests) -> Told:
     from pipeline.runtime.output_lock import OutputLock, Run, this_process
+    from raftline.cli.batch_tasks import FileTasks
 
     file = BatchFile(request["name"], request["path"], request["folder"])
     config = _config(request)
     nursery = kept.nursery(config)  # loads the plug-ins while the rest is made ready
     plan = _plan(config, file, request["cores"])
     plan.output.mkdir(parents=True, exist_ok=True)
-    me = this_process()
-    lock = OutputLock.take(plan.output / file.summary_name, Run(me, me))
+    run = Run(request["run"], this_process())
+    lock = OutputLock.take(plan.output / file.summary_name, run)
     try:
         if already_finished(file, plan, Path(request["output"])):
             return {"left": "another run has finished it meanwhile"}
-        return _run(plan, file, nursery, kept.server(plan), requests)
+
+        def supervised(plan: Plan, summary_name: str) -> Told:
+            return _supervised(plan, file.name, summary_name, nursery, kept.server(plan), requests)
+
+        return FileTasks(plan, file, supervised, run).do(request["task"])
     finally:
         lock.release()
 
@@ -161,27 +158,19 @@ def _plan(config: Config, file: BatchFile, cores: int) -> Plan:
     return make_plan(config.model_copy(update=changes))
 
 
-def _run(plan: Plan, file: BatchFile, nursery: Nursery, server: PrivateServer | None, requests: _Requests) -> Told:
-    from pipeline.runtime.summary import write_summary
+def _supervised(
+    plan: Plan, source: str, summary_name: str, nursery: Nursery, server: PrivateServer | None, requests: _Requests
+) -> Told:
     from pipeline.runtime.supervisor import Supervisor
 
     def on_status(status: Told) -> None:
-        _say({"status": status["sources"][file.name]})
+        _say({"status": status["sources"][source]})
 
-    earlier = outputs_in(read_summary(plan.output / file.summary_name))
-    of_batch: dict[str, Any] = {
-        FINGERPRINT: file.fingerprint(plan),
-        REAL_PATH: None if "://" in file.path else os.path.realpath(file.path),
-    }
-    supervisor = Supervisor(plan, nursery=nursery, server=server, on_status=on_status, summary_name=file.summary_name)
+    plan.output.mkdir(parents=True, exist_ok=True)
+    supervisor = Supervisor(plan, nursery=nursery, server=server, on_status=on_status, summary_name=summary_name)
     requests.on_end = supervisor.abort
-    summary = supervisor.run()
-    of_batch[EARLIER_OUTPUTS] = sorted(path for path in earlier - outputs_in(summary) if os.path.exists(path))
-    write_summary(plan.output / file.summary_name, {**summary, **of_batch})
-    source = summary["sources"][file.name]
-    letters = [letter["error"] for letter in summary.get("dead_letters", [])]
-    error = source["error"] or (f"{len(letters)} messages were given up: {letters[0]}" if letters else None)
-    if error is None and source["state"] == "failed":
-        error = "failed"
-    said = f"{source['state']}, {source['frames_decoded']} frames, {summary['seconds']:.1f} s"
-    return {"error": error, "said": said, "outputs": source["outputs"]}
+    return supervisor.run()
+
+
+if __name__ == "__main__":
+    main()

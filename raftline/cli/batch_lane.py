@@ -15,10 +15,13 @@ from pipeline.runtime.own_program import own_program
 from pipeline.runtime.stop_signals import on_stop_signals
 from raftline.cli.batch_files import BatchFile
 
+Task = dict[str, Any]
+"""What is to be done of a file, as `raftline.cli.batch_tasks` says."""
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it went with a file."""
+    """How it went with a file, or with a task of it."""
 
     error: str | None = None
     """In words."""
@@ -27,6 +30,12 @@ class Outcome:
     said: str = ""
     """State, frames and time, if it was not left and there is no error."""
     outputs: list[str] = field(default_factory=list)
+    next: list[Task] = field(default_factory=list)
+    """Tasks that come now; none: the file is done."""
+    then: Task | None = None
+    """The task that comes once those are done."""
+    helpers: list[Task] = field(default_factory=list)
+    """Tasks that may run meanwhile, and that others can do without."""
 
     def __str__(self) -> str:
         return "failed" if self.error else f"left: {self.left}" if self.left else self.said
@@ -88,12 +97,12 @@ class Lane:
         self._interruption = interruption
         self._child: subprocess.Popen[str] | None = None
 
-    def run(self, file: BatchFile, on_status: Callable[[dict[str, Any]], None]) -> Outcome:
-        """Work on a file until it is done. `on_status` gets the summary of its source, about twice a second."""
+    def run(self, file: BatchFile, on_status: Callable[[dict[str, Any]], None], task: Task) -> Outcome:
+        """Do a task of a file. `on_status` gets the summary of its source, about twice a second."""
         child = self._child or self._start()
         assert child.stdin is not None
         assert child.stdout is not None
-        request = {**self._request, "name": file.name, "path": file.path, "folder": file.folder}
+        request = {**self._request, "name": file.name, "path": file.path, "folder": file.folder, "task": task}
         try:
             child.stdin.write(json.dumps(request) + "\n")
             child.stdin.flush()

@@ -30,7 +30,7 @@ class BatchProgress:
         self._files, self._done = files, 0
 
     def begin(self, name: str) -> OnStatus:
-        """A file is begun. Returns what takes its status, from any thread."""
+        """A file, or a task of it, is begun. Returns what takes its status, from any thread."""
         bars = self._bars
         if bars is None:
             return lambda status: None
@@ -44,11 +44,15 @@ class BatchProgress:
 
         return show
 
+    def leave(self, name: str) -> None:
+        """What `begin` was told of has ended."""
+        if self._bars is not None:
+            self._bars.remove_task(self._running.pop(name))
+
     def end(self, name: str, outcome: Outcome) -> None:
         """A file is done: print how it went, and what it gave."""
         self._done += 1
         if self._bars is not None and self._all is not None:
-            self._bars.remove_task(self._running.pop(name))
             self._bars.update(self._all, completed=self._done, said=f"{self._done}/{self._files}")
         print(f"[{self._done}/{self._files}] {name}: {outcome}", flush=True)
         for path in outcome.outputs[:_MOST_OUTPUTS]:

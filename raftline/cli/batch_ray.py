@@ -1,4 +1,4 @@
-"""Lanes of a batch on the nodes of a Ray cluster: each file goes to one node, whole."""
+"""Lanes of a batch on the nodes of a Ray cluster: each file, or task of a long one, goes to one node."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.errors import ConfigError
 from raftline.cli.batch_files import BatchFile
-from raftline.cli.batch_lane import Interruption, Lane, Outcome
+from raftline.cli.batch_lane import Interruption, Lane, Outcome, Task
 
 _LOOK_SECONDS = 0.5
 _CLOSE_SECONDS = 10.0
@@ -54,8 +54,9 @@ class _NodeLane:
         self._lane = Lane(request, self._interruption)
         self._status: dict[str, Any] | None = None
 
-    def run(self, file: BatchFile) -> Outcome:
-        return self._lane.run(file, self._keep)
+    def run(self, file: BatchFile, task: Task) -> Outcome:
+        self._status = None
+        return self._lane.run(file, self._keep, task)
 
     def status(self) -> dict[str, Any] | None:
         return self._status
@@ -84,13 +85,13 @@ class RayLane:
         self._actor: Any = None
         self._told = False
 
-    def run(self, file: BatchFile, on_status: Callable[[dict[str, Any]], None]) -> Outcome:
-        """Work on a file until it is done. `on_status` gets the summary of its source, about twice a second."""
+    def run(self, file: BatchFile, on_status: Callable[[dict[str, Any]], None], task: Task) -> Outcome:
+        """Do a task of a file. `on_status` gets the summary of its source, about twice a second."""
         from ray.exceptions import RayActorError
 
         for _ in range(_TRIES):
             try:
-                return self._run_on_a_node(file, on_status)
+                return self._run_on_a_node(file, on_status, task)
             except RayActorError:
                 self._actor = None
                 if self._interruption.happened:
@@ -111,14 +112,14 @@ class RayLane:
             ray.kill(self._actor)
             self._actor = None
 
-    def _run_on_a_node(self, file: BatchFile, on_status: Callable[[dict[str, Any]], None]) -> Outcome:
+    def _run_on_a_node(self, file: BatchFile, on_status: Callable[[dict[str, Any]], None], task: Task) -> Outcome:
         import ray
 
         if self._actor is None:
             remote: Any = ray.remote(_NodeLane)
             self._actor = remote.options(num_cpus=self._request["cores"], max_concurrency=3).remote(self._request)
         path = file.path if "://" in file.path else os.path.abspath(file.path)
-        outcome: Any = self._actor.run.remote(replace(file, path=path))
+        outcome: Any = self._actor.run.remote(replace(file, path=path), task)
         while not ray.wait([outcome], timeout=_LOOK_SECONDS)[0]:
             if self._interruption.happened and not self._told:
                 self._told = True

@@ -33,7 +33,7 @@ def lane(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_one_process_serves_all_files_until_one_ends_it(lane: Lane) -> None:
     statuses: list[dict[str, Any]] = []
     first, second, third, fourth = (
-        lane.run(BatchFile(name, f"{name}.mp4"), statuses.append) for name in ("a", "b", "die", "c")
+        lane.run(BatchFile(name, f"{name}.mp4"), statuses.append, {"do": "begin"}) for name in ("a", "b", "die", "c")
     )
     assert first == second == Outcome(said=first.said, outputs=["x"])
     assert third.error == "its process ended with status 3 and said nothing"

@@ -30,6 +30,7 @@ def test_each_file_that_runs_has_a_bar_and_all_have_one() -> None:
     assert shown() == [("all files", 0, 2), ("a [red].mp4", 0, None), ("b.mp4", 0, None)]
     first(status(5))
     assert shown()[1] == ("a [red].mp4", 10, 20)
+    progress.leave("a [red].mp4")
     progress.end("a [red].mp4", Outcome(said="finished"))
     assert shown() == [("all files", 1, 2), ("b.mp4", 0, None)]
 

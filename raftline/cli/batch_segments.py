@@ -1,0 +1,254 @@
+"""A long file in segments: the plan of each task, and what is left of it for the others.
+
+All that tasks leave lies in a folder beside the outputs, ``.NAME.segments``, until the file is finished: a task that
+was finished before is not done again, whoever asks for it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.plan import Plan, SourcePlan, StagePlan
+from pipeline.segments import ComputesAhead, CutsFiles, Divides, Division, Span, WorksInSegments
+from pipeline.transport.keys import key_part
+
+_AHEAD = "ahead"
+_WHOLE = Span(None, None, None)
+Told = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Segments:
+    """How the work on one file is shared out.
+
+    Args:
+        plan: Of the file in one piece.
+        name: Of its source.
+    """
+
+    plan: Plan
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        """Where tasks leave what others need."""
+        return self.plan.output / f".{self.name}.segments"
+
+    def spans(self, seconds: float) -> list[Span]:
+        """Segments of about `seconds`; none for a short file, and where nothing could be shared out.
+
+        Raises:
+            InputError: If the file cannot be read.
+        """
+        source = self._source
+        if not issubclass(source.cls, CutsFiles) or source.info.read_once or source.policy == "live":
+            return []
+        if self._divided is None and self._ahead is None:
+            return []
+        return source.cls.cut(source.options, source.info.input, seconds)
+
+    def begin(self, fingerprint: str) -> None:
+        """Make the folder, without anything that is of another file or configuration."""
+        said = self.folder / "fingerprint"
+        if not said.exists() or said.read_text() != fingerprint:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True)
+            said.write_text(fingerprint)
+
+    def end(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def in_order(self) -> Plan:
+        """The run that goes through the whole file: all stages but those that work on segments later."""
+        given, left_out = {}, set[str]()
+        if self._divided is not None:
+            name, division = self._divided
+            given[name], left_out = division.in_order, self._after(name)
+        if self._ahead is not None:
+            name, options = self._ahead
+            given[name] = options
+        kept = {name: stage for name, stage in self.plan.stages.items() if name not in left_out}
+        return self._with("in-order", {name: _over(stage, given.get(name, {})) for name, stage in kept.items()})
+
+    def ahead(self, number: int, span: Span, in_order: Plan) -> Plan | None:
+        """The run that computes ahead what it can of a segment, with as many threads as the one `in_order`."""
+        source = self._source
+        if self._ahead is None:
+            return None
+        assert issubclass(source.cls, CutsFiles)
+        name, options = self._ahead
+        # From the key frame before: a flow that starts from the one before it has settled when the segment begins.
+        cls, of_span = self.plan.stages[name].cls, source.cls.of_span(span._replace(first=span.seek), {})
+        assert issubclass(cls, ComputesAhead)
+        if of_span is None:
+            return None
+        stage = replace(
+            _over(self.plan.stages[name], options), use=cls.ahead_stage(), threads=in_order.stages[name].threads
+        )
+        stages = {self.plan.source_stage: self.plan.stages[self.plan.source_stage], name: stage}
+        return self._with(f"ahead-{number}", stages, of_span, self.part(f"ahead-{number}"))
+
+    def close_ahead(self) -> None:
+        """Let runs that compute ahead end: `in_order` is through."""
+        folder = self.folder / _AHEAD
+        folder.mkdir(exist_ok=True)
+        (folder / "closed").touch()
+
+    def shared_out(self, spans: Sequence[Span], told: Mapping[str, Any]) -> tuple[list[Span], str | None]:
+        """Segments for `rest` once `in_order` is through, and why there is only one, if so.
+
+        Args:
+            spans: Those of the file.
+            told: The summary of the run in order.
+        """
+        source = self._source
+        if self._divided is None:
+            return [], None
+        cls = self.plan.stages[self._divided[0]].cls
+        assert issubclass(cls, Divides) and issubclass(source.cls, CutsFiles)
+        why = cls.in_one_piece(str(self._moves))
+        if why is None:
+            said = told["sources"][self.name]["stages"][self.plan.source_stage]
+            able = all(source.cls.of_span(span, said) is not None for span in spans)
+            why = None if able else "what it shows of a frame depends on those before"
+        return ([_WHOLE], why) if why else (list(spans), None)
+
+    def rest(self, number: int, span: Span, told: Mapping[str, Any]) -> Plan:
+        """The run that does for a segment what `in_order` has left."""
+        source = self._source
+        assert self._divided is not None and issubclass(source.cls, CutsFiles)
+        name, division = self._divided
+        said = told["sources"][self.name]["stages"][self.plan.source_stage]
+        of_span = {} if span == _WHOLE else source.cls.of_span(span, said)
+        given = {**division.given, "span": list(span)}
+        stages = {self.plan.source_stage: self.plan.stages[self.plan.source_stage]}
+        stages[name] = replace(self.plan.stages[name], use=division.use, given=given, reads=self.plan.source_stage)
+        for after in self.plan.stages:
+            if after in self._after(name):
+                stages[after] = _of_segment(self.plan.stages[after])
+        return self._with(f"rest-{number}", stages, of_span or {}, self.part(f"rest-{number}"))
+
+    def part(self, task: str) -> Path:
+        """Where a task's own outputs lie."""
+        return self.folder / task
+
+    def last_stages(self) -> list[StagePlan]:
+        """Those whose outputs of all segments are to be joined."""
+        return [] if self._divided is None else [self.plan.stages[name] for name in self._after(self._divided[0])]
+
+    @property
+    def _source(self) -> SourcePlan:
+        return self.plan.sources[self.name]
+
+    @property
+    def _moves(self) -> Path:
+        return self.folder.absolute() / "moves"
+
+    @property
+    def _divided(self) -> tuple[str, Division] | None:
+        """The one stage that can be divided, if all that read from it can work on segments."""
+        found = []
+        for name, stage in self.plan.stages.items():
+            if issubclass(stage.cls, Divides) and (how := stage.cls.divided(stage.options, str(self._moves))):
+                found.append((name, how))
+        if len(found) != 1:
+            return None
+        after = self._after(found[0][0])
+        able = after and all(issubclass(self.plan.stages[name].cls, WorksInSegments) for name in after)
+        return found[0] if able else None
+
+    @property
+    def _ahead(self) -> tuple[str, Mapping[str, Any]] | None:
+        """The one stage that reads the source and can be computed ahead, and its options for it."""
+        for name, stage in self.plan.stages.items():
+            if issubclass(stage.cls, ComputesAhead) and stage.reads == self.plan.source_stage:
+                given = stage.cls.ahead(stage.options, stage.needs, str(self.folder.absolute() / _AHEAD))
+                return None if given is None else (name, given)
+        return None
+
+    def _after(self, name: str) -> set[str]:
+        """The stages that read from one, at any distance."""
+        after: set[str] = set()
+        for other, stage in self.plan.stages.items():  # in topological order
+            if stage.reads == name or stage.reads in after:
+                after.add(other)
+        return after
+
+    def _with(
+        self,
+        task: str,
+        stages: Mapping[str, StagePlan],
+        of_source: Mapping[str, Any] | None = None,
+        output: Path | None = None,
+    ) -> Plan:
+        source = replace(self._source, given={**self._source.given, **(of_source or {})})
+        return replace(
+            self.plan,
+            name=key_part(f"{self.plan.name}.{task}"),
+            stages={name: _read_by(stage, stages) for name, stage in stages.items()},
+            sources={self.name: source},
+            output=output or self.plan.output,
+        )
+
+
+def said_before(file: Path, state: Collection[str] = ("finished",)) -> Told | None:
+    """The summary of a task that was finished before."""
+    try:
+        told: Told = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return None
+    return told if told.get("state") in state and not told.get("dead_letters") else None
+
+
+def merged(in_order: Told, rests: Sequence[Told], joined: Mapping[str, Mapping[str, str]], name: str) -> Told:
+    """The summary of a file whose tasks have all been finished.
+
+    Args:
+        in_order: Of the run in order.
+        rests: Of the segments.
+        joined: What the stages said that joined them, by name of the stage.
+        name: Of the source.
+    """
+    in_order["tasks"] = {"in-order": _took(in_order)}
+    in_order["tasks"] |= {f"rest-{number}": _took(told) for number, told in enumerate(rests)}
+    source = in_order["sources"][name]
+    for stage in (stage for told in rests for stage in told["sources"][name]["stages"]):
+        if stage not in source["stages"]:
+            parts = [told["sources"][name]["stages"][stage] for told in rests]
+            source["stages"][stage] = {**parts[0], "frames": sum(part["frames"] for part in parts)}
+    workers = in_order["workers"]
+    for told in rests:
+        for stage, work in told["workers"].items():
+            known = workers.setdefault(stage, {**work, "cpu_seconds": 0.0})
+            known["cpu_seconds"] = round((known["cpu_seconds"] or 0.0) + (work["cpu_seconds"] or 0.0), 3)
+    outputs = set(source["outputs"])
+    for stage, said in joined.items():
+        outputs |= {key.removeprefix("output ") for key in said if key.startswith("output ")}
+        shown = {key: value for key, value in said.items() if not key.startswith(("output ", "part "))}
+        source["stages"][stage]["status"] = {**source["stages"][stage]["status"], **shown}
+    source["outputs"] = sorted(outputs)
+    return in_order
+
+
+def _took(told: Told) -> dict[str, float]:
+    cpu = sum(work["cpu_seconds"] or 0.0 for work in told["workers"].values())
+    return {"seconds": told["seconds"], "cpu_seconds": round(cpu, 3)}
+
+
+def _over(stage: StagePlan, given: Mapping[str, Any]) -> StagePlan:
+    return replace(stage, given={**stage.given, **given})
+
+
+def _of_segment(stage: StagePlan) -> StagePlan:
+    assert issubclass(stage.cls, WorksInSegments)
+    return replace(stage, use=stage.cls.of_segment() or stage.use)
+
+
+def _read_by(stage: StagePlan, stages: Mapping[str, StagePlan]) -> StagePlan:
+    return replace(stage, readers=tuple(other for other, each in stages.items() if each.reads == stage.name))
