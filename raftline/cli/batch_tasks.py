@@ -100,6 +100,7 @@ class FileTasks:
         parts = [self._segments.part(f"rest-{number}") for number in range(task["count"])]
         in_order = said_before(self._segments.folder / _IN_ORDER)
         rests = [said_before(part / _SUMMARY) for part in parts]
+        aheads = [said_before(path) for path in sorted(self._segments.folder.glob(f"ahead-*/{_SUMMARY}"))]
         assert in_order is not None
         joined: dict[str, dict[str, str]] = {}
         for stage in self._segments.last_stages() if parts else []:
@@ -118,7 +119,7 @@ class FileTasks:
                 stage.cls.join(stage.options, context, parts)
             finally:
                 context.close()
-        summary = merged(in_order, [rest for rest in rests if rest is not None], joined, name)
+        summary = merged(in_order, list(filter(None, aheads)), list(filter(None, rests)), joined, name)
         answer = self._concluded(summary | {"pipeline": self._plan.name}, earlier)
         self._segments.end()
         return answer

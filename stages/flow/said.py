@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from raftline.flow.accuracy import Accuracy
 from raftline.flow.options import FlowOptions
 
 
-def said_accuracy(accuracy: Accuracy, asked: str, readers: Sequence[str]) -> str:
+def said_accuracy(accuracy: str, asked: str, readers: Sequence[str]) -> str:
     """How exact the flow is, and who asked for that."""
     if asked != "auto":
         return f"{accuracy}, as set"

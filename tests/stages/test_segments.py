@@ -23,7 +23,7 @@ COARSE = Demand("coarse", ("stabilization",))
 
 
 def spans_of(path: Path, seconds: float = _SECONDS) -> list[Span]:
-    return Decoder.cut(Decoder.Options(), str(path), seconds)
+    return Decoder.cut(Decoder.Options.model_validate({}), str(path), seconds)
 
 
 def decoded(path: Path, span: Span | None = None) -> list[Frame]:
@@ -78,7 +78,7 @@ def divided(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     options = {"estimator": "dis", "warm_start": "never"}
     flows = run_stage(OpticalFlow, frames, options, TestContext(demand=COARSE, directory=folder))
     whole = run_stage(Stabilization, flows, {}, TestContext(frames=again, directory=folder))
-    division = Stabilization.divided(Stabilization.Options(), str(moves))
+    division = Stabilization.divided(Stabilization.Options.model_validate({}), str(moves))
     assert division is not None
     assert run_stage(Stabilization, flows, division.in_order, TestContext(directory=folder)) == []
     return path, moves, whole

@@ -29,7 +29,7 @@ def work_in_order(helpers: list[Task] | None = None) -> tuple[FileWork, Task]:
     assert begin is not None
     work.done(begin, Outcome(next=[{"do": "in-order"}], helpers=helpers or []))
     in_order = work.take()
-    assert in_order == {"do": "in-order"} and work.take() is None
+    assert in_order is not None and in_order["do"] == "in-order" and work.take() is None
     return work, in_order
 
 
