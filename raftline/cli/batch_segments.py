@@ -206,21 +206,18 @@ def said_before(file: Path, state: Collection[str] = ("finished",)) -> Told | No
     return told if told.get("state") in state and not told.get("dead_letters") else None
 
 
-def merged(
-    in_order: Told, aheads: Sequence[Told], rests: Sequence[Told], joined: Mapping[str, Mapping[str, str]], name: str
-) -> Told:
+def merged(in_order: Told, others: Mapping[str, Told], joined: Mapping[str, Mapping[str, str]], name: str) -> Told:
     """The summary of a file whose tasks have all been finished.
 
     Args:
         in_order: Of the run in order.
-        aheads: Of what was computed ahead for it.
-        rests: Of the segments.
+        others: Of all other tasks, by their names.
         joined: What the stages said that joined them, by name of the stage.
         name: Of the source.
     """
     in_order["tasks"] = {"in-order": _took(in_order)}
-    for kind, tasks in {"ahead": aheads, "rest": rests}.items():
-        in_order["tasks"] |= {f"{kind}-{number}": _took(told) for number, told in enumerate(tasks)}
+    in_order["tasks"] |= {task: _took(told) for task, told in others.items()}
+    rests = [told for task, told in others.items() if task.startswith("rest")]
     source = in_order["sources"][name]
     for stage in (stage for told in rests for stage in told["sources"][name]["stages"]):
         if stage not in source["stages"]:

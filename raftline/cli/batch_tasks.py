@@ -99,8 +99,8 @@ class FileTasks:
         earlier, name = self._outputs_before(), self._file.name
         parts = [self._segments.part(f"rest-{number}") for number in range(task["count"])]
         in_order = said_before(self._segments.folder / _IN_ORDER)
-        rests = [said_before(part / _SUMMARY) for part in parts]
-        aheads = [said_before(path) for path in sorted(self._segments.folder.glob(f"ahead-*/{_SUMMARY}"))]
+        folders = [*sorted(self._segments.folder.glob("ahead-*")), *parts]
+        others = {folder.name: told for folder in folders if (told := said_before(folder / _SUMMARY)) is not None}
         assert in_order is not None
         joined: dict[str, dict[str, str]] = {}
         for stage in self._segments.last_stages() if parts else []:
@@ -119,7 +119,7 @@ class FileTasks:
                 stage.cls.join(stage.options, context, parts)
             finally:
                 context.close()
-        summary = merged(in_order, list(filter(None, aheads)), list(filter(None, rests)), joined, name)
+        summary = merged(in_order, others, joined, name)
         answer = self._concluded(summary | {"pipeline": self._plan.name}, earlier)
         self._segments.end()
         return answer

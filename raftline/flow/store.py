@@ -58,7 +58,7 @@ class FlowStore:
         settings: All that flow depends on besides the images.
 
     Raises:
-        OSError: The folder cannot be made, or, in `put`, not be written.
+        OSError: The folder cannot be made.
     """
 
     def __init__(self, folder: Path, settings: str) -> None:
@@ -70,6 +70,8 @@ class FlowStore:
         """Files, each with the number of bytes whose records are known."""
         self._places: dict[bytes, _Place] = {}
         self._next_look = 0.0
+        self.trouble: OSError | None = None
+        """Why nothing can be put into it any more; what is there can be had."""
 
     @property
     def closed(self) -> bool:
@@ -86,20 +88,19 @@ class FlowStore:
         return None if place is None else _flow_at(place)
 
     def put(self, earlier: np.ndarray, later: np.ndarray, flow: StoredFlow) -> None:
-        """Add the flow between two images. With the operating system when this returns."""
+        """Add the flow between two images. With the operating system when this returns, or there is `trouble`."""
         key = self._key(earlier, later, flow.confidence is not None)
-        if key in self._places:
+        if key in self._places or self.trouble is not None:
             return
         arrays = [flow.grid_px] if flow.confidence is None else [flow.grid_px, flow.confidence]
         data = b"".join(np.ascontiguousarray(each, np.float32).tobytes() for each in arrays)
         start, (rows, columns) = _STARTS.index(flow.start), flow.grid_px.shape[:2]
         known = flow.confidence is not None
         record = _HEAD.pack(key, start, flow.iterations, rows, columns, known, zlib.crc32(data)) + data
-        if self._own is None:
-            self._own = FileIO(self._folder / self._own_name, "x+")
-        view = memoryview(record)
-        while view:
-            view = view[self._own.write(view) :]
+        try:
+            self._append(record)
+        except OSError as error:
+            self.trouble = error
 
     def close(self) -> None:
         """Close its files."""
@@ -108,6 +109,13 @@ class FlowStore:
         if self._own is not None:
             self._own.close()
         self._read, self._places, self._own = {}, {}, None
+
+    def _append(self, record: bytes) -> None:
+        if self._own is None:
+            self._own = FileIO(self._folder / self._own_name, "x+")
+        view = memoryview(record)
+        while view:
+            view = view[self._own.write(view) :]
 
     def _key(self, earlier: np.ndarray, later: np.ndarray, confidence: bool) -> bytes:
         digest = hashlib.blake2b(self._settings, digest_size=16)

@@ -95,8 +95,8 @@ class Decoder(Source, CutsFiles):
     def cut(cls, options: DecoderOptions, input: str, seconds: float) -> list[Span]:
         if kind_of(input) is not None or options.span is not None:
             return []
-        path = _path(input, input)
-        if path.is_dir():
+        path = local_path(input)
+        if path is None or path.is_dir():
             return []
         limits = Limits(*options.max_size)
         with open_file(path, input, limits) as container:

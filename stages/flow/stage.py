@@ -23,7 +23,7 @@ from raftline.raft.weights import errors as raft_weights
 from stages.flow.flow_messages import Place, cut_message, flow_message, zero_message
 from stages.flow.options import Options as FlowStageOptions
 from stages.flow.said import said_accuracy, said_settings
-from stages.flow.stored_flow import opened_store
+from stages.flow.stored_flow import opened_store, say_trouble
 from stages.shared.color import gray, rgb
 
 if TYPE_CHECKING:
@@ -180,6 +180,8 @@ class OpticalFlow(stage.Stage, ComputesAhead):
             self._stillness.reset()
 
     def flush(self, end: EndOfStream) -> Iterable[Message]:
+        if self._store is not None:
+            say_trouble(self._store, self.context)
         yield from self._waiting_cut()
         self._previous = self._before = self._skipped = None
 

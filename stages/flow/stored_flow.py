@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import OutputError
+from pipeline.stage import Context
 from raftline.flow.options import FlowOptions
 from raftline.flow.store import FlowStore
 
@@ -21,3 +22,11 @@ def opened_store(folder: str, options: FlowOptions, update_loop: UpdateLoop | No
         return FlowStore(Path(folder), f"{options} {runs_on}")
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror or error}; free some space") from error
+
+
+def say_trouble(store: FlowStore, context: Context) -> None:
+    """Say that flow is not kept any more, and why."""
+    if store.trouble is not None:
+        why = store.trouble.strerror or str(store.trouble)
+        context.status(store=f"flow is not kept: {why}")
+        context.log.warning("flow is not kept for other runs of this file: %s", why)

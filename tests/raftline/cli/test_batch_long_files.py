@@ -19,7 +19,7 @@ YAML = """
 name: long
 stages:
   decoder: {use: "stages.decoder:Decoder"}
-  flow: {use: "stages.flow:OpticalFlow", reads: decoder, options: {estimator: raft, warm_start: never}}
+  flow: {use: "stages.flow:OpticalFlow", reads: decoder, options: {estimator: dis}}
   stabilization: {use: "stages.stabilization:Stabilization", reads: flow, options: {plot: null}}
   video: {use: "stages.video_writer:VideoWriter", reads: stabilization, options: {path: "{source}.mkv", codec: ffv1}}
 """

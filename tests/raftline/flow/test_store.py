@@ -97,3 +97,15 @@ def test_a_session_takes_what_another_estimated_and_estimates_the_rest_as_if_alo
     assert len(calls) == 5
     ahead.close()
     store.close()
+
+
+def test_where_nothing_can_be_written_what_is_there_is_found_still(tmp_path: Path) -> None:
+    one = FlowStore(tmp_path / "flow", "a")
+    one.put(IMAGES[0], IMAGES[1], flow(1))
+    one.close()
+    other = FlowStore(tmp_path / "flow", "a")
+    assert other.get(IMAGES[0], IMAGES[1]) is not None
+    (tmp_path / "flow").rename(tmp_path / "moved")
+    other.put(IMAGES[1], IMAGES[2], flow(2))
+    assert other.trouble is not None and other.get(IMAGES[0], IMAGES[1]) is not None
+    other.close()
