@@ -201,10 +201,7 @@ class Config(_Section):
         Raises:
             ConfigError: If the name or the section is wrong.
         """
-        try:
-            checked = _OneSource.model_validate({"sources": {name: section}}).sources
-        except ValidationError as error:
-            raise ConfigError(explain(error, _OneSource, (), lambda _: origin)) from None
+        checked = checked_sources({name: section}, origin)
         copy = self.with_sources({**self.sources, **checked})
         copy._origins = {**self._origins, **{("sources", each): origin for each in checked}}
         return copy
@@ -215,8 +212,16 @@ class Config(_Section):
         return self.model_copy(update={"stages": {name: s for name, s in self.stages.items() if name in wanted}})
 
 
-class _OneSource(_Section):
+class _SourcesAlone(_Section):
     sources: dict[SourceName, SourceSection]
+
+
+def checked_sources(sections: Mapping[str, Any], origin: str) -> dict[str, SourceSection]:
+    """Sections of `sources`, by name. Raises `ConfigError` that names `origin` if one is wrong."""
+    try:
+        return _SourcesAlone.model_validate({"sources": sections}).sources
+    except ValidationError as error:
+        raise ConfigError(explain(error, _SourcesAlone, (), lambda _: origin)) from None
 
 
 def origin_of(origins: Mapping[tuple[str, ...], str], file: Path, location: tuple[str, ...]) -> str:

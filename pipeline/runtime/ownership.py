@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from pipeline.errors import TransportLost
-from pipeline.transport.base import Lease, Transport
+from pipeline.transport.base import Lease
 
 TTL_SECONDS = 7.0
 """How long a silent worker keeps a source. Chosen by hand: longer than any pause of a healthy worker, short enough for
@@ -20,10 +21,17 @@ _RENEWALS = 4
 """Renewals per lifetime of a lease, so that a few may be late or fail."""
 
 
+class Leases(Protocol):
+    """Who grants leases: a transport, or a fleet's control Redis."""
+
+    def acquire(self, source: str, stage: str, worker: str, ttl_seconds: float) -> Lease | None:
+        """Acquire a lease; None while another worker holds it. Raises `TransportLost`."""
+
+
 class Ownership:
     """The leases of one worker for one stage."""
 
-    def __init__(self, transport: Transport, stage: str, worker: str, ttl_seconds: float | None = TTL_SECONDS) -> None:
+    def __init__(self, transport: Leases, stage: str, worker: str, ttl_seconds: float | None = TTL_SECONDS) -> None:
         """`ttl_seconds` None: for good, with no thread to renew them, where nobody else could take over."""
         self._transport = transport
         self._stage = stage
@@ -64,11 +72,15 @@ class Ownership:
 
     def close(self) -> None:
         """Give all sources back and stop renewing."""
+        self.abandon()
+        for source in list(self._leases):
+            self.release(source)
+
+    def abandon(self) -> None:
+        """Stop renewing, and give nothing back, as a worker that is killed."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join()
-        for source in list(self._leases):
-            self.release(source)
 
     def _keep(self) -> None:
         while not self._stopped.wait(self._ttl_seconds / _RENEWALS):

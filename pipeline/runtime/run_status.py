@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.config.plan import Plan
 from pipeline.runtime.run_directory import run_directories
@@ -55,6 +55,21 @@ def told(transport: RedisStreams) -> dict[str, Any] | None:
     if text is None:
         return None
     return {**json.loads(text), "age_seconds": round(max(0.0, _KEPT_SECONDS - left_ms / 1000), 1)}
+
+
+SourceState = Literal["starting", "live", "trying", "running", "leaving", "finished", "stopped", "failed"]
+
+
+def source_state(source: Mapping[str, Any]) -> tuple[SourceState, Mapping[str, str]]:
+    """How a source does, by its part of the status, and what its Source says: ``since``, ``trouble``, ``next_try``."""
+    says = next(iter(source["stages"].values()))["status"] if source["stages"] else {}
+    if source["state"] != "running":
+        return source["state"], says
+    if says.get("trouble"):
+        return "trying", says
+    if source["policy"] != "live":
+        return "running", says
+    return "live" if source["frames_decoded"] else "starting", says
 
 
 def plan_of(name: str) -> Plan | None:

@@ -70,6 +70,7 @@ def add(
     input: str,
     *,
     name: str | None = None,
+    use: str | None = None,
     options: Mapping[str, Any] | None = None,
     filled_in: bool = False,
 ) -> str:
@@ -79,6 +80,7 @@ def add(
         run: The run; `pipeline.runtime.run_status.active_runs` finds those of this machine.
         input: Path, URL or device. ``${VAR}`` is filled in from the environment of the run.
         name: Name of the source; None: after the input, as with ``raftline run -i``.
+        use: A Source other than the one under `stages`.
         options: Options of the Source; those under `stages` hold for the rest.
         filled_in: Leave ``${VAR}`` as it stands.
 
@@ -89,7 +91,8 @@ def add(
         ConfigError: If the run refuses it; the message says what was wrong. Nothing has changed.
         TransportError: If the run does not answer.
     """
-    return _ask(run, "add", name, {"input": input, "options": dict(options or {})}, filled_in)
+    section = {"input": input, "options": dict(options or {}), **({} if use is None else {"use": use})}
+    return _ask(run, "add", name, section, filled_in)
 
 
 def change(

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from pipeline.config.live import LiveConfig
@@ -22,7 +23,7 @@ from pipeline.runtime.reaper import Reaper
 from pipeline.runtime.run_changes import RunChanges
 from pipeline.runtime.run_directory import RunDirectory
 from pipeline.runtime.run_lock import RunLock
-from pipeline.runtime.run_status import tell
+from pipeline.runtime.run_status import ActiveRun, tell
 from pipeline.runtime.stop_deadline import StopDeadline
 from pipeline.runtime.stop_signals import on_stop_signals
 from pipeline.runtime.summary import (
@@ -58,6 +59,7 @@ class Supervisor:
         on_status: Callable[[Status], None] | None = None,
         summary_name: str = "summary.json",
         live: LiveConfig | None = None,
+        until_stopped: bool = False,
     ) -> None:
         """Prepare a run.
 
@@ -68,6 +70,7 @@ class Supervisor:
             on_status: Called with the summary so far, about twice a second.
             summary_name: Name of the summary's file in the output directory.
             live: The configuration that the plan was made of, where it may change while the run goes on.
+            until_stopped: Go on when every source has ended: others may be added.
         """
         self._plan = replace(share_cores(plan), run=this_process())
         self._nursery = nursery
@@ -78,7 +81,7 @@ class Supervisor:
         self._begin = time.monotonic()
         self._draining = False
         self._abort = threading.Event()
-        self._live = live
+        self._live, self._until_stopped = live, until_stopped
         self._crew: Crew | None = None
         self._changes: RunChanges | None = None
         self._sources: Status = {}
@@ -117,6 +120,19 @@ class Supervisor:
     def abort(self) -> None:
         """Stop at once."""
         self._abort.set()
+
+    @property
+    def active(self) -> ActiveRun | None:
+        """This run, as others find it; None until it has begun."""
+        if self._crew is None:
+            return None
+        plan = self._crew.plan
+        return ActiveRun(plan.name, plan.redis_url or "", self._crew.rings, plan.output, Path(plan.file))
+
+    @property
+    def draining(self) -> bool:
+        """Whether it was told to end its sources."""
+        return self._draining
 
     @property
     def worker_pids(self) -> dict[str, list[int]]:
@@ -197,7 +213,7 @@ class Supervisor:
         at_work = any(
             source["state"] in AT_WORK or crew.plan.sources[name].leaves for name, source in self._sources.items()
         )
-        return not at_work and (bool(self._sources) or self._draining)
+        return not at_work and ((bool(self._sources) and not self._until_stopped) or self._draining)
 
     def _check_server(self) -> None:
         if self._private is not None and not self._private.alive():

@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import redis
 from redis import exceptions
-from redis.lock import Lock
 
 from pipeline.errors import TransportLost
 from pipeline.redaction import redact
@@ -19,7 +18,7 @@ from pipeline.transport.base import START, Commit, Committed, Entry, Lease, Posi
 from pipeline.transport.keys import GROUP_CONSUMER, Keys
 from pipeline.transport.redis_connection import connect, translate_redis_errors
 from pipeline.transport.redis_direct import DirectCommands
-from pipeline.transport.redis_lease import RedisLease
+from pipeline.transport.redis_lease import acquire_lease
 
 _DEAD_LETTERS_KEPT, _DEAD_LETTER_BYTES = 10_000, 16_000_000
 """Per stage. Bounds memory if a stage fails on every message of a camera; letters may hold frames."""
@@ -206,13 +205,8 @@ class RedisStreams(Transport):
 
     @translate_redis_errors
     def acquire(self, source: str, stage: str, worker: str, ttl_seconds: float) -> Lease | None:
-        name = self.keys.lease(source, stage)
-        if self.client.exists(name):
-            return None
-        fence = int(self.client.incr(self.keys.fence(source, stage)))
-        lock = Lock(self.client, name, timeout=ttl_seconds, thread_local=False)
-        token = f"{fence}@{worker}"
-        return RedisLease(lock, token, ttl_seconds, self.where) if lock.acquire(blocking=False, token=token) else None
+        keys = self.keys.lease(source, stage), self.keys.fence(source, stage)
+        return acquire_lease(self.client, *keys, worker, ttl_seconds, self.where)
 
     @translate_redis_errors
     def unowned(self, stage: str, sources: Sequence[str]) -> list[str]:

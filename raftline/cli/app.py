@@ -17,6 +17,7 @@ from raftline.cli.events import events
 from raftline.cli.export import export
 from raftline.cli.flow import flow
 from raftline.cli.run import run
+from raftline.cli.serve import serve
 from raftline.cli.source import source
 from raftline.cli.stages import stages
 from raftline.cli.status import status
@@ -37,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-ON_VIDEO = (run, batch, worker, status, web, validate)
+ON_VIDEO = (run, batch, serve, worker, status, web, validate)
 BESIDES = (flow, train, evaluate, contact_sheet, event_sheet, export, doctor)
 for command in (*ON_VIDEO, *BESIDES):
     app.command()(command)

@@ -78,7 +78,7 @@ def run(
     if in_process and (redis is not None or web is not None):
         raise ConfigError("--in-process: a run in one process has no Redis, and no page; leave out --redis and --web")
     show_tracebacks(in_process)
-    with contextlib.nullcontext() if in_process else _one_blas_thread():
+    with contextlib.nullcontext() if in_process else one_blas_thread():
         from pipeline.config import check_inputs
     given = [*(overrides or ()), *(["once=true"] if once else ()), *([f"web.listen='{web}'"] if web else ())]
     read = partial(read_config, config, inputs, output, given, redis)
@@ -95,7 +95,7 @@ def run(
 
 
 @contextlib.contextmanager
-def _one_blas_thread() -> Iterator[None]:
+def one_blas_thread() -> Iterator[None]:
     """While numpy is imported, with which OpenBLAS starts its threads: a process that has threads cannot be forked."""
     given = _BLAS_THREADS in os.environ
     os.environ.setdefault(_BLAS_THREADS, "1")
@@ -113,18 +113,19 @@ def _supervise(
     from pipeline.config.live import LiveConfig
     from pipeline.runtime.nursery import Nursery
 
-    with _page(configuration), Nursery.for_config(configuration, fork=True) as nursery:
+    with page_of(configuration), Nursery.for_config(configuration, fork=True) as nursery:
         from pipeline.runtime.supervisor import Supervisor  # while the nursery loads the plug-ins
 
         plan = make_plan(configuration)
         make_output_directory(plan)
-        with _shown(progress_of(plan), metrics_port) as on_status:
+        with shown_status(progress_of(plan), metrics_port) as on_status:
             live = LiveConfig(configuration, read)
             return plan, Supervisor(plan, nursery=nursery, on_status=on_status, live=live).run()
 
 
 @contextlib.contextmanager
-def _page(configuration: Config) -> Iterator[None]:
+def page_of(configuration: Config) -> Iterator[None]:
+    """Serve the page of a run meanwhile, if the configuration says where."""
     if configuration.web.listen is None:
         yield
         return
@@ -141,12 +142,13 @@ def _in_process(configuration: Config, metrics_port: int | None) -> tuple[Plan, 
 
     plan = make_plan(configuration)
     make_output_directory(plan)
-    with _shown(Lines(plan), metrics_port) as on_status:  # bars would write over a debugger's prompt
+    with shown_status(Lines(plan), metrics_port) as on_status:  # bars would write over a debugger's prompt
         return plan, run_in_foreground(plan, on_status)
 
 
 @contextlib.contextmanager
-def _shown(shown: RunProgress, metrics_port: int | None) -> Iterator[Callable[[dict[str, Any]], None]]:
+def shown_status(shown: RunProgress, metrics_port: int | None) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Where to tell a run's status: it is shown, and served over HTTP if there is a port."""
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(shown)
         if metrics_port is not None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-SourceState = Literal["starting", "live", "trying", "running", "finished", "stopped", "failed"]
+from pipeline.runtime.run_status import SourceState
 
 
 class StageState(BaseModel):

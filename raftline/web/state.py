@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.redaction import is_secret_name, redact
-from pipeline.runtime.run_status import STUCK_SECONDS
-from raftline.web.models import RunState, SourceState, SourceStatus, StageState, WorkerState
+from pipeline.runtime.run_status import STUCK_SECONDS, source_state
+from raftline.web.models import RunState, SourceStatus, StageState, WorkerState
 from raftline.web.rates import Rates
 
 Told = dict[str, Any]
@@ -36,7 +36,7 @@ def run_state(told: Told, rates: Rates) -> RunState:
 
 def _source(name: str, source: Told, now: float, rates: Rates) -> SourceStatus:
     stages = [_stage(name, stage, told, now, rates) for stage, told in source["stages"].items()]
-    says = next(iter(source["stages"].values()))["status"] if source["stages"] else {}
+    state, says = source_state(source)
     expected, done = source["frames_expected"], min((stage.frames for stage in stages), default=0)
     slowest = min((stage.fps for stage in stages if stage.fps), default=None)
     latencies = [stage.latency_ms for stage in stages if stage.latency_ms is not None]
@@ -44,7 +44,7 @@ def _source(name: str, source: Told, now: float, rates: Rates) -> SourceStatus:
         name=name,
         input=redact(source["input"]),
         live=source["policy"] == "live",
-        state=_state(source, says),
+        state=state,
         since=says.get("since") or None,
         why=redact(source["error"] or says.get("trouble") or ""),
         next_try=says.get("next_try") or None,
@@ -57,16 +57,6 @@ def _source(name: str, source: Told, now: float, rates: Rates) -> SourceStatus:
         restarts=sum(stage.restarts for stage in stages),
         stages=stages,
     )
-
-
-def _state(source: Told, says: Told) -> SourceState:
-    if source["state"] != "running":
-        return source["state"]
-    if says.get("trouble"):
-        return "trying"
-    if source["policy"] != "live":
-        return "running"
-    return "live" if source["frames_decoded"] else "starting"
 
 
 def _stage(source: str, name: str, told: Told, now: float, rates: Rates) -> StageState:

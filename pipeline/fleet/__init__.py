@@ -1,0 +1,1 @@
+"""Cameras over many hosts: a control Redis says which cameras are wanted, and which host has leased which."""
