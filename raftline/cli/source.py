@@ -12,12 +12,16 @@ from rich.table import Table
 from pipeline.errors import ConfigError
 from raftline.cli.arguments import Debug
 from raftline.cli.failures import reported
+from raftline.cli.fleet import ControlUrl, fleet_at, fleet_facts, fleet_table
 from raftline.cli.results import console
 
 if TYPE_CHECKING:
     from pipeline.runtime.run_status import ActiveRun
 
-source = typer.Typer(no_args_is_help=True, help="See, add, change and remove the sources of a run while it goes on.")
+source = typer.Typer(
+    no_args_is_help=True,
+    help="See, add, change and remove the sources of a run while it goes on, or the cameras of a fleet.",
+)
 
 Run = Annotated[
     str | None,
@@ -45,7 +49,7 @@ Options = Annotated[
 
 @source.command("list")
 @reported
-def listed(run: Run = None, redis: Server = None, debug: Debug = False) -> None:
+def listed(run: Run = None, redis: Server = None, control: ControlUrl = None, debug: Debug = False) -> None:
     """List the sources of a run, what state each is in, and what is wrong with it.
 
     \b
@@ -54,6 +58,9 @@ def listed(run: Run = None, redis: Server = None, debug: Debug = False) -> None:
     """
     from pipeline.runtime.source_changes import current
 
+    if control is not None:
+        console().print(fleet_table(fleet_facts(control, run)))
+        return
     table = Table()
     for title in ("source", "input", "state", "frames", "trouble"):
         table.add_column(title, overflow="fold", justify="right" if title == "frames" else "left")
@@ -72,6 +79,7 @@ def add(
     options: Options = None,
     run: Run = None,
     redis: Server = None,
+    control: ControlUrl = None,
     debug: Debug = False,
 ) -> None:
     """Add a source to a run. The others go on undisturbed.
@@ -79,9 +87,16 @@ def add(
     \b
     raftline source add 'rtsp://user:${CAM_PASSWORD}@192.168.1.20/stream' --name door
     raftline source add /dev/video0 --set webcam_fps=15 --run cameras
+    raftline source add 'rtsp://user:${CAM_PASSWORD}@192.168.1.20/stream' --control redis://10.0.0.5:6379/0
     """
     from pipeline.runtime import source_changes
 
+    if control is not None:
+        from pipeline.fleet import wanted
+
+        with fleet_at(control, run) as fleet:
+            typer.echo(f"added {wanted.add(fleet, {'input': input, 'options': _options(options)}, name)}")
+        return
     given, filled_in = _input(input, redis)
     told = source_changes.add(run_named(run, redis), given, name=name, options=_options(options), filled_in=filled_in)
     typer.echo(told)
@@ -95,6 +110,7 @@ def change(
     options: Options = None,
     run: Run = None,
     redis: Server = None,
+    control: ControlUrl = None,
     debug: Debug = False,
 ) -> None:
     """Change the input or options of a source: it alone is restarted. `--set KEY=null` takes an option back.
@@ -107,6 +123,13 @@ def change(
 
     if input is None and not options:
         raise ConfigError("source change: found nothing to change; give --input INPUT or --set KEY=VALUE")
+    if control is not None:
+        from pipeline.fleet import wanted
+
+        with fleet_at(control, run) as fleet:
+            wanted.change(fleet, name, input, _options(options))
+        typer.echo(f"changed {name}")
+        return
     given, filled_in = (None, True) if input is None else _input(input, redis)
     told = source_changes.change(
         run_named(run, redis), name, input=given, options=_options(options), filled_in=filled_in
@@ -120,6 +143,7 @@ def remove(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of the sources.")],
     run: Run = None,
     redis: Server = None,
+    control: ControlUrl = None,
     debug: Debug = False,
 ) -> None:
     """Remove sources from a run: their files are completed, and what they held is given back.
@@ -129,6 +153,14 @@ def remove(
     """
     from pipeline.runtime import source_changes
 
+    if control is not None:
+        from pipeline.fleet import wanted
+
+        with fleet_at(control, run) as fleet:
+            for name in names:
+                wanted.remove(fleet, name)
+                typer.echo(f"removed {name}")
+        return
     for name in names:
         typer.echo(source_changes.remove(run_named(run, redis), name))
 

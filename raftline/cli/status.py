@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +18,7 @@ from rich.text import Text
 from pipeline.errors import ConfigError, TransportError
 from raftline.cli.arguments import Debug, Redis
 from raftline.cli.failures import reported
+from raftline.cli.fleet import ControlUrl, all_carried, fleet_facts, fleet_table
 from raftline.cli.progress import in_a_line
 from raftline.cli.results import console, stage_table
 
@@ -36,10 +37,16 @@ def status(
         str | None, typer.Argument(metavar="[NAME]", help="Of one pipeline; all by default.", show_default=False)
     ] = None,
     redis: Redis = None,
+    control: ControlUrl = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it anew every second, until Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, as in summary.json.")] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Print nothing; exit code 1 unless there is a run, and each works.")
+        bool,
+        typer.Option(
+            "--check",
+            help="Print nothing; exit code 1 unless there is a run, and each works; with --control: unless every "
+            "camera has a host.",
+        ),
     ] = False,
     debug: Debug = False,
 ) -> None:
@@ -49,7 +56,11 @@ def status(
     raftline status
     raftline status cameras --watch
     raftline status cameras --redis 'redis://:${REDIS_PASSWORD}@host:6379/0'
+    raftline status --control redis://10.0.0.5:6379/0
     """
+    if control is not None:
+        _show_fleet(control, name, watch, as_json, check)
+        return
     if redis is not None and name is None:
         raise ConfigError("status --redis: found no name; give the `name` of the pipeline, which its YAML says")
     if check:
@@ -57,12 +68,25 @@ def status(
     if as_json:
         typer.echo(json.dumps(_statuses(name, redis), indent=2))
         return
+    _show(lambda: _shown(_statuses(name, redis)), watch)
+
+
+def _show_fleet(control: str, name: str | None, watch: bool, as_json: bool, check: bool) -> None:
+    if check:
+        raise typer.Exit(0 if all_carried(fleet_facts(control, name)) else 1)
+    if as_json:
+        typer.echo(json.dumps(fleet_facts(control, name), indent=2))
+        return
+    _show(lambda: fleet_table(fleet_facts(control, name)), watch)
+
+
+def _show(shown: Callable[[], RenderableType], watch: bool) -> None:
     if not watch:
-        console().print(_shown(_statuses(name, redis)))
+        console().print(shown())
         return
     with Live(console=console(), auto_refresh=False) as live, contextlib.suppress(KeyboardInterrupt):
         while True:
-            live.update(_shown(_statuses(name, redis)), refresh=True)
+            live.update(shown(), refresh=True)
             time.sleep(_REFRESH_SECONDS)
 
 
