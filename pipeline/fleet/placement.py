@@ -206,21 +206,20 @@ class Placement:
     def _finish(self) -> None:
         """Give back what has left, and what could not be started."""
         states = self._carrier.states()
-        for camera, held in list(self._held.items()):
+        for camera in list(self._held):
             state = states.get(camera)
             if state is not None and state.state == "refused":
                 self._barred[camera] = _CLOCK() + self._times.barred_seconds
                 self._control.tell_states(self.host, {camera: state})
                 self._carrier.stop(camera)
-            elif not self._is_done(held, state):
+            elif not self._is_done(state):
                 continue
             del self._held[camera]
             self._ownership.release(camera)
 
-    def _is_done(self, held: _Held, state: CameraStatus | None) -> bool:
-        if state is None:
-            return held.leaves or self._leaving
-        return self._leaving and state.state in ENDED
+    def _is_done(self, state: CameraStatus | None) -> bool:
+        """Whether it is gone from here: as it was asked to, or by somebody who asked the run."""
+        return state is None or (self._leaving and state.state in ENDED)
 
     def _stop_unwanted(self) -> None:
         for camera, held in self._held.items():

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from pipeline import plugin_files
-from pipeline.errors import TransportError, UserError
+from pipeline.errors import ConfigError, TransportError, UserError
 from pipeline.fleet.facts import CameraStatus
 from pipeline.redaction import redact
 from pipeline.runtime import source_changes
@@ -26,9 +26,11 @@ class _Camera:
 
     section: Mapping[str, Any]
     since: str
-    asked: Future[str]
+    asked: Future[str] = field(default_factory=Future)
     """The answer of the run."""
-    asked_at: float
+    asked_at: float = float("inf")
+    """When it came."""
+    tries: int = 0
     leaves: bool = False
 
 
@@ -58,44 +60,56 @@ class RunCarrier:
         self._pool.shutdown(cancel_futures=True)
 
     def start(self, camera: str, section: Mapping[str, Any]) -> None:
-        asked = self._pool.submit(self._add, camera, section)
-        self._cameras[camera] = _Camera(section, _now(), asked, time.monotonic())
+        known = self._cameras[camera] = _Camera(section, _now())
+        known.asked = self._pool.submit(self._add, known, camera)
 
     def stop(self, camera: str) -> None:
         known = self._cameras.get(camera)
         if known is not None and not known.leaves:
             known.leaves = True
-            known.asked = self._pool.submit(self._remove, camera, known.asked)
+            known.asked = self._pool.submit(self._remove, known, camera, known.asked)
 
     def states(self) -> dict[str, CameraStatus]:
         sources, at = self._status["sources"], self._status_at
         for name, each in self._cameras.items():
             if not each.leaves and each.asked.done() and isinstance(each.asked.exception(), TransportError):
-                each.asked = self._pool.submit(self._add, name, each.section)  # the run was busy
+                each.asked = self._pool.submit(self._add, each, name)  # the run was busy
         for name in [name for name, each in self._cameras.items() if self._is_gone(name, each, sources, at)]:
             del self._cameras[name]
         return {name: _state(each, sources.get(name)) for name, each in self._cameras.items()}
 
     def _is_gone(self, name: str, camera: _Camera, sources: Mapping[str, Any], at: float) -> bool:
-        if not camera.leaves or not camera.asked.done():
+        if not camera.asked.done():
             return False
         error = camera.asked.exception()
+        if not camera.leaves:
+            return error is None and name not in sources and camera.asked_at < at  # somebody else removed it
         if isinstance(error, TransportError):  # the run was busy
-            camera.asked, camera.asked_at = self._pool.submit(self._remove, name, None), time.monotonic()
+            camera.asked = self._pool.submit(self._remove, camera, name, None)
             return False
         return error is not None or (name not in sources and camera.asked_at < at < self._relayed_until(name))
 
-    def _add(self, camera: str, section: Mapping[str, Any]) -> str:
-        run, use = self._run(), section.get("use")
+    def _add(self, known: _Camera, camera: str) -> str:
+        run, section = self._run(), known.section
+        use, options = section.get("use"), section.get("options")
         if use is not None and run.file is not None:
             use = plugin_files.located(use, run.file.parent)
-        return source_changes.add(run, str(section["input"]), name=camera, use=use, options=section.get("options"))
+        known.tries += 1
+        try:
+            told = source_changes.add(run, str(section["input"]), name=camera, use=use, options=options)
+        except ConfigError:
+            if known.tries == 1 or all(source.name != camera for source in source_changes.current(run)):
+                raise
+            told = f"added {camera}"  # by a try before, whose answer came too late
+        known.asked_at = time.monotonic()
+        return told
 
-    def _remove(self, camera: str, added: Future[str] | None) -> str:
+    def _remove(self, known: _Camera, camera: str, added: Future[str] | None) -> str:
+        known.asked_at = float("inf")
         if added is not None:
             added.result()  # raises what it raised: then there is nothing to remove
         told = source_changes.remove(self._run(), camera)
-        self._cameras[camera].asked_at = time.monotonic()
+        known.asked_at = time.monotonic()
         return told
 
 

@@ -17,6 +17,7 @@ from typer.main import get_command
 from raftline.cli.app import app
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 KUBERNETES = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 
 
@@ -35,11 +36,11 @@ def program(name: str) -> str:
     return found
 
 
-def test_the_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
-    unit = (DEPLOY / "systemd" / "raftline.service").read_text()
-    there = tmp_path / "raftline.service"
-    there.write_text(unit.replace("/opt/raftline/bin/raftline", sys.executable))
-    assert "raftline.service:" not in run(program("systemd-analyze"), "verify", there)
+@pytest.mark.parametrize("path", UNITS, ids=[path.name for path in UNITS])
+def test_the_units_are_ones_that_systemd_takes(path: Path, tmp_path: Path) -> None:
+    there = tmp_path / path.name
+    there.write_text(path.read_text().replace("/opt/raftline/bin/raftline", sys.executable))
+    assert f"{path.name}:" not in run(program("systemd-analyze"), "verify", there)
 
 
 @pytest.mark.parametrize("path", KUBERNETES, ids=[path.name for path in KUBERNETES])
@@ -53,17 +54,18 @@ def test_the_containers_recipe_has_no_fault() -> None:
 
 def commands() -> dict[str, list[str]]:
     """Of each file, what it has raftline do."""
-    unit = (DEPLOY / "systemd" / "raftline.service").read_text()
-    compose = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())
+    compose = {name: yaml.safe_load((DEPLOY / "compose" / f"{name}.yaml").read_text()) for name in ("compose", "serve")}
+    serving, _ = _pods((DEPLOY / "kubernetes" / "serve.yaml").read_text())
     [container] = _pods((DEPLOY / "kubernetes" / "cameras.yaml").read_text())
     [of_job] = _pods((DEPLOY / "kubernetes" / "batch.yaml").read_text())
     array = re.search(r"^exec raftline (.*)$", (DEPLOY / "slurm" / "batch.sh").read_text(), re.M)
     assert array is not None
-    start = re.search(r"^ExecStart=\S+ (.*)$", unit, re.M)
-    assert start is not None
+    starts = {path.stem: re.search(r"^ExecStart=\S+ (.*)$", path.read_text(), re.M) for path in UNITS}
     return {
-        "systemd": shlex.split(start[1]),
-        "compose": compose["services"]["raftline"]["command"],
+        **{name: shlex.split(start[1]) for name, start in starts.items() if start is not None},
+        **{f"{name}.yaml": each["services"]["raftline"]["command"] for name, each in compose.items()},
+        "kubernetes serve": serving["args"],
+        "serve's liveness": serving["livenessProbe"]["exec"]["command"][1:],
         "kubernetes": container["args"],
         "kubernetes batch": of_job["args"],
         "slurm": shlex.split(array[1]),
