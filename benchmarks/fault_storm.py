@@ -44,6 +44,7 @@ _UNCOUNTED = 10
 _AROUND_SECONDS = 300.0
 """How much longer than the storm cameras show something: before it begins, and until the last file job has ended."""
 _CAMERAS = "storm-cameras"
+_NOBODY_THERE = "check that it runs and that the address is right"
 
 
 class Trial:
@@ -131,12 +132,17 @@ class Trial:
             name = f"storm-file{number}"
             run = self._runs[name] = Run(name, {"clip": str(self._clip)}, self.kept.url, output, files=True)
             run.start()
-            code, seconds = self._waited(run), 0.0
-            failures = list(file_faults(output, self.reference)) if code == 0 else [f"ended with {code}"]
-            seconds = run.summary().get("seconds", 0.0)
-            self.jobs.append({"job": name, "attempt": attempt, "seconds": seconds, "failures": failures})
-            self.faults += [f"{name}, {attempt}: {failure}" for failure in failures]
+            code = self._waited(run)
+            job = {"job": name, "attempt": attempt, "seconds": run.summary().get("seconds", 0.0)}
             attempt += 1
+            if code == 2 and _NOBODY_THERE in run.last_words():  # it began while its server was away, and says so
+                self.jobs.append({**job, "refused": True, "failures": []})
+                continue
+            failures = [f"ended with {code}: {run.last_words()}"] if code else list(file_faults(output, self.reference))
+            if code is None:
+                failures = [f"hung: {run.last_words()}"]
+            self.jobs.append({**job, "failures": failures})
+            self.faults += [f"{name}, {job['attempt']}: {failure}" for failure in failures]
 
     def _full_disk(self, disk: Path) -> None:
         name = "storm-full-disk"
@@ -161,7 +167,7 @@ class Trial:
     def _concluded(self, storm: Storm, watched: Run) -> dict[str, Any]:
         """Whether the cameras live; then end them, and look at what they leave."""
         if watched.ended is not None:
-            self.faults.append(f"the cameras' run ended with {watched.ended}: {watched.log.read_text()[-400:]}")
+            self.faults.append(f"the cameras' run ended with {watched.ended}: {watched.last_words()}")
         self.faults += [f"{name}: dead after the storm" for name in self._until_seen(_LIVE_SECONDS)]
         self._under_way()
         took = watched.terminate() if watched.ended is None else 0.0

@@ -94,6 +94,10 @@ class Run:
         file = self.output / "summary.json"
         return json.loads(file.read_text()) if file.exists() else {}
 
+    def last_words(self) -> str:
+        """The end of its log."""
+        return self.log.read_text(errors="replace")[-600:]
+
     def _children(self) -> Sequence[psutil.Process]:
         if self.process is None or self.process.poll() is not None:
             return []

@@ -18,6 +18,7 @@ from pipeline.errors import RaftlineError, RunTaken, StopOverdue, TransportError
 from pipeline.runtime.cores import share_cores
 from pipeline.runtime.crew import Crew
 from pipeline.runtime.nursery import Nursery
+from pipeline.runtime.outage import PATIENCE_SECONDS, Outage, patiently
 from pipeline.runtime.output_lock import this_process
 from pipeline.runtime.reaper import Reaper
 from pipeline.runtime.run_changes import RunChanges
@@ -42,8 +43,6 @@ _POLL_SECONDS = 0.05
 """Between looks at the workers. Chosen by hand: below what a user notices, and cheap (a `waitpid` per worker)."""
 _STATUS_SECONDS = 0.5
 """Between two states of the progress display: often enough to look alive, with some reads of Redis each."""
-_PATIENCE_SECONDS = 30.0
-"""How long Redis may be unreachable before the run ends. Chosen by hand: longer than a server's restart."""
 Status = dict[str, Any]
 
 
@@ -140,10 +139,16 @@ class Supervisor:
         return {} if self._crew is None else self._crew.pids
 
     def _run(self, plan: Plan, transport: RedisStreams, nursery: Nursery, reaper: Reaper) -> Status:
-        with RunLock(transport) as lock:
-            transport.reset()
-            lock.mark()
-            crew = self._crew = Crew(plan, transport, nursery, reaper)
+        outage = Outage(f"run {plan.name}")
+        with contextlib.ExitStack() as locked:
+            lock = patiently(outage, lambda: locked.enter_context(RunLock(transport)))
+
+            def hired() -> Crew:
+                transport.reset()
+                lock.mark()
+                return Crew(plan, transport, nursery, reaper)
+
+            crew = self._crew = patiently(outage, hired)
             self._changes, self._watchdog = RunChanges(crew, transport, self._live), Watchdog(transport)
             error: BaseException | None = None
             try:
@@ -153,9 +158,11 @@ class Supervisor:
                 raise
             finally:
                 crew.kill()
-                summary = self._conclude(crew, transport, error)
-                if not isinstance(error, TransportError):  # otherwise the server is gone
-                    with contextlib.suppress(*((StopOverdue, TransportError) if self._deadline.passed else ())):
+                summary = self._conclude(crew, transport, error, outage)
+                if error is None:
+                    patiently(outage, transport.reset)
+                elif not isinstance(error, TransportError):  # otherwise the server is gone
+                    with contextlib.suppress(StopOverdue, TransportError):
                         transport.reset()
         return summary
 
@@ -197,7 +204,7 @@ class Supervisor:
                 unreachable_since = None
             except TransportLost:
                 unreachable_since = unreachable_since or time.monotonic()
-                if time.monotonic() - unreachable_since > _PATIENCE_SECONDS:
+                if time.monotonic() - unreachable_since > PATIENCE_SECONDS:
                     raise
             time.sleep(_POLL_SECONDS)
 
@@ -219,9 +226,11 @@ class Supervisor:
         if self._private is not None and not self._private.alive():
             raise TransportError(f"the private Redis server ended: {self._private.last_words() or 'it was killed'}")
 
-    def _conclude(self, crew: Crew, transport: RedisStreams, error: BaseException | None) -> Status:
+    def _conclude(self, crew: Crew, transport: RedisStreams, error: BaseException | None, outage: Outage) -> Status:
         letters: list[dict[str, str]] = []
-        if not isinstance(error, RunTaken):  # otherwise what the server holds is the other run's
+        if error is None:
+            letters = patiently(outage, lambda: self._collect(crew.plan, transport))
+        elif not isinstance(error, RunTaken):  # otherwise what the server holds is the other run's
             with contextlib.suppress(TransportError, StopOverdue):
                 letters = self._collect(crew.plan, transport)
         summary = self._summary(run_state(self._sources, error), error)

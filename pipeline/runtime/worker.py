@@ -18,7 +18,7 @@ from pipeline.errors import GroupLost, LeaseLost, RaftlineError, TransportLost
 from pipeline.messages import EndOfStream, Gap
 from pipeline.runtime.hosted import describe
 from pipeline.runtime.mistakes import end_run_on_mistake
-from pipeline.runtime.outage import Outage
+from pipeline.runtime.outage import RETRY_SECONDS, Outage
 from pipeline.runtime.ownership import TTL_SECONDS, Ownership
 from pipeline.runtime.run_news import RemoteRun, RunNews
 from pipeline.runtime.source_faults import SourceFaults
@@ -38,8 +38,6 @@ _GRACE_SECONDS = 2.0
 """How long a source beyond a worker's share is left to other workers, which may be starting. Chosen by hand."""
 _IDLE_SECONDS = 0.05
 """Between looks at source threads and at sources owned by others. Chosen by hand: below what a user notices."""
-_RETRY_SECONDS = 0.5
-"""Pause before the next attempt to reach Redis. Chosen by hand."""
 
 T = TypeVar("T")
 
@@ -93,7 +91,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until every source has ended or `stop` is called. Raises what a stage raises."""
-        outage = Outage(self._stage.name)
+        outage = Outage(f"stage {self._stage.name}")
         try:
             while not self._stop.is_set() and not self._has_ended_all():
                 try:
@@ -103,7 +101,7 @@ class Worker:
                 except TransportLost as error:
                     outage.lasts(error)
                     self._drop_all()
-                    time.sleep(_RETRY_SECONDS)
+                    time.sleep(RETRY_SECONDS)
                 except GroupLost as error:
                     log.warning("stage %s: %s; starting over", self._stage.name, error)
                     self._drop_all()

@@ -19,6 +19,7 @@ from pipeline.errors import RaftlineError
 from pipeline.redaction import log_redacted, redact
 from pipeline.runtime.hosted import describe
 from pipeline.runtime.mistakes import FINAL_ERRORS
+from pipeline.runtime.outage import Outage, patiently
 from pipeline.runtime.run_news import PlanFile, RunNews
 from pipeline.runtime.stop_deadline import StopDeadline
 from pipeline.runtime.worker import Worker, log
@@ -45,7 +46,8 @@ def work(plan: Plan, stage: str, worker_id: str, ring_directory: Path, news: Run
     from pipeline.transport.redis_streams import RedisStreams
 
     assert plan.redis_url is not None
-    transport = RedisStreams(plan.redis_url, plan.name)
+    url = plan.redis_url
+    transport = patiently(Outage(f"stage {stage}"), lambda: RedisStreams(url, plan.name))  # it may just be restarting
     worker = Worker(plan, stage, transport, worker_id, ring_directory, supervised=news is not None, news=news)
     deadline = StopDeadline(plan.limits.stop_seconds, lambda: f"stage {stage!r} still works")
 

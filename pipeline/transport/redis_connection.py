@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -23,6 +24,8 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
 """Longest wait for an answer; blocking commands must ask for less. Chosen by hand, equal to a worker's patience with an
 unreachable server."""
+_LOADING_SECONDS = 0.1
+"""Between two questions whether a server that has just been started has read what it keeps."""
 
 
 def connect(url: str) -> redis.Redis:
@@ -46,7 +49,7 @@ def connect(url: str) -> redis.Redis:
     except ValueError as error:
         raise TransportError(f"Redis URL {redact(url)!r} is not usable: {error}") from error
     try:
-        client.ping()
+        _wait_until_loaded(client)
         _check_version(client)
     except redis.RedisError as error:
         told = explain(error, redact(url))
@@ -55,6 +58,19 @@ def connect(url: str) -> redis.Redis:
             raise TransportLost(f"{told}; {advice}") from error
         raise told from error
     return client
+
+
+def _wait_until_loaded(client: redis.Redis) -> None:
+    """A server that has just been started reads what it keeps on disk, and refuses everything until then."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            client.ping()
+            return
+        except exceptions.BusyLoadingError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_LOADING_SECONDS)
 
 
 def _check_version(client: redis.Redis) -> None:

@@ -65,7 +65,7 @@ def run_with_a_cut(folder: Path, server: PrivateServer, cut_at: int, moment: Mom
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries again soon, as nobody watches."""
-    monkeypatch.setattr(worker_module, "_RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(worker_module, "RETRY_SECONDS", 0.02)
     monkeypatch.setattr(worker_module, "_ACQUIRE_EVERY_SECONDS", 0.05)
 
 

@@ -68,7 +68,7 @@ def test_it_waits_for_a_run_that_has_not_begun(worker: Worker, server: PrivateSe
 def test_an_outage_is_two_lines(
     worker: Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(worker_module, "_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(worker_module, "RETRY_SECONDS", 0.01)
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(worker, "_goes_on", lambda: True)
     outage, works = iter(range(20)), worker._work

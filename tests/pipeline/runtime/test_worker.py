@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from pipeline.config.plan import Plan
+from pipeline.errors import TransportLost
 from pipeline.messages import Frame, Message
 from pipeline.runtime.publisher import Acknowledgement, Publisher
 from pipeline.runtime.worker import Worker
+from pipeline.runtime.worker_program import work
 from pipeline.stage import Stage
 from pipeline.testing import TestContext, make_frame
 from pipeline.transport.memory import MemoryTransport
@@ -53,6 +55,26 @@ def workers(plan: Plan, transport: MemoryTransport, tmp_path: Path) -> Iterator[
     yield made
     for worker in made:
         worker._close()
+
+
+class _There(Exception):
+    pass
+
+
+def test_a_worker_that_is_born_while_redis_is_away_waits_for_it(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def connect(url: str, name: str) -> None:
+        tried.append(url)
+        raise TransportLost("away") if len(tried) < 3 else _There
+
+    monkeypatch.setattr("pipeline.transport.redis_streams.RedisStreams", connect)
+    monkeypatch.setattr("pipeline.runtime.outage.RETRY_SECONDS", 0.0)
+    with pytest.raises(_There):
+        work(replace(plan, redis_url="redis://host"), "noter", "one", tmp_path)
+    assert len(tried) == 3
 
 
 def owned(worker: Worker) -> set[str]:
