@@ -59,6 +59,7 @@ class Nursery:
             that runs one plan after the other.
         piped: Give workers this program's standard input, which a source reads; else they find nothing there.
         fork: Begin as a fork of this process, if it has a single thread: for an owner that has opened nothing yet.
+            What that has loaded is not loaded again.
     """
 
     def __init__(
@@ -81,19 +82,19 @@ class Nursery:
         self._start()
 
     @classmethod
-    def for_config(cls, config: Config, keep: bool = False, fork: bool = False) -> Nursery:
+    def for_config(cls, config: Config, keep: bool = False) -> Nursery:
         """One that loads the plug-ins of a configuration while this process goes on to check it."""
         sections = [*config.stages.values(), *config.sources.values()]
         plugins = [(each.use, each.options) for each in sections if each.use is not None]
         piped = any(source.input == STANDARD_INPUT for source in config.sources.values())
-        return cls(plugins, search_path_of(config), keep, piped, fork)
+        return cls(plugins, search_path_of(config), keep, piped)
 
     @classmethod
-    def for_plan(cls, plan: Plan, keep: bool = False) -> Nursery:
+    def for_plan(cls, plan: Plan, keep: bool = False, fork: bool = False) -> Nursery:
         """One that loads the plug-ins of a plan."""
         plans = (*plan.stages.values(), *plan.sources.values())
         piped = any(source.info.input == STANDARD_INPUT for source in plan.sources.values())
-        return cls([(each.use, each.given) for each in plans], plan.search_path, keep, piped)
+        return cls([(each.use, each.given) for each in plans], plan.search_path, keep, piped, fork)
 
     def wait_until_loaded(self) -> None:
         """Wait until the plug-ins are loaded, which takes seconds, and far more on a busy machine."""

@@ -117,9 +117,14 @@ def _serve(task: int, kept: tuple[int, ...]) -> NoReturn:
         os._exit(status)
 
 
+def open_files() -> list[int]:
+    """What this process has open, in order; empty where that cannot be seen, off Linux."""
+    return sorted(int(each.name) for each in _OPEN_FILES.iterdir()) if _OPEN_FILES.exists() else []
+
+
 def _leave_open(kept: tuple[int, ...]) -> None:
     """Close everything but these, input and output."""
-    for file in [int(each.name) for each in _OPEN_FILES.iterdir()]:
+    for file in open_files():
         if file > 2 and file not in kept:
             with contextlib.suppress(OSError):
                 os.close(file)

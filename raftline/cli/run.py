@@ -78,16 +78,12 @@ def run(
     if in_process and (redis is not None or web is not None):
         raise ConfigError("--in-process: a run in one process has no Redis, and no page; leave out --redis and --web")
     show_tracebacks(in_process)
-    with contextlib.nullcontext() if in_process else one_blas_thread():
-        from pipeline.config import check_inputs
     given = [*(overrides or ()), *(["once=true"] if once else ()), *([f"web.listen='{web}'"] if web else ())]
     read = partial(read_config, config, inputs, output, given, redis)
-    configuration = read()
-    check_inputs(configuration)  # before anything slow is imported
     if in_process:
-        plan, summary = _in_process(configuration, metrics_port)
+        plan, summary = _in_process(_checked(read), metrics_port)
     else:
-        plan, summary = _supervise(configuration, metrics_port, read)
+        plan, summary = _supervise(read, metrics_port)
     show_results(summary, plan.output)
     code = outcome(summary)
     if code:
@@ -95,8 +91,8 @@ def run(
 
 
 @contextlib.contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """While numpy is imported, with which OpenBLAS starts its threads: a process that has threads cannot be forked."""
+def _one_blas_thread() -> Iterator[None]:
+    """While numpy and OpenCV are imported, whose BLAS starts threads: a process that has threads cannot be forked."""
     given = _BLAS_THREADS in os.environ
     os.environ.setdefault(_BLAS_THREADS, "1")
     try:
@@ -106,21 +102,36 @@ def one_blas_thread() -> Iterator[None]:
             del os.environ[_BLAS_THREADS]
 
 
-def _supervise(
-    configuration: Config, metrics_port: int | None, read: Callable[[], Config]
-) -> tuple[Plan, dict[str, Any]]:
-    from pipeline.config import make_plan
-    from pipeline.config.live import LiveConfig
-    from pipeline.runtime.nursery import Nursery
+def _supervise(read: Callable[[], Config], metrics_port: int | None) -> tuple[Plan, dict[str, Any]]:
+    with _one_blas_thread():
+        configuration = _checked(read)
+        # What this process and the workers' parent both need is loaded once, before the one is forked from the other.
+        from pipeline.config import make_plan
+        from pipeline.config.live import LiveConfig
+        from pipeline.runtime.nursery import Nursery
+        from pipeline.runtime.nursery_process import open_files
+        from pipeline.runtime.supervisor import Supervisor
 
-    with page_of(configuration), Nursery.for_config(configuration, fork=True) as nursery:
-        from pipeline.runtime.supervisor import Supervisor  # while the nursery loads the plug-ins
-
+        opened = open_files()
         plan = make_plan(configuration)
         make_output_directory(plan)
-        with shown_status(progress_of(plan), metrics_port) as on_status:
-            live = LiveConfig(configuration, read)
-            return plan, Supervisor(plan, nursery=nursery, on_status=on_status, live=live).run()
+        forkable = open_files() == opened  # what a plug-in has opened would be closed in a fork
+    with (
+        Nursery.for_plan(plan, fork=forkable) as nursery,
+        page_of(configuration),
+        shown_status(progress_of(plan), metrics_port) as on_status,
+    ):
+        live = LiveConfig(configuration, read)
+        return plan, Supervisor(plan, nursery=nursery, on_status=on_status, live=live).run()
+
+
+def _checked(read: Callable[[], Config]) -> Config:
+    """The configuration, whose inputs are checked before anything slow is imported."""
+    from pipeline.config import check_inputs
+
+    configuration = read()
+    check_inputs(configuration)
+    return configuration
 
 
 @contextlib.contextmanager

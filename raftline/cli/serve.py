@@ -17,7 +17,7 @@ from raftline.cli.arguments import ConfigFile, Debug, Output, Overrides, config_
 from raftline.cli.failures import reported
 from raftline.cli.progress import progress_of
 from raftline.cli.results import show_results
-from raftline.cli.run import make_output_directory, one_blas_thread, outcome, page_of, shown_status
+from raftline.cli.run import make_output_directory, outcome, page_of, shown_status
 
 if TYPE_CHECKING:
     from pipeline.config.schema import Config
@@ -70,12 +70,11 @@ def serve(
     raftline status --control redis://10.0.0.5:6379/0
     """
     from pipeline.config.loading import fill_in
+    from pipeline.config.schema import checked_sources
 
     host = _host_name(name)
     most = _most(cameras_at_most)
     url = fill_in(control, "--control")
-    with one_blas_thread():
-        from pipeline.config.schema import checked_sources
     file = config_file(config)
     sections = _sections(file, overrides or [])
     checked_sources(sections, str(file))
@@ -102,7 +101,7 @@ def _serve(
     from pipeline.runtime.nursery import Nursery
 
     fleet = configuration.name.removesuffix(f".{role.name}")
-    with page_of(configuration), Nursery.for_config(configuration, fork=True) as nursery:
+    with page_of(configuration), Nursery.for_config(configuration) as nursery:
         from pipeline.fleet.control import Control
         from pipeline.fleet.event_relay import event_stages
         from pipeline.fleet.host import Host

@@ -15,6 +15,7 @@ from pipeline.transport.redis_server import PrivateServer
 from raftline.cli.app import app
 from tests.command_line import (
     PLUGIN,
+    ROOT,
     YAML,
     command,
     lay_out,
@@ -295,3 +296,29 @@ def test_a_missing_file_is_refused_before_the_network_is_loaded(folder: Path) ->
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("2 False error: source none: none.mp4: no such file or folder")
     assert not (folder / "out").exists()
+
+
+PREPARED = """
+import sys
+from functools import partial
+from pathlib import Path
+from pipeline.runtime.nursery import Nursery
+from raftline.cli import run
+from raftline.cli.arguments import read_config
+
+def told(plan, fork):
+    print(fork, "stages.decoder.stage" in sys.modules, len(list(Path("/proc/self/task").iterdir())))
+    sys.exit()
+
+Nursery.for_plan = told
+run._supervise(partial(read_config, Path(sys.argv[1]), [sys.argv[2]], Path(sys.argv[3]), [], None), None)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+def test_what_the_workers_parent_needs_is_loaded_before_it_is_forked_and_starts_no_thread(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"whatever")
+    given = [str(ROOT / "configs" / "stabilize.yaml"), str(clip), str(tmp_path / "out")]
+    done = subprocess.run([sys.executable, "-c", PREPARED, *given], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True", "1"]
