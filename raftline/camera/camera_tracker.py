@@ -103,27 +103,42 @@ class CameraTracker:
         return motion, revised
 
     def _motion(self, step: Step) -> tuple[CameraMotion, Sighting | None]:
+        likely = None if step.apart else self._likely(step)
         doubtful = step.apart or self._belief.contested
-        sighting = self._sighting(step) if doubtful else None
+        sighting = self._sighting(step, likely) if doubtful else None
         if sighting is None:
-            motion = self._across(step) if step.apart else self._fitted(step)
+            motion = self._across(step) if likely is None else self._fitted(step, likely)
             if doubtful or motion.confidence >= _MIN_CONFIDENCE:
                 return motion, None
-            sighting = self._sighting(step)
+            sighting = self._sighting(step, likely)
             if sighting is None:
                 return motion, None
         return sighting.motion, sighting
 
-    def _sighting(self, step: Step) -> Sighting | None:
+    def _likely(self, step: Step) -> CameraMotion:
+        """Return the motion that the flow of what is trusted follows, as precise as the frames tell it."""
+        plane = self._trusted(step)
+        motion = self._fit(step, step.texture if plane is None else step.texture * plane)
+        if step.before is None:
+            return motion
+        return refined_motion(motion, step.before, step.now, step.flow_px, self._model, plane)
+
+    def _sighting(self, step: Step, likely: CameraMotion | None) -> Sighting | None:
         """Look for the world as it is remembered, where the flow leads and elsewhere."""
         if self._memory.empty:
             return None
-        return self._memory.sighting(step.before, step.now, self._guesses(step), self._model)
+        if likely is not None and step.before is not None and likely.confidence >= _MIN_CONFIDENCE:
+            found = self._memory.confirmed(step.now, likely)
+            if found is not None:
+                return found
+        return self._memory.sighting(step.before, step.now, self._guesses(step, likely), self._model)
 
-    def _guesses(self, step: Step) -> Iterator[np.ndarray]:
+    def _guesses(self, step: Step, likely: CameraMotion | None) -> Iterator[np.ndarray]:
         """Yield motions into a frame that parts of its flow follow."""
         trust = self._trusted(step)
-        if trust is not None:
+        if likely is not None:
+            yield likely.matrix
+        elif trust is not None:
             yield self._fit(step, step.texture * trust).matrix @ self._since
         whole = self._fit(step, step.texture)
         yield whole.matrix @ self._since
@@ -153,20 +168,17 @@ class CameraTracker:
             self._parallax.lose(step.seconds)
         self._belief.lose(step.flow_px)
 
-    def _fitted(self, step: Step) -> CameraMotion:
-        plane, weights = self._trusted(step), step.texture
-        if plane is not None:
-            weights = weights * plane
-        motion = self._fit(step, weights)
+    def _fitted(self, step: Step, motion: CameraMotion) -> CameraMotion:
+        """Return `motion` as far as it is believed, else that of the trusted cells."""
         if step.before is None:
             return motion
-        motion = refined_motion(motion, step.before, step.now, step.flow_px, self._model, plane)
+        plane = self._trusted(step)
         contested = self._belief.contested
         if motion.confidence >= _MIN_CONFIDENCE and not (
             contested and _followed(motion, step.flow_px, plane) < _FOLLOWED
         ):
             return motion
-        trust = np.ones(weights.shape) if plane is None else plane
+        trust = np.ones(step.texture.shape) if plane is None else plane
         if contested:  # what has no texture agrees with any motion
             trust = trust * np.minimum(step.texture / _SEEN_TEXTURE, 1.0)
         return self._among_trusted(step, motion, trust)

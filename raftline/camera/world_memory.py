@@ -43,6 +43,8 @@ _LEAST_SHARE = 0.15
 _AS_WELL, _NO_WORSE = 0.8, 0.98
 """Share that agrees, in that of the last frame, with which no other guess is looked at; share that an alignment has to
 leave, in that of the guess it began with."""
+_AS_BEFORE = 0.9
+"""Share that agrees, in that of the last frame, with which a motion known from elsewhere is confirmed."""
 _MOST_APART_PX = 1.5
 """Of the picture: how far from where it lies the frames themselves may have a corner."""
 _AGREES = 0.5
@@ -135,17 +137,39 @@ class WorldMemory:
                 return None
             pose = found.matrix
         agrees = self._agreement(small, pose)
-        share = float((agrees * self._trust).sum() / self._trust.sum())
+        share = self._share(agrees)
         if found is None or share < max(_LEAST_SHARE, _NO_WORSE * first):
             return None
         self._share_seen = share
         matrix = pose @ np.linalg.inv(self._pose)
         matrix, error_px = self._precise(before, now, matrix / matrix[2, 2], model, self._trust * (agrees > _AGREES))
         confidence = confidence_of(1.0, (found.error_px if error_px is None else error_px) / MAX_ERROR_PX)
-        motion = CameraMotion(matrix, model, share, confidence, 0.0)
+        return self._sighted(CameraMotion(matrix, model, share, confidence, 0.0), pose, agrees)
+
+    def _sighted(self, motion: CameraMotion, pose: np.ndarray, agrees: np.ndarray) -> Sighting:
         known = _cells_moved(self._trust, pose)
         agrees = _cells_moved(self._trust * agrees, pose) / np.maximum(known, 1e-6)
         return Sighting(motion, pose, known, agrees)
+
+    def confirmed(self, now: LumaPyramid, motion: CameraMotion) -> Sighting | None:
+        """Find the world in a frame where a motion leads that is known precisely.
+
+        Args:
+            now: The frame.
+            motion: From the last frame of known motion.
+
+        Returns:
+            Where it is; None if the picture agrees clearly less than it did with the last frame.
+        """
+        if self._picture is None or self._trust.sum() <= 0:
+            return None
+        pose = motion.matrix @ self._pose
+        agrees = self._agreement(_small(now), pose)
+        share = self._share(agrees)
+        if share < max(_LEAST_SHARE, _AS_BEFORE * self._share_seen):
+            return None
+        self._share_seen = share
+        return self._sighted(motion, pose / pose[2, 2], agrees)
 
     def _precise(
         self, before: LumaPyramid | None, now: LumaPyramid, matrix: np.ndarray, model: ModelName, world: np.ndarray
@@ -168,22 +192,22 @@ class WorldMemory:
         most, best = -1.0, self._pose
         for guess in guesses:
             pose = guess @ self._pose
-            share = self._share(now, pose)
+            share = self._share(self._agreement(now, pose))
             if share > most:
                 most, best = share, pose
             if most > _AS_WELL * self._share_seen:
                 return most, best
         pose = searched(self._picture, now, self._trust, self._pose)
-        share = self._share(now, pose)
+        share = self._share(self._agreement(now, pose))
         return (share, pose) if share > most else (most, best)
 
     def _agreement(self, now: LumaPyramid, pose: np.ndarray) -> np.ndarray:
         assert self._picture is not None
         return agreement(self._picture, now, pose, *self._trust.shape)
 
-    def _share(self, now: LumaPyramid, pose: np.ndarray) -> float:
-        """Return the share of the picture that a frame agrees with."""
-        return float((self._agreement(now, pose) * self._trust).sum() / self._trust.sum())
+    def _share(self, agrees: np.ndarray) -> float:
+        """Return the share of the picture's trust in cells that agree, (rows, columns) 0-1."""
+        return float((agrees * self._trust).sum() / self._trust.sum())
 
     def _composed(self, now: LumaPyramid, shown: np.ndarray, trust: np.ndarray) -> tuple[LumaPyramid, np.ndarray]:
         """Return a picture in the place of a frame: what that shows of the world, and around it what was known."""
