@@ -146,6 +146,9 @@ class Recorder(stage.Stage):
             if event.end_seconds is None:
                 self._begin(event.id, header.arrival_ns, at_ns)
             else:
+                if event.id not in self._running:  # its begin came too late to this stage, and was dropped
+                    before_ns = round((event.end_seconds - event.begin_seconds) * 1e9)
+                    self._begin(event.id, header.arrival_ns, at_ns - before_ns)
                 self._running.pop(event.id, None)
                 self._until_ns = max(self._until_ns, at_ns + int(self.options.after_seconds * 1e9))
 

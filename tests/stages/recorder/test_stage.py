@@ -82,13 +82,22 @@ def begins(id: int, frame: int) -> MotionEvent:
     return MotionEvent(id, frame / FPS, None, frame / FPS, 0.1)
 
 
-def ends(id: int, frame: int) -> MotionEvent:
-    return MotionEvent(id, 0.0, frame / FPS, 0.0, 0.1)
+def ends(id: int, frame: int, begin: int = 0) -> MotionEvent:
+    return MotionEvent(id, begin / FPS, frame / FPS, begin / FPS, 0.1)
 
 
 def probe(path: Path) -> dict:
     command = ["ffprobe", "-v", "error", "-count_frames", "-of", "json", "-show_streams", str(path)]
     return json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["streams"][0]
+
+
+def test_an_event_whose_begin_this_stage_never_got_is_recorded_from_its_begin(
+    tmp_path: Path, make: Callable[..., Scene]
+) -> None:
+    scene = make(tmp_path)
+    scene.play(range(100), {62: ends(1, 60, begin=45)})
+    (clip,) = scene.clips()
+    assert shown_numbers(str(clip)) == list(range(30, 71))  # out of the ring
 
 
 @pytest.mark.parametrize("encoder", ["libx264", "libx265"])
