@@ -114,15 +114,12 @@ def _supervise(read: Callable[[], Config], metrics_port: int | None) -> tuple[Pl
 
         opened = open_files()
         plan = make_plan(configuration)
-        make_output_directory(plan)
         forkable = open_files() == opened  # what a plug-in has opened would be closed in a fork
-    with (
-        Nursery.for_plan(plan, fork=forkable) as nursery,
-        page_of(configuration),
-        shown_status(progress_of(plan), metrics_port) as on_status,
-    ):
-        live = LiveConfig(configuration, read)
-        return plan, Supervisor(plan, nursery=nursery, on_status=on_status, live=live).run()
+    with Nursery.for_plan(plan, fork=forkable) as nursery, page_of(configuration):
+        make_output_directory(plan)
+        with shown_status(progress_of(plan), metrics_port) as on_status:
+            live = LiveConfig(configuration, read)
+            return plan, Supervisor(plan, nursery=nursery, on_status=on_status, live=live).run()
 
 
 def _checked(read: Callable[[], Config]) -> Config:

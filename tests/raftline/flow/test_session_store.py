@@ -17,7 +17,7 @@ from raftline.flow.store import FlowStore
 from raftline.flow.update_loop import UpdateLoop
 from tests.raftline.synthetic_motion import textured
 
-WORLD = cv2.cvtColor(textured(220, 160, 5), cv2.COLOR_GRAY2RGB)
+WORLD = cv2.cvtColor(textured(220, 160, 5), cv2.COLOR_GRAY2RGB).astype(np.uint8)
 FRAMES = [np.ascontiguousarray(WORLD[3 * at : 3 * at + 96, 5 * at : 5 * at + 136]) for at in range(10)]
 SETTLED_PX = 0.05
 """Difference, mean over a frame, that is left of a start elsewhere after three frames; of motion of 6 px a frame."""

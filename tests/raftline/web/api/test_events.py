@@ -106,7 +106,7 @@ def test_an_event_is_labelled_and_deleted_with_its_files(fresh: Page, tmp_path: 
     assert asks.get(f"{GATE}/2").json()["label"] == "no event" and uids(asks, label="no event") == "b"
     assert asks.put(f"{GATE}/2/label", json={"label": "cat"}).status_code == 422
     assert asks.delete("/api/sources/yard/events/3").status_code == 409
-    assert asks.delete(f"{GATE}/2").json() == {"done": True, "remark": ""}
+    assert asks.delete(f"{GATE}/2").json() == {"done": True, "remark": "", "warning": ""}
     assert sorted(p.name for p in (tmp_path / "out").rglob("*") if p.is_file() and not p.name.startswith(NAME)) == []
     with EventDatabase.opened(tmp_path / "out" / NAME) as database:
         assert database.get(2) is None
