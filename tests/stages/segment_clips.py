@@ -40,6 +40,8 @@ def write_shaken(path: Path, frames: int = FRAMES, sound: bool = False) -> Path:
         stream.codec_context.time_base = Fraction(1, 30)
         stream.codec_context.thread_count = 1
         tone: Any = container.add_stream("aac", rate=8000) if sound else None
+        if tone is not None:
+            tone.layout = "mono"
         for at in range(frames):
             frame = _picture(at, pixels)
             frame.pts, frame.time_base = pts, Fraction(1, 30)
@@ -47,7 +49,6 @@ def write_shaken(path: Path, frames: int = FRAMES, sound: bool = False) -> Path:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
         if tone is not None:
-            tone.layout = "mono"
             for at in range(frames * 8000 // 30 // 1024):
                 samples = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
                 samples.sample_rate, samples.pts = 8000, at * 1024

@@ -25,6 +25,7 @@ stages:
 """
 IN_SEGMENTS = ("--jobs", "2", "--segment-minutes", "0.006")
 """0.36 s: four segments of 1.4 s."""
+_PATIENCE_SECONDS = 100
 pytestmark = pytest.mark.slow
 
 
@@ -70,14 +71,11 @@ def test_a_killed_driver_goes_on_with_what_is_not_finished(folder: Path, until: 
         _wait_for(left / until)
         process.kill()
     wait_until_alone(folder)
-    before = json.loads((left / "in-order.json").read_text()) if (left / "in-order.json").exists() else None
+    begun = json.loads((left / "in-order.json").read_text())["started"] if until != "moves" else None
     run(folder, *batch)
     assert_as_in_one_piece(folder, output)
     after = json.loads((folder / output / "open_hevc.summary.json").read_text())
-    assert before is None or (after["started"], after["tasks"]["in-order"]["seconds"]) == (
-        before["started"],
-        before["seconds"],
-    )
+    assert begun in (None, after["started"])  # of the run in order, which was not repeated
 
 
 @pytest.fixture
@@ -98,7 +96,7 @@ def test_segments_go_to_the_nodes_of_a_cluster_also_when_one_is_lost(folder: Pat
 
 
 def _wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + _PATIENCE_SECONDS
     while not path.exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)
