@@ -32,7 +32,7 @@ _YAML = """
 name: long
 stages:
   decoder: {{use: "stages.decoder:Decoder"}}
-  flow: {{use: "stages.flow:OpticalFlow", reads: decoder, options: {{estimator: {estimator}, warm_start: never}}}}
+  flow: {{use: "stages.flow:OpticalFlow", reads: decoder, options: {{{flow}, warm_start: never}}}}
   stabilization: {{use: "stages.stabilization:Stabilization", reads: flow, options: {{plot: null}}}}
   video:
     use: stages.video_writer:VideoWriter
@@ -48,12 +48,14 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=120, help="length of the file")
     parser.add_argument("--segments", type=int, default=6)
     parser.add_argument("--estimator", choices=("raft", "dis"), default="raft")
+    parser.add_argument("--runtime", default="torch", help="of RAFT; openvino takes long to start, for a short file")
     parser.add_argument("--executor", choices=("local", "ray"), default="local", help="ray: a cluster that is running")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="raftline-long-") as name:
         folder = Path(name)
         seconds = _write_file(given.clip, folder / "film.mkv", given.frames)
-        (folder / "long.yaml").write_text(_YAML.format(estimator=given.estimator))
+        flow = f"estimator: {given.estimator}, runtime: {given.runtime}"
+        (folder / "long.yaml").write_text(_YAML.format(flow=flow))
         minutes = str(seconds / given.segments / 60 + 1e-6)
         ray = ("--executor", "ray") if given.executor == "ray" else ()
         one = _measured(folder, "one", "--jobs", "1", "--segment-minutes", "0")

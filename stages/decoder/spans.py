@@ -90,7 +90,7 @@ def _key_frame_before(container: InputContainer, stream: VideoStream, pts: int) 
     """The last key frame shown at `pts` or before, as far as the container finds it."""
     assert stream.time_base is not None
     for back_seconds in _BACK_SECONDS:
-        at = pts - round(back_seconds / stream.time_base)
+        at = max(pts - round(back_seconds / stream.time_base), stream.start_time or 0)
         found = _key_frame_at(container, stream, at)
         if found is not None and found <= pts:
             return _KeyFrame(found, at)

@@ -94,12 +94,14 @@ class VideoWriter(stage.Stage, WorksInSegments):
     def join(cls, options: Any, context: stage.Context, parts: Sequence[Path]) -> None:
         writer = cls(options, context)
         writer.open()
-        for part in parts:
-            segments, state = read_part(part, context.stage)
-            writer._earlier += segments
-            writer._spooled = state if segments else writer._spooled
-        writer.flush(EndOfStream(context.header(None, Fraction(1)), "end"))
-        writer.close()
+        try:
+            for part in parts:
+                segments, state = read_part(part, context.stage)
+                writer._earlier += segments
+                writer._spooled = state if segments else writer._spooled
+            writer.flush(EndOfStream(context.header(None, Fraction(1)), "end"))
+        finally:
+            writer.close()
 
     def open(self) -> None:
         self._output = self.context.output(self.options.path)
