@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,10 @@ _OPERATORS = (
     *("ReplaceBinaryOperator_Add_Sub", "ReplaceBinaryOperator_Sub_Add", "ReplaceBinaryOperator_Mul_Div"),
 )
 """Those of cosmic-ray whose changes a reader could make by mistake."""
-_LIMIT_SECONDS = 300
+_LIMIT_SECONDS = 600.0
+"""For the tests of a module without a fault."""
+_AT_LEAST_SECONDS, _TIMES = 20.0, 3.0
+"""Tests that take longer than this, and than so many times what they take without a fault, hang: they notice it."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,7 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._limit_seconds = _LIMIT_SECONDS
         listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
         for name in filter(None, listed.decode().split("\0")):
             if (ROOT / name).is_file():
@@ -127,6 +132,14 @@ class Copy:
     def text(self, module: str) -> str:
         """Of a module, whole."""
         return (self._folder / module).read_text()
+
+    def passes_whole(self, module: str) -> bool:
+        """Whether the tests of a module pass without a fault; notes how long they take."""
+        self._limit_seconds = _LIMIT_SECONDS
+        begin = time.monotonic()
+        passes = self.passes(module)
+        self._limit_seconds = _AT_LEAST_SECONDS + _TIMES * (time.monotonic() - begin)
+        return passes
 
     def notices(self, fault: Fault) -> bool:
         """Whether the tests of the module fail with the fault in it."""
@@ -152,7 +165,7 @@ class Copy:
             start_new_session=True,
         )
         try:
-            return process.wait(_LIMIT_SECONDS) == 0
+            return process.wait(self._limit_seconds) == 0
         except subprocess.TimeoutExpired:
             return False
         finally:
@@ -187,7 +200,7 @@ def main() -> None:
 
 
 def _try(copy: Copy, module: str, each: int, seed: int) -> dict[str, Any]:
-    if not copy.passes(module):
+    if not copy.passes_whole(module):
         raise SystemExit(f"{module}: its tests fail without a fault; mend them first")
     found = faults(module, copy.text(module))
     tried = random.Random(seed).sample(found, min(each or len(found), len(found)))
