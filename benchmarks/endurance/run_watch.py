@@ -50,7 +50,8 @@ class RunWatch:
             values = [(at, value) for at, value in zip(self.times, self.samples[name], strict=True) if value == value]
             settled = [(at, value) for at, value in values if at >= after_seconds]
             if len(settled) >= 3:
-                rows.append({"what": name, **growth(settled)})
+                series = " ".join(f"{value:g}" for value in np.round(self.samples[name], 1))
+                rows.append({"what": name, **growth(settled), "samples": series})
         return rows
 
     def _processes(self) -> Iterator[tuple[str, float]]:
