@@ -5,7 +5,7 @@
 Needs ``pip install cosmic-ray``. Each fault is one change of an operator, a number or a word, made by cosmic-ray in a
 copy of the checkout, where the tests of that module then run. A fault that they do not notice survives, and is listed
 with its line: either a test is missing, or the change means nothing (`benchmarks/results/mutations.json` says which, in
-its key ``explained``).
+its key ``explained``). Modules that are not asked for keep what the file has of them.
 """
 
 from __future__ import annotations
@@ -187,16 +187,17 @@ def main() -> None:
     parser.add_argument("--module", action="append", choices=sorted(TESTS), help="this one alone; may be repeated")
     parser.add_argument("--json", type=Path, default=RESULTS, help="where the result goes")
     asked = parser.parse_args()
-    explained = json.loads(asked.json.read_text()).get("explained", {}) if asked.json.exists() else {}
-    modules: dict[str, Any] = {}
+    earlier = json.loads(asked.json.read_text()) if asked.json.exists() else {}
+    modules: dict[str, Any] = dict(earlier.get("modules", {}))
+    tried: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         copy = Copy(Path(folder))
         for module in asked.module or TESTS:
-            modules[module] = _try(copy, module, asked.each, asked.seed)
-            about = {"seed": asked.seed, "each": asked.each, "machine": machine()}
-            asked.json.write_text(json.dumps({**about, "modules": modules, "explained": explained}, indent=2) + "\n")
-    tried, noticed = (sum(each[name] for each in modules.values()) for name in ("tried", "noticed"))
-    print(f"{noticed} of {tried} faults noticed")
+            modules[module] = {"seed": asked.seed, **_try(copy, module, asked.each, asked.seed)}
+            tried.append(modules[module])
+            told = {"machine": machine(), "modules": modules, "explained": earlier.get("explained", {})}
+            asked.json.write_text(json.dumps(told, indent=2) + "\n")
+    print(f"{sum(each['noticed'] for each in tried)} of {sum(each['tried'] for each in tried)} faults noticed")
 
 
 def _try(copy: Copy, module: str, each: int, seed: int) -> dict[str, Any]:
