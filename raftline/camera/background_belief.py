@@ -50,8 +50,9 @@ _RIM_SHARE = 0.3
 """Weight of what holds the frame's rim, in that of the outline that moves along."""
 _TURNED, _SURE, _MOST = -0.8, 1.2, 3.0
 """Evidence at which the layers change places; from which the past is settled; and at most."""
-_UNDISPUTED_SECONDS = 0.5
-"""Time in which all the frame follows one motion, and the evidence for it grows by 1."""
+_UNDISPUTED_SECONDS, _UNDISPUTED_MOST = 0.5, 1.0
+"""Time in which all the frame follows one motion, and the evidence for it grows by 1, and how far at most: what moves
+by itself may have stood all the while, so that settles nothing."""
 _CORRECTED_SHARE = 0.5
 """Of its belief that content gives up in a frame for what is known from elsewhere."""
 _MOST_REVISED = 150
@@ -176,7 +177,8 @@ class BackgroundBelief:
             self._open = [*self._open, (index, *(round(float(px), 4) for px in layers.apart_px))][-_MOST_REVISED:]
             turned = self._weigh(layers, x, y)
         elif self._belief is not None and not self.contested:
-            self._evidence = min(self._evidence + seconds / _UNDISPUTED_SECONDS, _MOST)
+            gained = min(self._evidence + seconds / _UNDISPUTED_SECONDS, _UNDISPUTED_MOST)
+            self._evidence = max(self._evidence, gained)
         if self._evidence > _SURE:
             self._open = []
         revised = self._turned(layers) if turned else []
