@@ -6,10 +6,11 @@ Constants without another reason were tuned by hand, see `background_belief`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from raftline.camera.transforms import transform_points
+from raftline.kernels.compiled import compiled
 
 _GATE_PX, _GATE_FRAME_PX, _GATE_SHARE = 1.0, 1280, 0.03
 """Flow off a motion by as much belongs to it by half; as the gate of `camera_motion`."""
@@ -53,20 +54,36 @@ def layers_of(
         matrix: (3, 3) px to px: the camera's motion.
         width: Width of the frame, px.
     """
-    points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     finite = np.isfinite(flow_px[..., 0]) & np.isfinite(flow_px[..., 1])
     flow_px = np.where(finite[..., None], flow_px, 0).astype(np.float32)
     weight = (weights * finite).astype(np.float32)
-    rest = flow_px - (transform_points(matrix, points) - points).reshape(flow_px.shape).astype(np.float32)
-    typical_px = float(np.median(np.hypot(*np.moveaxis(flow_px, 2, 0))))
+    typical_px = float(np.median(np.hypot(flow_px[..., 0], flow_px[..., 1])))
     gate_px = max(_GATE_PX, width / _GATE_FRAME_PX) + _GATE_SHARE * typical_px
-    follows = _near(rest, np.zeros(2), gate_px)
+    rest, follows = np.empty(flow_px.shape, np.float32), np.empty(weight.shape, np.float32)
+    _leave(flow_px, x, y, matrix, gate_px, rest, follows)
     apart_px = _other(rest, weight * (1 - follows), gate_px, float(weight.sum()))
     if apart_px is None:
         return Layers(flow_px, weight, follows, -follows * np.minimum(4 * weight, 1), None, 0.0)
     label = (_near(rest, apart_px, gate_px) - follows) * np.minimum(4 * weight, 1)
     rim = np.concatenate([label[0], label[-1], label[1:-1, 0], label[1:-1, -1]])
     return Layers(flow_px, weight, follows, label, apart_px, float(-rim.sum() / max(np.abs(rim).sum(), 1.0)))
+
+
+@compiled
+def _leave(flow_px: Any, x: Any, y: Any, matrix: Any, gate_px: Any, rest: Any, follows: Any) -> None:
+    """Leave of flow (h, w, 2) what `matrix` does not explain, and tell how near to none, 0-1 (h, w), that is.
+
+    `transforms.transform_xy`, spelt out: a kernel cannot call another.
+    """
+    for i in range(y.size):
+        for j in range(x.size):
+            away = matrix[2, 0] * x[j] + matrix[2, 1] * y[i] + matrix[2, 2]
+            u = (matrix[0, 0] * x[j] + matrix[0, 1] * y[i] + matrix[0, 2]) / away - x[j]
+            v = (matrix[1, 0] * x[j] + matrix[1, 1] * y[i] + matrix[1, 2]) / away - y[i]
+            u, v = flow_px[i, j, 0] - np.float32(u), flow_px[i, j, 1] - np.float32(v)
+            rest[i, j, 0], rest[i, j, 1] = u, v
+            squared = (u * u + v * v) / (gate_px * gate_px)
+            follows[i, j] = 1 / (1 + squared * squared)
 
 
 def _near(rest: np.ndarray, motion: np.ndarray, gate_px: float) -> np.ndarray:
@@ -81,12 +98,26 @@ def _other(rest: np.ndarray, weight: np.ndarray, gate_px: float, total: float) -
         return None
     flat, heavy = rest.reshape(-1, 2), weight.ravel()
     motion = np.array([_median(flat[:, k], heavy) for k in (0, 1)])
-    near = heavy
-    for at in range(_ROUNDS, 0, -1):
-        near = heavy * _near(flat, motion, gate_px * at)
-        motion = (near[:, None] * flat).sum(axis=0) / max(float(near.sum()), 1e-6)
-    enough = near.sum() > _LEAST_SHARE * total
-    return motion if enough and np.hypot(*motion) > _LEAST_APART * gate_px else None
+    shared = _settle(flat, heavy, gate_px, _ROUNDS, motion)
+    return motion if shared > _LEAST_SHARE * total and np.hypot(*motion) > _LEAST_APART * gate_px else None
+
+
+@compiled
+def _settle(rest: Any, weights: Any, gate_px: Any, rounds: Any, motion: Any) -> Any:
+    """Let `motion` (2,) settle on a mean of `rest` (N, 2) that leaves out what is far off; return its weight."""
+    total = 0.0
+    for at in range(rounds, 0, -1):
+        total, u, v = 0.0, 0.0, 0.0
+        reach = (gate_px * at) * (gate_px * at)
+        for n in range(weights.size):
+            off_u, off_v = rest[n, 0] - motion[0], rest[n, 1] - motion[1]
+            squared = (off_u * off_u + off_v * off_v) / reach
+            near = weights[n] / (1 + squared * squared)
+            total += near
+            u += near * rest[n, 0]
+            v += near * rest[n, 1]
+        motion[0], motion[1] = u / max(total, 1e-6), v / max(total, 1e-6)
+    return total
 
 
 def _median(values: np.ndarray, weights: np.ndarray) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 
 from raftline.camera.camera_motion import grid_centres
 from raftline.camera.mesh import centre_shift, hat_weights, mesh_shape
-from raftline.camera.transforms import transform_points
+from raftline.kernels.compiled import compiled
 
 _SIDE_CELLS = 80
 """Cells looked at along the longer side, five for each vertex: bounds the time to that of a frame of 640 px."""
@@ -104,38 +104,98 @@ def mesh_weights(x: np.ndarray, y: np.ndarray, width: int, height: int) -> tuple
 def _beside_plane(
     flow_px: np.ndarray, matrix: np.ndarray, weights: np.ndarray, size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the flow less the plane's around each vertex, (2, rows, columns) px, and the trusted cells there."""
+    """Return the flow less the plane's around each vertex, (2, rows, columns) px, and the trusted cells there.
+
+    Each is a mean over the cells around, with the weights of Geman and McClure.
+    """
     every = max(1, max(flow_px.shape) // _SIDE_CELLS)
-    points, down, along = _places(*flow_px.shape[:2], every, *size)
+    x, y, across, down = _places(*flow_px.shape[:2], every, *size)
+    rest, trust, squared = np.empty((2, len(y), len(x))), np.empty((len(y), len(x))), np.zeros((len(y), len(x)))
     picked = slice(every // 2, None, every)
-    flow_px, weights = flow_px[picked, picked], weights[picked, picked]
-    finite = np.isfinite(flow_px[..., 0]) & np.isfinite(flow_px[..., 1])
-    to = points + np.where(finite[..., None], flow_px, 0.0)
-    rest = (to - transform_points(matrix, points.reshape(-1, 2)).reshape(points.shape)).transpose(2, 0, 1)
-    trust = weights * (finite & ((to >= 0) & (to <= (size[0] - 1, size[1] - 1))).all(axis=-1))
-    return _robust_means(rest, trust, down, along)
+    flow_px, weights = flow_px[picked, picked].astype(np.float32), weights[picked, picked].astype(np.float64)
+    _leave(flow_px, weights, x, y, matrix, size[0] - 1, size[1] - 1, rest, trust)
+    mean, cells, reach_px = np.empty((2, *mesh_shape(*size))), np.empty(mesh_shape(*size)), np.inf
+    for done in range(_ROUNDS):
+        if done:
+            reach_px = max(_ROBUST_PX, _REACH_MEDIANS * float(np.median(np.sqrt(squared))))
+        _average(rest, trust, reach_px, across, down, squared, mean, cells)
+    return mean, cells
 
 
 @functools.lru_cache(maxsize=8)
-def _places(rows: int, columns: int, every: int, width: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the centres (h, w, 2) px of one in `every` cells of a grid along each side, and their `mesh_weights`."""
+def _places(
+    rows: int, columns: int, every: int, width: int, height: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the centres x (w,) and y (h,) px of one in `every` cells of a grid along each side, and where they lie.
+
+    That is (w,) and (h,) in vertices of the mesh, from the first one on.
+    """
     x, y = (each[every // 2 :: every] for each in grid_centres(rows, columns))
-    return np.stack(np.meshgrid(x, y), axis=-1), *mesh_weights(x, y, width, height)
+    down, across = mesh_shape(width, height)
+    places = (
+        np.clip(at / max(length - 1, 1), 0.0, 1.0) * (count - 1)
+        for at, length, count in ((x, width, across), (y, height, down))
+    )
+    return x, y, *places
 
 
-def _robust_means(
-    rest: np.ndarray, trust: np.ndarray, down: np.ndarray, along: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Average `rest` (2, h, w) px around each vertex, with the weights of Geman and McClure; also the cells' weight."""
-    shape = down.shape[1], along.shape[1]
-    robust, mean, cells = trust, np.zeros((2, *shape)), np.zeros(shape)
-    for _ in range(_ROUNDS):
-        cells = down.T @ robust @ along
-        mean = (down.T @ (robust * rest) @ along) / np.maximum(cells, 1e-6)
-        squared = ((rest - down @ mean @ along.T) ** 2).sum(axis=0)
-        reach_px = max(_ROBUST_PX, _REACH_MEDIANS * float(np.median(np.sqrt(squared))))
-        robust = trust / (1.0 + squared / reach_px**2) ** 2
-    return mean, cells
+@compiled
+def _leave(
+    flow_px: Any, weights: Any, x: Any, y: Any, matrix: Any, most_x: Any, most_y: Any, rest: Any, trust: Any
+) -> None:
+    """Leave of flow (h, w, 2) what the motion `matrix` does not explain, rest (2, h, w), and of weights (h, w) those of
+    cells that stay in the frame.
+
+    `transforms.transform_xy`, spelt out: a kernel cannot call another.
+    """
+    for i in range(y.size):
+        for j in range(x.size):
+            u, v = np.float64(flow_px[i, j, 0]), np.float64(flow_px[i, j, 1])
+            finite = np.isfinite(u) and np.isfinite(v)
+            to_x, to_y = (x[j] + u, y[i] + v) if finite else (x[j], y[i])
+            away = matrix[2, 0] * x[j] + matrix[2, 1] * y[i] + matrix[2, 2]
+            rest[0, i, j] = to_x - (matrix[0, 0] * x[j] + matrix[0, 1] * y[i] + matrix[0, 2]) / away
+            rest[1, i, j] = to_y - (matrix[1, 0] * x[j] + matrix[1, 1] * y[i] + matrix[1, 2]) / away
+            stays = finite and 0 <= to_x <= most_x and 0 <= to_y <= most_y
+            trust[i, j] = weights[i, j] if stays else 0.0
+
+
+@compiled
+def _average(rest: Any, trust: Any, reach_px: Any, across: Any, down: Any, squared: Any, mean: Any, cells: Any) -> None:
+    """Average rest (2, h, w) around each vertex; cells off the mean before by `squared` (h, w) count less.
+
+    Sets mean (2, rows, columns), the weight of the cells around each vertex (rows, columns), and `squared` anew.
+    """
+    rows, columns = cells.shape
+    mean[:] = 0.0
+    cells[:] = 0.0
+    for i in range(down.size):
+        top = min(int(down[i]), max(rows - 2, 0))
+        for j in range(across.size):
+            near = 1.0 + squared[i, j] / (reach_px * reach_px)
+            robust = trust[i, j] / (near * near)
+            left = min(int(across[j]), max(columns - 2, 0))
+            for row in range(top, min(top + 2, rows)):
+                for column in range(left, min(left + 2, columns)):
+                    weight = (1.0 - abs(down[i] - row)) * (1.0 - abs(across[j] - column)) * robust
+                    cells[row, column] += weight
+                    mean[0, row, column] += weight * rest[0, i, j]
+                    mean[1, row, column] += weight * rest[1, i, j]
+    for row in range(rows):
+        for column in range(columns):
+            mean[0, row, column] /= max(cells[row, column], 1e-6)
+            mean[1, row, column] /= max(cells[row, column], 1e-6)
+    for i in range(down.size):
+        top = min(int(down[i]), max(rows - 2, 0))
+        for j in range(across.size):
+            left = min(int(across[j]), max(columns - 2, 0))
+            u, v = rest[0, i, j], rest[1, i, j]
+            for row in range(top, min(top + 2, rows)):
+                for column in range(left, min(left + 2, columns)):
+                    weight = (1.0 - abs(down[i] - row)) * (1.0 - abs(across[j] - column))
+                    u -= weight * mean[0, row, column]
+                    v -= weight * mean[1, row, column]
+            squared[i, j] = u * u + v * v
 
 
 def _as_16_bits(values: np.ndarray) -> np.ndarray:
