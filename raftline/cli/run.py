@@ -132,14 +132,14 @@ def _checked(read: Callable[[], Config]) -> Config:
 
 
 @contextlib.contextmanager
-def page_of(configuration: Config) -> Iterator[None]:
-    """Serve the page of a run meanwhile, if the configuration says where."""
+def page_of(configuration: Config, fleet: tuple[str, str] | None = None) -> Iterator[None]:
+    """Serve the page of a run meanwhile, if the configuration says where. `fleet` as `page_beside` has it."""
     if configuration.web.listen is None:
         yield
         return
     from raftline.web.beside_run import page_beside
 
-    with page_beside(configuration.name, configuration.web) as address:
+    with page_beside(configuration.name, configuration.web, fleet) as address:
         print(f"the page: {address}", file=sys.stderr, flush=True)
         yield
 

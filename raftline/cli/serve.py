@@ -101,7 +101,7 @@ def _serve(
     from pipeline.runtime.nursery import Nursery
 
     fleet = configuration.name.removesuffix(f".{role.name}")
-    with page_of(configuration), Nursery.for_config(configuration) as nursery:
+    with page_of(configuration, (url, fleet)), Nursery.for_config(configuration) as nursery:
         from pipeline.fleet.control import Control
         from pipeline.fleet.event_relay import event_stages
         from pipeline.fleet.host import Host

@@ -55,6 +55,20 @@ def web(
         list[str] | None,
         typer.Option("--camera", help="With --add-user: one that they see; all by default.", show_default=False),
     ] = None,
+    control: Annotated[
+        str | None,
+        typer.Option(
+            "--control",
+            metavar="URL",
+            envvar="RAFTLINE_CONTROL",
+            help="The Redis of a fleet of hosts (`raftline serve`): the page also shows all its hosts and cameras.",
+            show_default=False,
+        ),
+    ] = None,
+    fleet: Annotated[
+        str | None,
+        typer.Option("--fleet", metavar="NAME", help="With --control: which fleet; else the only one there."),
+    ] = None,
     listening_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
     debug: Debug = False,
 ) -> None:
@@ -65,6 +79,7 @@ def web(
     \b
     raftline web
     raftline web cameras --redis 'redis://:${REDIS_PASSWORD}@host:6379/0'
+    raftline web --control redis://10.0.0.5:6379/0
     raftline web --users users.yaml --add-user ann --may change
     raftline web --listen 0.0.0.0:8642 --users users.yaml --allow-host cameras.lan:8642
     """
@@ -75,15 +90,16 @@ def web(
         return
     if redis is not None and name is None:
         raise ConfigError("web --redis: found no name; give the `name` of the pipeline, which its YAML says")
+    watched = None if control is None else (str(_filled_in(control, "--control")), fleet)
     serving = Serving.checked(listen, users, allow_host or ())
     if listening_fd is not None:
         end_with_parent()
-        serve(serving, socket.socket(fileno=listening_fd), name, redis, output)
+        serve(serving, socket.socket(fileno=listening_fd), name, redis, output, watched)
         return
-    name = name or _only_run(output)
+    name = name or (_only_run(output) if watched is None else None)
     with serving.address.bound() as listening:
         typer.echo(f"the page: http://{_shown(serving, listening, allow_host)}/")
-        serve(serving, listening, name, _filled_in(redis), output)
+        serve(serving, listening, name, _filled_in(redis, "--redis"), output, watched)
 
 
 def _only_run(output: Path | None) -> str | None:
@@ -97,10 +113,10 @@ def _shown(serving: object, listening: socket.socket, allow_host: list[str] | No
     return allow_host[0] if allow_host else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _filled_in(redis: str | None) -> str | None:
+def _filled_in(url: str | None, option: str) -> str | None:
     from pipeline.config.loading import fill_in
 
-    return None if redis is None else fill_in(redis, "--redis")
+    return None if url is None else fill_in(url, option)
 
 
 def _add_user(file: Path | None, name: str, may: str, cameras: list[str] | None) -> None:

@@ -17,31 +17,34 @@ from pipeline.errors import UserError
 from pipeline.redaction import redact
 from raftline.web.access.guard import Guard
 from raftline.web.access.rights import LOOK, Access
-from raftline.web.api import events, session, sources, state, zones
+from raftline.web.api import events, fleet, session, sources, state, zones
 from raftline.web.event_files import EventFiles
 from raftline.web.live import live_router, settled
 from raftline.web.run_file import RunFile
 from raftline.web.sources_file import SourcesFile
+from raftline.web.watched_fleet import WatchedFleet
 from raftline.web.watched_run import WatchedRun
 from raftline.web.zones_file import ZonesFile
 
 STATIC = Path(__file__).resolve().parent / "static"
 
 
-def make_app(run: WatchedRun, access: Access) -> FastAPI:
+def make_app(run: WatchedRun, access: Access, watched_fleet: WatchedFleet | None = None) -> FastAPI:
     """The application without its guard; `guarded` puts that in front.
 
     Args:
         run: What the page shows.
         access: Who may come in.
+        watched_fleet: The fleet that the run's host belongs to.
     """
     app = FastAPI(title="raftline", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan)
     app.state.run, app.state.access, app.state.stopping = run, access, asyncio.Event()
+    app.state.fleet = watched_fleet
     app.state.event_files, app.state.run_file = EventFiles(run), RunFile(run)
     app.state.zones_file, app.state.sources_file = ZonesFile(app.state.run_file), SourcesFile(app.state.run_file)
     app.add_exception_handler(UserError, _in_words)
     app.add_exception_handler(RequestValidationError, _what_is_wrong)
-    shown = (state.router, events.router, zones.router, sources.router, live_router())
+    shown = (state.router, events.router, zones.router, sources.router, fleet.router, live_router())
     for router in (session.public, session.router, *shown):
         app.router.routes.extend(router.routes)  # flat, so that a test finds what each endpoint needs
 
@@ -73,6 +76,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.stopping.set()
     await settled()
     app.state.run.close()
+    if app.state.fleet is not None:
+        app.state.fleet.close()
 
 
 async def _in_words(request: Request, error: Any) -> JSONResponse:

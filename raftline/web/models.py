@@ -74,6 +74,7 @@ class SessionState(BaseModel):
     asks_for: Literal["password", "token", "nothing"]
     user: str | None = None
     may_change: bool = False
+    fleet: bool = Field(default=False, description="the run's host belongs to a fleet")
 
 
 class LogIn(BaseModel):

@@ -18,6 +18,8 @@ from raftline.web.access.users import Users
 
 TOKEN = "RAFTLINE_WEB_TOKEN"
 """Environment variable with the token: an argument would be seen by everybody on the machine."""
+CONTROL = "RAFTLINE_CONTROL"
+"""Environment variable with the URL of a fleet's control Redis, which may hold a password."""
 _NEEDED = ("fastapi", "uvicorn", "websockets", "ruamel.yaml")
 _GRACE_SECONDS = 2
 """How long open answers, such as live video, may go on once the server ends. Chosen by hand."""
@@ -61,7 +63,12 @@ class Serving:
 
 
 def serve(
-    serving: Serving, listening: socket.socket, name: str | None, redis_url: str | None, output: Path | None
+    serving: Serving,
+    listening: socket.socket,
+    name: str | None,
+    redis_url: str | None,
+    output: Path | None,
+    fleet: tuple[str, str | None] | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM.
 
@@ -71,16 +78,19 @@ def serve(
         name: Of the pipeline; None: the only one that runs here.
         redis_url: Of its server; None: found by the run directories of this user.
         output: Directory of its results; None: as the run says.
+        fleet: The fleet of its host: URL of the control Redis, and its name.
     """
     import uvicorn
 
     from raftline.web.access.rights import Access
     from raftline.web.app import guarded, make_app
+    from raftline.web.watched_fleet import WatchedFleet
     from raftline.web.watched_run import WatchedRun
 
     port = listening.getsockname()[1]
     hosts = serving.address.names(serving.allowed_hosts, port)
-    app = make_app(WatchedRun(name, redis_url, output), Access(serving.users))
+    watched = None if fleet is None else WatchedFleet(*fleet)
+    app = make_app(WatchedRun(name, redis_url, output), Access(serving.users), watched)
     config = uvicorn.Config(
         guarded(app, lambda: hosts),  # type: ignore[arg-type]
         log_level="warning",

@@ -228,6 +228,9 @@ READING_SIDE = (
     "pipeline.codec",
     "pipeline.messages",
     "pipeline.payload",
+    "pipeline.fleet.facts",
+    "pipeline.fleet.overview",
+    "pipeline.fleet.reading",
     "pipeline.runtime.run_folder",
     "pipeline.runtime.run_status",
     "pipeline.runtime.source_changes",
@@ -242,6 +245,25 @@ def test_the_page_knows_the_reading_side_of_the_machine_alone() -> None:
         i for i in of("raftline.web") if within(i.imported, ("pipeline", "stages", "raftline.cli", "raftline.video"))
     ]
     refuse([i for i in ours if not within(i.imported, READING_SIDE)])
+
+
+PLACING = ("keys", "facts", "shares", "reading", "overview", "control", "wanted", "placement")
+"""What of a fleet can be driven without a run."""
+
+
+def test_a_fleet_is_placed_without_a_run() -> None:
+    allowed = (
+        *(f"pipeline.fleet.{name}" for name in PLACING),
+        *(
+            "pipeline.errors",
+            "pipeline.redaction",
+            "pipeline.config",
+            "pipeline.transport",
+            "pipeline.runtime.ownership",
+        ),
+    )
+    ours = [i for i in of(*(f"pipeline.fleet.{name}" for name in PLACING)) if within(i.imported, OURS)]
+    refuse([i for i in ours if not within(i.imported, allowed)])
 
 
 def test_nothing_depends_on_the_command_line() -> None:

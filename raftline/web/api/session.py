@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from raftline.web.access.rights import LOOK, Access
 from raftline.web.access.sessions import COOKIE, KEPT_SECONDS
+from raftline.web.access.users import User
 from raftline.web.models import Done, LogIn, SessionState
 
 public = APIRouter(prefix="/api", tags=["session"])
@@ -24,7 +25,7 @@ def get_session(request: Request) -> SessionState:
     asks: Literal["password", "token", "nothing"] = "nothing" if access.users is None else access.users.asks_for
     if user is None:
         return SessionState(logged_in=False, asks_for=asks)
-    return SessionState(logged_in=True, asks_for=asks, user=user.name, may_change=user.may == "change")
+    return _state_of(request, user, asks)
 
 
 @public.post("/session")
@@ -52,7 +53,12 @@ async def log_in(request: Request, response: Response, given: LogIn) -> SessionS
         COOKIE, access.sessions.begin(user), KEPT_SECONDS, httponly=True, samesite="strict",
         secure=request.url.scheme == "https",
     )  # fmt: skip
-    return SessionState(logged_in=True, asks_for=access.users.asks_for, user=user.name, may_change=user.may == "change")
+    return _state_of(request, user, access.users.asks_for)
+
+
+def _state_of(request: Request, user: User, asks: Literal["password", "token", "nothing"]) -> SessionState:
+    fleet = request.app.state.fleet is not None
+    return SessionState(logged_in=True, asks_for=asks, user=user.name, may_change=user.may == "change", fleet=fleet)
 
 
 @router.delete("/session", dependencies=[LOOK])

@@ -55,6 +55,10 @@ class CameraChanged(BaseModel):
 
 
 def _run(request: Request) -> ActiveRun:
+    if request.app.state.fleet is not None:
+        raise ConfigError(
+            "a fleet's cameras are changed for all its hosts: raftline source add, change or remove, with --control"
+        )
     watched: WatchedRun = request.app.state.run
     run = watched.reachable()
     if run is None:

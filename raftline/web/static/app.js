@@ -3,6 +3,7 @@ import { get, send, watchState } from "./api.js";
 import { html, render, useEffect, useState } from "./html.js";
 import { Cameras } from "./views/cameras.js";
 import { Events } from "./views/events.js";
+import { Hosts } from "./views/hosts.js";
 import { LogIn } from "./views/login.js";
 import { Live } from "./views/live.js";
 import { Zones } from "./views/zones.js";
@@ -12,6 +13,7 @@ const VIEWS = [
   ["events", "Events", Events],
   ["zones", "Zones", Zones],
   ["cameras", "Cameras", Cameras],
+  ["hosts", "Hosts", Hosts], // of a fleet alone
 ];
 
 const place = () => {
@@ -46,7 +48,7 @@ function Header({ run, lost, here, session, logOut }) {
   return html`<header>
     <a class="brand" href="#/live"><img src="/static/icon.svg" alt="" width="24" height="24" />raftline</a>
     <nav aria-label="Views">
-      ${VIEWS.map(
+      ${VIEWS.filter(([name]) => name !== "hosts" || session.fleet).map(
         ([name, title]) =>
           html`<a href="#/${name}" aria-current=${here.view === name ? "page" : null}>${title}</a>`,
       )}

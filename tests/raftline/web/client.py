@@ -17,6 +17,7 @@ from raftline.web.access.rights import Access
 from raftline.web.access.sessions import COOKIE
 from raftline.web.access.users import User, Users, hashed
 from raftline.web.app import guarded, make_app
+from raftline.web.watched_fleet import WatchedFleet
 from raftline.web.watched_run import WatchedRun
 
 TOKEN = "a token of many characters"
@@ -50,9 +51,9 @@ class Page:
 
 
 @contextmanager
-def served(run: WatchedRun, users: bool = True) -> Iterator[Page]:
+def served(run: WatchedRun, users: bool = True, fleet: WatchedFleet | None = None) -> Iterator[Page]:
     """The page of a run, with the users above and the token, or with neither."""
-    app = make_app(run, Access(some_users() if users else None))
+    app = make_app(run, Access(some_users() if users else None), fleet)
     address = Address("127.0.0.1", 0)
     with address.bound() as listening:
         port = listening.getsockname()[1]

@@ -22,8 +22,9 @@ from raftline.event_database import NAME, EventDatabase
 from tests.raftline.web import client, results, told
 from tests.raftline.web.api.test_zones import YAML
 from tests.raftline.web.browser import chromium
+from tests.raftline.web.told_fleet import tell_fleet
 
-VIEWS = ("live", "events", "zones", "cameras")
+VIEWS = ("live", "events", "zones", "cameras", "hosts")
 PHONE = {"width": 390, "height": 800}
 
 
@@ -49,7 +50,10 @@ def garden(redis_server: PrivateServer, tmp_path_factory: pytest.TempPathFactory
     write_clip(folder / "out/gate.recordings/one.mp4")
     with told.told_run(redis_server) as (run, transport):
         tell(transport, told.status())
-        with told.run_directory(run, redis_server, folder / "out", file), client.served(run) as page:
+        with (
+            told.run_directory(run, redis_server, folder / "out", file),
+            client.served(run, fleet=tell_fleet(redis_server)) as page,
+        ):
             yield Garden(page, transport, file)
 
 
@@ -191,6 +195,19 @@ def test_who_may_only_look_is_offered_no_change(browser: Browser, garden: Garden
         page.goto("/#/zones/gate")
         expect(page.get_by_role("heading", name="Zones of")).to_be_visible()
         expect(page.get_by_role("button", name="Save")).to_have_count(0)
+
+
+def test_all_hosts_of_the_fleet_and_their_cameras_are_seen(browser: Browser, garden: Garden) -> None:
+    with looking(browser, garden) as page:
+        page.goto("/")
+        page.get_by_role("link", name="Hosts").click()
+        expect(page.get_by_role("status").last).to_have_text("1 of 3 cameras of gardens are live")
+        expect(page.get_by_role("link", name="rack-1").first).to_have_attribute("href", "http://rack-1.lan:8642/")
+        barn = page.get_by_role("region", name="Table of Cameras").get_by_role("row", name="barn")
+        expect(barn).to_contain_text("every host is full")
+        expect(page.get_by_role("region", name="Table of Events").get_by_role("row", name="gate")).to_contain_text(
+            "drive"
+        )
 
 
 def test_the_keyboard_reaches_everything_in_order(browser: Browser, garden: Garden) -> None:
