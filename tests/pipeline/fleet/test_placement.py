@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, TransportError
 from pipeline.fleet.facts import TellEvent
 from pipeline.fleet.overview import overview
 from pipeline.transport.redis_server import PrivateServer
@@ -149,6 +150,25 @@ def test_a_control_redis_that_lost_its_data_learns_the_cameras_again_and_none_is
         fleet.steps(5)
         assert set(fleet.control.cameras()) == {"cam0", "cam1", "cam2"}
         assert not any(line.startswith("stop") for line in fleet.carriers["a"].log)
+
+
+def test_cameras_go_on_while_the_control_redis_is_away_but_not_for_ever() -> None:
+    server = PrivateServer.start(memory_mb=32)
+    with fleet_on(server, replace(TIMES, grace_seconds=0.5)) as fleet:
+        fleet.want(1)
+        host = fleet.join("a")
+        fleet.until(lambda: fleet.counts() == [1])
+        server.stop()
+        away = time.monotonic()
+        with pytest.raises(TransportError):
+            host.step()
+        while fleet.carriers["a"].cameras:
+            assert time.monotonic() - away < 30
+            host.keep()
+            time.sleep(0.02)
+        assert time.monotonic() - away > TIMES.lease_seconds
+        fleet.hosts.clear()
+        host.abandon()
 
 
 def test_two_hosts_of_one_name_are_refused(redis_server: PrivateServer) -> None:
