@@ -88,10 +88,12 @@ class Ownership:
                 until = time.clock_gettime(_CLOCK) + self._ttl_seconds
                 renewed = self._quietly(lease.renew)
                 with self._lock:
-                    if renewed and self._leases.get(source) is lease:
+                    if self._leases.get(source) is not lease:
+                        continue  # it was given back meanwhile, or acquired anew
+                    if renewed:
                         self._until[source] = until
                     elif renewed is False:
-                        self._leases.pop(source, None)
+                        del self._leases[source]
 
     def _quietly(self, call: Callable[[], bool | None]) -> bool | None:
         # While the server is unreachable nobody else can take the lease; the next commit checks it.

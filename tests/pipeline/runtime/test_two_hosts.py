@@ -19,6 +19,7 @@ from pipeline.config.plan import Plan
 from pipeline.runtime import worker as worker_module
 from pipeline.runtime.ownership import TTL_SECONDS, Ownership
 from pipeline.runtime.worker import Worker
+from pipeline.transport.base import Lease
 from pipeline.transport.memory import MemoryTransport
 from pipeline.transport.redis_server import PrivateServer
 from pipeline.transport.redis_streams import RedisStreams
@@ -135,3 +136,42 @@ def test_an_owner_that_stood_still_knows_that_its_lease_ran_out(monkeypatch: pyt
         assert not ownership.holds("cam")
     finally:
         ownership.close()
+
+
+class _Slow(Lease):
+    """A lease that is lost; while it learns of that, its owner acquires a new one."""
+
+    def __init__(self, token: str, meanwhile: Callable[[], object] | None = None) -> None:
+        self.token, self.renewals = token, 0
+        self._meanwhile = meanwhile
+
+    def renew(self) -> bool:
+        self.renewals += 1
+        if self._meanwhile is not None:
+            self._meanwhile()
+        return self._meanwhile is None
+
+    def release(self) -> None:
+        pass
+
+
+class _Granted:
+    """Grants leases from a list."""
+
+    def __init__(self, leases: list[_Slow]) -> None:
+        self.leases = leases
+
+    def acquire(self, source: str, stage: str, worker: str, ttl_seconds: float) -> Lease | None:
+        return self.leases.pop(0)
+
+
+def test_a_lease_that_is_acquired_anew_is_not_lost_with_the_one_before() -> None:
+    new = _Slow("2@worker")
+    leases = _Granted([_Slow("1@worker", lambda: leases.leases and ownership.acquire("cam")), new])
+    ownership = Ownership(leases, "flow", "worker", ttl_seconds=0.04)
+    ownership.acquire("cam")
+    deadline = time.monotonic() + 30
+    while not new.renewals:
+        assert time.monotonic() < deadline, "the new lease is not renewed"
+        time.sleep(0.01)
+    ownership.close()
