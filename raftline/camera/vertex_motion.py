@@ -132,11 +132,11 @@ def _places(
     """
     x, y = (each[every // 2 :: every] for each in grid_centres(rows, columns))
     down, across = mesh_shape(width, height)
-    places = (
+    at_x, at_y = (
         np.clip(at / max(length - 1, 1), 0.0, 1.0) * (count - 1)
         for at, length, count in ((x, width, across), (y, height, down))
     )
-    return x, y, *places
+    return x, y, at_x, at_y
 
 
 @compiled

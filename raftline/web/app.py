@@ -17,10 +17,11 @@ from pipeline.errors import UserError
 from pipeline.redaction import redact
 from raftline.web.access.guard import Guard
 from raftline.web.access.rights import LOOK, Access
-from raftline.web.api import events, fleet, session, sources, state, zones
+from raftline.web.api import events, fleet, recordings, session, sources, state, zones
 from raftline.web.event_files import EventFiles
 from raftline.web.live import live_router, settled
 from raftline.web.run_file import RunFile
+from raftline.web.search.task import Searches
 from raftline.web.sources_file import SourcesFile
 from raftline.web.watched_fleet import WatchedFleet
 from raftline.web.watched_run import WatchedRun
@@ -44,7 +45,11 @@ def make_app(run: WatchedRun, access: Access, watched_fleet: WatchedFleet | None
     app.state.zones_file, app.state.sources_file = ZonesFile(app.state.run_file), SourcesFile(app.state.run_file)
     app.add_exception_handler(UserError, _in_words)
     app.add_exception_handler(RequestValidationError, _what_is_wrong)
-    shown = (state.router, events.router, zones.router, sources.router, fleet.router, live_router())
+    app.state.searches = Searches()
+    shown = (
+        *(state.router, events.router, recordings.router, zones.router, sources.router),
+        *(fleet.router, live_router()),
+    )
     for router in (session.public, session.router, *shown):
         app.router.routes.extend(router.routes)  # flat, so that a test finds what each endpoint needs
 

@@ -38,15 +38,20 @@ def _filter(
     return Filter(sources, zone, begin, end, least_area, most_area, least_speed, most_speed, wanted, cells)
 
 
-def _cells(area: str) -> bytes:
+def polygon(area: str) -> list[tuple[float, float]]:
+    """The corners of an area that a request names. Raises `HTTPException` if it is none."""
     try:
         corners = [(float(x), float(y)) for x, y in json.loads(area)]
         if len(corners) > _MOST_CORNERS:
             raise ValueError(f"{len(corners)} corners; at most {_MOST_CORNERS} are allowed")
-        columns, rows = GRID
-        mask = zone_mask([corners], (), columns, rows)
+        zone_mask([corners], (), 1, 1)
     except (ValueError, TypeError, RecursionError) as error:
         raise HTTPException(422, f"area: a polygon [[x, y], ...] in shares of the frame is wanted; {error}") from None
+    return corners
+
+
+def _cells(area: str) -> bytes:
+    mask = zone_mask([polygon(area)], (), *GRID)
     return cells_of(lambda column, row: bool(mask[row, column]))
 
 

@@ -12,12 +12,14 @@ from pipeline.runtime.run_status import ActiveRun
 from raftline.web.live.camera_feed import CameraFeed
 from raftline.web.live.feed import Feed, in_background
 from raftline.web.live.overlay_pump import OverlayPump
-from raftline.web.live.picture_feeds import EncodedFeed, JpegFeed
+from raftline.web.live.picture_feeds import ComparedFeed, EncodedFeed, JpegFeed
 from raftline.web.live.run_streams import RunStreams, Streams
 from raftline.web.live.viewer import Viewer
 
 CAMERA, FRAMES = "camera", "frames"
 """Views that are not called after a stage: the camera's own packets, and the decoder's frames, encoded."""
+COMPARE = "compare:"
+"""Before the name of a stage that stabilizes: its pictures below those before."""
 
 
 class NothingToSee(Exception):
@@ -117,7 +119,10 @@ class LiveFeeds:
             if not run.packets(source).exists():
                 raise NothingToSee("no packets of this source are kept")
             return CameraFeed(run.packets(source))
-        pictures = (await run.streams(source)).pictures
+        streams = await run.streams(source)
+        pictures = streams.pictures
+        if view == f"{COMPARE}{streams.stabilized}" and streams.stabilized is not None and jpeg_fps is None:
+            return ComparedFeed(run, source, streams.stabilized, pictures[0])
         stage = pictures[0] if view in (CAMERA, FRAMES) and pictures else view
         if stage not in pictures:
             raise NothingToSee("no such picture yet")

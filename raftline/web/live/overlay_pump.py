@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from pipeline.errors import StalePayloadError
-from pipeline.messages import Flow, Mask, Message
+from pipeline.messages import Flow, Mask, Message, Stabilized
 from raftline.web.live.feed import Feed, end
-from raftline.web.live.overlays import of_flow, of_mask
+from raftline.web.live.overlays import OF_FLOW, OF_MASKS, OF_STABILIZED, of_flow, of_mask, of_stabilized
 from raftline.web.live.run_streams import RunStreams
 from raftline.web.live.timeline import TICKS
 
@@ -22,7 +22,7 @@ _TRIES = 25
 
 
 class OverlayPump:
-    """Follows the streams of masks and of flow of one source."""
+    """Follows the streams of masks, of flow and of corrections of one source."""
 
     def __init__(self, run: RunStreams, source: str, feed: Feed) -> None:
         self._run, self._source, self._feed = run, source, feed
@@ -31,8 +31,9 @@ class OverlayPump:
     async def want(self) -> None:
         """See what the viewers have drawn, and follow that. Call it whenever that changes."""
         wanted = self._feed.wanted()
-        kinds = {"masks": bool(wanted & {"mask", "boxes", "camera"}), "flow": "flow" in wanted}
-        for name, is_wanted in kinds.items():
+        kinds = {"masks": OF_MASKS, "flow": OF_FLOW, "stabilized": OF_STABILIZED}
+        for name, of_it in kinds.items():
+            is_wanted = bool(wanted & of_it)
             running = name in self._tasks and not self._tasks[name].done()
             if is_wanted and not running:
                 self._tasks[name] = asyncio.create_task(self._follow(name))
@@ -70,7 +71,9 @@ class OverlayPump:
         try:
             if isinstance(message, Mask):
                 return of_mask(message, wanted)
-            return of_flow(message) if isinstance(message, Flow) else None
+            if isinstance(message, Stabilized):
+                return of_stabilized(message)
+            return of_flow(message, wanted) if isinstance(message, Flow) else None
         except StalePayloadError:
             return of_mask(message, wanted - {"mask"}) if isinstance(message, Mask) else None
 

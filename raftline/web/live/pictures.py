@@ -50,6 +50,18 @@ def picture(frame: Frame, longest_px: int) -> Any:
     )
 
 
+def stacked(above: Any, below: Any) -> Any:
+    """Two of `picture`, one above the other in one; the lower one at the size of the upper one."""
+    below = below.reformat(above.width, above.height, "yuv420p")
+    made: Any = av.VideoFrame(above.width, 2 * above.height, "yuv420p")
+    for plane, upper, lower in zip(made.planes, above.planes, below.planes, strict=True):
+        target = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        for rows, source in zip(np.split(target, 2), (upper, lower), strict=True):
+            values = np.frombuffer(source, np.uint8).reshape(-1, source.line_size)
+            rows[:, : plane.width] = values[:, : plane.width]
+    return made
+
+
 def jpeg(frame: Frame, longest_px: int) -> bytes:
     """The frame as a JPEG. Raises as `picture`."""
     small = picture(frame, longest_px)

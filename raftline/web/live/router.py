@@ -16,7 +16,7 @@ from pipeline.errors import TransportError
 from pipeline.redaction import redact
 from raftline.web.access.rights import LOOK
 from raftline.web.live.feed import in_background
-from raftline.web.live.feeds import CAMERA, FRAMES, LiveFeeds, NothingToSee, viewing
+from raftline.web.live.feeds import CAMERA, COMPARE, FRAMES, LiveFeeds, NothingToSee, viewing
 from raftline.web.live.overlays import KINDS
 from raftline.web.live.viewer import Viewer
 
@@ -32,7 +32,7 @@ class Views(BaseModel):
     """What there is to see of a source."""
 
     views: list[str]
-    """``camera``, ``frames``, and stages that write pictures."""
+    """``camera``, ``frames``, stages that write pictures, and ``compare:`` and one that stabilizes."""
     overlays: list[str]
     """What can be drawn over the camera's picture."""
 
@@ -46,8 +46,12 @@ def live_router() -> APIRouter:
         """What there is to see of a source now."""
         with _as_http():
             streams = await _feeds(request).views(source)
-        drawn = [*(["mask", "boxes", "camera"] if streams.masks else []), *(["flow"] if streams.flow else [])]
-        return Views(views=[CAMERA, FRAMES, *streams.pictures[1:]], overlays=drawn)
+        masks, flow = ["mask", "boxes", "camera", "path"], ["flow", "colors"]
+        compared = [] if streams.stabilized is None else [COMPARE + streams.stabilized]
+        return Views(
+            views=[CAMERA, FRAMES, *streams.pictures[1:], *compared],
+            overlays=[*(masks if streams.masks else ()), *(flow if streams.flow else ())],
+        )
 
     @router.get("/{source}/mjpeg", response_class=StreamingResponse, dependencies=[LOOK])
     async def get_mjpeg(

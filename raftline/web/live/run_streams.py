@@ -30,6 +30,7 @@ class Streams:
     """Stages that write pictures; the decoder first."""
     masks: str | None
     flow: str | None
+    stabilized: str | None
 
 
 class RunStreams:
@@ -64,7 +65,7 @@ class RunStreams:
                 kinds[stage] = newest.get(b"type", b"").decode()
         pictures = tuple(stage for stage, kind in kinds.items() if kind in _PICTURES)
         by_kind = {kind: stage for stage, kind in reversed(kinds.items())}
-        return Streams(pictures, by_kind.get("Mask"), by_kind.get("Flow"))
+        return Streams(pictures, by_kind.get("Mask"), by_kind.get("Flow"), by_kind.get("Stabilized"))
 
     def message(self, fields: Fields) -> Message | None:
         """The message of an entry; None if it is none. Its arrays are fetched at first use."""

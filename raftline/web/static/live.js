@@ -1,13 +1,14 @@
 // The live picture of a source: its video by Media Source Extensions, and what moves drawn over it, on the frame that
 // is shown. docs/web.md describes the messages.
 
-import { draw } from "./live_drawing.js";
+import { draw, drawCompared } from "./live_drawing.js";
 import { Player } from "./live_player.js";
 
-const KINDS = ["mask", "boxes", "flow", "camera"];
+const KINDS = ["mask", "boxes", "flow", "colors", "camera"];
 const DRAWN_ON = ["camera", "frames"]; // views
+const COMPARE = "compare:"; // before the stage whose pictures are shown beside those before
 const NOTHING = new Set();
-const NAMES = { mask: "Mask", boxes: "Boxes", flow: "Flow", camera: "Camera" };
+const NAMES = { mask: "Mask", boxes: "Boxes", flow: "Flow arrows", colors: "Flow colors", camera: "Camera's motion" };
 const KEPT = 300; // overlays that may be ahead of the frame that is shown
 const CLOSE_ENOUGH = 3; // ms: times of the video are rounded, and frames are further apart
 const FIRST_OVERLAY = 500; // ms that the first picture waits for what is drawn on it
@@ -18,7 +19,8 @@ const LAST_PAUSE = 8000; // ms, between two attempts to connect
  *
  * @param {HTMLElement} element
  * @param {{source: string, base?: string, view?: string, overlays?: string[], controls?: boolean,
- *   delay?: number}} options `delay`: s that the picture stays behind, at least
+ *   delay?: number, onTold?: function}} options `delay`: s that the picture stays behind, at least; `onTold` is given
+ *   what is told of each frame
  * @returns a function that removes it, with `show(kind, on)`, `watch(view)`, `current()` (time of the frame that is shown,
  *   ms), its `overlay()`, `stats` and `video`.
  */
@@ -35,8 +37,8 @@ export function mountLive(element, options) {
 }
 
 class Live {
-  constructor(element, { source, base = "/api/live", view = "camera", overlays = ["mask", "boxes"], controls = true, delay = 0 }) {
-    Object.assign(this, { element, source, base, view, shown: new Set(overlays), delay, closed: false, failures: 0 });
+  constructor(element, { source, base = "/api/live", view = "camera", overlays = ["mask", "boxes"], controls = true, delay = 0, onTold }) {
+    Object.assign(this, { element, source, base, view, shown: new Set(overlays), delay, onTold, closed: false, failures: 0 });
     this.stats = { frames: 0, found: 0, missing: [], times: [] };
     this.overlays = new Map();
     this.current = null;
@@ -56,7 +58,11 @@ class Live {
     this.note = make("p", "live-note");
     this.note.setAttribute("role", "status");
     this.bar = make("div", "live-bar");
-    this.element.append(this.video, this.canvas, this.note, this.bar);
+    this.split = make("input", "live-split");
+    Object.assign(this.split, { type: "range", min: 0, max: 1, step: 0.01, value: 0.5, hidden: true });
+    this.split.setAttribute("aria-label", "Where before ends and after begins");
+    this.split.oninput = () => this.paint();
+    this.element.append(this.video, this.canvas, this.note, this.split, this.bar);
     if (controls) {
       KINDS.forEach((kind) => this.bar.append(this.button(kind)));
       this.offerViews();
@@ -82,7 +88,8 @@ class Live {
     if (this.closed || !stages.length) return;
     const select = make("select", "live-toggle");
     select.setAttribute("aria-label", "Picture");
-    for (const view of ["camera", ...stages]) select.append(new Option(view.replaceAll("_", " "), view));
+    for (const view of ["camera", ...stages]) select.append(new Option(called(view), view));
+    select.value = this.view;
     select.onchange = () => this.watch(select.value);
     this.bar.append(select);
   }
@@ -97,6 +104,7 @@ class Live {
   watch(view) {
     this.view = view;
     this.failures = 0;
+    this.split.hidden = !this.compares;
     for (const button of this.bar.querySelectorAll("button")) button.disabled = !DRAWN_ON.includes(view);
     this.socket?.close();
   }
@@ -104,6 +112,10 @@ class Live {
   // What is drawn belongs to the camera's picture; stages have moved theirs.
   get drawn() {
     return DRAWN_ON.includes(this.view) ? this.shown : NOTHING;
+  }
+
+  get compares() {
+    return this.view.startsWith(COMPARE);
   }
 
   connect() {
@@ -151,6 +163,7 @@ class Live {
     if (message.type === "unplayable") return this.instead();
     if (message.type !== "overlay") return;
     this.player.go();
+    this.onTold?.(message);
     if (!message.old) this.player.drawn(message.t);
     const key = Math.round(message.t * 1000);
     this.overlays.set(key, { ...this.overlays.get(key), ...message });
@@ -187,6 +200,7 @@ class Live {
   }
 
   paint() {
+    if (this.compares) return drawCompared(this.canvas, this.video, Number(this.split.value));
     const overlay = this.current === null ? null : this.overlay(this.current);
     if (overlay) this.stats.last = { key: this.current, arrival: overlay.arrival_ms };
     draw(this.canvas, overlay, this.drawn);
@@ -210,9 +224,12 @@ class Live {
     this.socket.close();
     this.player.close();
     this.element.classList.remove("live");
-    for (const each of [this.video, this.canvas, this.note, this.bar]) each.remove();
+    for (const each of [this.video, this.canvas, this.note, this.split, this.bar]) each.remove();
   }
 }
+
+const called = (view) =>
+  (view.startsWith(COMPARE) ? `before and after: ${view.slice(COMPARE.length)}` : view).replaceAll("_", " ");
 
 function make(tag, name) {
   const element = document.createElement(tag);

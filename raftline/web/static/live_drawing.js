@@ -1,4 +1,5 @@
 // Draws what moves over the picture.
+import { colors, wheel } from "./flow_colors.js";
 
 const LARGEST = 1280; // px of the canvas; a larger one costs time and shows no more
 const SMALLEST = 960; // a smaller one blurs lines and letters
@@ -27,12 +28,39 @@ export function draw(canvas, overlay, shown) {
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, width, height);
+  if (shown.has("colors") && overlay.colors) colors(context, overlay, width, height);
   if (shown.has("mask") && overlay.mask) mask(context, overlay, width, height);
   context.setTransform(scale, 0, 0, scale, 0, 0);
   const pen = Math.max(2.5, height / 160) / scale;
   if (shown.has("flow") && overlay.flow) flow(context, overlay.flow, pen);
   if (shown.has("boxes") && overlay.boxes) boxes(context, overlay.boxes, pen, Math.max(16, height / 22) / scale);
   if (shown.has("camera") && overlay.camera) camera(context, overlay, pen);
+  if (shown.has("colors") && overlay.colors) wheel(context, width, height);
+}
+
+/** Before on the left, after on the right, from a video that has one above the other; `split`: where, 0-1. */
+export function drawCompared(canvas, video, split) {
+  const [width, height] = [video.videoWidth, video.videoHeight / 2];
+  if (!width) return;
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  const context = canvas.getContext("2d");
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  const seam = Math.round(split * width);
+  context.drawImage(video, 0, height, width, height, 0, 0, width, height);
+  if (seam > 0) context.drawImage(video, 0, 0, seam, height, 0, 0, seam, height);
+  context.fillStyle = "#fff";
+  context.fillRect(seam - 1, 0, 2, height);
+  title(context, "before", 8, seam > 70);
+  title(context, "after", width - 60, width - seam > 70);
+}
+
+function title(context, text, x, there) {
+  if (!there) return;
+  context.font = "600 14px system-ui, sans-serif";
+  context.fillStyle = "#000a";
+  context.fillRect(x, 8, context.measureText(text).width + 12, 22);
+  context.fillStyle = "#fff";
+  context.fillText(text, x + 6, 24);
 }
 
 function mask(context, { mask: { size, runs }, uncertain }, width, height) {

@@ -26,7 +26,8 @@ def lay_out(folder: Path) -> None:
     recordings.mkdir()
     (recordings / "one.mp4").write_bytes(bytes(range(200)))
     begin_ns = int((BEGIN + 57) * 1e9)
-    (recordings / "one.json").write_text(json.dumps({"source": "gate", "begin_ns": begin_ns, "events": ["b"]}))
+    record = {"source": "gate", "begin_ns": begin_ns, "end_ns": begin_ns + 10 * 10**9, "begin_seconds": 0.0}
+    (recordings / "one.json").write_text(json.dumps({**record, "events": ["b"]}))
     path = ((0.0, 100.0, 100.0), (4.0, 500.0, 200.0))
     with EventDatabase.opened(folder / NAME) as database:
         for uid, source, after, more in (

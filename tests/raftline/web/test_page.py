@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -12,7 +14,7 @@ import av
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
 from pipeline.config.yaml_file import read_configuration
 from pipeline.runtime.run_status import tell
@@ -30,6 +32,7 @@ PHONE = {"width": 390, "height": 800}
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=30_000)  # on a busy machine, too
     with chromium() as browser:
         yield browser
 
@@ -88,6 +91,16 @@ def looking(browser: Browser, garden: Garden, user: str | None = "ann", **option
         context.close()
 
 
+def until_played(video: Locator, seconds: float) -> None:
+    """Wait until a clip plays at a place, or after it."""
+    for _ in range(400):
+        if video.evaluate("video => video.currentTime") > seconds:
+            assert video.evaluate("video => video.error") is None
+            return
+        video.page.wait_for_timeout(50)
+    raise AssertionError("the clip does not play")
+
+
 def is_refusal(message: ConsoleMessage) -> bool:
     return "Content Security Policy" in message.text
 
@@ -129,13 +142,7 @@ def test_from_the_timeline_to_the_clip_and_what_one_says_of_it(browser: Browser,
         page.get_by_role("button", name="gate").click()
         video = page.get_by_label("Clip of the event")
         expect(video).to_be_visible()
-        for _ in range(200):
-            if video.evaluate("video => video.currentTime") > 2.9:  # the event begins 3 s after the clip
-                break
-            page.wait_for_timeout(50)
-        else:
-            raise AssertionError("the clip does not play")
-        assert video.evaluate("video => video.error") is None
+        until_played(video, 2.9)  # the event begins 3 s after the clip
         page.get_by_role("button", name="This was no event").click()
         expect(page.get_by_role("button", name="This was no event")).to_have_attribute("aria-pressed", "true")
         with EventDatabase.opened(garden.file.parent / "out" / NAME) as database:
@@ -157,10 +164,52 @@ def test_motion_is_searched_for_in_an_area_that_one_draws(browser: Browser, gard
         assert box is not None
         for x, y in ((0.02, 0.1), (0.2, 0.1), (0.2, 0.9)):
             page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
-        page.get_by_role("button", name="Search", exact=True).click()
+        page.get_by_role("button", name="Search the events").click()
         expect(page.get_by_role("heading", name="1 event")).to_be_visible()
         page.get_by_role("button", name="Anywhere again").click()
         expect(page.get_by_role("heading", name="1 event")).to_have_count(0)
+
+
+def test_a_search_in_recordings_goes_on_beside_other_views_and_leads_to_the_clip(
+    browser: Browser, garden: Garden
+) -> None:
+    found = {"type": "found", "recording": "one.mp4", "at": results.BEGIN + 60, "until": results.BEGIN + 62}
+    said = [
+        {"type": "progress", "clip": 1, "clips": 1, "share": 0.4, "seconds_left": 5},
+        {**found, "begin_seconds": 3.0, "peak_area": 0.02, "picture": base64.b64encode(b"no picture").decode()},
+        {"type": "done", "found": 1, "clips": 1},
+    ]
+    body = "".join(json.dumps(each) + "\n" for each in said)
+    with looking(browser, garden, user="bob") as page:
+        page.route(
+            "**/recordings/motion?*", lambda route: route.fulfill(body=body, content_type="application/x-ndjson")
+        )
+        page.goto("/#/events")
+        page.get_by_role("button", name="Search in an area").click()
+        page.get_by_role("button", name="The middle").click()
+        page.get_by_role("button", name="Search the recordings").click()
+        search = page.get_by_role("region", name="Search in recordings")
+        expect(search.get_by_role("status")).to_have_text("1 found, done")
+        page.goto("/#/live")
+        page.goto("/#/events")
+        search.get_by_role("button", name="2.0 s").click()
+        expect(page.get_by_label("Recording", exact=True)).to_be_visible()
+        until_played(page.get_by_label("Recording", exact=True), 2.1)  # a second before it
+        page.keyboard.press("Escape")
+        search.get_by_role("button", name="Close").click()
+        expect(search).to_have_count(0)
+
+
+def test_one_camera_is_opened_large_with_its_path_and_its_heat_map(browser: Browser, garden: Garden) -> None:
+    with looking(browser, garden) as page:
+        page.goto("/#/live")
+        page.get_by_role("article", name="gate").get_by_role("link", name="Open").click()
+        expect(page.get_by_role("heading", name="gate")).to_be_visible()
+        expect(page.get_by_role("heading", name="The camera's path")).to_be_visible()
+        expect(page.get_by_text("There is no heat map yet")).to_be_visible()
+        assert Axe().run(page).violations_count == 0
+        page.get_by_role("link", name="All cameras").click()
+        expect(page.get_by_role("article", name="yard")).to_be_visible()
 
 
 def test_a_zone_that_is_drawn_is_saved(browser: Browser, garden: Garden) -> None:

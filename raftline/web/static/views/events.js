@@ -2,9 +2,11 @@
 import { get, path, query } from "../api.js";
 import { clock, day, duration, number, position, share } from "../format.js";
 import { html, useEffect, useRef, useState } from "../html.js";
+import { begin } from "../recordings.js";
 import { Area } from "./area.js";
 import { EventDialog } from "./event_dialog.js";
-import { Filters, SPAN, range } from "./filters.js";
+import { Filters, SPAN, range, recorded } from "./filters.js";
+import { Recordings } from "./recordings.js";
 import { Timeline } from "./timeline.js";
 
 const REFRESH = 5000; // ms
@@ -104,8 +106,10 @@ export function Events({ run, rest, mayChange }) {
     setOpened(event && opened ? event : null);
     load();
   };
+  const sources = [...new Set([...run.sources.map((source) => source.name), ...(facts?.sources || [])])];
   return html`<h1 class="hidden">Events</h1>
-    <${Filters} ...${{ filters, facts, setFilters, onDraw: () => setDrawing(true), run }} />
+    <${Filters} ...${{ filters, facts, setFilters, onDraw: () => setDrawing(true), sources }} />
+    <${Recordings} />
     ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
     ${bars && html`<${Timeline} bars=${bars} onPick=${(at) => pick(at)} />`}
     ${found && !found.events.length && html`<p class="note" role="status">Nothing moved here in this time.</p>`}
@@ -116,9 +120,10 @@ export function Events({ run, rest, mayChange }) {
     )}
     ${found?.next && html`<button onClick=${more}>Earlier ones</button>`}
     ${opened && html`<${EventDialog} ...${{ event: opened, mayChange, onClose: () => setOpened(null), onChange: changed }} />`}
-    ${drawing &&
-    html`<${Area} sources=${facts?.sources || []} source=${filters.source} onClose=${() => setDrawing(false)}
-      onDone=${(source, area) => (setDrawing(false), setFilters({ ...filters, source, area }))} />`}`;
+    ${drawing && facts &&
+    html`<${Area} sources=${sources} source=${filters.source} range=${recorded(filters, facts)} onClose=${() => setDrawing(false)}
+      onRecordings=${(source, area) => (setDrawing(false), begin(source, area, recorded(filters, facts)))}
+      onEvents=${(source, area) => (setDrawing(false), setFilters({ ...filters, source, area }))} />`}`;
 }
 
 function pick(at) {

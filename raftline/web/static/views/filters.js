@@ -23,6 +23,12 @@ export function range(filters, facts) {
   return [end - span, end, parts, false];
 }
 
+// [begin, end] of the same time for recordings, which go on after the last event.
+export function recorded(filters, facts) {
+  const [begin, end, , files] = range(filters, facts);
+  return filters.day || files ? [begin, end] : [begin, Math.max(end, 60 * Math.ceil(Date.now() / 60000))];
+}
+
 function Choice({ label, name, values, filters, setFilters }) {
   const change = (event) =>
     setFilters({ ...filters, [name]: event.target.value, ...(name === "span" ? { day: "" } : {}) });
@@ -34,8 +40,7 @@ function Choice({ label, name, values, filters, setFilters }) {
 
 const named = (all, names) => [["", all], ...names.map((name) => [name, name])];
 
-export function Filters({ filters, facts, setFilters, onDraw, run }) {
-  const sources = [...new Set([...run.sources.map((source) => source.name), ...(facts?.sources || [])])];
+export function Filters({ filters, facts, setFilters, onDraw, sources }) {
   const set = (name) => (event) => setFilters({ ...filters, [name]: event.target.value });
   const given = { filters, setFilters };
   return html`<form class="filters" aria-label="Filters" onSubmit=${(event) => event.preventDefault()}>

@@ -1,59 +1,54 @@
-// Every camera of the run, as it is now.
-import { path } from "../api.js";
+// Every camera of the run, as it is now; or one of them, large.
 import { number } from "../format.js";
 import { html, useEffect, useRef, useState } from "../html.js";
-import { Dialog } from "./dialog.js";
-import { Progress, State, Why } from "./source.js";
+import { Camera } from "./camera.js";
+import { Progress, State, Trouble, Why } from "./source.js";
 
 // The live picture is a part of its own; where the server has none, the card does without.
 const live = import("../live.js").catch(() => null);
 
-function Picture({ source }) {
-  const element = useRef(null);
-  const [there, setThere] = useState(true);
+function useLive() {
+  const [mountLive, setMountLive] = useState(null);
   useEffect(() => {
-    let unmount = () => {};
-    let gone = false;
-    live.then((part) => {
-      if (gone) return;
-      if (!part || !source.live) setThere(false);
-      else unmount = part.mountLive(element.current, { source: source.name }) || unmount;
-    });
-    return () => ((gone = true), unmount());
-  }, [source.name, source.live]);
-  return html`<div class="picture" ref=${element}>${!there && html`<p class="note">No live picture</p>`}</div>`;
+    live.then((part) => setMountLive(() => part?.mountLive ?? null));
+  }, []);
+  return mountLive;
 }
 
-function Heat({ source, onClose }) {
-  const [there, setThere] = useState(true);
-  return html`<${Dialog} title="Where something moved: ${source.name}" onClose=${onClose}>
-    <div class="picture">${there
-      ? html`<img src="/api${path("sources", source.name)}/heat?at=${Math.floor(Date.now() / 10000)}" alt="Heat map of ${source.name}" onError=${() => setThere(false)} />`
-      : html`<p class="note">There is no heat map yet; the stage heat_map writes one every minute.</p>`}</div>
-  </${Dialog}>`;
+function Picture({ source, mountLive }) {
+  const element = useRef(null);
+  useEffect(() => {
+    if (!mountLive || !source.live) return undefined;
+    return mountLive(element.current, { source: source.name });
+  }, [source.name, source.live, mountLive]);
+  return html`<div class="picture" ref=${element}>${!source.live && html`<p class="note">No live picture</p>`}</div>`;
 }
 
-function Card({ source, onHeat }) {
+const place = (view, source) => `#/${view}/${encodeURIComponent(source.name)}`;
+
+function Card({ source, mountLive }) {
   return html`<article class="card" aria-label=${source.name}>
-    <${Picture} source=${source} />
+    <${Picture} ...${{ source, mountLive }} />
     <div class="caption">
-      <h2>${source.name}</h2>
+      <h2><a class="plain" href=${place("live", source)}>${source.name}</a></h2>
       <${State} source=${source} />
       <span class="figures">${number(source.fps, 1)} fps</span>
-      <nav aria-label="Of ${source.name}"><a href="#/events/${encodeURIComponent(source.name)}">Events</a>
-        <button class="quiet" onClick=${() => onHeat(source)}>Heat map</button></nav>
+      <nav aria-label="Of ${source.name}"><a href=${place("live", source)}>Open</a>
+        <a href=${place("events", source)}>Events</a><a href=${place("zones", source)}>Zones</a></nav>
     </div>
     <${Progress} source=${source} />
     <${Why} source=${source} />
+    <${Trouble} source=${source} />
   </article>`;
 }
 
-export function Live({ run }) {
-  const [heat, setHeat] = useState(null);
+export function Live({ run, rest }) {
+  const mountLive = useLive();
+  const one = run.sources.find((source) => source.name === rest[0]);
+  if (one) return html`<${Camera} key=${one.name} ...${{ source: one, mountLive }} />`;
   if (!run.sources.length) return html`<p class="note">No camera is watched at the moment.</p>`;
   return html`<h1 class="hidden">Live</h1>
     <div class="wall" data-many=${run.sources.length > 1}>
-      ${run.sources.map((source) => html`<${Card} key=${source.name} source=${source} onHeat=${setHeat} />`)}
-    </div>
-    ${heat && html`<${Heat} source=${heat} onClose=${() => setHeat(null)} />`}`;
+      ${run.sources.map((source) => html`<${Card} key=${source.name} ...${{ source, mountLive }} />`)}
+    </div>`;
 }

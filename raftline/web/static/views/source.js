@@ -15,6 +15,16 @@ export function Why({ source }) {
   return html`<p class="trouble">${source.why}${again}</p>`;
 }
 
+const LATELY = 0.5; // share of the camera's frames that are looked at, below which that is said
+
+// The picture may be live while what is found in it is not: the machine is too slow for all of its frames.
+export function Trouble({ source }) {
+  if (!source.live || source.state !== "live" || !source.fps) return null;
+  const slow = source.stages.find((stage) => stage.fps !== null && stage.fps < LATELY * source.fps);
+  if (!slow) return null;
+  return html`<p class="warn">Too much for this machine: ${slow.name} looks at ${slow.fps.toFixed(1)} of ${source.fps.toFixed(1)} frames/s, and drops the others.</p>`;
+}
+
 export function Progress({ source }) {
   if (!source.frames_expected || source.state !== "running") return null;
   const done = Math.min(...source.stages.map((stage) => stage.frames));

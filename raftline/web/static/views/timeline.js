@@ -8,7 +8,7 @@ const LEAST = 0.0005; // share of the frame: the scale is logarithmic, since eve
 const MARKS = [0.001, 0.01, 0.1, 1];
 
 // A colour as the canvas takes it, of a custom property with light-dark().
-function color(name) {
+export function color(name) {
   const probe = document.createElement("i");
   probe.className = `probe ${name}`;
   document.body.append(probe);

@@ -18,7 +18,7 @@ from tests.raftline.web.told import watched
 
 PUBLIC = {("/", "GET"), ("/api/docs", "GET"), ("/api/session", "GET"), ("/api/session", "POST")}
 """What somebody needs to log in by; it shows nothing of the cameras."""
-FILLED = {"number": "1", "stage": "decoder"}
+FILLED = {"number": "1", "stage": "decoder", "recording": "one.mp4"}
 """Values of the other parameters in paths."""
 
 

@@ -159,8 +159,8 @@ def test_jpegs_for_those_who_take_no_video(redis_server: PrivateServer, tmp_path
     with played(redis_server, tmp_path / "run") as run, served(run, users=False) as page:
         asks = page.client()
         assert asks.get("/api/live/gate").json() == {
-            "views": ["camera", "frames", "steady"],
-            "overlays": ["mask", "boxes", "camera", "flow"],
+            "views": ["camera", "frames", "steady", "compare:steady"],
+            "overlays": ["mask", "boxes", "camera", "path", "flow", "colors"],
         }
         still = asks.get("/api/live/gate/jpeg")
         assert still.headers["content-type"] == "image/jpeg"

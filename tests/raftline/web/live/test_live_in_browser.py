@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline.transport.redis_server import PrivateServer
+from raftline.flow.color import flow_color
 from tests.raftline.web.browser import chromium
 from tests.raftline.web.client import served
 from tests.raftline.web.live.played_run import BOX, PlayedRun, played
@@ -104,7 +106,7 @@ def test_overlays_are_switched_by_buttons(scene: tuple[PlayedRun, Any]) -> None:
     bar.get_by_role("button", name="Mask").click()
     until(tab, f"({PIXEL})({inside})[3] === 0")
     assert bar.get_by_role("button", name="Mask").get_attribute("aria-pressed") == "false"
-    bar.get_by_role("button", name="Flow").click()
+    bar.get_by_role("button", name="Flow arrows").click()
     until(tab, "window.live.gate.overlay()?.flow")
     bar.get_by_role("button", name="Mask").click()
     until(tab, f"({PIXEL})({inside})[3] > 80")
@@ -121,6 +123,71 @@ def test_the_pictures_of_a_stage_are_watched_with_nothing_drawn_on_them(scene: t
     number, overlay, _, _ = tab.evaluate(NUMBER, "yard")
     assert overlay is None and 0 <= number < 200
     assert tab.evaluate(PIXEL, ["yard", BOX[0] + 20, BOX[1] + 20])[3] == 0
+    bar.get_by_label("Picture").select_option("camera")
+    until(tab, "window.live.yard.overlay()?.boxes?.length > 0")
+
+
+COLORS = """async (flows) => {
+  const {colorOf} = await import("/static/flow_colors.js");
+  return flows.map(([u, v]) => colorOf(u, v, 4));
+}"""
+
+
+def test_flow_is_drawn_in_the_colors_of_the_wheel(scene: tuple[PlayedRun, Any]) -> None:
+    _, tab = scene
+    flows = [(0, 0), (4, 0), (-2, 1), (0.5, 3), (-1, -3), (5, 5)]
+    expected = flow_color(np.array([flows], np.float32), 4.0)[0]
+    np.testing.assert_allclose(tab.evaluate(COLORS, flows), expected, atol=3)
+    bar = tab.locator(".live").first.locator(".live-bar")
+    bar.get_by_role("button", name="Flow colors").click()
+    until(tab, f"({PIXEL})(['gate', {WIDTH // 2}, {HEIGHT - 6}])[0] > 240")  # 3 px to the right: red
+    assert tab.evaluate(PIXEL, ["gate", WIDTH // 2, HEIGHT - 6])[1] < 20
+    bar.get_by_role("button", name="Flow colors").click()
+
+
+PATH = """async (told) => {
+  const {Path} = await import("/static/views/camera_path.js");
+  const path = new Path();
+  told.forEach((each) => path.take({width: 100, height: 50, ...each}));
+  return path.rows;
+}"""
+
+
+def test_the_cameras_path_adds_up_its_motion_and_the_correction(scene: tuple[PlayedRun, Any]) -> None:
+    right, up = [1, 0, 2, 0, 1, 0, 0, 0, 1], [1, 0, 0, 0, 1, -1, 0, 0, 1]
+    told = [{"t": 0.0, "camera": right}, {"t": 0.1, "camera": up}, {"t": 0.0, "correction": up}]
+    assert scene[1].evaluate(PATH, told) == [[0, 2, 0, 2, -1], [0.1, 2, -1, None, None]]
+    until(scene[1], "window.live.gate.show('path', true), window.live.gate.overlay()?.correction")
+    scene[1].evaluate("window.live.gate.show('path', false)")
+
+
+PLACE = """([source, tag]) => window.live[source].element.querySelector(tag).getBoundingClientRect().toJSON()"""
+COMPARED = """() => {  // the numbers in the pictures before and after, of one moment
+  const {element} = window.live.yard;
+  const [split, canvas] = [element.querySelector("input"), element.querySelector("canvas")];
+  return [1, 0].map((value) => {
+    split.value = value;
+    split.dispatchEvent(new Event("input"));
+    const small = new OffscreenCanvas(8, 1).getContext("2d");
+    small.drawImage(canvas, 0, 40, canvas.width, canvas.height - 40, 0, 0, 8, 1);
+    const bits = small.getImageData(0, 0, 8, 1).data;
+    return [...Array(8).keys()].reduce((number, bit) => number | (bits[4 * bit] > 120 ? 1 << bit : 0), 0);
+  });
+}"""
+
+
+def test_before_and_after_are_of_one_moment(scene: tuple[PlayedRun, Any]) -> None:
+    _, tab = scene
+    bar = tab.locator(".live").nth(1).locator(".live-bar")
+    bar.get_by_label("Picture").select_option("compare:steady")
+    until(tab, f"window.live.yard.video.videoHeight === {2 * HEIGHT}")
+    assert bar.locator("xpath=..").get_by_role("slider").is_visible()
+    until(tab, "window.live.yard.video.currentTime > 0.5")
+    video, canvas = (tab.evaluate(PLACE, ["yard", tag]) for tag in ("video", "canvas"))
+    assert video == canvas  # also where the picture has another shape than its place on the page
+    for _ in range(3):
+        before, after = tab.evaluate(COMPARED)
+        assert before == after
     bar.get_by_label("Picture").select_option("camera")
     until(tab, "window.live.yard.overlay()?.boxes?.length > 0")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.messages import Flow, Frame, Header
-from raftline.web.live.overlays import of_flow, runs
+from raftline.web.live.overlays import KINDS, of_flow, runs
 
 
 def drawn(told: dict) -> np.ndarray:
@@ -39,7 +39,7 @@ def test_flow_is_told_as_few_arrows(height: int, width: int, size: list[int]) ->
     header = Header("a", 0, Fraction(1, 10), 0)
     frame = Frame(header, 3, width, height, "gray8", (), "bt709", "tv")
     grid = np.full((-(-height // 8), -(-width // 8), 2), (2.0, -0.5), np.float32)
-    told = of_flow(Flow(header, frame, "warm", grid))
+    told = of_flow(Flow(header, frame, "warm", grid), KINDS)
     assert told["flow"]["size"] == size and told["flow"]["uv"][:2] == [8, -2]
     assert len(told["flow"]["uv"]) == 2 * size[0] * size[1]
-    assert of_flow(Flow(header, frame, "first", None))["flow"] is None
+    assert of_flow(Flow(header, frame, "first", None), KINDS)["flow"] is None
