@@ -40,7 +40,9 @@ class Page:
     def client(self, user: str | None = None) -> httpx.Client:
         """Asks as the page does; as a user who is logged in, if one is named."""
         cookies = {} if user is None else {COOKIE: self.app.state.access.sessions.begin(USERS[user][0])}
-        made = httpx.Client(base_url=self.url, headers={"X-Raftline": "1"}, cookies=cookies, trust_env=False)
+        made = httpx.Client(
+            base_url=self.url, headers={"X-Raftline": "1"}, cookies=cookies, trust_env=False, timeout=60
+        )
         self._clients.append(made)
         return made
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,7 +69,7 @@ def status(seconds: float = 60.0, **sources: dict[str, Any]) -> dict[str, Any]:
 @contextmanager
 def told_run(server: PrivateServer, output: Path | None = None) -> Iterator[tuple[WatchedRun, RedisStreams]]:
     """A run to watch, and a connection to tell its status by; nothing was told yet."""
-    name = f"told{next(_names)}"
+    name = f"told{os.getpid()}-{next(_names)}"  # runs are found by name, and other tests run beside these
     run = WatchedRun(name, server.url, output)
     with contextlib.closing(RedisStreams(server.url, name)) as transport, contextlib.closing(run):
         yield run, transport

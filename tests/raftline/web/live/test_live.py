@@ -16,7 +16,7 @@ from pipeline.transport.redis_server import PrivateServer
 from raftline.web.live.feeds import LiveFeeds
 from tests.raftline.web.client import COOKIE, USERS, served
 from tests.raftline.web.live.played_run import BOX, GOP, played
-from tests.raftline.web.live.sockets import watching
+from tests.raftline.web.live.sockets import Watched, watching
 from tests.stages.frames import read_number
 
 
@@ -54,6 +54,13 @@ def test_a_viewer_begins_at_the_newest_keyframe_and_sees_each_frame(
     assert all(after > before for before, after in pairwise(viewer.times))
 
 
+def is_left_alone(viewer: Watched) -> bool:
+    """Whether it gets frames for half a second, and nothing to draw on them."""
+    told, frames = len(viewer.told), len(viewer.times)
+    viewer.read(seconds=0.5)
+    return len(viewer.told) == told and len(viewer.times) > frames
+
+
 def test_what_is_drawn_comes_with_the_time_of_its_frame(redis_server: PrivateServer, tmp_path: Path) -> None:
     with played(redis_server, tmp_path / "run") as run, served(run, users=False) as page:
         with watching(page, "gate") as viewer:
@@ -62,10 +69,7 @@ def test_what_is_drawn_comes_with_the_time_of_its_frame(redis_server: PrivateSer
             for kind in ("boxes", "flow"):
                 viewer.read_until(lambda kind=kind: sum(kind in each for each in viewer.told) >= 18)
             viewer.ask(overlays=[])
-            viewer.read(seconds=0.5)
-            told = len(viewer.told)
-            viewer.read(seconds=0.5)
-            assert len(viewer.told) == told
+            assert any(is_left_alone(viewer) for _ in range(60))
     first = numbers(viewer.boxes)[0]
     masks = {each["index"]: each for each in viewer.told if "boxes" in each}
     flows = [each for each in viewer.told if "flow" in each]
