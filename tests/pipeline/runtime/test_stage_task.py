@@ -157,6 +157,33 @@ def test_quick_outputs_of_one_message_share_a_commit_and_a_slow_one_goes_alone(
     assert transport.length("a", "third") == 3
 
 
+def test_no_more_messages_share_a_commit_than_leave_some_to_readers(
+    task: StageTask, transport: MemoryTransport
+) -> None:
+    queue, at_once = StepQueue(task.publisher, live=False), task.publisher.at_once
+    there = []
+    for index in range(at_once):
+        header = TestContext(source="a").header(index, Fraction(1, 30))
+        frame = make_frame(np.zeros((8, 8), np.uint8), index, header=replace(header, epoch=1, sequence=index + 1))
+        queue.publish(frame, Acknowledgement(), more=True)
+        there.append(transport.length("a", "third"))
+    assert there == [0] * (at_once - 1) + [at_once]
+
+
+def test_steps_wait_for_others_from_the_first_of_them_on(
+    task: StageTask, transport: MemoryTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ns = [10**12]
+    monkeypatch.setattr("pipeline.runtime.step_queue.time.monotonic_ns", lambda: now_ns[0])
+    monkeypatch.setattr("pipeline.runtime.step_queue._FILE_SECONDS", 1.0)
+    queue, counted = StepQueue(task.publisher, live=False), []
+    for sequence in range(1, 6):
+        queue.add(Acknowledgement("decoder", processed=Position(1, sequence), counts={FRAMES: 1}))
+        counted.append(transport.counters("a", "third").get(FRAMES, 0))
+        now_ns[0] += 6 * 10**8
+    assert counted == [0, 0, 3, 3, 3]
+
+
 def test_steps_made_one_leave_what_each_of_them_would() -> None:
     first = Acknowledgement("decoder", ["1", "2"], Position(1, 2), {FRAMES: 2, "late": 1}, '{"seen": 2}')
     second = Acknowledgement("decoder", ["3"], Position(1, 3), {FRAMES: 1}, None, ended=True)
