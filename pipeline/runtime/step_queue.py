@@ -38,7 +38,7 @@ class StepQueue:
         if due:
             self.commit()
 
-    def publish(self, message: Message, step: Acknowledgement, busy_ns: int = 0, *, more: bool = False) -> None:
+    def publish(self, message: Message, step: Acknowledgement, busy_ns: int = 0, *, more: bool) -> None:
         """Publish a message: at once unless it is a file's, it was made quickly, and `more` is to follow."""
         due = self._is_due(busy_ns)
         self._close_silent()
