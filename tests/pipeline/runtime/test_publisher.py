@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.config.plan import Plan
 from pipeline.errors import LeaseLost, PluginError
-from pipeline.messages import Frame
+from pipeline.messages import Data, Frame
 from pipeline.runtime.publisher import Acknowledgement, Publisher, inline_entries
 from pipeline.testing import make_frame
 from pipeline.transport.base import Position
@@ -57,6 +57,17 @@ def test_what_comes_out_of_order_or_of_another_source_is_refused(make: MakePubli
     with pytest.raises(PluginError, match="sequences must increase"):
         publisher.prepare(wrong, Acknowledgement())
     publisher.publish(frame(3), Acknowledgement())
+
+
+def test_what_cannot_be_written_is_named_with_what_is_wrong(
+    make: MakePublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = make("live")
+    with pytest.raises(PluginError, match=r"stage 'decoder': it handed over a Data \(sequence 1\), but .*values"):
+        publisher.prepare(Data(frame(1).header, "told", {"found": {1, 2}}), Acknowledgement())
+    monkeypatch.setattr("pipeline.runtime.publisher.fault", lambda message: None)
+    with pytest.raises(TypeError):  # the fault is ours
+        publisher.prepare(Data(frame(2).header, "told", {"found": {1, 2}}), Acknowledgement())
 
 
 def test_what_an_earlier_worker_published_is_not_published_again(

@@ -28,6 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     fails = ["--set", "stages.sums.options.fail_at=3"]
     with running(folder, "run", "counting.yaml", "-i", "a.mp4", "-o", "out", *slow, *fails):
         wait_until_begun(folder)
+        wait_for_letters(folder, 1)  # frame 3 kills no worker any more, which would take its counts along
         write_into_stream(*FOREIGN.values())
         wait_for_letters(folder, 3)
         yield folder
