@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import shutil
 import sys
 import tempfile
 import threading
@@ -227,10 +228,16 @@ class Trial:
         }
 
 
-def storm(seconds: float, seed: int, cameras: int, files: int, calm_seconds: float = 50.0) -> dict[str, Any]:
-    """Let a storm rage. Returns its report, in which ``failures`` is empty if everything held."""
+def storm(
+    seconds: float, seed: int, cameras: int, files: int, calm_seconds: float = 50.0, keep: Path | None = None
+) -> dict[str, Any]:
+    """Let a storm rage. Returns its report, in which ``failures`` is empty if everything held; if not, what the cameras'
+    run left is copied to `keep`.
+    """
     with tempfile.TemporaryDirectory(prefix="raftline-storm-") as folder:
         report = Trial(Path(folder), cameras, files).run(seconds, seed, calm_seconds)
+        if report["failures"] and keep is not None:
+            shutil.copytree(Path(folder) / "cameras", keep, dirs_exist_ok=True)
     return {"seconds": seconds, "seed": seed, "held": not report["failures"], **report}
 
 
@@ -240,10 +247,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the order of the faults")
     parser.add_argument("--cameras", type=int, default=4, help="number of cameras")
     parser.add_argument("--files", type=int, default=2, help="file jobs at a time")
+    parser.add_argument("--keep", type=Path, help="where logs, ledgers and events of cameras go if anything failed")
     parser.add_argument("--json", type=Path, help="also write the report to this file")
     arguments = parser.parse_args()
     about = machine()
-    report = storm(60 * arguments.minutes, arguments.seed, arguments.cameras, arguments.files)
+    report = storm(60 * arguments.minutes, arguments.seed, arguments.cameras, arguments.files, keep=arguments.keep)
     told = {key: value for key, value in report.items() if key != "log"}
     print(json.dumps(told, indent=2))
     if arguments.json:
