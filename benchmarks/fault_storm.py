@@ -231,8 +231,8 @@ class Trial:
 def storm(
     seconds: float, seed: int, cameras: int, files: int, calm_seconds: float = 50.0, keep: Path | None = None
 ) -> dict[str, Any]:
-    """Let a storm rage. Returns its report, in which ``failures`` is empty if everything held; if not, what the cameras'
-    run left is copied to `keep`.
+    """Let a storm rage. Returns its report, in which ``failures`` is empty if everything held; if not, what the run of
+    cameras left is copied to `keep`.
     """
     with tempfile.TemporaryDirectory(prefix="raftline-storm-") as folder:
         report = Trial(Path(folder), cameras, files).run(seconds, seed, calm_seconds)
