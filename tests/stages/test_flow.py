@@ -104,7 +104,7 @@ def test_a_warm_start_of_an_earlier_version_is_read_with_a_warning(caplog):
 
 def test_every_option_of_flow_is_one_of_the_stage():
     fields = OpticalFlow.Options.model_fields
-    own = {"max_side_px", "still_seconds", "accuracy"}
+    own = {"max_side_px", "still_seconds", "accuracy", "store"}
     assert fields.keys() == {field.name for field in dataclasses.fields(FlowOptions)} | own
     assert all(field.description for field in fields.values())
     chosen = {*own, *CHOSEN, "estimator"}
