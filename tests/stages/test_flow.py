@@ -108,7 +108,7 @@ def test_every_option_of_flow_is_one_of_the_stage():
     assert fields.keys() == {field.name for field in dataclasses.fields(FlowOptions)} | own
     assert all(field.description for field in fields.values())
     chosen = {*own, *CHOSEN, "estimator"}
-    assert {value for name, value in OpticalFlow.Options() if name in chosen - {"still_seconds"}} == {"auto"}
+    assert {value for name, value in OpticalFlow.Options() if name in chosen - {"still_seconds", "store"}} == {"auto"}
     fixed = OpticalFlow.Options().model_dump(exclude=chosen)
     assert fixed == {name: value for name, value in dataclasses.asdict(FlowOptions()).items() if name not in chosen}
     assert "at most 1000" in allowed(schema_of(OpticalFlow.Options)["properties"]["iterations"])
