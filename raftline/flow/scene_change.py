@@ -17,7 +17,7 @@ Change = Literal["first", "duplicate", "continuous", "scene_cut", "resumed"]
 """``resumed``: the frame goes on from the one before the last, which was like neither of its neighbors."""
 
 # Where no source is given, a constant was chosen by hand; the cuts and clips that it was tried on are in
-# tests/raftline/flow/test_scene_change.py, see `dissimilarity`.
+# tests/raftline/flow/test_scene_change.py, see `dissimilarity`, and in tests/cases/test_false_cuts.py.
 _BLOCK_PX = 16
 """Side of the blocks that duplicates are compared in: the size of a codec's macroblock."""
 _THUMBNAIL = (128, 96)

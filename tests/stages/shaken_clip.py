@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -41,6 +41,13 @@ def flow(at: int) -> Flow:
 
 def shaken_flows() -> list[Flow]:
     return [flow(at) for at in range(FRAMES)]
+
+
+def with_luma(flow: Flow, change: Callable[[np.ndarray], object]) -> Flow:
+    """Return a message whose luma, uint8 (h, w), was changed in place."""
+    planes = [np.array(plane) for plane in flow.frame.planes]
+    change(planes[0])
+    return replace(flow, frame=replace(flow.frame, planes=tuple(planes)))
 
 
 def context_of(flows: Sequence[Message], directory: Path, **more) -> TestContext:
