@@ -8,5 +8,10 @@ dozen frames), runs what was at fault, and holds the right value. `film` makes f
         source = film(tmp_path / "in.mkv", sounds=[Sound(title="Director")])
         assert tracks(copied(source, tmp_path / "out").path, "audio")[0].title == "Director"
 
-Scenes take their clips from where the stage's own tests do, such as `tests.stages.shaken_clip`.
+Scenes have recipes as well: `lights` for a camera that stands under light that changes, `walks` for what goes and
+stands by turns, `views` for cuts and what looks like one, `tests.stages.shaken_clip` for a camera that shakes:
+
+    def test_a_lamp_that_flickers_is_no_event():
+        flickers = [Light(1, (gain, gain)) for gain in (1.0, 1.3) * 10]
+        assert events_begin(lit([Light(35), *flickers], walks=False)) == []
 """
