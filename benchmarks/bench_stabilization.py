@@ -5,7 +5,8 @@
 
 Known path: each output frame is registered to the unshaken world, by markers that move with the frame and that no
 estimator sees. J is the rms above 1 Hz of the corners' displacement from the base path, gain = J of the input / J of
-the output; slow is the largest displacement below 1 Hz, in % of the width. Needs the test data and ffmpeg.
+the output; slow is the largest displacement below 1 Hz, in % of the width; kept is what the zoom leaves of the width.
+Needs the test data and ffmpeg.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from benchmarks.stabilizing.clips import VARIANTS, Clip, make_clip
 from benchmarks.stabilizing.ours import ESTIMATORS, measured_flows, stabilized_markers
 from benchmarks.stabilizing.peers import PEERS
 from benchmarks.stabilizing.real_clips import NAMES, clip_features, read_clip, scores
-from benchmarks.stabilizing.registration import steadiness
+from benchmarks.stabilizing.registration import Steadiness, steadiness
 from benchmarks.stabilizing.speed import milliseconds
 
 ONLINE = {"smoothing": "look_ahead", "look_ahead_seconds": 0.5, "zoom": 1.15}
@@ -69,14 +70,19 @@ def _arguments() -> argparse.Namespace:
 
 def _known(clip: Clip, systems: list[str]) -> dict[str, dict[str, float]]:
     before = steadiness(clip, clip.markers)
-    rows = {"input": {"J_px": round(before.jitter_px, 3), "gain": 1.0, "slow_%": round(100 * before.slow_error, 2)}}
+    rows = {"input": _row(before, before)}
     for name, markers in _outputs(clip, systems):
-        after = steadiness(clip, markers)
-        gain = before.jitter_px / max(after.jitter_px, 1e-6)
-        rows[name] = {
-            "J_px": round(after.jitter_px, 3), "gain": round(gain, 1), "slow_%": round(100 * after.slow_error, 2)
-        }  # fmt: skip
+        rows[name] = _row(steadiness(clip, markers), before)
     return rows
+
+
+def _row(after: Steadiness, before: Steadiness) -> dict[str, float]:
+    return {
+        "J_px": round(after.jitter_px, 3),
+        "gain": round(before.jitter_px / max(after.jitter_px, 1e-6), 1),
+        "slow_%": round(100 * after.slow_error, 2),
+        "kept_%": round(100 * after.kept, 1),
+    }
 
 
 def _real(clip: Clip, systems: list[str]) -> dict[str, dict[str, float]]:
@@ -104,9 +110,9 @@ def _outputs(clip: Clip, systems: list[str]):
 
 
 def _show_known(variant: str, rows: dict[str, dict[str, float]]) -> None:
-    table = Table(variant, "J px", "gain", "slow %")
+    table = Table(variant, "J px", "gain", "slow %", "kept %")
     for name, row in rows.items():
-        table.add_row(name, f"{row['J_px']:.3f}", f"{row['gain']:.1f}", f"{row['slow_%']:.2f}")
+        table.add_row(name, f"{row['J_px']:.3f}", f"{row['gain']:.1f}", f"{row['slow_%']:.2f}", f"{row['kept_%']:.1f}")
     Console(width=130).print(table)
 
 

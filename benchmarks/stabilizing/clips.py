@@ -20,8 +20,10 @@ READOUT_SECONDS = 0.02
 """Between the exposure of the first row and that after the last, in `row_shear`: a common phone's."""
 VARIANTS = (
     "static", "pan", "zoom", "foreground", "blank_wall", "two_layers", "low_light", "duplicates", "cut",
-    "variable_rate", "row_shear", *KINDS,
+    "variable_rate", "row_shear", "violent", *KINDS,
 )  # fmt: skip
+_VIOLENT = 2.5
+"""Shake of the variant of that name, in that of the others: somebody runs with the camera."""
 _CENTRE = np.array([(WIDTH - 1) / 2, (HEIGHT - 1) / 2])
 _WORLD_WIDTH = 1280
 """Width of the photographs, px: twice the frame, so that pans and shake stay inside."""
@@ -84,7 +86,7 @@ def make_clip(variant: str, frames: int = 300, seed: int = 0) -> Clip:
     if variant == "duplicates":
         duplicates[5::6] = True
     shown = np.where(duplicates, np.roll(seconds, 1), seconds)
-    base, shake = _base_path(variant, frames, rng), _shake(frames, rng)
+    base, shake = _base_path(variant, frames, rng), _shake(frames, rng, _VIOLENT if variant == "violent" else 1.0)
     cuts = (frames // 2,) if variant == "cut" else ()
     worlds = [_world("pop-os_jad-limcaco-183877.jpg", 0), _world("pop-os_sean-afnan-244576.jpg", 1)]
     if variant == "blank_wall":
@@ -133,9 +135,9 @@ def _band(low_hz: float, high_hz: float, sigma: float, frames: int, rng: np.rand
     return lambda times: factor * wave(times)
 
 
-def _shake(frames: int, rng: np.random.Generator) -> Path4:
+def _shake(frames: int, rng: np.random.Generator, times_usual: float) -> Path4:
     sigmas = (6.0, 6.0, np.deg2rad(0.5), 0.004)
-    waves = [_band(1, 8, sigma, frames, rng) for sigma in sigmas]
+    waves = [_band(1, 8, times_usual * sigma, frames, rng) for sigma in sigmas]
     return lambda times: np.stack([wave(times) for wave in waves], axis=-1)
 
 

@@ -37,6 +37,8 @@ class Steadiness:
     """J: rms above 1 Hz of the corners' displacement from the base path."""
     slow_error: float
     """Largest displacement below 1 Hz from its own mean, as a share of the width."""
+    kept: float
+    """Share of the base frame's width that the output shows, at the median frame: what the zoom leaves."""
 
 
 def steadiness(clip: Clip, outputs: np.ndarray) -> Steadiness:
@@ -44,7 +46,7 @@ def steadiness(clip: Clip, outputs: np.ndarray) -> Steadiness:
     layers = clip.layers or (np.full((HEIGHT, WIDTH), 255, np.uint8),)
     measured = [_of_path(clip, corner_path(clip.base_markers, outputs, layer, clip.cuts)) for layer in layers]
     jitter = float(np.sqrt(np.mean([each.jitter_px**2 for each in measured])))
-    return Steadiness(jitter, max(each.slow_error for each in measured))
+    return Steadiness(jitter, max(each.slow_error for each in measured), min(each.kept for each in measured))
 
 
 def corner_path(
@@ -75,7 +77,8 @@ def _of_path(clip: Clip, path: np.ndarray) -> Steadiness:
         low = flat - high
         fast.append((high.reshape(-1, 4, 2) ** 2).sum(axis=-1).mean(axis=-1))
         slow_error = max(slow_error, float(np.abs(low - low.mean(axis=0)).max()) / WIDTH)
-    return Steadiness(float(np.sqrt(np.concatenate(fast).mean())), slow_error)
+    sides = (CORNERS + path).std(axis=1).sum(axis=1) / CORNERS.std(axis=0).sum()
+    return Steadiness(float(np.sqrt(np.concatenate(fast).mean())), slow_error, 1.0 / float(np.median(sides)))
 
 
 def _registered(base: np.ndarray, output: np.ndarray, guess: np.ndarray, layer: np.ndarray) -> np.ndarray:
