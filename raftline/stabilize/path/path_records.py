@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -108,7 +108,7 @@ class PathRecord:
 
     def to_json(self, **more: Any) -> dict[str, Any]:
         """Return JSON values, followed by `more`."""
-        return {**asdict(self), **more}
+        return {**vars(self), **more}
 
     @property
     def unmeasured(self) -> bool:
