@@ -47,8 +47,10 @@ def stabilized_markers(clip: Clip, flows: Sequence[Flow], options: dict[str, Any
     context = TestContext(frames=frames, live=options.get("smoothing") == "look_ahead")
     stage = Stabilization(Stabilization.Options(**options), context)
     stage.open()
-    if context.policy == "live":  # it corrects the frames that it measured; here the markers that lie behind them
-        mode: Any = stage._mode
+    mode: Any = stage._mode
+    if context.policy != "live":
+        mode.frames.give_up()  # it is to read the markers, not the frames that it measured
+    else:  # it corrects those; here the markers that lie behind them
         correct = mode._corrector
         mode._corrector = lambda frame, *move: correct(replace(frames[frame.index], header=frame.header), *move)
     done = [item for flow in flows for item in stage.process(flow)]

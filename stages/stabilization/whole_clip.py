@@ -1,4 +1,4 @@
-"""Stabilizing a file: it is measured to its end, then read again and corrected."""
+"""Stabilizing a file: it is measured to its end, then read again, unless it is short, and corrected."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from raftline.stabilize.path.readout import estimated_readout, without_shear_of
 from raftline.stabilize.warp.rolling_shutter import sweeps
 from stages.shared.line_file import LineFile
 from stages.stabilization.correction import Corrector, appended, cut_back, flat, write_plot
+from stages.stabilization.kept_frames import KeptFrames
 from stages.stabilization.moves import Move, write_moves
 from stages.stabilization.options import StabilizationOptions
 
@@ -47,9 +48,13 @@ class WholeClip:
         self._measured = self._output.part.with_name(f"{self._output.path.name}.measured.part")
         self._spool: LineFile | None = None
         self._finished = False
+        self.frames = KeptFrames()
+        if options.moves is not None:
+            self.frames.give_up()  # others correct them
 
     def take(self, message: Flow, record: PathRecord) -> Iterable[Message]:
         """Spool a measurement; yields nothing."""
+        self.frames.add(message.frame)
         self._append({"frame": record.to_json(), "header": message.header.to_json()})
         return ()
 
@@ -125,9 +130,10 @@ class WholeClip:
         return found.seconds, [without_shear_of(run, found.seconds) for run in runs]
 
     def _second_reading(self, lines: list[dict[str, Any]], moves: list[Move]) -> Iterator[Message]:
-        """Read the source again; yield the frames and gaps of the spool's lines, each frame corrected by its move."""
+        """Yield the frames and gaps of the spool's lines, each frame, kept or read again, corrected by its move."""
         corrector = Corrector(self._options, self._context)
-        again = self._context.reopen()
+        kept = self.frames.all
+        again = self._context.reopen() if kept is None else iter(kept)
         frames = (item for item in again if isinstance(item, Frame))
         remaining = iter(moves)
         frame = None
@@ -148,6 +154,7 @@ class WholeClip:
             yield corrector(replace(frame, header=header), *move)
         frames.close()
         getattr(again, "close", lambda: None)()
+        self.frames.give_up()
 
     def discard(self) -> None:
         """Remove the path's file and the spool."""
@@ -160,6 +167,7 @@ class WholeClip:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken. Raises `OutputError`."""
+        self.frames.give_up()
         self._spool = cut_back(self._measured, state["bytes"], self._context)
 
     def close(self) -> None:

@@ -89,6 +89,17 @@ def test_a_worker_killed_in_the_second_reading_reads_again(flows: list[Flow], tm
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source.path.jsonl", "source.path.png"]
 
 
+def test_a_short_clip_is_read_once(flows: list[Flow], tmp_path: Path) -> None:
+    context = context_of(flows, tmp_path)
+    context.frames = ()
+    stage = stage_of({}, context)
+    stage.open()
+    for message in flows[:20]:
+        list(stage.process(message))
+    assert len(list(stage.flush(EndOfStream(header(20))))) == 20
+    stage.close()
+
+
 def test_a_worker_without_the_measurements_says_where_they_lie(flows: list[Flow], tmp_path: Path) -> None:
     *_, (_, stage) = worker_runs(flows[:5], {}, tmp_path / "here", set())
     other = stage_of({}, context_of(flows[:5], tmp_path / "there"))
