@@ -6,7 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,17 +14,21 @@ from typing import Annotated, Any, Literal
 import typer
 
 from pipeline.errors import OutputInWork
+from pipeline.input_paths import plain
+from pipeline.remote.scratch import scratch_folder
+from pipeline.remote.urls import is_remote
 from raftline.cli.arguments import ConfigFile, Debug, Overrides, Redis, config_file, read_config
-from raftline.cli.batch_files import BatchFile, already_finished, name_files
+from raftline.cli.batch_files import BatchFile, already_finished, as_given, name_files
 from raftline.cli.batch_lane import Interruption, Lane, Outcome
+from raftline.cli.batch_place import SUMMARY, Place, open_place
 from raftline.cli.batch_ray import RayLane, connect_to_ray, cores_of_cluster
+from raftline.cli.batch_rules import Found
 from raftline.cli.batch_shard import WHOLE, Shard
-from raftline.cli.batch_walk import Finder, Found
+from raftline.cli.batch_walk import Finder
 from raftline.cli.batch_work import run_all
 from raftline.cli.failures import INTERRUPTED, USER_MISTAKE, reported, say_error
 from raftline.cli.own_outputs import OwnOutputs
 from raftline.cli.results import console
-from raftline.cli.run import make_output_directory
 
 _SUMMARY_SECONDS = 60.0
 """Longest wait for another shard that writes the summary of all: it reads that of each file, thousands of them."""
@@ -37,12 +41,16 @@ def batch(
         list[str],
         typer.Argument(
             metavar="INPUT...",
-            help="Video files, folders to search for videos, or patterns such as 'clips/*.mp4'.",
+            help="Video files, folders to search for videos, or patterns such as 'clips/*.mp4'; here or in a store, as "
+            "s3://BUCKET/FOLDER, gs://, az:// or sftp://HOST/FOLDER.",
             show_default=False,
         ),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Directory for results.", show_default=False)
+        str,
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="Directory for results, or the URL of one.", show_default=False
+        ),
     ],
     jobs: Annotated[
         int | None,
@@ -81,6 +89,21 @@ def batch(
     include_hidden: Annotated[
         bool, typer.Option("--include-hidden", help="Take hidden files in folders, and look into hidden folders.")
     ] = False,
+    fetch: Annotated[
+        bool,
+        typer.Option(
+            "--fetch", help="Copy each file of a store to the scratch folder first, also where it can be read in place."
+        ),
+    ] = False,
+    scratch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder on each machine for what comes from a store and goes there. $RAFTLINE_SCRATCH by default, or "
+            "~/.cache/raftline/scratch.",
+            show_default=False,
+        ),
+    ] = None,
     overrides: Overrides = None,
     redis: Redis = None,
     debug: Debug = False,
@@ -96,6 +119,7 @@ def batch(
     \b
     raftline batch batch recordings/ -o out --jobs 4
     raftline batch batch /shared/recordings -o /shared/out --shard 3/8
+    raftline batch batch s3://recordings/2026 -o s3://results/2026
     """
     from pipeline.config import make_plan
     from pipeline.runtime.output_lock import this_process
@@ -103,24 +127,28 @@ def batch(
 
     begin, started = time.monotonic(), datetime.now(timezone.utc)
     part = WHOLE if shard is None else Shard.parse(shard)
-    found = _find(config, inputs, output, overrides, include_hidden)
-    files = name_files(found.files, output)
+    place = open_place(plain(output), scratch_folder(scratch))
+    found = _find(config, inputs, place, plain(output), overrides, include_hidden)
+    place.check_writable()
+    place.refresh()
+    files = name_files(found.files, place.notes)
     # Of two files, so that outputs without {source} in their name, which would overwrite each other, are refused.
-    plan = make_plan(read_config(config, [file.path for file in files[:2]], output, overrides, redis))
-    make_output_directory(plan)
+    plan = make_plan(read_config(config, [as_given(file.path) for file in files[:2]], place.work, overrides, redis))
     if executor == "ray":
         connect_to_ray(address)
     jobs, cores = _shared_out(executor, jobs, plan.cores)
     request = {
         "config": os.path.abspath(config_file(config)),
         "overrides": overrides or [],
-        "output": str(output) if executor == "local" else os.path.abspath(output),
+        "output": plain(output) if executor == "local" or is_remote(output) else os.path.abspath(plain(output)),
+        "scratch": scratch,
+        "fetch": fetch,
         "redis": redis,
         "cores": cores,
         "run": f"batch of {this_process()} {secrets.token_hex(4)}",
     }
     ours = [file for file in files if part.has(file)]
-    todo = [file for file in ours if not already_finished(file, plan, output)]
+    todo = [file for file in ours if not already_finished(file, plan, place.notes, place.has)]
     skipped = len(ours) - len(todo)
     of_all = "" if part is WHOLE else f" of {len(files)} ({part})"
     print(f"{len(ours)} files{of_all}, {skipped} finished before, {len(todo)} to do, {jobs} at a time", flush=True)
@@ -129,11 +157,13 @@ def batch(
     with Interruption() as interruption, batch_progress(len(todo), len(plan.stages)) as progress:
         lane = RayLane if executor == "ray" else Lane
         lanes = [lane(request, interruption) for _ in range(jobs)]
-        outcomes = run_all(todo, lanes, progress, interruption, 60 * segment_minutes or None)
+        # What a segment leaves for the others lies beside the outputs, and no store is such a place.
+        stores = is_remote(output) or any(is_remote(file.path) for file in todo)
+        outcomes = run_all(todo, lanes, progress, interruption, None if stores else 60 * segment_minutes or None)
     left = {name for name, outcome in outcomes.items() if outcome.left}
     about = {"started": started.isoformat(timespec="seconds"), "seconds": round(time.monotonic() - begin, 3)}
-    summary = _write_summary(plan.name, files, ours, output, left, about)
-    _conclude(summary, outcomes, skipped, output)
+    summary = _write_summary(plan.name, files, ours, place, left, about)
+    _conclude(summary, outcomes, skipped, place)
     if interruption.happened:
         raise typer.Exit(INTERRUPTED)
     if any(outcome.error for outcome in outcomes.values()):
@@ -157,44 +187,43 @@ def _shared_out(executor: str, jobs: int | None, cores: int | None) -> tuple[int
     return jobs or max(1, every // of_file), of_file
 
 
-def _find(config: Path, inputs: list[str], output: Path, overrides: list[str] | None, include_hidden: bool) -> Found:
+def _find(
+    config: Path, inputs: list[str], place: Place, output: str, overrides: list[str] | None, include_hidden: bool
+) -> Found:
     from pipeline.config import make_plan
     from pipeline.stage import Source
 
-    plan = make_plan(read_config(config, inputs[:1], output, overrides))  # of any one: which files, comes of it
+    plan = make_plan(read_config(config, inputs[:1], place.work, overrides))  # of any one: which files, comes of it
     source = plan.stages[plan.source_stage].cls
     assert issubclass(source, Source)
     return Finder(source.left_out, OwnOutputs(output, plan), include_hidden).find(inputs)
 
 
 def _write_summary(
-    name: str, files: list[BatchFile], ours: list[BatchFile], output: Path, left: set[str], about: dict[str, Any]
+    name: str, files: list[BatchFile], ours: list[BatchFile], place: Place, left: set[str], about: dict[str, Any]
 ) -> dict[str, Any]:
     """Write one summary of all files, those of earlier runs and of other shards included, and return that of `ours`."""
     from pipeline.runtime.summary import write_summary
 
-    path = output / "summary.json"
-    with _alone_at(path):  # shards that end together must not overwrite what the other has seen
-        write_summary(path, {**_merged(name, files, ours, output, left), **about})
-    return {**_merged(name, ours, ours, output, left), **about}
+    with _alone_at(place):  # shards that end together must not overwrite what the other has seen
+        place.refresh()
+        write_summary(place.notes / SUMMARY, {**_merged(name, files, ours, place.notes, left), **about})
+        place.deliver_summary()
+    return {**_merged(name, ours, ours, place.notes, left), **about}
 
 
 @contextmanager
-def _alone_at(path: Path) -> Iterator[None]:
-    from pipeline.runtime.output_lock import OutputLock, Run, this_process
-
-    me, deadline = this_process(), time.monotonic() + _SUMMARY_SECONDS
-    while True:
-        try:
-            lock = OutputLock.take(path, Run(me, me))
-            break
-        except OutputInWork:
-            if time.monotonic() > deadline:
-                raise
-    try:
+def _alone_at(place: Place) -> Iterator[None]:
+    deadline = time.monotonic() + _SUMMARY_SECONDS
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(place.alone(SUMMARY))
+                break
+            except OutputInWork:
+                if time.monotonic() > deadline:
+                    raise
         yield
-    finally:
-        lock.release()
 
 
 def _merged(name: str, files: list[BatchFile], ours: list[BatchFile], output: Path, left: set[str]) -> dict[str, Any]:
@@ -215,7 +244,7 @@ def _merged(name: str, files: list[BatchFile], ours: list[BatchFile], output: Pa
     return {"pipeline": name, "state": state, "error": None, "left_to_another_run": sorted(left), "sources": sources}
 
 
-def _conclude(summary: dict[str, Any], outcomes: dict[str, Outcome], skipped: int, output: Path) -> None:
+def _conclude(summary: dict[str, Any], outcomes: dict[str, Outcome], skipped: int, place: Place) -> None:
     finished = sum(source["state"] == "finished" for source in summary["sources"].values())
     frames = sum(source["frames_decoded"] for source in summary["sources"].values())
     failed = {path: outcome.error for path, outcome in outcomes.items() if outcome.error}
@@ -224,7 +253,7 @@ def _conclude(summary: dict[str, Any], outcomes: dict[str, Outcome], skipped: in
         f"{finished} files finished ({skipped} of them before), {len(failed)} failed, "
         + (f"{left} left to another run, " if left else "")
         + f"{frames} frames, {summary['seconds']:.1f} s; "
-        f"everything in numbers: {os.path.join(output, 'summary.json')}",
+        f"everything in numbers: {os.path.join(place.shown, SUMMARY)}",
         highlight=False,
         soft_wrap=True,
     )

@@ -10,19 +10,26 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pipeline.errors import OutputInWork
-from raftline.cli.batch_files import BatchFile, already_finished
+from pipeline.remote.scratch import scratch_folder
+from pipeline.runtime.stop_signals import on_stop_signals
+from raftline.cli.batch_files import BatchFile, already_finished, as_given
+from raftline.cli.batch_input import opened
+from raftline.cli.batch_place import Held, Place, open_place
 from raftline.cli.failures import in_words
 
 if TYPE_CHECKING:
     from pipeline.config import Config, Plan
     from pipeline.runtime.nursery import Nursery
+    from pipeline.runtime.output_lock import Run
     from pipeline.transport.redis_server import PrivateServer
 
 Told = dict[str, Any]
@@ -33,10 +40,22 @@ class _Requests:
     """The lines of standard input, and what to do when it ends."""
 
     def __init__(self) -> None:
+        self.ended = threading.Event()
         self.on_end: Callable[[], None] = lambda: None
         """Called from another thread."""
         self._lines: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
+
+    @contextmanager
+    def at_end(self, act: Callable[[], None]) -> Iterator[None]:
+        """Call `act` from another thread when standard input ends meanwhile, and now if it has ended."""
+        self.on_end = act
+        if self.ended.is_set():
+            act()
+        try:
+            yield
+        finally:
+            self.on_end = lambda: None
 
     def next(self) -> dict[str, Any] | None:
         """The next request; None when there are no more."""
@@ -47,6 +66,7 @@ class _Requests:
         for line in sys.stdin:
             self._lines.put(line)
         self._lines.put("")
+        self.ended.set()
         self.on_end()
 
 
@@ -114,40 +134,79 @@ def _say(told: Told) -> None:
     print(json.dumps(told), file=_answers, flush=True)
 
 
-def _config(request: dict[str, Any]) -> Config:
+def _config(request: dict[str, Any], work: Path) -> Config:
     from pipeline.config import load_config
 
     return load_config(
         request["config"],
         overrides=request["overrides"],
-        inputs=[request["path"]],
-        output=Path(request["output"]) / request["folder"],
+        inputs=[as_given(request["path"])],
+        output=work / request["folder"],
         redis_url=request["redis"],
         names=[request["name"]],
     )
 
 
 def _work(request: dict[str, Any], kept: _Kept, requests: _Requests) -> Told:
-    from pipeline.runtime.output_lock import OutputLock, Run, this_process
-    from raftline.cli.batch_tasks import FileTasks
+    from pipeline.runtime.output_lock import Run, this_process
 
-    file = BatchFile(request["name"], request["path"], request["folder"])
-    config = _config(request)
+    place = open_place(request["output"], scratch_folder(request["scratch"]))
+    file = BatchFile(request["name"], request["path"], request["folder"], request["version"])
+    config = _config(request, place.work)
     nursery = kept.nursery(config)  # loads the plug-ins while the rest is made ready
     plan = _plan(config, file, request["cores"])
     plan.output.mkdir(parents=True, exist_ok=True)
     run = Run(request["run"], this_process())
-    lock = OutputLock.take(plan.output / file.summary_name, run)
-    try:
-        if already_finished(file, plan, Path(request["output"])):
+    with place.alone(os.path.join(file.folder, file.summary_name), run) as held:
+        place.refresh_note(file)
+        if already_finished(file, plan, place.notes, place.has):
             return {"left": "another run has finished it meanwhile"}
 
         def supervised(plan: Plan, summary_name: str) -> Told:
             return _supervised(plan, file.name, summary_name, nursery, kept.server(plan), requests)
 
-        return FileTasks(plan, file, supervised, run).do(request["task"])
-    finally:
-        lock.release()
+        if already_finished(file, plan, place.work):  # by a run that could not deliver it
+            answer: Told = {"said": "finished before, delivered now"}
+            return answer | _deliver(place, file, held, requests, {})
+        return _done(request, plan, file, place, held, run, supervised, requests)
+
+
+def _done(
+    request: dict[str, Any],
+    plan: Plan,
+    file: BatchFile,
+    place: Place,
+    held: Held,
+    run: Run,
+    supervised: Callable[[Plan, str], Told],
+    requests: _Requests,
+) -> Told:
+    """Do the task of a request; the answer."""
+    from raftline.cli.batch_tasks import FileTasks
+
+    with ExitStack() as stack:
+        with requests.at_end(_interrupt):
+            scratch = scratch_folder(request["scratch"])
+            ready, read = stack.enter_context(opened(plan, file.name, file.path, scratch, request["fetch"]))
+        answer = FileTasks(ready, file, supervised, run).do(request["task"])
+    return answer | _deliver(place, file, held, requests, read) if "outputs" in answer else answer
+
+
+def _interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def _deliver(place: Place, file: BatchFile, held: Held, requests: _Requests, about: dict[str, str]) -> Told:
+    """A first Ctrl-C lets it come to its end, unless something has to be tried again; a second does not."""
+    given_up = threading.Event()
+
+    def on_signal(number: int) -> None:
+        if given_up.is_set():
+            raise KeyboardInterrupt
+        given_up.set()
+
+    with on_stop_signals(on_signal), requests.at_end(given_up.set):
+        return {"outputs": place.deliver(file, held, given_up, about)}
 
 
 def _plan(config: Config, file: BatchFile, cores: int) -> Plan:
@@ -168,8 +227,8 @@ def _supervised(
 
     plan.output.mkdir(parents=True, exist_ok=True)
     supervisor = Supervisor(plan, nursery=nursery, server=server, on_status=on_status, summary_name=summary_name)
-    requests.on_end = supervisor.abort
-    return supervisor.run()
+    with requests.at_end(supervisor.abort):
+        return supervisor.run()
 
 
 if __name__ == "__main__":

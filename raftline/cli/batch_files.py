@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.redaction import redact
-from raftline.cli.batch_walk import FoundFile
+from pipeline.remote.urls import is_remote, stem
+from raftline.cli.batch_rules import FoundFile
 
 if TYPE_CHECKING:
     from pipeline.config import Plan
@@ -31,6 +32,8 @@ class BatchFile:
     """As given or found; may be a URL."""
     folder: str = ""
     """Below the output directory, for its outputs."""
+    version: str = ""
+    """Of a file of a store: changes when the file does."""
 
     @property
     def display(self) -> str:
@@ -57,7 +60,7 @@ class BatchFile:
             status = os.stat(self.path)
             file = [os.path.realpath(self.path), status.st_size, status.st_mtime_ns]
         except OSError:
-            file = [self.path]
+            file = [self.path, self.version] if self.version else [self.path]
         stages = [(s.name, s.use, s.reads, s.options.model_dump(mode="json")) for s in plan.stages.values()]
         text = json.dumps([file, stages], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -65,7 +68,7 @@ class BatchFile:
 
 def name_files(found: Sequence[FoundFile], output: Path) -> list[BatchFile]:
     """A name for every file that no other has; what an earlier batch called a file in `output` stays its name."""
-    from pipeline.config.names import distinct, source_name
+    from pipeline.config.names import distinct, file_name, source_name
 
     earlier: dict[str, dict[str, str]] = {}
     for folder in {file.folder for file in found}:
@@ -76,14 +79,22 @@ def name_files(found: Sequence[FoundFile], output: Path) -> list[BatchFile]:
         known = earlier[file.folder]
         name = known.get(os.path.realpath(file.path)) or known.get(redact(file.path))
         if name is None:
-            name = distinct(source_name(file.path), taken[file.folder])
+            named = file_name(stem(file.path)) or "source" if is_remote(file.path) else source_name(file.path)
+            name = distinct(named, taken[file.folder])
             taken[file.folder].add(name)
-        files.append(BatchFile(name, file.path, file.folder))
+        files.append(BatchFile(name, file.path, file.folder, file.version))
     return files
 
 
-def already_finished(file: BatchFile, plan: Plan, output: Path) -> bool:
-    """Whether an earlier batch finished this very file with this configuration, and its outputs are still there."""
+def already_finished(file: BatchFile, plan: Plan, output: Path, has: Callable[[str], bool] = os.path.exists) -> bool:
+    """Whether an earlier batch finished this very file with this configuration, and its outputs are still there.
+
+    Args:
+        file: With a summary below `output`, or without.
+        plan: The configuration.
+        output: Folder of the summaries.
+        has: Whether an output is there.
+    """
     summary = file.summary(output)
     source = summary.get("sources", {}).get(file.name)
     return (
@@ -91,8 +102,13 @@ def already_finished(file: BatchFile, plan: Plan, output: Path) -> bool:
         and summary.get("state") == "finished"
         and not summary.get("dead_letters")
         and summary.get(FINGERPRINT) == file.fingerprint(plan)
-        and all(Path(path).exists() for path in source["outputs"])
+        and all(map(has, source["outputs"]))
     )
+
+
+def as_given(path: str) -> str:
+    """The path as it stands in a configuration: variables in the names of a store's objects are none."""
+    return path.replace("${", "$${") if is_remote(path) else path
 
 
 def outputs_in(summary: dict[str, Any]) -> set[str]:
@@ -104,10 +120,18 @@ def outputs_in(summary: dict[str, Any]) -> set[str]:
 def read_summary(path: Path) -> dict[str, Any]:
     """A summary; empty where there is none, or a file of another program."""
     try:
-        summary = json.loads(path.read_text())
+        return parsed_summary(path.read_bytes())
+    except OSError:
+        return {}
+
+
+def parsed_summary(content: bytes) -> dict[str, Any]:
+    """A summary; empty for a file of another program."""
+    try:
+        summary = json.loads(content)
         sources = summary["sources"]
         ours = isinstance(sources, dict) and all(isinstance(source, dict) for source in sources.values())
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return {}
     return summary if ours else {}
 

@@ -103,6 +103,7 @@ class Lane:
         assert child.stdin is not None
         assert child.stdout is not None
         request = {**self._request, "name": file.name, "path": file.path, "folder": file.folder, "task": task}
+        request["version"] = file.version
         try:
             child.stdin.write(json.dumps(request) + "\n")
             child.stdin.flush()

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -116,7 +117,7 @@ def _supervise(read: Callable[[], Config], metrics_port: int | None) -> tuple[Pl
         plan = make_plan(configuration)
         forkable = open_files() == opened  # what a plug-in has opened would be closed in a fork
     with Nursery.for_plan(plan, fork=forkable) as nursery, page_of(configuration):
-        make_output_directory(plan)
+        make_output_directory(plan.output)
         with shown_status(progress_of(plan), metrics_port) as on_status:
             live = LiveConfig(configuration, read)
             return plan, Supervisor(plan, nursery=nursery, on_status=on_status, live=live).run()
@@ -149,7 +150,7 @@ def _in_process(configuration: Config, metrics_port: int | None) -> tuple[Plan, 
     from pipeline.runtime.foreground import run_in_foreground
 
     plan = make_plan(configuration)
-    make_output_directory(plan)
+    make_output_directory(plan.output)
     with shown_status(Lines(plan), metrics_port) as on_status:  # bars would write over a debugger's prompt
         return plan, run_in_foreground(plan, on_status)
 
@@ -172,16 +173,16 @@ def shown_status(shown: RunProgress, metrics_port: int | None) -> Iterator[Calla
         yield on_status
 
 
-def make_output_directory(plan: Plan) -> None:
+def make_output_directory(output: Path) -> None:
     """Raises `OutputError` before anything was started where results could not be written."""
     try:
-        plan.output.mkdir(parents=True, exist_ok=True)
-        probe = plan.output / ".raftline.part"
+        output.mkdir(parents=True, exist_ok=True)
+        probe = output / ".raftline.part"
         probe.touch()
         probe.unlink(missing_ok=True)  # another run may look at the same time
     except OSError as error:
         raise OutputError(
-            f"output {plan.output}: cannot be written ({error.strerror}); choose another directory with -o"
+            f"output {output}: cannot be written ({error.strerror}); choose another directory with -o"
         ) from error
 
 
