@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ _AUTHORITY = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/]*")
 _S3 = {"connect_timeout": 10, "read_timeout": 60, "signature_version": "s3v4"}
 """Of botocore. Seconds to wait for a store that does not answer: chosen by hand, botocore's own are 60 both, five times
 over. The signature: what all regions and all stores of other makers take."""
+_TALKATIVE = ("aiobotocore", "azure", "boto3", "botocore", "fsspec", "gcsfs", "google", "paramiko", "s3fs", "urllib3")
+"""Packages that log addresses with their signatures, and what they sign, at the level DEBUG."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Store:
 
     Args:
         url: Variables of the environment in user and host are filled in here, and nowhere else.
-        alone: With a connection of its own, for use by another thread.
+        alone: With a connection of its own where threads cannot share one.
     """
 
     def __init__(self, url: str, alone: bool = False) -> None:
@@ -55,8 +58,11 @@ class Store:
 
         from pipeline.config.loading import fill_in
 
-        more: dict[str, Any] = {"skip_instance_cache": self._alone}
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        more: dict[str, Any] = {}
         if self.scheme in WITH_FOLDERS:
+            more["skip_instance_cache"] = self._alone
             from pipeline.remote.known_hosts import KnownHosts
 
             more["host_key_policy"] = KnownHosts()
@@ -64,9 +70,10 @@ class Store:
             more["use_listings_cache"] = False
         if self.scheme in ("s3", "s3a"):
             more["config_kwargs"] = _S3
-        url = _AUTHORITY.sub(lambda match: fill_in(match[0], redact(match[0])), self.url)
-        files, root = fsspec.core.url_to_fs(url, **more)
-        return files, root.rstrip("/")
+        # Without the path: letters such as # mean themselves there.
+        authority = self.url[: _AUTHORITY.match(self.url).end()]  # type: ignore[union-attr]
+        files, top = fsspec.core.url_to_fs(fill_in(authority, redact(authority)), **more)
+        return files, top.rstrip("/") + self.url[len(authority) :]
 
     @property
     def _files(self) -> Any:
@@ -89,7 +96,8 @@ class Store:
 
     def _as_files(self, found: dict[str, dict[str, Any]], top: str) -> list[RemoteFile]:
         files = []
-        for path, about in sorted(found.items()):
+        for path in sorted(found):
+            about = found[path] or self._files.info(path)  # of a file that was asked for by its name
             name = "" if path == top else name_below(path, top)
             if name is not None and about["type"] != "directory" and not path.endswith("/"):
                 files.append(RemoteFile(name, about["size"] or 0, _version(about)))
@@ -155,7 +163,7 @@ class Store:
             return
         self._files.makedirs(os.path.dirname(target), exist_ok=True)
         try:
-            with self._files.open(target, "xb") as file:
+            with self._files.open(target, "wxb") as file:
                 file.write(content)
         except OSError as error:  # SFTP has no word for it
             if self._files.exists(target):

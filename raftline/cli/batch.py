@@ -141,7 +141,7 @@ def batch(
         "config": os.path.abspath(config_file(config)),
         "overrides": overrides or [],
         "output": plain(output) if executor == "local" or is_remote(output) else os.path.abspath(plain(output)),
-        "scratch": scratch,
+        "scratch": scratch and os.path.abspath(scratch),
         "fetch": fetch,
         "redis": redis,
         "cores": cores,

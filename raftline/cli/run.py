@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.errors import ConfigError, OutputError
-from raftline.cli.arguments import ConfigFile, Debug, Inputs, Output, Overrides, Redis, read_config
+from pipeline.input_paths import plain
+from pipeline.remote.urls import is_remote
+from raftline.cli.arguments import ConfigFile, Debug, Inputs, Overrides, Redis, read_config
 from raftline.cli.failures import INTERRUPTED, USER_MISTAKE, reported, say_error, show_tracebacks
 from raftline.cli.progress import Lines, RunProgress, progress_of
 from raftline.cli.results import show_results
@@ -29,7 +31,16 @@ _BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 def run(
     config: ConfigFile,
     inputs: Inputs = None,
-    output: Output = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            help="Directory for results, or its URL, such as s3://BUCKET/FOLDER. Replaces `output`.",
+            show_default=False,
+        ),
+    ] = None,
     overrides: Overrides = None,
     redis: Redis = None,
     metrics_port: Annotated[
@@ -75,12 +86,19 @@ def run(
     raftline run my/pipeline.yaml
     raftline run my/pipeline.yaml --in-process
     raftline run cameras --web 127.0.0.1:8642
+    raftline run stabilize -i s3://bucket/holiday.mp4 -o s3://bucket/out
     """
+    if any(map(is_remote, [*(inputs or ()), output or ""])):
+        if metrics_port is not None or web is not None or in_process:
+            raise ConfigError("files of a store are run as a batch: leave out --metrics-port, --web and --in-process")
+        _run_as_batch(config, inputs, output, overrides, redis, debug)
+        return
     if in_process and (redis is not None or web is not None):
         raise ConfigError("--in-process: a run in one process has no Redis, and no page; leave out --redis and --web")
     show_tracebacks(in_process)
     given = [*(overrides or ()), *(["once=true"] if once else ()), *([f"web.listen='{web}'"] if web else ())]
-    read = partial(read_config, config, inputs, output, given, redis)
+    folder = None if output is None else Path(plain(output))
+    read = partial(read_config, config, inputs, folder, given, redis)
     if in_process:
         plan, summary = _in_process(_checked(read), metrics_port)
     else:
@@ -89,6 +107,22 @@ def run(
     code = outcome(summary)
     if code:
         raise typer.Exit(code)
+
+
+def _run_as_batch(
+    config: Path,
+    inputs: list[str] | None,
+    output: str | None,
+    overrides: list[str] | None,
+    redis: str | None,
+    debug: bool,
+) -> None:
+    """Files of a store, or results that go to one: each file is a run of its own, as in a batch."""
+    from raftline.cli.batch import batch
+
+    configured = read_config(config, inputs, None, overrides, redis)
+    given = inputs or [str(source.input) for source in configured.sources.values()]
+    batch(config, given, output or str(configured.output), overrides=overrides, redis=redis, debug=debug)
 
 
 @contextlib.contextmanager
