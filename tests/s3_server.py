@@ -41,9 +41,9 @@ def s3_server(*buckets: str) -> Iterator[S3Server]:
     before: dict[str, Any] = {name: os.environ.get(name) for name in environment}
     os.environ.update(environment)
     try:
-        client = _files()
+        files = _forgetful()()
         for bucket in buckets:
-            client.mkdir(bucket)
+            files.mkdir(bucket)
         yield S3Server(environment["AWS_ENDPOINT_URL"], environment)
     finally:
         for name, value in before.items():
@@ -51,10 +51,13 @@ def s3_server(*buckets: str) -> Iterator[S3Server]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+        _forgetful()
         server.stop()
 
 
-def _files() -> Any:
+def _forgetful() -> Any:
+    """s3fs, which keeps what it has connected to, whatever the environment says by now."""
     import s3fs
 
-    return s3fs.S3FileSystem(skip_instance_cache=True, use_listings_cache=False)
+    s3fs.S3FileSystem.clear_instance_cache()
+    return s3fs.S3FileSystem

@@ -123,6 +123,11 @@ def test_only_the_compiled_network_and_the_export_import_openvino() -> None:
     refuse([i for i in IMPORTS if i.at_top and within(i.imported, within_it) and not within(i.importer, within_it)])
 
 
+def test_only_what_reads_stores_imports_their_packages() -> None:
+    packages = ("fsspec", "s3fs", "gcsfs", "adlfs", "paramiko", "botocore", "aiobotocore")
+    refuse([i for i in IMPORTS if within(i.imported, packages) and not within(i.importer, ("pipeline.remote",))])
+
+
 BENEATH_ALL = ("whole_file", "state_trees")
 FLOORS = {
     "whole_file": (),

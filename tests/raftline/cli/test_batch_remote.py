@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -22,8 +23,9 @@ from raftline.cli.batch_files import FINGERPRINT, BatchFile, already_finished
 from raftline.cli.batch_place import Place, open_place
 from raftline.cli.batch_walk import Finder
 from raftline.cli.own_outputs import OwnOutputs
-from tests.command_line import lay_out, run
+from tests.command_line import lay_out, run, running, wait_until_begun
 from tests.data import data_path
+from tests.raftline.cli.ray_cluster import ray_cluster
 from tests.s3_server import SECRETS, S3Server, s3_server
 
 YAML = """
@@ -99,6 +101,16 @@ def test_what_is_finished_is_known_on_every_machine_until_the_file_changes(done:
     assert place.has("s3://results/out/deep/er/${NOTSET} #1.sums.txt") and not place.has("s3://results/out/gone")
 
 
+def test_a_run_over_files_of_a_store_is_a_batch_of_them(done: tuple[Path, str, str]) -> None:
+    video, configuration = "s3://clips/in/deep/er/${NOTSET} #1.mov", str(done[0] / "counting.yaml")
+    url = video.replace("${", "$${")
+    arguments = ["run", configuration, "-i", url, "-o", "s3://results/out/deep/er"]
+    said = CliRunner(env={"RAFTLINE_SCRATCH": str(done[0] / "run")}).invoke(app, arguments)
+    assert said.exit_code == 0 and "1 files, 1 finished before, 0 to do" in said.stdout, said.output
+    said = CliRunner().invoke(app, [*arguments, "--web", "127.0.0.1:0"])
+    assert said.exit_code == 2 and "files of a store are run as a batch: leave out" in said.stderr
+
+
 @pytest.mark.parametrize(
     ("inputs", "output", "why"),
     [
@@ -118,6 +130,34 @@ def test_mistakes_are_said_before_anything_is_begun(
     options = ["-o", output, "--scratch", str(done[0] / "other scratch")]
     said = CliRunner().invoke(app, ["batch", str(done[0] / "counting.yaml"), inputs, *options])
     assert said.exit_code == 2 and why in said.stderr
+
+
+@pytest.mark.slow
+def test_files_of_a_bucket_go_to_the_nodes_of_a_cluster(server: S3Server, tmp_path: Path) -> None:
+    lay_out(tmp_path)
+    for number in range(4):
+        Store("s3://clips/ray").write(f"{number}.mp4", b"x")
+    with ray_cluster() as cluster:
+        ray = ("--executor", "ray", "--address", cluster.address, "--scratch", "scratch")
+        run(tmp_path, "batch", "counting.yaml", "s3://clips/ray", "-o", "s3://results/ray", *ray)
+    names = {f"{number}.{what}" for number in range(4) for what in ("sums.txt", "summary.json")}
+    assert {file.name for file in Store("s3://results/ray").list()} == {*names, "summary.json"}
+
+
+@pytest.mark.slow
+def test_what_ctrl_c_stops_is_delivered_and_done_later(server: S3Server, tmp_path: Path) -> None:
+    lay_out(tmp_path)
+    Store("s3://clips/stop").write("a.mp4", b"x")
+    arguments = ("batch", "counting.yaml", "s3://clips/stop", "-o", "s3://results/stop", "--scratch", "scratch")
+    slow = ("--set", "stages.counter.options={frames: 100000, pause_seconds: 0.01}")
+    with running(tmp_path, *arguments, *slow) as process:
+        wait_until_begun(tmp_path)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    results = Store("s3://results/stop")
+    assert {file.name for file in results.list()} == {"a.sums.txt", "a.summary.json", "summary.json"}
+    assert "1 to do" in run(tmp_path, *arguments).stdout
+    assert results.read(["a.sums.txt"])["a.sums.txt"].count(b"\n") == 20
 
 
 def finder(folder: Path, output: str = "out") -> Finder:
