@@ -123,6 +123,7 @@ def batch(
     """
     from pipeline.config import make_plan
     from pipeline.runtime.output_lock import this_process
+    from raftline.cli.batch_news import BatchNews
     from raftline.cli.batch_progress import batch_progress  # what it draws with takes 30 ms to load
 
     begin, started = time.monotonic(), datetime.now(timezone.utc)
@@ -154,7 +155,8 @@ def batch(
     print(f"{len(ours)} files{of_all}, {skipped} finished before, {len(todo)} to do, {jobs} at a time", flush=True)
     if found.left_out:
         print(f"left out: {found.reasons()}", flush=True)
-    with Interruption() as interruption, batch_progress(len(todo), len(plan.stages)) as progress:
+    news = BatchNews(output, plan.name, len(todo), None if part is WHOLE else part.index)
+    with Interruption() as interruption, batch_progress(len(todo), len(plan.stages), news) as progress:
         lane = RayLane if executor == "ray" else Lane
         lanes = [lane(request, interruption) for _ in range(jobs)]
         # What a segment leaves for the others lies beside the outputs, and no store is such a place.

@@ -67,6 +67,18 @@ class RunState(BaseModel):
     workers: list[WorkerState] = []
 
 
+class BatchState(BaseModel):
+    """A batch that writes into the directory of the results, or one machine's part of it."""
+
+    name: str
+    goes_on: bool
+    files: int = Field(description="to process, without those that were finished before")
+    done: int
+    failed: int
+    seconds_left: float | None = Field(description="at the rate so far")
+    running: dict[str, float | None] = Field(description="share of each file under way, 0-1, if known")
+
+
 class SessionState(BaseModel):
     """Who looks at the page, and what they may do."""
 

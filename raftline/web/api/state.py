@@ -11,7 +11,8 @@ from starlette.concurrency import run_in_threadpool
 
 from raftline.web.access.rights import LOOK
 from raftline.web.access.users import User
-from raftline.web.models import RunState
+from raftline.web.batch_file import BatchFileState, batches
+from raftline.web.models import BatchState, RunState
 from raftline.web.watched_run import WatchedRun, as_json
 
 _EVERY_SECONDS = 1.0
@@ -25,6 +26,19 @@ router = APIRouter(prefix="/api", tags=["state"])
 def get_state(request: Request, user: User = LOOK) -> RunState:
     """The run, its sources and its stages."""
     return seen_by(user, request.app.state.run.state())
+
+
+@router.get("/batches")
+def get_batches(request: Request, user: User = LOOK) -> list[BatchState]:
+    """Batches (`raftline batch`) whose results the page shows, and their progress."""
+    output = request.app.state.run.output
+    return [_batch_seen_by(user, each) for each in ([] if output is None else batches(output))]
+
+
+def _batch_seen_by(user: User, state: BatchFileState) -> BatchState:
+    running = {name: share for name, share in state.running.items() if user.sees(name)}
+    values = {name: getattr(state, name) for name in BatchState.model_fields}
+    return BatchState(**{**values, "running": running})
 
 
 @router.get("/state/stream", response_class=StreamingResponse)

@@ -6,7 +6,7 @@ import { color } from "./timeline.js";
 const HEIGHT = 220;
 const SECONDS = 30;
 const DRAW = 250; // ms, between two drawings
-const LINES = [["Sideways, as filmed", "dim", []], ["Up and down, as filmed", "dim", [4, 4]], ["Sideways, stabilized", "main", []], ["Up and down, stabilized", "main", [4, 4]]];
+const LINES = [["Sideways, as filmed", "dim", []], ["Up and down, as filmed (dashed)", "dim", [4, 4]], ["Sideways, stabilized", "main", []], ["Up and down, stabilized (dashed)", "main", [4, 4]]];
 
 // How far a 3x3 matrix moves the middle of the picture, px.
 function moved(m, width, height) {

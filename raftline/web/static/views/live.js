@@ -1,6 +1,7 @@
 // Every camera of the run, as it is now; or one of them, large.
 import { number } from "../format.js";
 import { html, useEffect, useRef, useState } from "../html.js";
+import { Batches, useBatches } from "./batches.js";
 import { Camera } from "./camera.js";
 import { Progress, State, Trouble, Why } from "./source.js";
 
@@ -44,10 +45,12 @@ function Card({ source, mountLive }) {
 
 export function Live({ run, rest }) {
   const mountLive = useLive();
+  const batches = useBatches();
   const one = run.sources.find((source) => source.name === rest[0]);
   if (one) return html`<${Camera} key=${one.name} ...${{ source: one, mountLive }} />`;
-  if (!run.sources.length) return html`<p class="note">No camera is watched at the moment.</p>`;
+  if (!run.sources.length && !batches.length) return html`<p class="note">No camera is watched at the moment.</p>`;
   return html`<h1 class="hidden">Live</h1>
+    <${Batches} batches=${batches} />
     <div class="wall" data-many=${run.sources.length > 1}>
       ${run.sources.map((source) => html`<${Card} key=${source.name} ...${{ source, mountLive }} />`)}
     </div>`;
