@@ -40,9 +40,10 @@ export function Arrow({ degrees }) {
 export const thumbnail = (event) => `/api${path("sources", event.source, "events", event.number)}/thumbnail`;
 
 function Card({ event, onOpen }) {
+  const [gone, setGone] = useState(false); // an image that was deleted to make room
   return html`<li><button class="event" data-at=${event.at} onClick=${() => onOpen(event)}>
     <span class="picture">${
-      event.has_thumbnail ? html`<img src=${thumbnail(event)} alt="" loading="lazy" />` : html`<span class="note">No image</span>`
+      event.has_thumbnail && !gone ? html`<img src=${thumbnail(event)} alt="" loading="lazy" onError=${() => setGone(true)} />` : html`<span class="note">No image</span>`
     }
       ${event.has_clip && html`<span class="tag">clip</span>`}
       ${event.label && html`<span class="tag label">${event.label}</span>`}</span>
