@@ -115,6 +115,7 @@ def test_a_wrong_password_is_told_and_the_right_one_leads_to_the_cameras(browser
         page.get_by_label("Password").fill("ann's password")
         page.get_by_label("Password").press("Enter")
         expect(page.get_by_role("heading", name="gate")).to_be_visible()
+        tell(garden.transport, told.status(63.0))  # a busy machine may have taken longer than a run may be silent
         expect(page.get_by_role("status").first).to_contain_text("garden running")
         page.get_by_role("button", name="Log out").click()
         expect(page.get_by_role("button", name="Log in")).to_be_visible()
