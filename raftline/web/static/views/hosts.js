@@ -31,7 +31,7 @@ const named = (name, page) => (page ? html`<a href=${page} rel="noopener">${name
 function Table({ title, columns, children }) {
   return html`<section class="card" aria-label=${title}>
     <div class="caption"><h2>${title}</h2></div>
-    <div class="scroll" tabindex="0" role="region" aria-label="Table of ${title}"><table>
+    <div class="scroll" tabindex="0" role="region" aria-label="Table of ${title}"><table class="words">
       <thead><tr>${columns.map((each) => html`<th scope="col">${each}</th>`)}</tr></thead>
       <tbody>${children}</tbody>
     </table></div>
