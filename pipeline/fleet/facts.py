@@ -24,8 +24,8 @@ class Times:
     """A host that cannot reach the control Redis keeps its cameras for so long after their leases ran out: a restart of
     the server stops no camera. Chosen by hand, equal to a run's patience with its own server."""
     settle_seconds: float = 5.0
-    """No camera is given to another host until the hosts have been the same for so long. Chosen by hand: a host that
-    restarts takes some seconds."""
+    """A host gives no camera to another until it has had too many for so long. Chosen by hand: a host that restarts
+    takes some seconds."""
     barred_seconds: float = 30.0
     """A camera that this host could not start is tried again here after so long. Chosen by hand."""
 

@@ -92,8 +92,8 @@ class Placement:
         """Cameras that could not be started here, and when they may be tried again."""
         self._wanted = Wanted()
         self._told: dict[str, CameraStatus] = {}
-        self._company: frozenset[str] = frozenset()
-        self._company_since = 0.0
+        self._too_many_since: float | None = None
+        """Since when this host has had more than its share, without a break."""
         self._leaving = False
 
     @property
@@ -137,7 +137,6 @@ class Placement:
         self._finish()
         self._stop_unwanted()
         living = {name: each.report for name, each in beat.hosts.items() if each.lives(self._times)}
-        self._settle(frozenset(living))
         if not self._leaving:
             share = self._shares(living)
             self._take(living, share[self.host])
@@ -180,17 +179,18 @@ class Placement:
         except TransportLost:
             self._ownership.release(camera)
             if _CLOCK() - held.lost_at > self._times.grace_seconds:
-                self._stop(camera, held, "the control Redis has been away for too long")
+                self._stop(camera, held, "the control Redis has been away for too long", logging.WARNING)
             return
         if lease is not None and before in (held.token, None):  # None: the server has lost its data
             held.token, held.lost_at = lease.token, None  # nobody else has had it
             return
         self._ownership.release(camera)
-        self._stop(camera, held, "another host took it while this one stood still or was cut off")
+        why = "another host took it while this one stood still or was cut off"
+        self._stop(camera, held, why, logging.WARNING)
 
-    def _stop(self, camera: str, held: _Held, why: str) -> None:
+    def _stop(self, camera: str, held: _Held, why: str, level: int = logging.INFO) -> None:
         if not held.leaves:
-            log.warning("camera %s: stopped here: %s", camera, why)
+            log.log(level, "camera %s: stopped here: %s", camera, why)
             held.leaves = True
             self._carrier.stop(camera)
 
@@ -228,10 +228,6 @@ class Placement:
                 self._stop(camera, held, "it is not wanted any more")
             elif wanted.edition != held.wanted.edition:
                 self._stop(camera, held, "it has changed, and begins anew")
-
-    def _settle(self, company: frozenset[str]) -> None:
-        if company != self._company:
-            self._company, self._company_since = company, _CLOCK()
 
     def _shares(self, living: Mapping[str, HostReport]) -> dict[str, int]:
         own = replace(living[self.host], cameras=tuple(self._held))
@@ -278,8 +274,12 @@ class Placement:
 
     def _give(self, living: Mapping[str, HostReport], share: Mapping[str, int]) -> None:
         """Give one camera back, if there are too many here, and others lack more than they can take anyhow."""
-        settled = _CLOCK() - self._company_since > self._times.settle_seconds
-        if not settled or len(self._held) <= share[self.host] or any(each.leaves for each in self._held.values()):
+        if len(self._held) <= share[self.host]:
+            self._too_many_since = None
+            return
+        self._too_many_since = self._too_many_since or _CLOCK()
+        settled = _CLOCK() - self._too_many_since > self._times.settle_seconds
+        if not settled or any(each.leaves for each in self._held.values()):
             return
         lacking = sum(max(0, share[name] - len(living[name].cameras)) for name in share if name != self.host)
         if lacking > len(self._unheld(living)):
