@@ -155,7 +155,7 @@ def batch(
     print(f"{len(ours)} files{of_all}, {skipped} finished before, {len(todo)} to do, {jobs} at a time", flush=True)
     if found.left_out:
         print(f"left out: {found.reasons()}", flush=True)
-    news = BatchNews(output, plan.name, len(todo), None if part is WHOLE else part.index)
+    news = BatchNews(place.notes, plan.name, len(todo), None if part is WHOLE else part.index)
     with Interruption() as interruption, batch_progress(len(todo), len(plan.stages), news) as progress:
         lane = RayLane if executor == "ray" else Lane
         lanes = [lane(request, interruption) for _ in range(jobs)]

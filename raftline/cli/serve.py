@@ -110,7 +110,7 @@ def _serve(
         from pipeline.runtime.supervisor import Supervisor
 
         plan = make_plan(configuration, require_sources=False)
-        make_output_directory(plan)
+        make_output_directory(plan.output)
         cores = share_cores(plan).cores
         assert cores is not None
         with contextlib.closing(Control(url, fleet)) as control:
