@@ -120,9 +120,11 @@ def _run_as_batch(
     """Files of a store, or results that go to one: each file is a run of its own, as in a batch."""
     from raftline.cli.batch import batch
 
-    configured = read_config(config, inputs, None, overrides, redis)
-    given = inputs or [str(source.input) for source in configured.sources.values()]
-    batch(config, given, output or str(configured.output), overrides=overrides, redis=redis, debug=debug)
+    if not inputs or not output:
+        configured = read_config(config, None, None, overrides, redis)
+        inputs = inputs or [source.input for source in configured.sources.values()]
+        output = output or str(configured.output)
+    batch(config, inputs, output, overrides=overrides, redis=redis, debug=debug)
 
 
 @contextlib.contextmanager

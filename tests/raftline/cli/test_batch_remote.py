@@ -103,8 +103,7 @@ def test_what_is_finished_is_known_on_every_machine_until_the_file_changes(done:
 
 def test_a_run_over_files_of_a_store_is_a_batch_of_them(done: tuple[Path, str, str]) -> None:
     video, configuration = "s3://clips/in/deep/er/${NOTSET} #1.mov", str(done[0] / "counting.yaml")
-    url = video.replace("${", "$${")
-    arguments = ["run", configuration, "-i", url, "-o", "s3://results/out/deep/er"]
+    arguments = ["run", configuration, "-i", video, "-o", "s3://results/out/deep/er"]
     said = CliRunner(env={"RAFTLINE_SCRATCH": str(done[0] / "run")}).invoke(app, arguments)
     assert said.exit_code == 0 and "1 files, 1 finished before, 0 to do" in said.stdout, said.output
     said = CliRunner().invoke(app, [*arguments, "--web", "127.0.0.1:0"])
