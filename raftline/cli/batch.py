@@ -195,9 +195,8 @@ def _find(
     from pipeline.config import make_plan
     from pipeline.stage import Source
 
-    plan = make_plan(
-        read_config(config, [as_given(each) for each in inputs[:1]], place.work, overrides)
-    )  # of any one: which files, comes of it
+    any_one = [as_given(each) for each in inputs[:1]]  # which files, comes of it
+    plan = make_plan(read_config(config, any_one, place.work, overrides))
     source = plan.stages[plan.source_stage].cls
     assert issubclass(source, Source)
     return Finder(source.left_out, OwnOutputs(output, plan), include_hidden).find(inputs)
