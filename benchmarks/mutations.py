@@ -38,6 +38,7 @@ TESTS: dict[str, list[str]] = {
     "pipeline/transport/keys.py": ["tests/pipeline/transport/test_keys.py", "tests/contracts"],
     "pipeline/transport/memory.py": ["tests/contracts"],
     "pipeline/transport/redis_streams.py": [
+        "tests/pipeline/transport/test_redis_streams.py",
         "tests/contracts/test_transport.py",
         "tests/pipeline/transport/test_redis_connection.py",
     ],
