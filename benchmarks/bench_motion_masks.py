@@ -1,7 +1,7 @@
 """Motion masks and events on known truth, beside what people use today, in one run.
 
-    python -m benchmarks.bench_motion_masks [--only sprites real following events still speed] [--estimators dis raft]
-        [--minutes 10] [--raft-minutes 2] [--cache DIR] [--json FILE] [--images DIR]
+    python -m benchmarks.bench_motion_masks [--only sprites real following light events still speed]
+        [--estimators dis raft] [--minutes 10] [--raft-minutes 2] [--cache DIR] [--json FILE] [--images DIR]
 
 Flow is that of configs/cameras.yaml, the live setting, with the shipped weights and with `estimator: dis`. The
 masks are at their defaults for files, which show a thing from its first frame on, except where a row says otherwise. It
@@ -28,13 +28,14 @@ from benchmarks.machine import machine, spread
 from benchmarks.motion_masks.clips import Clip, Shot, highway_clip, sprite_clip, tennis_clip
 from benchmarks.motion_masks.following import FOLLOWING_SCENES, following_clip
 from benchmarks.motion_masks.footage import STILL_FPS, told_events, video_frames, write_still_video
+from benchmarks.motion_masks.lights import FAMILIES, LightScores, light_clips
 from benchmarks.motion_masks.peers import PEERS
 from benchmarks.motion_masks.runs import flows, live_options, masks, open_motion_mask, rgb_frame
 from benchmarks.motion_masks.scores import MaskScores, drawn_outside_px, shrunk
 from pipeline.messages import Flow, Mask, MotionEvent
 
 _SCENES = (0, 1)
-_PARTS = ("sprites", "real", "following", "events", "still", "speed")
+_PARTS = ("sprites", "real", "following", "light", "events", "still", "speed")
 
 
 def main() -> None:
@@ -79,19 +80,43 @@ def _following(arguments: argparse.Namespace) -> dict[str, Any]:
     return {clip.name: _scored([clip], arguments) for clip in clips}
 
 
+def _light(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What is masked while only the light changes, and who walks afterwards."""
+    result = {}
+    for family in FAMILIES:
+        scores = {name: LightScores() for name in (*PEERS, *_names(arguments))}
+        for clip in light_clips(arguments.data, family):
+            for name, shots, found in _every_mask(clip, arguments):
+                for shot, mask in zip(shots, found, strict=True):
+                    if shot.scored is not None:
+                        scores[name].add(mask, shot)
+        result[family] = {name: score.result() for name, score in scores.items()}
+    return result
+
+
+def _names(arguments: argparse.Namespace) -> dict[str, str]:
+    """Our names in the tables, and the estimator of each."""
+    return {f"raftline, {estimator}": estimator for estimator in arguments.estimators}
+
+
+def _every_mask(clip: Clip, arguments: argparse.Namespace) -> Iterator[tuple[str, list[Shot], Iterable[np.ndarray]]]:
+    """Yield the name of each peer and of ours, the clip's shots, and its masks of them."""
+    shots = list(clip.shots())
+    for name, make in PEERS.items():
+        peer = make()
+        yield name, shots, (peer(shot.image) for shot in shots)
+    for name, estimator in _names(arguments).items():
+        yield name, shots, _ours(clip, shots, estimator, arguments, {})
+
+
 def _scored(clips: list[Clip], arguments: argparse.Namespace) -> dict[str, Any]:
     """Scores of each peer and of ours on the clips together."""
-    scores = {name: MaskScores() for name in PEERS}
-    scores |= {f"raftline, {estimator}": MaskScores() for estimator in arguments.estimators}
+    scores = {name: MaskScores() for name in (*PEERS, *_names(arguments))}
     for clip in clips:
-        shots = list(clip.shots())
-        for name, make in PEERS.items():
-            peer = make()
-            _score(scores[name], shots, (peer(shot.image) for shot in shots))
-        for estimator in arguments.estimators:
-            kept = _score(scores[f"raftline, {estimator}"], shots, _ours(clip, shots, estimator, arguments, {}))
-            if arguments.images:
-                _save_strip(arguments.images / f"masks_{clip.name}_{estimator}.jpg", shots, kept)
+        for name, shots, found in _every_mask(clip, arguments):
+            kept = _score(scores[name], shots, found)
+            if arguments.images and name not in PEERS:
+                _save_strip(arguments.images / f"masks_{clip.name}_{_names(arguments)[name]}.jpg", shots, kept)
     return {name: score.result() for name, score in scores.items()}
 
 
@@ -246,6 +271,7 @@ _MEASURES = {
     "sprites": _sprites,
     "real": _real,
     "following": _following,
+    "light": _light,
     "events": _events,
     "still": _still,
     "speed": _speed,
@@ -256,7 +282,7 @@ def _table(part: str, result: dict[str, Any]) -> Table:
     table = Table(title=part)
     rows = (
         [((clip, name), values) for clip, each in result.items() for name, values in each.items()]
-        if part in ("sprites", "real", "following")
+        if part in ("sprites", "real", "following", "light")
         else [((name,), values) for name, values in result.items()]
     )
     names, first = rows[0]
