@@ -290,11 +290,6 @@ Message = Union[Frame, Flow, Mask, Stabilized, Data, Gap, EndOfStream]
 MESSAGE_TYPES: tuple[type, ...] = (Frame, Flow, Mask, Stabilized, Data, Gap, EndOfStream)
 
 
-def tells_once(message: Message) -> bool:
-    """Whether a message tells of something that no later one repeats: an event that begins or ends, or `Data.once`."""
-    return (isinstance(message, Mask) and bool(message.events)) or (isinstance(message, Data) and message.once)
-
-
 def with_8_bits(message: Message) -> Message:
     """The message with all of its frames in 8 bits; the same if they have no more."""
     if isinstance(message, Frame):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pipeline.codec import decode, encode
 from pipeline.errors import DecodeError, RaftlineError
+from pipeline.messages import Data, Mask, Message
 from pipeline.payload.base import Payload
 from pipeline.payload.inline import InlinePayload
 from pipeline.transport.base import Entry, Position
@@ -32,3 +33,8 @@ def with_pixels(entry: Entry, payload: Payload) -> Entry:
     except RaftlineError:
         return entry
     return replace(entry, fields={name.encode(): value for name, value in whole.fields.items()})
+
+
+def tells_once(message: Message) -> bool:
+    """Whether a message tells of something that no later one repeats: an event that begins or ends, or `Data.once`."""
+    return (isinstance(message, Mask) and bool(message.events)) or (isinstance(message, Data) and message.once)

@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Sequence
 
 from pipeline.config.plan import Plan
-from pipeline.messages import Message, tells_once
+from pipeline.messages import Message
+from pipeline.runtime.entries import tells_once
 from pipeline.transport.base import Entry
 
 _LEAST_SHARE = 0.5

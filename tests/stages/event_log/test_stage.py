@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipeline.messages import Data, Mask, Message, MotionEvent, MotionObject, tells_once
+from pipeline.messages import Data, Mask, Message, MotionEvent, MotionObject
+from pipeline.runtime.entries import tells_once
 from pipeline.testing import TestContext
 from raftline.event_database import NAME, Event, EventDatabase, Filter
 from stages.event_log import EventLog
