@@ -144,8 +144,13 @@ class Store:
         self._files.mv(target + ".part", target)
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a small file. Raises what the store does."""
-        self._files.pipe_file(self._path(name), content)
+        """Write a small file, which is seen whole or as it was before. Raises what the store does."""
+        target = self._path(name)
+        if self.scheme in WITH_FOLDERS:
+            self._files.pipe_file(target + ".part", content)
+            self._files.mv(target + ".part", target)
+        else:
+            self._files.pipe_file(target, content)
 
     def create(self, name: str, content: bytes) -> None:
         """Write a small file that is not there yet.
