@@ -93,7 +93,8 @@ def stabilize(
     """Write a steady video, sound and time stamps kept.
 
     Args:
-        video: see `Video`; a list of frames or a file, which is read twice, unless ``smoothing="look_ahead"``.
+        video: see `Video`; a list of frames or a file, which is read twice; a generator while its frames fit into
+            128 MB, or with ``smoothing="look_ahead"``.
         output: the .mp4 to write. It appears when it is complete.
         fps: frames per second of frames that are handed over.
         on_progress: see `Progress`.

@@ -81,7 +81,8 @@ def test_files_of_a_node_that_is_lost_go_to_another(folder: Path, cluster: RayCl
 
 def test_where_no_cluster_answers_the_error_says_so(folder: Path) -> None:
     pytest.importorskip("ray")
-    said = run(folder, "batch", "counting.yaml", "in", "-o", "out", "--executor", "ray", code=2).stderr
+    batch = ("batch", "counting.yaml", "in", "-o", "out", "--executor", "ray")
+    said = run(folder, *batch, code=2, RAY_TMPDIR=str(folder)).stderr  # no cluster of another test's, dead or alive
     assert said.startswith("error: --address auto: no Ray cluster there (") and "`ray start`" in said
 
 

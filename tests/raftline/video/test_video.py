@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import av
@@ -17,6 +18,7 @@ import pytest
 
 from pipeline.errors import ConfigError, InputError, OutputError, UserError
 from raftline import video
+from stages.stabilization.kept_frames import KeptFrames
 
 SHIFT_PX = 3
 
@@ -154,9 +156,13 @@ def test_stabilize_writes_the_video_and_nothing_else(clip: Path, tmp_path: Path)
     assert done.status["stabilization"]["smoothing"] == "whole_clip"
 
 
-def test_stabilize_takes_a_list_of_frames_and_a_generator_where_it_reads_once(tmp_path: Path) -> None:
+def test_stabilize_takes_a_list_of_frames_and_a_generator_where_it_reads_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     frames = scene_frames(12)
-    assert video.stabilize(frames, tmp_path / "a.mp4", estimator="dis").frames == 12
+    for video_frames in (frames, (frame for frame in frames)):
+        assert video.stabilize(video_frames, tmp_path / "a.mp4", estimator="dis").frames == 12
+    monkeypatch.setattr("stages.stabilization.whole_clip.KeptFrames", partial(KeptFrames, most_bytes=100_000))
     with pytest.raises(UserError, match="a generator can be read only once"):
         video.stabilize((frame for frame in frames), tmp_path / "b.mp4", estimator="dis")
     assert not (tmp_path / "b.mp4").exists()
