@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -55,23 +55,23 @@ class Control(FleetReader, Leases):
             by: Who wants it.
             shown: Its input without secrets.
         """
-        wanted = WantedCamera(shown, by, uuid.uuid4().hex[:12])
         with self.client.pipeline() as batch:
-            batch.hset(self.keys.sections, camera, json.dumps(section))
-            batch.hset(self.keys.cameras, camera, json.dumps(asdict(wanted)))
-            batch.incr(self.keys.revision)
-            batch.sadd(FLEETS, self.keys.fleet)
-            batch.execute()
+            self._put(batch, batch.hset, camera, section, WantedCamera(shown, by, uuid.uuid4().hex[:12]))
 
     @translate_redis_errors
     def restore(self, camera: str, section: Mapping[str, Any], wanted: WantedCamera) -> None:
         """Put back a camera of a server that has lost its data, unless there is one of this name."""
         with self.client.pipeline() as batch:
-            batch.hsetnx(self.keys.sections, camera, json.dumps(section))
-            batch.hsetnx(self.keys.cameras, camera, json.dumps(asdict(wanted)))
-            batch.incr(self.keys.revision)
-            batch.sadd(FLEETS, self.keys.fleet)
-            batch.execute()
+            self._put(batch, batch.hsetnx, camera, section, wanted)
+
+    def _put(
+        self, batch: Any, put: Callable[..., Any], camera: str, section: Mapping[str, Any], wanted: WantedCamera
+    ) -> None:
+        put(self.keys.sections, camera, json.dumps(section))
+        put(self.keys.cameras, camera, json.dumps(asdict(wanted)))
+        batch.incr(self.keys.revision)
+        batch.sadd(FLEETS, self.keys.fleet)
+        batch.execute()
 
     @translate_redis_errors
     def unwant(self, camera: str) -> bool:

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Group, RenderableType
@@ -25,6 +25,7 @@ from raftline.cli.results import console, stage_table
 if TYPE_CHECKING:
     from pipeline.runtime.run_status import ActiveRun
 
+T = TypeVar("T")
 _REFRESH_SECONDS = 1.0
 _SILENT_SECONDS = 3.0
 """A run tells its status twice a second."""
@@ -59,25 +60,27 @@ def status(
     raftline status --control redis://10.0.0.5:6379/0
     """
     if control is not None:
-        _show_fleet(control, name, watch, as_json, check)
+        _tell(lambda: fleet_facts(control, name), all_carried, fleet_table, watch, as_json, check)
         return
     if redis is not None and name is None:
         raise ConfigError("status --redis: found no name; give the `name` of the pipeline, which its YAML says")
-    if check:
-        raise typer.Exit(0 if _all_work(_statuses(name, redis)) else 1)
-    if as_json:
-        typer.echo(json.dumps(_statuses(name, redis), indent=2))
-        return
-    _show(lambda: _shown(_statuses(name, redis)), watch)
+    _tell(lambda: _statuses(name, redis), _all_work, _shown, watch, as_json, check)
 
 
-def _show_fleet(control: str, name: str | None, watch: bool, as_json: bool, check: bool) -> None:
+def _tell(
+    read: Callable[[], T],
+    all_well: Callable[[T], bool],
+    shown: Callable[[T], RenderableType],
+    watch: bool,
+    as_json: bool,
+    check: bool,
+) -> None:
     if check:
-        raise typer.Exit(0 if all_carried(fleet_facts(control, name)) else 1)
+        raise typer.Exit(0 if all_well(read()) else 1)
     if as_json:
-        typer.echo(json.dumps(fleet_facts(control, name), indent=2))
+        typer.echo(json.dumps(read(), indent=2))
         return
-    _show(lambda: fleet_table(fleet_facts(control, name)), watch)
+    _show(lambda: shown(read()), watch)
 
 
 def _show(shown: Callable[[], RenderableType], watch: bool) -> None:

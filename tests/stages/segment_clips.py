@@ -13,6 +13,15 @@ import numpy as np
 from tests.raftline.synthetic_motion import textured
 
 FRAMES, WIDTH, HEIGHT = 30, 128, 96
+STABILIZED = """
+name: long
+stages:
+  decoder: {use: "stages.decoder:Decoder"}
+  flow: {use: "stages.flow:OpticalFlow", reads: decoder, options: {estimator: dis}}
+  stabilization: {use: "stages.stabilization:Stabilization", reads: flow, options: {plot: null}}
+  video: {use: "stages.video_writer:VideoWriter", reads: stabilization, options: {path: "{source}.mkv", codec: ffv1}}
+"""
+"""Stabilized without loss, so that frames can be compared."""
 _ROOM = 24
 X264 = "keyint=6:min-keyint=6:scenecut=0:bframes=2:b-adapt=0"
 X265 = "keyint=6:min-keyint=6:scenecut=0:bframes=3:b-adapt=0:log-level=none"

@@ -13,16 +13,8 @@ import pytest
 
 from tests.command_line import run, running, wait_until_alone
 from tests.raftline.cli.ray_cluster import ray_cluster
-from tests.stages.segment_clips import write_shaken
+from tests.stages.segment_clips import STABILIZED, write_shaken
 
-YAML = """
-name: long
-stages:
-  decoder: {use: "stages.decoder:Decoder"}
-  flow: {use: "stages.flow:OpticalFlow", reads: decoder, options: {estimator: dis}}
-  stabilization: {use: "stages.stabilization:Stabilization", reads: flow, options: {plot: null}}
-  video: {use: "stages.video_writer:VideoWriter", reads: stabilization, options: {path: "{source}.mkv", codec: ffv1}}
-"""
 IN_SEGMENTS = ("--jobs", "2", "--segment-minutes", "0.006")
 """0.36 s: four segments of 1.4 s."""
 _PATIENCE_SECONDS = 100
@@ -33,7 +25,7 @@ pytestmark = pytest.mark.slow
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("long")
     write_shaken(folder / "open_hevc.mkv", 42, sound=True)
-    (folder / "long.yaml").write_text(YAML)
+    (folder / "long.yaml").write_text(STABILIZED)
     run(folder, "batch", "long.yaml", "open_hevc.mkv", "-o", "one", "--jobs", "1")
     return folder
 

@@ -17,20 +17,11 @@ from raftline.cli.batch_files import BatchFile, already_finished
 from raftline.cli.batch_lane import Outcome, Task
 from raftline.cli.batch_tasks import FileTasks
 from raftline.cli.batch_work import FileWork
-from tests.stages.segment_clips import FRAMES, write_shaken
-
-YAML = """
-name: long
-stages:
-  decoder: {use: "stages.decoder:Decoder"}
-  flow: {use: "stages.flow:OpticalFlow", reads: decoder, options: {estimator: dis}}
-  stabilization: {use: "stages.stabilization:Stabilization", reads: flow, options: {plot: null}}
-  video: {use: "stages.video_writer:VideoWriter", reads: stabilization, options: {path: "{source}.mkv", codec: ffv1}}
-"""
+from tests.stages.segment_clips import FRAMES, STABILIZED, write_shaken
 
 
 def plan_of(folder: Path, output: str) -> Plan:
-    (folder / "long.yaml").write_text(YAML)
+    (folder / "long.yaml").write_text(STABILIZED)
     return make_plan(load_config(folder / "long.yaml", inputs=[str(folder / "closed.mp4")], output=folder / output))
 
 
