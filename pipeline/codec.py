@@ -14,17 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.arrays import Array, LazyArray
 from pipeline.errors import DecodeError
-from pipeline.messages import (
-    MESSAGE_TYPES,
-    Array,
-    Data,
-    Header,
-    LazyArray,
-    Message,
-    MotionEvent,
-    MotionObject,
-)
+from pipeline.messages import MESSAGE_TYPES, Data, Header, Message, MotionEvent, MotionObject
 from pipeline.payload.base import ArrayPlace, InlinePlace, Payload, SlotPlace
 
 FORMAT = "raftline/1"
@@ -184,6 +176,6 @@ def _lazy(spec: dict[str, Any], entry: Mapping[bytes, bytes], payload: Payload) 
         data = entry[spec["field"].encode()]
         if len(data) != math.prod(shape) * dtype.itemsize:
             raise DecodeError(f"field {spec['field']} holds {len(data)} bytes, not those of a {dtype} array of {shape}")
-        return LazyArray(shape, dtype, lambda: np.frombuffer(data, dtype).reshape(shape))
+        return LazyArray(shape, dtype, lambda part: np.frombuffer(data, dtype).reshape(shape)[part])
     place = SlotPlace.from_json(spec)
-    return LazyArray(shape, dtype, lambda: payload.get(place, shape, dtype), place)
+    return LazyArray(shape, dtype, lambda part: payload.get(place, shape, dtype, part), place)

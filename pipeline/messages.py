@@ -6,7 +6,7 @@ lie in shared memory or in a stream entry (`LazyArray`), from which it is fetche
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -14,53 +14,14 @@ from typing import Any, Literal, Union
 
 import numpy as np
 
+from pipeline.arrays import Array, LazyArray
+
 PixelFormat = Literal["yuv420p", "yuv420p10", "rgb24", "gray8"]
 ColorRange = Literal["tv", "pc"]
 ColorSpace = Literal["bt601", "bt709", "bt2020", "rgb"]
 FlowStart = Literal["first", "cold", "warm", "duplicate", "still", "scene_cut", "passing", "resumed"]
 GapReason = Literal["reconnect", "lost_frames", "scene_cut", "decoder_reset", "size_change", "restart"]
 EndReason = Literal["end", "stopped", "failed"]
-
-
-class LazyArray:
-    """An array of known shape and dtype whose values are fetched at first use.
-
-    `reference` says where the values are stored, so that passing the array on to another stage takes no copy.
-    """
-
-    __slots__ = ("shape", "dtype", "reference", "_load", "_values")
-
-    def __init__(
-        self, shape: tuple[int, ...], dtype: np.dtype[Any], load: Callable[[], np.ndarray], reference: Any = None
-    ) -> None:
-        self.shape = shape
-        self.dtype = dtype
-        self.reference = reference
-        self._load = load
-        self._values: np.ndarray | None = None
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """The values, read-only.
-
-        Raises:
-            StalePayloadError: If they were recycled meanwhile (policy ``live`` only).
-        """
-        if self._values is None:
-            values = self._load()
-            values.flags.writeable = False
-            self._values = values
-        if dtype is not None and dtype != self._values.dtype:
-            return self._values.astype(dtype)
-        return self._values.copy() if copy else self._values
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __repr__(self) -> str:
-        return f"LazyArray(shape={self.shape}, dtype={self.dtype})"
-
-
-Array = Union[np.ndarray, LazyArray]
 
 
 @lru_cache(maxsize=64)
@@ -146,7 +107,7 @@ def _in_8_bits(plane: Array) -> LazyArray:
     return LazyArray(
         tuple(plane.shape),
         np.dtype(np.uint8),
-        lambda: np.minimum((np.asarray(plane) + 2) >> 2, 255).astype(np.uint8),
+        lambda part: np.minimum((np.asarray(plane)[part] + 2) >> 2, 255).astype(np.uint8),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Union
 
 import numpy as np
 
-from pipeline.messages import Array
+from pipeline.arrays import Array, Part
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Payload(ABC):
         """
 
     @abstractmethod
-    def get(self, place: SlotPlace, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-        """Copy a stored array.
+    def get(self, place: SlotPlace, shape: tuple[int, ...], dtype: np.dtype[Any], part: Part = ()) -> np.ndarray:
+        """Copy a stored array, or a part of it.
 
         Raises:
             StalePayloadError: If the slot was recycled meanwhile.

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.arrays import Array, LazyArray, Part
 from pipeline.errors import StalePayloadError, TransportError
-from pipeline.messages import Array, LazyArray
 from pipeline.payload.base import ArrayPlace, Payload, SlotPlace
 from pipeline.payload.ring_space import RingBudget, no_room, places, say_on_disk
 
@@ -85,8 +85,8 @@ class Ring:
         self._generations[slot] = generation
         return places
 
-    def read(self, place: SlotPlace, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-        """Copy an array out of a slot.
+    def read(self, place: SlotPlace, shape: tuple[int, ...], dtype: np.dtype[Any], part: Part = ()) -> np.ndarray:
+        """Copy an array, or a part of it, out of a slot.
 
         Raises:
             StalePayloadError: If the slot was recycled meanwhile.
@@ -95,10 +95,11 @@ class Ring:
         if not (0 <= place.slot < self.slots and 0 <= place.offset <= self.slot_bytes - size):
             raise StalePayloadError(f"ring {self.name} has no slot {place.slot} with {size} bytes at {place.offset}")
         start = place.slot * self.slot_bytes + place.offset
-        values = np.empty(shape, dtype)
+        stored = self._data[start : start + size].view(dtype).reshape(shape)[part]
+        values = np.empty(stored.shape, dtype)
         current = self._generations[place.slot] == place.generation
         if current:
-            values[...] = self._data[start : start + size].view(dtype).reshape(shape)
+            values[...] = stored
         if not current or self._generations[place.slot] != place.generation:
             raise StalePayloadError(f"slot {place.slot} of ring {self.name} was recycled before it was read")
         return values
@@ -153,7 +154,7 @@ class SharedMemoryPayload(Payload):
         ring, slot = self._next_slot(size)
         return list(ring.write(slot, arrays))
 
-    def get(self, place: SlotPlace, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+    def get(self, place: SlotPlace, shape: tuple[int, ...], dtype: np.dtype[Any], part: Part = ()) -> np.ndarray:
         ring = self._readers.get(place.ring)
         if ring is None:
             if "/" in place.ring:
@@ -165,7 +166,7 @@ class SharedMemoryPayload(Payload):
                     f"shared memory ring {place.ring} is not on this machine or is gone; "
                     "stages on several machines need payload: inline"
                 ) from error
-        return ring.read(place, shape, dtype)
+        return ring.read(place, shape, dtype, part)
 
     def shared_place(self, array: Array) -> SlotPlace | None:
         # Another entry can keep a slot only if slots are counted. With the policy live, pixels are copied instead.

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.arrays import LazyArray
 from pipeline.config.plan import Plan
-from pipeline.messages import LazyArray
 from pipeline.payload.base import SlotPlace
 from pipeline.payload.checkpoints import Checkpoints, FileCheckpoints, TransportCheckpoints
 from pipeline.payload.ring_space import RingBudget

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.arrays import LazyArray
 from pipeline.codec import decode, decode_with_arrays
 from pipeline.config.plan import Plan
 from pipeline.errors import DecodeError, StalePayloadError, StateLost
-from pipeline.messages import EndOfStream, Gap, LazyArray, Message
+from pipeline.messages import EndOfStream, Gap, Message
 from pipeline.runtime.context import WorkerContext
 from pipeline.runtime.entries import ends, position_of, with_pixels
 from pipeline.runtime.hosted import HostedStage

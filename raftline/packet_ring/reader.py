@@ -10,6 +10,8 @@ from pathlib import Path
 from raftline.packet_ring.files import ring_file, serials
 from raftline.packet_ring.records import LENGTH, MAGIC, Packet, Record, Stream, record_of
 
+_CHUNK_BYTES = 1 << 18
+"""Read at once. Chosen by hand: beyond most keyframes of 1080p."""
 _MOST_HEADER_BYTES = 1 << 20
 _MOST_RECORD_BYTES = 1 << 28
 """More is no record. Chosen by hand: beyond a frame of 8192x8192."""
@@ -77,8 +79,10 @@ class RingReader:
     def _records(self) -> Iterator[Record]:
         assert self._file is not None
         with contextlib.suppress(OSError):
-            size = os.fstat(self._file).st_size - os.lseek(self._file, 0, os.SEEK_CUR)
-            self._rest += os.read(self._file, size) if size else b""
+            while data := os.read(self._file, _CHUNK_BYTES):
+                self._rest += data
+                if len(data) < _CHUNK_BYTES:
+                    break
         if self._stream is None and not self._read_header():
             return
         assert self._stream is not None

@@ -53,14 +53,23 @@ def test_received_pixels_cannot_be_written(make_payload: MakePayload) -> None:
         np.asarray(received.planes[0])[0, 0] = 1
 
 
+def test_a_part_of_an_array_arrives_without_the_rest(make_payload: MakePayload) -> None:
+    image = np.arange(48 * 64, dtype=np.uint8).reshape(48, 64)
+    plane = through(make_frame(image), make_payload(), make_payload()).planes[0]
+    np.testing.assert_array_equal(plane[2::4, 1::4], image[2::4, 1::4])
+    np.testing.assert_array_equal(plane, image)
+    np.testing.assert_array_equal(plane[2::4, 1::4], image[2::4, 1::4])
+
+
 def test_a_recycled_slot_is_never_read(tmp_path: Path) -> None:
     writer, reader = (SharedMemoryPayload(tmp_path, "cam:decoder", RingBudget(3)) for _ in range(2))
     first = through(make_frame(np.zeros((4, 4), np.uint8)), writer, reader)
     for value in (1, 2):
         through(make_frame(np.full((4, 4), value, np.uint8)), writer, reader)
     kept = through(make_frame(np.full((4, 4), 3, np.uint8)), writer, reader)  # the fourth frame in three slots
-    with pytest.raises(StalePayloadError, match="recycled"):
-        materialize(first)
+    for fetch in (materialize, lambda frame: frame.planes[0][::2, ::2]):
+        with pytest.raises(StalePayloadError, match="recycled"):
+            fetch(first)
     assert np.asarray(kept.planes[0])[0, 0] == 3
 
 

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.messages import Flow, Frame, LazyArray, Mask
+from pipeline.arrays import LazyArray, Part
+from pipeline.messages import Flow, Frame, Mask
 from pipeline.testing import make_frame, run_stage
 from stages.null_sink import NullSink
 
 
 def lazy_frame(fetched: list[int], index: int) -> Frame:
-    def load() -> np.ndarray:
+    def load(part: Part) -> np.ndarray:
         fetched.append(index)
         return np.zeros((4, 4), np.uint8)
 

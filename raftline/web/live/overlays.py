@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.messages import Flow, Frame, Header, Mask, Stabilized
+from pipeline.messages import Array, Flow, Frame, Header, Mask, Stabilized
 
 KINDS = frozenset(("mask", "boxes", "flow", "colors", "camera", "path"))
 OF_MASKS, OF_FLOW, OF_STABILIZED = {"mask", "boxes", "camera", "path"}, {"flow", "colors"}, {"path"}
@@ -41,7 +41,7 @@ def of_mask(message: Mask, kinds: frozenset[str]) -> dict[str, Any]:
     if kinds & {"camera", "path"} and message.camera is not None:
         told["camera"] = [round(value, 6) for value in message.camera]
     if "mask" in kinds:
-        told["mask"] = runs(np.asarray(message.mask))
+        told["mask"] = runs(message.mask)
     return told
 
 
@@ -78,22 +78,25 @@ def _in_units(grid: np.ndarray, most: int) -> tuple[list[int], int, np.ndarray]:
     return [columns, rows], step, np.rint(np.nan_to_num(cells) * _ARROW_UNITS).astype(int)
 
 
-def runs(mask: np.ndarray) -> dict[str, Any]:
+def runs(mask: Array) -> dict[str, Any]:
     """A mask as the runs of what moves: ``size`` [width, height] and ``runs``, start and length of each, by rows.
 
     Args:
-        mask: uint8 (H, W).
+        mask: uint8 (H, W). No more is fetched of it than is told.
+
+    Raises:
+        StalePayloadError: it was recycled meanwhile.
     """
     step = max(1, -(-max(mask.shape) // _MASK_SIDE_PX))
+    small = mask[step // 2 :: step, step // 2 :: step] > 0
     while True:
-        small = mask[step // 2 :: step, step // 2 :: step] > 0
         height, width = small.shape
         padded = np.zeros(height * (width + 1) + 1, bool)  # a column that ends each row's runs, and a start
         padded[1:].reshape(height, width + 1)[:, :width] = small
         edges = np.flatnonzero(padded[1:] != padded[:-1])
         if len(edges) <= 2 * _MOST_RUNS:
             break
-        step *= 2
+        small = small[1::2, 1::2]
     begins, lengths = edges[::2], edges[1::2] - edges[::2]
     starts = begins - begins // (width + 1)
     return {"size": [width, height], "runs": np.stack([starts, lengths], 1).ravel().tolist()}
