@@ -14,13 +14,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +28,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.data import needed_data
-from benchmarks.end_to_end.commands import users_environment
+from benchmarks.end_to_end.commands import raftline, timed, users_environment
 from benchmarks.machine import machine, spread
 
-_ROOT = Path(__file__).resolve().parent.parent
 _SETTINGS = ("stages.flow.options.estimator=dis",)
 """Chosen by hand: cheap frames, so that what begins and ends with each file counts."""
 _AIMS = {"batch against loop": ">= 1.5", "ray against batch": "<= 1.05"}
@@ -119,29 +117,19 @@ def _sides(
 
 
 def _used(commands: list[list[str]], files: int, cluster: bool = False) -> Used:
-    environment = {**users_environment(), "PYTHONPATH": str(_ROOT)}
-    begin, before = time.monotonic(), _cpu_seconds(cluster)
-    for command in commands:
-        subprocess.run(
-            [sys.executable, str(_ROOT / "run_pipeline.py"), *command],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            check=True,
-        )
-    seconds, cpu = time.monotonic() - begin, _cpu_seconds(cluster) - before
-    return {"files_per_hour": 3600 * files / seconds, "cpu_seconds_per_file": cpu / files}
+    before = _cluster_cpu_seconds() if cluster else 0.0
+    run = timed(*(raftline(*command) for command in commands))
+    cpu = run.cpu_seconds + (_cluster_cpu_seconds() - before if cluster else 0.0)
+    return {"files_per_hour": 3600 * files / run.wall_seconds, "cpu_seconds_per_file": cpu / files}
 
 
-def _cpu_seconds(cluster: bool) -> float:
-    """Of all processes that ended, and of those of the cluster, which are still there."""
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = children.ru_utime + children.ru_stime
-    for process in psutil.Process().children(recursive=True) if cluster else ():
-        try:
+def _cluster_cpu_seconds() -> float:
+    """Of the cluster's processes, which go on."""
+    used = 0.0
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        used += times.user + times.system + times.children_user + times.children_system
+            used += times.user + times.system + times.children_user + times.children_system
     return used
 
 
