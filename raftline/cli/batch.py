@@ -32,6 +32,7 @@ from raftline.cli.results import console
 
 _SUMMARY_SECONDS = 60.0
 """Longest wait for another shard that writes the summary of all: it reads that of each file, thousands of them."""
+_LOOK_SECONDS = 0.1
 
 
 @reported
@@ -226,6 +227,7 @@ def _alone_at(place: Place) -> Iterator[None]:
             except OutputInWork:
                 if time.monotonic() > deadline:
                     raise
+                time.sleep(_LOOK_SECONDS)
         yield
 
 

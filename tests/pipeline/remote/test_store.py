@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,14 +60,23 @@ def test_errors_say_what_is_wrong_and_what_to_do(s3: S3Server, monkeypatch: pyte
         Store("s3://other/in").list()
     with pytest.raises(OutputError, match=r"^s3://other/in: no such bucket .* or create the bucket$"):
         Store("s3://other/in").check_writable()
-    with pytest.raises(ConfigError, match=r"az:// needs a package .*: pip install 'raftline\[remote\]' adlfs$"):
-        Store("az://box/in").list()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setattr("s3fs.S3FileSystem.cachable", False)
     with pytest.raises(InputError, match=r"no credentials that the store takes .* set AWS_ACCESS_KEY_ID"):
         Store("s3://bucket/in").list()
+
+
+@pytest.mark.parametrize(("scheme", "package"), [("gs", "gcsfs"), ("gcs", "gcsfs"), ("az", "adlfs"), ("abfs", "adlfs")])
+def test_a_package_that_is_missing_is_named(scheme: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)  # as where it is not installed
+    store = Store(f"{scheme}://box/in")
+    why = f"{scheme}://box/in: {scheme}:// needs a package that is not there: pip install 'raftline[remote]' {package}"
+    for opened in (store.list, store.check_writable):
+        with pytest.raises(ConfigError) as raised:
+            opened()
+        assert str(raised.value) == why
 
 
 def test_sftp_trusts_known_servers_alone_and_hides_the_password(
