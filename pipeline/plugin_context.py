@@ -130,6 +130,19 @@ class Context(Protocol):
         """
         ...
 
+    def may_tell(self, key: str, seen_at: float) -> bool | None:
+        """Whether a motion event may be told to somebody outside. Of hosts that share cameras, one that has lost a
+        camera to another may not: its events are told by that one.
+
+        Args:
+            key: ``UID.begin`` or ``UID.end``.
+            seen_at: When the stage got it, s since 1970.
+
+        Returns:
+            None: it is not known yet; ask again.
+        """
+        ...
+
     def shared(self, key: str, make: Callable[[], T]) -> T:
         """Return the object stored under `key`, calling `make` once per process.
 

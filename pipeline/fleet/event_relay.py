@@ -56,6 +56,7 @@ class EventRelay:
         cameras: Callable[[], Collection[str]],
         token: Callable[[str], str | None],
         teller: Teller,
+        on_told: Callable[[str, bool], None] | None = None,
     ) -> None:
         """
         Args:
@@ -64,9 +65,11 @@ class EventRelay:
             cameras: Those that the host has.
             token: Of the lease of a camera; None where the host has none.
             teller: The control Redis.
+            on_told: Called with the key of each event, and whether it was told; None: nobody asks.
         """
         self._transport = RedisStreams(run.redis_url, run.name)
         self._stages, self._cameras, self._token, self._teller = stages, cameras, token, teller
+        self._on_told = on_told
         self._last: dict[bytes, tuple[str, bytes]] = {}
         """Of each stream: its camera, and the entry that was read last."""
         self._waiting: deque[TellEvent] = deque(maxlen=_MOST_WAITING)
@@ -129,6 +132,8 @@ class EventRelay:
             self.counts[answer] += 1
             if answer == "stale":
                 log.warning("an event of %s was not told: another host has the camera", told.camera)
+            if self._on_told is not None:
+                self._on_told(told.key, answer != "stale")
             self._waiting.popleft()
 
 

@@ -17,6 +17,7 @@ from pipeline.fleet.event_relay import EventRelay
 from pipeline.fleet.facts import TIMES, HostReport, Times
 from pipeline.fleet.placement import Placement
 from pipeline.fleet.run_carrier import RunCarrier
+from pipeline.runtime.event_verdicts import EventVerdicts
 from pipeline.runtime.run_status import ActiveRun
 
 _LOOK_SECONDS = 0.1
@@ -128,7 +129,8 @@ class Host:
         if active is None:
             return
         cameras, token = (lambda: self.placement.cameras), self.placement.token
-        self._relay = EventRelay(active, self._event_stages, cameras, token, self._control)
+        on_told = None if active.directory is None else EventVerdicts(active.directory).add
+        self._relay = EventRelay(active, self._event_stages, cameras, token, self._control, on_told)
         self._relay.start()
         while not self._ended.wait(_LOOK_SECONDS):
             if run.draining:

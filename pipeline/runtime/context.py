@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from pipeline.config.plan import SourcePlan
 from pipeline.errors import ConfigError
 from pipeline.messages import Frame, Gap, Header
+from pipeline.runtime.event_verdicts import MayTell
 from pipeline.runtime.output import OutputFile
 from pipeline.runtime.output_lock import OutputLock, Run
 from pipeline.runtime.run_folder import run_folder
@@ -51,7 +52,8 @@ class WorkerContext:
         self._counts: dict[str, int] = {}
         self._said: set[str] = set()
         self._run = run
-        self._run_directory = run_directory
+        self._run_directory = run_directory if run_directory and run_directory.name else None  # all in one process
+        self._may_tell = MayTell(self._run_directory)
         self._locks: dict[Path, OutputLock] = {}
 
     def header(
@@ -91,9 +93,12 @@ class WorkerContext:
             source.close()
 
     def run_folder(self, name: str, most_bytes: int = 0) -> Path | None:
-        if self._run_directory is None or not self._run_directory.name:  # all in one process
+        if self._run_directory is None:
             return None
         return run_folder(self._run_directory, name, self.source.name, most_bytes)
+
+    def may_tell(self, key: str, seen_at: float) -> bool | None:
+        return self._may_tell(key, seen_at)
 
     def shared(self, key: str, make: Callable[[], T]) -> T:
         if key not in _shared:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,15 @@ from pydantic import Field
 from pipeline import stage
 from pipeline.errors import ConfigError
 from pipeline.messages import Data, EndOfStream, Message
-from stages.shared.outbox import Letter, Outbox
+from stages.shared.outbox import Letter, NotTaken, Outbox, Refused
 
 _END_SECONDS = 10.0
 _STOPPED_SECONDS = 2.0
 """How long the end of a file, and of a run that is stopped, waits for a receiver. What is left then goes out with the
 next run. Chosen by hand: who stops a run does not want to wait."""
+_VERDICT_SECONDS, _LOOK_SECONDS = 1.0, 0.02
+"""Wait for the fleet's answer, and between two looks. Chosen by hand: it takes some ms; the outbox, which tries again,
+has less patience when a run ends."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,21 @@ class EventAlerts(stage.Stage):
     def open(self) -> None:
         self._outbox = Outbox(
             self.context.output("{source}.{stage}.outbox").path,
-            lambda letter: self.deliver(Alert.of(letter)),
+            self._deliver,
             self.context.log,
             lambda said: self.context.status(**said),
         )
+
+    def _deliver(self, letter: Letter) -> None:
+        """Deliver an alert, if this host may: where cameras are shared, once the fleet has taken its event."""
+        deadline = time.monotonic() + _VERDICT_SECONDS
+        while (may := self.context.may_tell(letter.key, letter.put_at)) is None:
+            if time.monotonic() > deadline:
+                raise NotTaken("the control Redis of the fleet has not taken the event yet")
+            time.sleep(_LOOK_SECONDS)
+        if not may:
+            raise Refused(f"event {letter.key}: another host has the camera, and tells of what it sees")
+        self.deliver(Alert.of(letter))
 
     def process(self, message: Data) -> Iterable[Message]:
         if message.kind != "motion_events":

@@ -32,7 +32,7 @@ _TABLE = """CREATE TABLE IF NOT EXISTS letters (
 )"""
 _INDEX = "CREATE INDEX IF NOT EXISTS waiting ON letters (number) WHERE done_at IS NULL"
 _PUT = "INSERT OR IGNORE INTO letters SELECT ?, COALESCE(MAX(number), 0) + 1, ?, ?, NULL, NULL FROM letters"
-_NEXT = "SELECT key, body FROM letters WHERE done_at IS NULL ORDER BY number LIMIT 1"
+_NEXT = "SELECT key, body, put_at FROM letters WHERE done_at IS NULL ORDER BY number LIMIT 1"
 _DONE = "UPDATE letters SET done_at = ?, refused = ? WHERE key = ?"
 
 
@@ -53,6 +53,8 @@ class Letter:
     fails between delivery and the note of it, a letter comes a second time."""
     body: Mapping[str, Any]
     """JSON values."""
+    put_at: float
+    """When it was put, s since 1970."""
 
 
 class Outbox:
@@ -178,7 +180,7 @@ class Outbox:
                 break
             refused = None
             try:
-                self._deliver(Letter(found[0], json.loads(found[1])))
+                self._deliver(Letter(found[0], json.loads(found[1]), found[2]))
             except NotTaken as error:
                 self._failed(redact(error))
                 self._tell(letters)

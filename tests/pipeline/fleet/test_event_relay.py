@@ -52,7 +52,9 @@ def test_events_are_told_once_in_order_however_long_the_control_redis_is_away(re
     run, letters, tokens = RedisStreams(redis_server.url, "relayed"), Letters(away=2), {"door": "7@a"}
     add(run, "door", "one", "two")
     active = ActiveRun("relayed", redis_server.url)
-    relay = EventRelay(active, ["motion_events"], lambda: ["door", "yard"], tokens.get, letters)
+    verdicts = dict[str, bool]()
+    cameras = lambda: ["door", "yard"]  # noqa: E731
+    relay = EventRelay(active, ["motion_events"], cameras, tokens.get, letters, verdicts.__setitem__)
     relay.start()
     until(lambda: len(letters.told) == 3)
     add(run, "yard", "three")  # of a camera that this host has lost
@@ -64,3 +66,4 @@ def test_events_are_told_once_in_order_however_long_the_control_redis_is_away(re
     run.close()
     told = ["one.begin", "two.begin", "one.end", "four.begin", "four.end"]
     assert letters.told == [("7@a", key) for key in told]
+    assert verdicts == {**dict.fromkeys(told, True), "three.begin": False, "three.end": False}
