@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from pipeline.fleet.facts import CameraStatus, HostReport, KnownHost, TellEvent, WantedCamera
+from pipeline.fleet.facts import CameraStatus, HostReport, KnownHost, Strikes, TellEvent, WantedCamera
 from pipeline.fleet.keys import FLEETS
-from pipeline.fleet.reading import FleetReader, known_host
+from pipeline.fleet.reading import FleetReader, known_host, strikes_of
 from pipeline.runtime.ownership import Leases
 from pipeline.transport.base import Lease
 from pipeline.transport.redis_connection import translate_redis_errors
@@ -34,6 +34,7 @@ class Beat:
     revision: int | None
     """Of the cameras wanted; None: the server holds none, or has lost its data."""
     hosts: Mapping[str, KnownHost]
+    strikes: Mapping[str, Strikes]
 
 
 class Control(FleetReader, Leases):
@@ -56,6 +57,7 @@ class Control(FleetReader, Leases):
             shown: Its input without secrets.
         """
         with self.client.pipeline() as batch:
+            batch.hdel(self.keys.strikes, camera)
             self._put(batch, batch.hset, camera, section, WantedCamera(shown, by, uuid.uuid4().hex[:12]))
 
     @translate_redis_errors
@@ -80,6 +82,7 @@ class Control(FleetReader, Leases):
             batch.hdel(self.keys.cameras, camera)
             batch.hdel(self.keys.sections, camera)
             batch.hdel(self.keys.states, camera)
+            batch.hdel(self.keys.strikes, camera)
             batch.incr(self.keys.revision)
             return bool(batch.execute()[0])
 
@@ -92,11 +95,11 @@ class Control(FleetReader, Leases):
     @translate_redis_errors
     def beat(self, host: str, report: HostReport) -> Beat:
         """A host's heartbeat. Returns what changed, and all hosts."""
-        keys = [self.keys.hosts, self.keys.revision]
-        now_ms, revision, flat = cast("list[Any]", self._beat(keys=keys, args=[host, report.to_json()]))
-        pairs = zip(flat[::2], flat[1::2], strict=True)
-        hosts = {name.decode(): known_host(value, int(now_ms)) for name, value in pairs}
-        return Beat(None if revision is None else int(revision), hosts)
+        keys = [self.keys.hosts, self.keys.revision, self.keys.strikes]
+        now_ms, revision, *flat = cast("list[Any]", self._beat(keys=keys, args=[host, report.to_json()]))
+        hosts, strikes = (dict(zip(each[::2], each[1::2], strict=True)) for each in flat)
+        known = {name.decode(): known_host(value, int(now_ms)) for name, value in hosts.items()}
+        return Beat(None if revision is None else int(revision), known, strikes_of(strikes))
 
     @translate_redis_errors
     def forget_host(self, host: str) -> None:
@@ -121,6 +124,20 @@ class Control(FleetReader, Leases):
             batch.hset(self.keys.owners, camera, token)
             before = batch.execute()[0]
         return None if before is None else before.decode()
+
+    @translate_redis_errors
+    def strike(self, cameras: Collection[str], host: str, why: str) -> None:
+        """The run of a host has failed, and one of these cameras may be why."""
+        before = self.strikes()
+        counts = {name: before[name].count + 1 if name in before else 1 for name in cameras}
+        told = {name: json.dumps(asdict(Strikes(count, host, why))) for name, count in counts.items()}
+        if told:
+            self.client.hset(self.keys.strikes, mapping=told)  # type: ignore[arg-type]
+
+    @translate_redis_errors
+    def forgive(self, camera: str) -> None:
+        """A camera has been tried again, and did no harm."""
+        self.client.hdel(self.keys.strikes, camera)
 
     @translate_redis_errors
     def tell_states(self, host: str, states: Mapping[str, CameraStatus]) -> None:

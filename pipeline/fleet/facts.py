@@ -46,6 +46,21 @@ class WantedCamera:
     """Differs after each change of its section."""
 
 
+MOST_STRIKES = 3
+"""With which a camera is put aside, as an entry that kills its worker so often is. Chosen by hand."""
+
+
+@dataclass(frozen=True)
+class Strikes:
+    """Runs that have failed while they had a camera, and may have failed for it."""
+
+    count: int
+    host: str
+    """Of the last one."""
+    why: str
+    """It failed."""
+
+
 @dataclass(frozen=True)
 class HostReport:
     """A host's heartbeat."""

@@ -103,6 +103,11 @@ class Host:
         self._capacity.look(status)
         self._begun.set()
 
+    def blame(self, error: Exception) -> None:
+        """Tell the fleet, before `close`, that the run has failed: a camera may be why."""
+        with suppress(TransportError):
+            self.placement.blame(str(error))
+
     def close(self) -> None:
         """Give back every camera: the run has ended."""
         self._ended.set()

@@ -49,6 +49,11 @@ class FleetKeys:
         return self._key("shown", "states")
 
     @property
+    def strikes(self) -> str:
+        """Hash: camera to JSON: how many runs have failed while they had it, and the last one's host and error."""
+        return self._key("shown", "strikes")
+
+    @property
     def owners(self) -> str:
         """Hash: camera to ``FENCE@HOST``, its last owner."""
         return self._key("shown", "owners")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-from pipeline.fleet.facts import TIMES, CameraStatus, KnownHost, Times, WantedCamera
+from pipeline.fleet.facts import MOST_STRIKES, TIMES, CameraState, CameraStatus, KnownHost, Strikes, Times, WantedCamera
 from pipeline.fleet.reading import FleetReader
 
+_ON_TRIAL = "a run failed while it had this camera, and such are tried again one at a time"
+
 HostState = Literal["live", "full", "leaving", "lost"]
+HOST_STATES: tuple[str, ...] = get_args(HostState)
+CAMERA_STATES: tuple[str, ...] = (*get_args(CameraState), "waiting", "put aside")
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class CameraRow:
     input: str
     """Without its password."""
     state: str
-    """As on its host; ``waiting``: no host has it."""
+    """As on its host; ``waiting``: no host has it; ``put aside``: none takes it any more."""
     host: str | None
     since: str
     why: str
@@ -56,10 +60,13 @@ class Overview:
 
 def overview(reader: FleetReader, times: Times = TIMES) -> Overview:
     """Read a fleet. Raises `TransportError`."""
-    wanted, hosts, states = reader.cameras(), reader.hosts(), reader.states()
+    wanted, hosts, states, strikes = reader.cameras(), reader.hosts(), reader.states(), reader.strikes()
     living = {name: each for name, each in sorted(hosts.items()) if each.lives(times)}
     owners = {camera: name for name, each in living.items() for camera in each.report.cameras}
-    rows = [_camera(name, each, owners.get(name), states.get(name), living) for name, each in sorted(wanted.items())]
+    rows = [
+        _camera(name, each, owners.get(name), states.get(name), strikes.get(name), living)
+        for name, each in sorted(wanted.items())
+    ]
     return Overview(reader.keys.fleet, [_host(*each, times) for each in sorted(hosts.items())], rows)
 
 
@@ -86,6 +93,7 @@ def _camera(
     wanted: WantedCamera,
     host: str | None,
     said: tuple[str, CameraStatus] | None,
+    strikes: Strikes | None,
     living: Mapping[str, KnownHost],
 ) -> CameraRow:
     page = None if host is None else living[host].report.page
@@ -93,9 +101,13 @@ def _camera(
     if host is not None:
         known = status if status is not None and by == host else CameraStatus("starting")
         return CameraRow(name, wanted.input, known.state, host, known.since, known.why, page)
+    if strikes is not None and strikes.count >= MOST_STRIKES:
+        why = f"{strikes.count} runs failed while they had it, the last on {strikes.host}: {strikes.why}"
+        return CameraRow(name, wanted.input, "put aside", None, "", f"{why}; change it to have it tried again", None)
     if status is not None and status.state == "refused" and by in living:
         return CameraRow(name, wanted.input, "refused", by, status.since, status.why, living[by].report.page)
-    return CameraRow(name, wanted.input, "waiting", None, "", _why_it_waits(living), None)
+    why = _why_it_waits(living) if strikes is None else f"{_ON_TRIAL}: {strikes.why}"
+    return CameraRow(name, wanted.input, "waiting", None, "", why, None)
 
 
 def _why_it_waits(living: Mapping[str, KnownHost]) -> str:

@@ -7,13 +7,14 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from pipeline.errors import ConfigError, TransportLost
 from pipeline.fleet.control import Beat, Control
 from pipeline.fleet.facts import ENDED, TIMES, CameraStatus, HostReport, KnownHost, Times, WantedCamera
 from pipeline.fleet.shares import Bearer, shares
+from pipeline.fleet.trials import Trials
 from pipeline.runtime.ownership import Ownership
 
 _LEAST_AT_ONCE = 4
@@ -53,14 +54,6 @@ class _Held:
     """When its lease was found to have run out."""
 
 
-@dataclass
-class Wanted:
-    """The cameras wanted, as they were when they changed last."""
-
-    revision: int | None = None
-    cameras: Mapping[str, WantedCamera] = field(default_factory=dict)
-
-
 class Placement:
     """The part of a host in the fleet. It does what it does when `step` and `keep` are called, by one thread."""
 
@@ -90,7 +83,10 @@ class Placement:
         self._held: dict[str, _Held] = {}
         self._barred: dict[str, float] = {}
         """Cameras that could not be started here, and when they may be tried again."""
-        self._wanted = Wanted()
+        self._trials = Trials(control, host)
+        self._revision: int | None = None
+        self._wanted: Mapping[str, WantedCamera] = {}
+        """The cameras wanted, as they were in that revision."""
         self._told: dict[str, CameraStatus] = {}
         self._too_many_since: float | None = None
         """Since when this host has had more than its share, without a break."""
@@ -147,6 +143,10 @@ class Placement:
         """Take no more, and give back every camera that has ended; whoever runs them ends them."""
         self._leaving = True
 
+    def blame(self, why: str) -> None:
+        """Say that the run has failed, before `close`: one of its cameras may be why. Raises `TransportError`."""
+        self._trials.blame(self.cameras, why)
+
     def close(self) -> None:
         """Give back all leases, for others to take at once. The cameras must have ended."""
         self._held.clear()
@@ -200,12 +200,14 @@ class Placement:
             self._restore(self._control)
             for camera, held in self._held.items():
                 self._control.restore(camera, held.section, held.wanted)
-        if beat.revision is None or beat.revision != self._wanted.revision:
-            self._wanted = Wanted(beat.revision, self._control.cameras())
+        if beat.revision is None or beat.revision != self._revision:
+            self._revision, self._wanted = beat.revision, self._control.cameras()
+        self._trials.learn(beat.strikes)
 
     def _finish(self) -> None:
         """Give back what has left, and what could not be started."""
         states = self._carrier.states()
+        self._trials.look(states, self._held)
         for camera in list(self._held):
             state = states.get(camera)
             if state is not None and state.state == "refused":
@@ -223,7 +225,7 @@ class Placement:
 
     def _stop_unwanted(self) -> None:
         for camera, held in self._held.items():
-            wanted = self._wanted.cameras.get(camera)
+            wanted = self._wanted.get(camera)
             if wanted is None:
                 self._stop(camera, held, "it is not wanted any more")
             elif wanted.edition != held.wanted.edition:
@@ -233,7 +235,7 @@ class Placement:
         own = replace(living[self.host], cameras=tuple(self._held))
         staying = {name: each for name, each in {**living, self.host: own}.items() if not each.leaving}
         bearers = [Bearer(name, len(each.cameras), each.capacity) for name, each in staying.items()]
-        return shares(len(self._wanted.cameras), bearers)
+        return shares(len(self._wanted.keys() - self._trials.put_aside), bearers)
 
     def _take(self, living: Mapping[str, HostReport], share: int) -> None:
         now = _CLOCK()
@@ -242,7 +244,7 @@ class Placement:
         most = max(_LEAST_AT_ONCE, int(_SHARE_AT_ONCE * share))
         for camera in self._free(living):
             room = living[self.host].capacity if camera in elsewhere else share
-            if most > 0 and (room is None or len(self._held) < room):
+            if most > 0 and (room is None or len(self._held) < room) and self._trials.may_take(camera):
                 most -= self._started(camera)
 
     def _refused_elsewhere(self, living: Mapping[str, HostReport]) -> set[str]:
@@ -252,7 +254,7 @@ class Placement:
     def _unheld(self, living: Mapping[str, HostReport]) -> set[str]:
         """Cameras that no living host says it has."""
         carried = {camera for each in living.values() for camera in each.cameras}
-        return self._wanted.cameras.keys() - carried - self._held.keys()
+        return self._wanted.keys() - carried - self._held.keys() - self._trials.put_aside
 
     def _free(self, living: Mapping[str, HostReport]) -> list[str]:
         """Those to be taken, in an order of this host's own: others try others first."""
@@ -268,7 +270,8 @@ class Placement:
         if section is None:
             self._ownership.release(camera)
             return False
-        self._held[camera] = _Held(lease.token, self._wanted.cameras[camera], section)
+        self._held[camera] = _Held(lease.token, self._wanted[camera], section)
+        self._trials.begin(camera)
         self._carrier.start(camera, section)
         return True
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from pipeline.config.schema import check_redis_url
 from pipeline.errors import ConfigError
-from pipeline.fleet.facts import CameraStatus, HostReport, KnownHost, WantedCamera
+from pipeline.fleet.facts import CameraStatus, HostReport, KnownHost, Strikes, WantedCamera
 from pipeline.fleet.keys import FLEETS, FleetKeys
 from pipeline.redaction import redact
 from pipeline.transport.redis_connection import connect, translate_redis_errors
@@ -78,6 +78,11 @@ class FleetReader:
         return {name: (each.pop("host"), CameraStatus(**each)) for name, each in told.items()}
 
     @translate_redis_errors
+    def strikes(self) -> dict[str, Strikes]:
+        """Cameras while which a run failed, and which were not forgiven since."""
+        return strikes_of(cast("dict[bytes, bytes]", self.client.hgetall(self.keys.strikes)))
+
+    @translate_redis_errors
     def events(self, most: int) -> list[ToldEvent]:
         """The last events of all hosts, the newest first."""
         found = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.client.xrevrange(self.keys.events, count=most))
@@ -111,3 +116,8 @@ def known_host(value: bytes, now_ms: int) -> KnownHost:
     """A host from its entry in the hash of hosts, by the server's time."""
     at_ms, _, text = value.decode().partition(" ")
     return KnownHost(HostReport.from_json(text), max(0.0, (now_ms - int(at_ms)) / 1000))
+
+
+def strikes_of(found: Mapping[bytes, bytes]) -> dict[str, Strikes]:
+    """From the hash of strikes."""
+    return {name.decode(): Strikes(**json.loads(text)) for name, text in found.items()}
