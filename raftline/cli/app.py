@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from raftline.cli.batch import batch
 from raftline.cli.configs import configs
@@ -25,11 +28,28 @@ from raftline.cli.train import train
 from raftline.cli.validate import validate
 from raftline.cli.web import web
 from raftline.cli.worker import worker
+from raftline.shipped import shipped_configurations
 
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 """Python's 700 make a tenth of a command's start a search for garbage among modules, which stay. Chosen by hand."""
 
+
+
+class _Commands(TyperGroup):
+    """Says which command was meant where a configuration or a file was given in its place."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        given = args[0] if args else ""
+        if self.get_command(ctx, given) is None:
+            if given in shipped_configurations():
+                ctx.fail(f"{given!r} is a configuration, not a command. Write: raftline run {given}")
+            if Path(given).is_file():
+                ctx.fail(f"{given!r} is a file, not a command. Write, for instance: raftline run stabilize -i {given}")
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="raftline",
     help="Video in; stabilized video, motion masks, motion events and optical flow out.",
     epilog="Start with: raftline run demo. When something does not work: raftline doctor",

@@ -28,7 +28,8 @@ def list_images(folder: Path, display: str) -> list[Path]:
         raise InputError(f"{display}: the folder cannot be read ({error.strerror}); check its permissions") from None
     if not paths:
         raise InputError(
-            f"{display}: no images in this folder; allowed are files ending in {', '.join(sorted(SUFFIXES))}"
+            f"{display}: no images in this folder; allowed are files ending in {', '.join(sorted(SUFFIXES))}. "
+            f"If it is a folder of videos, run each of them: raftline batch CONFIG {display} -o DIR"
         )
     return sorted(paths, key=lambda path: _natural(path.name))
 

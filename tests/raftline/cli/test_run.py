@@ -57,6 +57,13 @@ def test_every_command_explains_itself(name: str) -> None:
     assert "raftline " in result.output
 
 
+def test_a_configuration_or_a_file_in_place_of_a_command_is_told_how_to_run(folder: Path) -> None:
+    (folder / "my.mp4").write_bytes(b"")
+    for given, told in (("stabilize", "raftline run stabilize"), ("my.mp4", "raftline run stabilize -i my.mp4")):
+        said = run(folder, given, code=2).stderr
+        assert told in " ".join(said.replace("│", " ").split())
+
+
 def test_a_run_says_how_it_went_and_writes_it_down(folder: Path) -> None:
     done = run(folder, "run", "counting.yaml", "-i", "a.mp4", "-i", "b.mp4", "-o", "out")
     assert (folder / "out" / "a.sums.txt").read_text() == sums(20)
