@@ -12,6 +12,7 @@
     │   ├── TransportError        Redis is unreachable, refuses, or is out of memory
     │   │   ├── TransportLost     the connection broke; the operation may be repeated
     │   │   ├── GroupLost         the server lost its data (a restart without persistence)
+    │   │   ├── ServerEnded       the private server of a run died
     │   │   └── RunTaken          another run took this pipeline's name while this one stood still
     │   └── PluginError           a stage that cannot be imported or opened, or that broke its contract
     ├── DecodeError               a stream entry that is not a message of this format version
@@ -70,6 +71,10 @@ class TransportLost(TransportError):
 
 class GroupLost(TransportError):
     """The server lost the streams: it was restarted without persistence."""
+
+
+class ServerEnded(TransportError):
+    """The private server of a run died, and its data with it. The run may be repeated."""
 
 
 class RunTaken(TransportError):

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.registry import Collector
 
 from pipeline.errors import ConfigError
 from pipeline.runtime.prometheus import StatusCollector
@@ -25,9 +26,10 @@ from pipeline.runtime.run_status import STUCK_SECONDS
 class RunWatch:
     """Answers requests from the last status that a supervisor told."""
 
-    def __init__(self) -> None:
+    def __init__(self, more: Collection[Collector] = ()) -> None:
         self._collector, registry = StatusCollector(), CollectorRegistry()
-        registry.register(self._collector)
+        for collector in (self._collector, *more):
+            registry.register(collector)
         self._metrics = make_wsgi_app(registry)
         self._told = time.monotonic()
 
@@ -68,13 +70,13 @@ def _what_is_missing(source: dict[str, Any]) -> str:
 
 
 @contextmanager
-def serve_status(port: int, address: str = "127.0.0.1") -> Iterator[RunWatch]:
-    """Serve at ``http://ADDRESS:PORT``.
+def serve_status(port: int, address: str = "127.0.0.1", more: Collection[Collector] = ()) -> Iterator[RunWatch]:
+    """Serve at ``http://ADDRESS:PORT``, with `more` metrics besides those of the run.
 
     Raises:
         ConfigError: If the port is taken.
     """
-    watch = RunWatch()
+    watch = RunWatch(more)
     try:
         server = make_server(address, port, watch, WSGIServer, _Silent)
     except OSError as error:

@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.config.live import LiveConfig
 from pipeline.config.plan import Plan
-from pipeline.errors import RaftlineError, RunTaken, StopOverdue, TransportError, TransportLost
+from pipeline.errors import RaftlineError, RunTaken, ServerEnded, StopOverdue, TransportError, TransportLost
 from pipeline.runtime.cores import share_cores
 from pipeline.runtime.crew import Crew
 from pipeline.runtime.nursery import Nursery
@@ -224,7 +224,7 @@ class Supervisor:
 
     def _check_server(self) -> None:
         if self._private is not None and not self._private.alive():
-            raise TransportError(f"the private Redis server ended: {self._private.last_words() or 'it was killed'}")
+            raise ServerEnded(f"the private Redis server ended: {self._private.why_it_ended()}")
 
     def _conclude(self, crew: Crew, transport: RedisStreams, error: BaseException | None, outage: Outage) -> Status:
         letters: list[dict[str, str]] = []

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -174,6 +175,13 @@ class PrivateServer:
         except OSError:
             return ""
         return " | ".join(line.strip() for line in lines[-4:] if line.strip())
+
+    def why_it_ended(self) -> str:
+        """In words, of one that is not `alive` any more."""
+        status = self._process.returncode
+        if status is not None and status < 0:
+            return f"killed by {signal.Signals(-status).name}"
+        return self.last_words() or f"it said nothing, status {status}"
 
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + START_SECONDS

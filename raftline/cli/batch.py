@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from pipeline.errors import OutputInWork
+from pipeline.errors import ConfigError, OutputInWork
 from pipeline.input_paths import plain
 from pipeline.remote.scratch import scratch_folder
 from pipeline.remote.urls import is_remote
@@ -21,7 +21,7 @@ from raftline.cli.arguments import ConfigFile, Debug, Overrides, Redis, config_f
 from raftline.cli.batch_files import BatchFile, already_finished, as_given, name_files
 from raftline.cli.batch_lane import Interruption, Lane, Outcome
 from raftline.cli.batch_place import SUMMARY, Place, open_place
-from raftline.cli.batch_ray import RayLane, connect_to_ray, cores_of_cluster
+from raftline.cli.batch_ray import RayLane, connect_to_ray, cores_of_nodes
 from raftline.cli.batch_rules import Found
 from raftline.cli.batch_shard import WHOLE, Shard
 from raftline.cli.batch_walk import Finder
@@ -138,7 +138,7 @@ def batch(
     plan = make_plan(read_config(config, [as_given(file.path) for file in files[:2]], place.work, overrides, redis))
     if executor == "ray":
         connect_to_ray(address)
-    jobs, cores = _shared_out(executor, jobs, plan.cores)
+    jobs, cores = _shared_out(jobs, plan.cores, cores_of_nodes() if executor == "ray" else None)
     request = {
         "config": os.path.abspath(config_file(config)),
         "overrides": overrides or [],
@@ -173,21 +173,29 @@ def batch(
         raise typer.Exit(USER_MISTAKE)
 
 
-def _shared_out(executor: str, jobs: int | None, cores: int | None) -> tuple[int, int]:
+def _shared_out(jobs: int | None, cores: int | None, nodes: list[int] | None) -> tuple[int, int]:
     """How many files at a time, and the cores of each.
 
     Args:
-        executor: ``local`` or ``ray``.
         jobs: As asked for.
         cores: The budget of the configuration: of this machine, or, with Ray, of a file.
+        nodes: Cores of each node of a Ray cluster; None: all is done on this machine.
+
+    Raises:
+        ConfigError: If no node has as many cores as a file is to have.
     """
     from pipeline.runtime.cores import available_cores
 
-    if executor == "local":
+    if nodes is None:
         return jobs or 1, max(1, (cores or available_cores()) // (jobs or 1))
-    every = max(1, cores_of_cluster())
-    of_file = cores or (max(1, every // jobs) if jobs else 1)
-    return jobs or max(1, every // of_file), of_file
+    largest = max(nodes)
+    if cores is not None and cores > largest:
+        raise ConfigError(
+            f"cores: found {cores}, which each file gets; the largest node of the Ray cluster has {largest}: give "
+            f"--set cores={largest} or fewer"
+        )
+    of_file = cores or (min(largest, max(1, sum(nodes) // jobs)) if jobs else 1)
+    return jobs or sum(each // of_file for each in nodes), of_file
 
 
 def _find(

@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from pipeline.errors import OutputInWork
+from pipeline.errors import OutputInWork, ServerEnded
 from pipeline.remote.scratch import scratch_folder
 from pipeline.runtime.stop_signals import on_stop_signals
 from raftline.cli.batch_files import BatchFile, already_finished, as_given
@@ -121,6 +121,8 @@ def main() -> None:
                 answer = {"error": "interrupted"}
             except OutputInWork as error:
                 answer = {"left": in_words(error)}
+            except ServerEnded as error:
+                answer = {"error": in_words(error), "again": True}
             except Exception as error:
                 answer = {"error": in_words(error)}
             _say({"answer": answer})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import subprocess
 import threading
@@ -14,6 +15,11 @@ from typing import Any
 from pipeline.runtime.own_program import own_program
 from pipeline.runtime.stop_signals import on_stop_signals
 from raftline.cli.batch_files import BatchFile
+
+_TRIES = 3
+"""Of a file whose process or server was killed. Chosen by hand: it may be the file that has the system kill them."""
+
+log = logging.getLogger("raftline.batch")
 
 Task = dict[str, Any]
 """What is to be done of a file, as `raftline.cli.batch_tasks` says."""
@@ -27,6 +33,8 @@ class Outcome:
     """In words."""
     left: str | None = None
     """Why it was left to another run, in words."""
+    again: bool = False
+    """What failed was not the file: it may well succeed next time."""
     said: str = ""
     """State, frames and time, if it was not left and there is no error."""
     outputs: list[str] = field(default_factory=list)
@@ -99,6 +107,14 @@ class Lane:
 
     def run(self, file: BatchFile, on_status: Callable[[dict[str, Any]], None], task: Task) -> Outcome:
         """Do a task of a file. `on_status` gets the summary of its source, about twice a second."""
+        for _ in range(_TRIES - 1):
+            outcome = self._run(file, on_status, task)
+            if not outcome.again or self._interruption.happened:
+                return outcome
+            log.warning("%s: %s; it begins anew", file.display, outcome.error)
+        return self._run(file, on_status, task)
+
+    def _run(self, file: BatchFile, on_status: Callable[[dict[str, Any]], None], task: Task) -> Outcome:
         child = self._child or self._start()
         assert child.stdin is not None
         assert child.stdout is not None
@@ -117,6 +133,8 @@ class Lane:
         status = self._end()
         if self._interruption.happened:
             return Outcome("interrupted")
+        if status < 0:
+            return Outcome(f"its process was killed by {signal.Signals(-status).name}", again=True)
         return Outcome(f"its process ended with status {status} and said nothing")
 
     def close(self) -> None:

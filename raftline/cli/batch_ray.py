@@ -18,6 +18,8 @@ _CLOSE_SECONDS = 10.0
 _TRIES = 4
 """Nodes that may be lost while they work on one file. Chosen by hand: a file that ends every node must not end all."""
 
+log = logging.getLogger("raftline.batch")
+
 
 def connect_to_ray(address: str) -> None:
     """Join a cluster.
@@ -37,13 +39,31 @@ def connect_to_ray(address: str) -> None:
     except (ConnectionError, RuntimeError, ValueError) as error:
         first = str(error).strip().partition("\n")[0]
         raise ConfigError(f"--address {address}: no Ray cluster there ({first}); start one with `ray start`") from error
+    _quieten_ray()
 
 
-def cores_of_cluster() -> int:
-    """CPUs of all its nodes."""
+def cores_of_nodes() -> list[int]:
+    """CPUs of each node that has any.
+
+    Raises:
+        ConfigError: If none has.
+    """
     import ray
 
-    return int(ray.cluster_resources().get("CPU", 0))
+    cores = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    if not any(cores):
+        raise ConfigError(
+            "--executor ray: the cluster has no node with cores to work on; start one: ray start --address HEAD:6379"
+        )
+    return [each for each in cores if each]
+
+
+def _quieten_ray() -> None:
+    """Keep off standard output what Ray's raylets log of a node that is lost, a page each: a line of ours says it."""
+    import ray._private.worker as of_ray  # has no option for it
+
+    if hasattr(of_ray, "print_to_stdstream"):
+        of_ray.print_to_stdstream = lambda *arguments, **named: None
 
 
 class _NodeLane:
@@ -89,13 +109,15 @@ class RayLane:
         """Do a task of a file. `on_status` gets the summary of its source, about twice a second."""
         from ray.exceptions import RayActorError
 
-        for _ in range(_TRIES):
+        for tries in range(1, _TRIES + 1):
             try:
                 return self._run_on_a_node(file, on_status, task)
             except RayActorError:
                 self._actor = None
                 if self._interruption.happened:
                     return Outcome("interrupted")
+                if tries < _TRIES:
+                    log.warning("%s: the node that worked on it was lost; it goes to another one", file.display)
                 time.sleep(_LOOK_SECONDS)
         return Outcome(f"{_TRIES} nodes were lost while they worked on it")
 

@@ -237,9 +237,9 @@ def merged(in_order: Told, others: Mapping[str, Told], joined: Mapping[str, Mapp
     return in_order
 
 
-def _took(told: Told) -> dict[str, float]:
-    cpu = sum(work["cpu_seconds"] or 0.0 for work in told["workers"].values())
-    return {"seconds": told["seconds"], "cpu_seconds": round(cpu, 3)}
+def _took(told: Told) -> dict[str, Any]:
+    stages = {stage: work["cpu_seconds"] or 0.0 for stage, work in told["workers"].items()}
+    return {"seconds": told["seconds"], "cpu_seconds": round(sum(stages.values()), 3), "stages": stages}
 
 
 def _over(stage: StagePlan, given: Mapping[str, Any]) -> StagePlan:

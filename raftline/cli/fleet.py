@@ -51,7 +51,7 @@ def fleet_facts(control: str, name: str | None) -> dict[str, Any]:
 def all_carried(facts: Mapping[str, Any]) -> bool:
     """Whether there is a host, and every camera has one."""
     return any(host["state"] != "lost" for host in facts["hosts"]) and all(
-        camera["state"] not in ("waiting", "refused") for camera in facts["cameras"]
+        camera["state"] not in ("waiting", "refused", "put aside") for camera in facts["cameras"]
     )
 
 

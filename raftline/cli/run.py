@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +21,8 @@ from raftline.cli.progress import Lines, RunProgress, progress_of
 from raftline.cli.results import show_results
 
 if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
+
     from pipeline.config import Plan
     from pipeline.config.schema import Config
 
@@ -192,14 +194,16 @@ def _in_process(configuration: Config, metrics_port: int | None) -> tuple[Plan, 
 
 
 @contextlib.contextmanager
-def shown_status(shown: RunProgress, metrics_port: int | None) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Where to tell a run's status: it is shown, and served over HTTP if there is a port."""
+def shown_status(
+    shown: RunProgress, metrics_port: int | None, more: Collection[Collector] = ()
+) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Where to tell a run's status: it is shown, and served over HTTP, with `more` metrics, if there is a port."""
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(shown)
         if metrics_port is not None:
             from pipeline.runtime.http_status import serve_status
 
-            watch = stack.enter_context(serve_status(metrics_port))
+            watch = stack.enter_context(serve_status(metrics_port, more=more))
 
         def on_status(status: dict[str, Any]) -> None:
             progress.update(status)

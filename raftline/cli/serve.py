@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, WorkerFailed
 from raftline.cli.arguments import ConfigFile, Debug, Output, Overrides, config_file, read_config
 from raftline.cli.failures import reported
 from raftline.cli.progress import progress_of
@@ -105,6 +105,7 @@ def _serve(
         from pipeline.fleet.control import Control
         from pipeline.fleet.event_relay import event_stages
         from pipeline.fleet.host import Host
+        from pipeline.fleet.prometheus import FleetCollector
         from pipeline.fleet.wanted import seed
         from pipeline.runtime.cores import share_cores
         from pipeline.runtime.supervisor import Supervisor
@@ -116,7 +117,8 @@ def _serve(
         with contextlib.closing(Control(url, fleet)) as control:
             restore = partial(seed, sections=sections)
             host = Host(role, control, event_stages(plan), cores, restore)
-            with shown_status(progress_of(plan), metrics_port) as show, contextlib.closing(host):
+            metrics = [FleetCollector(control)]
+            with shown_status(progress_of(plan), metrics_port, metrics) as show, contextlib.closing(host):
 
                 def on_status(status: dict[str, Any]) -> None:
                     show(status)
@@ -126,7 +128,11 @@ def _serve(
                 supervisor = Supervisor(plan, nursery=nursery, on_status=on_status, live=live, until_stopped=True)
                 host.start(supervisor)
                 restore(control)
-                return plan.output, supervisor.run()
+                try:
+                    return plan.output, supervisor.run()
+                except WorkerFailed as error:
+                    host.blame(error)
+                    raise
 
 
 def _read(config: Path, output: Path | None, overrides: list[str] | None, host: str) -> Config:

@@ -28,7 +28,10 @@ class FleetCamera(BaseModel):
 
     name: str
     input: str = Field(description="address, without a password")
-    state: str = Field(description="as on its host; waiting: no host has it; refused: a host could not start it")
+    state: str = Field(
+        description="as on its host; waiting: no host has it; refused: a host could not start it; put aside: runs "
+        "failed for it"
+    )
     host: str | None
     since: str = Field(description="when it came into this state, ISO 8601; empty: not known")
     why: str = Field(description="what is wrong with it; empty: nothing")

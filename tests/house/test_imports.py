@@ -252,7 +252,7 @@ def test_the_page_knows_the_reading_side_of_the_machine_alone() -> None:
     refuse([i for i in ours if not within(i.imported, READING_SIDE)])
 
 
-PLACING = ("keys", "facts", "shares", "reading", "overview", "control", "wanted", "placement")
+PLACING = ("keys", "facts", "shares", "reading", "overview", "control", "wanted", "trials", "placement")
 """What of a fleet can be driven without a run."""
 
 

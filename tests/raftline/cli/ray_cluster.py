@@ -11,18 +11,32 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 _PROGRAM = """
 import sys
+import psutil
 from ray.cluster_utils import Cluster
+
+def raylet(node):
+    return psutil.Process(node.all_processes["raylet"][0].process.pid)
+
+def holds(process, path):
+    try:
+        return any(file.path == path for file in process.open_files())
+    except psutil.Error:
+        return False
 
 cluster = Cluster()
 nodes = [cluster.add_node(num_cpus=0, include_dashboard=False)] + [cluster.add_node(num_cpus=1) for _ in range(2)]
 print("address", cluster.address, flush=True)
 for line in sys.stdin:
-    cluster.remove_node(nodes.pop(), allow_graceful=False)
+    path = line.strip()
+    at = next(k for k in range(len(nodes) - 1, 0, -1)
+              if not path or any(holds(each, path) for each in raylet(nodes[k]).children(recursive=True)))
+    cluster.remove_node(nodes.pop(at), allow_graceful=False)
     print("killed", flush=True)
 cluster.shutdown()
 """
@@ -41,10 +55,10 @@ class RayCluster:
         )
         self.address = self._said("address ")
 
-    def kill_a_node(self) -> None:
-        """As a power cut would."""
+    def kill_a_node(self, holding: Path | None = None) -> None:
+        """As a power cut would; the one that holds a file open, or else any."""
         assert self._process.stdin is not None
-        self._process.stdin.write("\n")
+        self._process.stdin.write(f"{holding or ''}\n")
         self._process.stdin.flush()
         self._said("killed")
 

@@ -6,6 +6,7 @@ import json
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.command_line import lay_out, run, running, summary, wait_until_alone, wait_until_begun
@@ -95,6 +96,22 @@ def test_ctrl_c_drains_what_is_under_way_and_begins_nothing_more(folder: Path) -
     wait_until_alone(folder)
     assert "1 finished before, 1 to do" in run(folder, *batch).stdout
     assert [path.name for path in (folder / "out").rglob(".*")] == [".batch.json"]  # of the page
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["redis-server", "raftline.cli.batch_child"])
+def test_a_file_whose_server_or_process_is_killed_is_done_all_the_same(folder: Path, part: str) -> None:
+    slow = ("--set", "stages.counter.options={frames: 20, pause_seconds: 0.1}")
+    with running(folder, "batch", "counting.yaml", "in", "-o", "out", *slow) as process:
+        wait_until_begun(folder)
+        parts = psutil.Process(process.pid).children(recursive=True)
+        next(each for each in parts if part in " ".join(each.cmdline())).kill()
+        assert process.wait(timeout=100) == 0
+        assert process.stdout is not None and "killed by SIGKILL; it begins anew" in process.stdout.read()
+    for path in (folder / "out").rglob("*.sums.txt"):
+        assert path.read_text().count("\n") == 20
+    assert outputs(folder) == ["a.sums.txt", "deeper/a.sums.txt"]
+    assert summary(folder / "out")["state"] == "finished"
 
 
 def test_a_killed_batch_leaves_no_process(folder: Path) -> None:

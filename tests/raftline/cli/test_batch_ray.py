@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.errors import ConfigError
 from raftline.cli.batch import _shared_out
 from tests.command_line import lay_out, run, running, summary
 from tests.raftline.cli.ray_cluster import RayCluster, ray_cluster
@@ -87,14 +88,25 @@ def test_where_no_cluster_answers_the_error_says_so(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("jobs", "cores", "of_cluster", "shared"),
-    [(None, None, 8, (8, 1)), (None, 4, 8, (2, 4)), (2, None, 8, (2, 4)), (16, None, 8, (16, 1)), (None, 4, 2, (1, 4))],
+    ("jobs", "cores", "nodes", "shared"),
+    [
+        (None, None, [4, 4], (8, 1)),
+        (None, 4, [8], (2, 4)),
+        (None, 3, [4, 4], (2, 3)),
+        (2, None, [8], (2, 4)),
+        (1, None, [1, 1], (1, 1)),
+        (16, None, [4, 4], (16, 1)),
+    ],
 )
 def test_the_cores_of_a_cluster_are_shared_out(
-    jobs: int | None, cores: int | None, of_cluster: int, shared: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    jobs: int | None, cores: int | None, nodes: list[int], shared: tuple[int, int]
 ) -> None:
-    monkeypatch.setattr("raftline.cli.batch.cores_of_cluster", lambda: of_cluster)
-    assert _shared_out("ray", jobs, cores) == shared
+    assert _shared_out(jobs, cores, nodes) == shared
+
+
+def test_more_cores_than_a_node_has_are_refused_rather_than_waited_for() -> None:
+    with pytest.raises(ConfigError, match=r"cores: found 4, .* largest node .* has 2: give --set cores=2"):
+        _shared_out(None, 4, [2, 2, 1])
 
 
 def _wait_for(folder: Path, suffix: str, count: int) -> None:

@@ -7,6 +7,7 @@ const EVERY_MS = 2000;
 const LEDS = {
   live: "good", running: "good", full: "wait", starting: "wait", leaving: "wait", waiting: "bad",
   trying: "bad", refused: "bad", failed: "bad", lost: "bad",
+  "put aside": "bad",
 };
 
 function useFleet() {
