@@ -148,6 +148,8 @@ class MotionMask(stage.Stage):
         self._waiting: deque[Flow] = deque()
         self._last = (0, -1)
         """Epoch and sequence of the last message in the state."""
+        self._seen_index: int | None = None
+        """Of the last frame that was looked at."""
 
     def process(self, message: Flow) -> Iterable[Message]:
         if (position := (message.header.epoch, message.header.sequence)) <= self._last:
@@ -160,11 +162,17 @@ class MotionMask(stage.Stage):
             seconds=message.header.pts_seconds,
             step_seconds=message.step_seconds,
             confidence=_array(message.confidence),
-            duplicate=message.start in ("duplicate", "passing"),
+            duplicate=message.start in ("duplicate", "passing") and self._repeats_what_was_seen(message),
             still=message.start == "still",
         )
+        self._seen_index = message.frame.index
         self._waiting.append(message)
         return self._messages(results)
+
+    def _repeats_what_was_seen(self, message: Flow) -> bool:
+        """Whether the frame before a duplicate was looked at: of a camera it may have been dropped."""
+        nothing_dropped = self.context.policy == "lossless" or self._seen_index is None
+        return nothing_dropped or message.previous_index in (None, self._seen_index)
 
     def gap(self, gap: Gap) -> Iterable[Message]:
         self._last = (gap.header.epoch, gap.header.sequence)

@@ -144,11 +144,21 @@ class MotionDetector:
         return self._detection(frame, np.zeros(self.grid.shape, bool), (), None)
 
     def _repeated(self, frame: FrameInput) -> Detection:
-        """A frame that repeats the one before: what moved there, moves here."""
+        """A frame that repeats the one before: what moved there, moves here, but not for ever.
+
+        A stream shows some frames twice or more; where nothing changes for longer than an object may be out of sight,
+        what moved has stopped.
+        """
         camera = CameraMotion.still()
         last = self._last
         if last is None:
             return self._detection(frame, np.zeros(self.grid.shape, bool), (), camera)
+        if last.objects:
+            stands_seconds = frame.seconds - last.objects[0].track.last_seconds - self._options.hold_seconds
+            if stands_seconds > self._options.stopped_seconds:
+                return self._detection(frame, np.zeros(self.grid.shape, bool), (), camera)
+            if stands_seconds > 0:
+                last = replace(last, objects=tuple(replace(found, moves=False) for found in last.objects), tentative=())
         ended, began = self._event(frame, last.objects, last.uncertain, frame.seconds)
         return replace(last, ended=ended, began=began, camera=camera)
 

@@ -93,6 +93,26 @@ def test_a_duplicate_shows_what_the_frame_before_it_showed(still: list[Flow]) ->
     assert masks[30].objects == masks[29].objects
 
 
+def test_a_duplicate_of_a_frame_that_was_dropped_repeats_nothing_that_moved_before(still: list[Flow]) -> None:
+    gone = replace(
+        still[30],
+        frame=replace(still[30].frame, planes=still[0].frame.planes),
+        start="duplicate",
+        grid_px=np.zeros_like(np.asarray(still[1].grid_px)),
+        flow_px=None,
+        previous_index=29,
+    )
+    seen = still[:28]  # the one in which the object was gone was too late
+    masks = masks_of(run_stage(MotionMask, [*seen, gone], {"stopped_seconds": 0.0}, TestContext(live=True)))
+    assert masks[27].objects and not masks[28].objects
+    again = masks_of(
+        run_stage(
+            MotionMask, [*seen, replace(gone, previous_index=27)], {"stopped_seconds": 0.0}, TestContext(live=True)
+        )
+    )
+    assert again[28].objects == again[27].objects
+
+
 @pytest.mark.parametrize("backdate", ["always", "never"])
 def test_a_cut_begins_anew_and_its_first_frame_shows_what_moves_into_the_next_where_that_is_waited_for(
     still: list[Flow], backdate: str

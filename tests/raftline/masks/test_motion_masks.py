@@ -132,6 +132,23 @@ def test_a_duplicate_shows_what_the_frame_before_it_shows(options: MotionMaskOpt
     assert {moving.id for result in found[31:] for moving in result.objects} == {found[29].objects[0].id}
 
 
+@pytest.mark.parametrize("options", [AT_ONCE, MotionMaskOptions()])
+def test_what_a_frame_shows_that_repeats_for_seconds_has_stopped(
+    options: MotionMaskOptions, still: list[Shown]
+) -> None:
+    repeats = [replace(still[29], duplicate=True)] * round(4 / STEP_SECONDS)
+    found = whole(replace(options, merge_seconds=1.0), [*still[:30], *repeats, *still[30:]])
+    events = [event for result in found for event in (result.ended, result.began) if event]
+    assert [event.id for event in events] == [1, 1, 2]
+    last_moved = 29 * STEP_SECONDS
+    assert last_moved <= events[1].last_seconds <= last_moved + options.hold_seconds
+    standing = [result for result in found if result.objects and not any(each.moves for each in result.objects)]
+    assert all(result.mask.any() for result in standing)
+    stood_seconds = standing[-1].seconds - last_moved
+    assert stood_seconds == pytest.approx(options.hold_seconds + options.stopped_seconds, abs=STEP_SECONDS)
+    assert not found[29 + len(repeats)].mask.any()
+
+
 @pytest.mark.parametrize("duplicate", [True, False])
 def test_a_stream_may_begin_with_flow_or_a_duplicate(duplicate: bool, still: list[Shown]) -> None:
     found = whole(MotionMaskOptions(), [replace(still[1], duplicate=duplicate), *still[2:]])
