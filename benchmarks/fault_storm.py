@@ -41,7 +41,8 @@ _BEGIN_SECONDS = 60.0
 
 
 _UNCOUNTED = 10
-"""Frames of a camera whose fate may be unknown: what was counted in the half second before Redis forgot everything."""
+"""Frames of a camera whose fate may be unknown, each time that Redis forgot everything: what was counted in the moment
+between the last look at its counters and its end, which is long where the machine is busy."""
 _AROUND_SECONDS = 300.0
 """How much longer than the storm cameras show something: before it begins, and until the last file job has ended."""
 _CAMERAS = "storm-cameras"
@@ -175,10 +176,12 @@ class Trial:
         if took > END_SECONDS:
             self.faults.append(f"SIGTERM took {took:.1f} s")
         self._note_drops(watched.summary())
+        forgot = sum("forgets" in each["fault"] for each in storm.done)
+        uncounted = _UNCOUNTED * max(1, forgot)
         self.faults += [
             f"{name}: {lost} frames are missing, and nothing says why"
             for name in self.names
-            if (lost := missing_frames(self._ledger(name)) - sum(self._dropped[name].values())) > _UNCOUNTED
+            if (lost := missing_frames(self._ledger(name)) - sum(self._dropped[name].values())) > uncounted
         ]
         looked = Looked()
         for name in self.names:
