@@ -128,5 +128,5 @@ class WorkerContext:
 
     def _say_once(self, key: str) -> None:
         if key not in self._said:
-            self._said.add(key)
             self._on_status({key: ""})
+            self._said.add(key)

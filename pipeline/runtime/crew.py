@@ -39,6 +39,8 @@ class Crew:
         self._file = self.rings / "plan.json"
         self._transport = transport
         self._ended: set[str] = set()
+        self._deaths: dict[WorkerProcess, int] = {}
+        """Exit status of those that died and were not dealt with yet, as the server was away."""
         self._trials: dict[str, _Trial] = {}
         self.taken_back: dict[str, str] = {}
         """Stages that failed with new options and have those before again, and why; for the supervisor to tell."""
@@ -87,22 +89,24 @@ class Crew:
                 worker.terminate()
 
     def tend(self) -> None:
-        """Start the workers that are due, and handle the death of others.
+        """Start the workers that are due, and handle the death of others. Where the server is away, call it again.
 
         Raises:
+            TransportLost: If the server is away.
             UserError: What a worker ended with, if it would only fail again.
             WorkerFailed: If a worker kept dying.
         """
         for worker in self.workers:
             status = worker.ended()
             if status is not None:
+                self._deaths[worker] = status
+            if worker in self._deaths:
                 self._transport.release_worker(worker.worker, list(self.plan.sources), worker.stage)
-                if self.all_ended(worker.stage):
-                    continue
-                self._handle_death(worker, status)
-            elif worker.pid is None and self.all_ended(worker.stage):
-                continue
-            worker.start_if_due()
+                if not self.all_ended(worker.stage):
+                    self._handle_death(worker, self._deaths[worker])
+                del self._deaths[worker]
+            if worker.pid is not None or not self.all_ended(worker.stage):
+                worker.start_if_due()
 
     def all_ended(self, stage: str) -> bool:
         """Whether a stage has ended all sources. Without any it waits for one to be added."""

@@ -27,7 +27,6 @@ from pipeline.runtime.roster import Roster
 from pipeline.runtime.run_news import tell_sources
 from pipeline.runtime.source_changes import Request, answer, take
 from pipeline.runtime.source_removal import SourceRemoval
-from pipeline.runtime.summary import summarize_source
 from pipeline.stage import Stage
 from pipeline.transport.redis_streams import RedisStreams
 
@@ -60,6 +59,8 @@ class RunChanges:
         self._roster = Roster(crew.plan.sources)
         self._removals: dict[str, SourceRemoval] = {}
         self._unfollowed: Plan | None = None
+        self._untold: deque[tuple[Request, bool, str]] = deque()
+        """Requests that were decided, and the answers to them."""
         self._trouble = ""
         self._changes: deque[dict[str, str]] = deque(maxlen=_CHANGES_TOLD)
         self._removed: deque[dict[str, Any]] = deque(maxlen=_REMOVED_TOLD)
@@ -68,11 +69,12 @@ class RunChanges:
         """Take what was asked for and edited since, and apply it. Raises `TransportLost` where the server is away."""
         if self._live is None:
             return
-        if self._unfollowed is not None:
-            self._follow(self._unfollowed)
+        self._settle()
         while (request := take(self._transport, self._crew.rings)) is not None:
-            self._answer(self._live, request)
+            self._decide(self._live, request)
+            self._settle()
         self._take_edit(self._live)
+        self._settle()
         self._note_taken_back(self._live)
         tell_sources(self._transport, self._crew.plan)
 
@@ -84,13 +86,13 @@ class RunChanges:
             removal, plan = self._removals.setdefault(name, SourceRemoval(name)), self._crew.plan
             if not removal.finished(plan, self._transport):
                 continue
-            summary = summarize_source(plan, self._transport, name)
             removal.remove(plan, self._transport, self._crew.rings)
-            self._removed.append(_removed(name, summary))
+            self._removed.append(_removed(name, removal.summary))
             del self._removals[name]
             self._roster.gone(name)
             self._crew.follow(replace(plan, sources={n: s for n, s in plan.sources.items() if n != name}))
-            self._follow(replace(plan, sources=self._roster.sources))
+            self._unfollowed = replace(plan, sources=self._roster.sources)
+            self._settle()
 
     def told(self) -> dict[str, Any]:
         """For the status and the summary."""
@@ -99,15 +101,15 @@ class RunChanges:
         changes = {"file": str(self._live.file), "trouble": self._trouble, "changes": list(self._changes)}
         return {"configuration": changes, "removed_sources": list(self._removed)}
 
-    def _answer(self, live: LiveConfig, request: Request) -> None:
+    def _decide(self, live: LiveConfig, request: Request) -> None:
         by = f"source {request.action}"
         try:
             checked = self._checked(lambda: _proposal(live, request))
         except UserError as error:
             log.warning("%s: refused, and nothing was changed: %s", by, redact(error))
-            answer(self._transport, request, False, f"{error}; nothing was changed")
+            self._untold.append((request, False, f"{error}; nothing was changed"))
         else:
-            answer(self._transport, request, True, self._apply(live, by, checked))
+            self._untold.append((request, True, self._apply(live, by, checked)))
 
     def _take_edit(self, live: LiveConfig) -> None:
         try:
@@ -139,7 +141,7 @@ class RunChanges:
         return _Checked(config, made, changed)
 
     def _apply(self, live: LiveConfig, by: str, checked: _Checked) -> str:
-        """Have a configuration followed. Returns what was done, in words."""
+        """Let `_settle` have a configuration followed. Returns what is done, in words."""
         change = self._roster.want(checked.plan.sources)
         live.accept(checked.config)
         plan = self._crew.plan
@@ -148,13 +150,17 @@ class RunChanges:
         options = [f"new options for {', '.join(checked.stages)}"] if checked.stages else []
         told = "; ".join([*change.in_words(), *options]) or "nothing differs"
         self._note(by, told)
-        self._follow(replace(plan, sources=self._roster.sources, stages=stages))
+        self._unfollowed = replace(plan, sources=self._roster.sources, stages=stages)
         return told
 
-    def _follow(self, plan: Plan) -> None:
-        self._unfollowed = plan
-        self._crew.follow(plan)
-        self._unfollowed = None
+    def _settle(self) -> None:
+        """Have the crew follow what was decided, then answer whoever asked. What a lost connection cuts is repeated."""
+        if self._unfollowed is not None:
+            self._crew.follow(self._unfollowed)
+            self._unfollowed = None
+        while self._untold:
+            answer(self._transport, *self._untold[0])
+            self._untold.popleft()
 
     def _note_taken_back(self, live: LiveConfig) -> None:
         for stage, why in self._crew.taken_back.items():

@@ -35,13 +35,14 @@ class RunLock:
         self._key, self._mark_key = transport.keys.run_lock, transport.keys.run_mark
         self._ttl_seconds = ttl_seconds
         self._mark = uuid.uuid4().hex.encode()
+        """Also the lock's token, always the same: whether it was acquired can be seen where the reply was lost."""
         self._lock = Lock(self._client, self._key, timeout=ttl_seconds, thread_local=False)
         self._kept = time.clock_gettime(_CLOCK)
 
     @translate_redis_errors
     def __enter__(self) -> RunLock:
-        """Raises `TransportError` if another run holds it."""
-        if not self._lock.acquire(blocking=False):
+        """May be repeated where the connection is lost. Raises `TransportError` if another run holds it."""
+        if not self._acquired():
             raise TransportError(
                 f"another run of this pipeline is active on Redis at {self.where} (key {self._key}); "
                 f"wait for its end (after a kill, {self._ttl_seconds:.0f} s), or give yours another `name`"
@@ -72,7 +73,7 @@ class RunLock:
     def _take_again(self, plan: Plan, away_seconds: float) -> None:
         paused = away_seconds > self._ttl_seconds / 2
         pause = f"this run stood still for {away_seconds:.0f} s (it was stopped, or the machine slept)"
-        if not self._lock.acquire(blocking=False):
+        if not self._acquired():
             began = f"{pause}, and another run" if paused else "another run"
             raise RunTaken(
                 f"{began} of this pipeline has begun on Redis at {self.where} (key {self._key}); "
@@ -90,6 +91,15 @@ class RunLock:
             )
             raise TransportError(f"{why}; run it again")
         self.mark()
+
+    def _acquired(self) -> bool:
+        """Acquire the lock; True as well if this object holds it already, and nobody told it."""
+        if self._lock.acquire(blocking=False, token=self._mark.decode()):
+            return True
+        if self._client.get(self._key) != self._mark:
+            return False
+        self._lock.local.token = self._mark
+        return True
 
     @translate_redis_errors
     def __exit__(self, *_: object) -> None:

@@ -6,6 +6,7 @@ import logging
 import time
 
 from pipeline.config.plan import Plan, StagePlan
+from pipeline.errors import TransportLost
 from pipeline.runtime.hosted import describe
 from pipeline.runtime.mistakes import end_run_on_mistake
 from pipeline.runtime.source_task import SourceTask
@@ -29,8 +30,11 @@ class SourceFaults:
         """Let a source that failed be tried again, after a delay that grows; or end it, after as many as a worker may.
 
         Raises:
+            TransportLost: Where that is the error: it is not the source's fault.
             BaseException: The error, where there is no other source that could go on.
         """
+        if isinstance(error, TransportLost):
+            raise error
         end_run_on_mistake(error, plan, self._stage, self._transport)
         others = plan.sources.keys() - {task.source}
         alone = all(self._transport.progress(other, self._stage.name).ended for other in others)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pipeline.config.plan import Plan
 from pipeline.runtime.run_folder import remove_run_folders
+from pipeline.runtime.summary import summarize_source
 from pipeline.transport.base import Lease
 from pipeline.transport.keys import ring_name
 from pipeline.transport.redis_connection import translate_redis_errors
@@ -21,10 +23,17 @@ class SourceRemoval:
 
     def __init__(self, source: str) -> None:
         self.source = source
+        self.summary: dict[str, Any] = {}
+        """What the source had come to when it was removed."""
         self._leases: dict[str, Lease] = {}
 
     def finished(self, plan: Plan, transport: RedisStreams) -> bool:
-        """Whether every stage has finished, and given the source back. From then on no worker can take it up."""
+        """Whether every stage has finished, and given the source back. From then on no worker can take it up.
+
+        Where the server was lost while it removed what is left, it may have forgotten already that they have finished.
+        """
+        if self.summary:
+            return True
         if not all(transport.progress(self.source, stage).ended for stage in plan.stages):
             return False
         for stage in plan.stages:
@@ -37,7 +46,8 @@ class SourceRemoval:
         return True
 
     def remove(self, plan: Plan, transport: RedisStreams, rings: Path) -> None:
-        """Remove what is left. `finished` must have said that nobody is at work."""
+        """Remove what is left. `finished` must have said that nobody is at work. May be repeated."""
+        self.summary = self.summary or summarize_source(plan, transport, self.source)
         names = []
         for stage in plan.stages:
             for ring in rings.glob(f"{ring_name(self.source, stage)}:*.ring"):

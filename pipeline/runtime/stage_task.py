@@ -86,17 +86,25 @@ class StageTask:
                 self.close()
                 raise
 
-    def resume(self) -> None:
+    def resume(self, tried: set[str]) -> None:
         """Process what the previous worker left pending: its unacknowledged window, what it had not committed, and the
         message it died on. That one shows itself by killing this worker, too: so each commits before the next begins.
 
         An EndOfStream never becomes a dead letter: without it outputs are incomplete, so the run ends with the
         stage's error instead.
+
+        Args:
+            tried: Ids of what this worker has tried before, over a connection that it lost, and lived. Kept up to date.
         """
-        self.receive(self._transport.pending(self._plan.name, self.source, self._upstream))
+        pending = self._transport.pending(self._plan.name, self.source, self._upstream)
+        tried.intersection_update(entry.id for entry in pending)
+        self.receive(pending)
         while self.waiting:
             entry = self._inbox.take()
-            died = self._transport.attempt(self.source, self._plan.name, entry.id) if self._is_new(entry) else 0
+            died = 0
+            if self._is_new(entry) and entry.id not in tried:
+                tried.add(entry.id)
+                died = self._transport.attempt(self.source, self._plan.name, entry.id)
             if died >= ATTEMPTS and not ends(entry):
                 self._dead_letter(
                     entry, self._transport.status(self.source, self._plan.name).get("error", "its worker died")

@@ -18,7 +18,7 @@ from pipeline.errors import RaftlineError, RunTaken, ServerEnded, StopOverdue, T
 from pipeline.runtime.cores import share_cores
 from pipeline.runtime.crew import Crew
 from pipeline.runtime.nursery import Nursery
-from pipeline.runtime.outage import PATIENCE_SECONDS, Outage, patiently
+from pipeline.runtime.outage import Outage, patiently
 from pipeline.runtime.output_lock import this_process
 from pipeline.runtime.reaper import Reaper
 from pipeline.runtime.run_changes import RunChanges
@@ -141,7 +141,8 @@ class Supervisor:
     def _run(self, plan: Plan, transport: RedisStreams, nursery: Nursery, reaper: Reaper) -> Status:
         outage = Outage(f"run {plan.name}")
         with contextlib.ExitStack() as locked:
-            lock = patiently(outage, lambda: locked.enter_context(RunLock(transport)))
+            lock = RunLock(transport)
+            patiently(outage, lambda: locked.enter_context(lock))
 
             def hired() -> Crew:
                 transport.reset()
@@ -152,7 +153,7 @@ class Supervisor:
             self._changes, self._watchdog = RunChanges(crew, transport, self._live), Watchdog(transport)
             error: BaseException | None = None
             try:
-                self._watch(crew, transport, lock)
+                self._watch(crew, transport, lock, outage)
             except BaseException as caught:
                 error = caught
                 raise
@@ -185,8 +186,8 @@ class Supervisor:
             if started is not None:
                 started.stop()
 
-    def _watch(self, crew: Crew, transport: RedisStreams, lock: RunLock) -> None:
-        next_status, unreachable_since = 0.0, None
+    def _watch(self, crew: Crew, transport: RedisStreams, lock: RunLock, outage: Outage) -> None:
+        next_status = 0.0
         while True:
             if self._abort.is_set():
                 raise KeyboardInterrupt
@@ -201,11 +202,9 @@ class Supervisor:
                     if self._refresh(crew, transport):
                         crew.let_end()
                         return
-                unreachable_since = None
-            except TransportLost:
-                unreachable_since = unreachable_since or time.monotonic()
-                if time.monotonic() - unreachable_since > PATIENCE_SECONDS:
-                    raise
+                outage.over()
+            except TransportLost as error:
+                outage.lasts(error)
             time.sleep(_POLL_SECONDS)
 
     def _refresh(self, crew: Crew, transport: RedisStreams) -> bool:

@@ -70,6 +70,7 @@ class Worker:
         self._ended: set[str] = set()
         self._stop = threading.Event()
         self._free_since: dict[str, float] = {}
+        self._tried: dict[str, set[str]] = {}
         self._faults = SourceFaults(self._stage, transport)
         self._next_acquire = 0.0
 
@@ -170,7 +171,7 @@ class Worker:
             if self._plan.sources[source].leaves:
                 task.stop()
         elif not task.ended:
-            self._while_owned([task], task.resume)
+            self._while_owned([task], task.resume, self._tried.setdefault(source, set()))
         if task.ended:
             self._finish(source)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config.plan import SourcePlan
+from pipeline.errors import TransportLost
 from pipeline.runtime.context import WorkerContext
 from pipeline.runtime.output_lock import Run
 from pipeline.stage import SourceInfo
@@ -49,3 +50,21 @@ def test_thousands_of_files_in_a_folder_elsewhere_do_not_stay_locked(tmp_path: P
     assert len(list((tmp_path / "elsewhere/a").glob(".*.lock"))) <= 16
     context.close()
     assert len(list((tmp_path / "elsewhere/a").iterdir())) == 40
+
+
+def test_what_could_not_be_told_is_told_the_next_time(tmp_path: Path) -> None:
+    said: list[str] = []
+    away = [True]
+
+    def tell(values: dict[str, str]) -> None:
+        if away.pop():
+            raise TransportLost("Redis cannot be reached")
+        said.extend(values)
+
+    plan = SourcePlan("any:Source", {}, info=SourceInfo("a", "a.mp4", "a.mp4", live=False))
+    context = WorkerContext("mask", plan, tmp_path, on_status=tell)
+    with pytest.raises(TransportLost):
+        context.output("{source}.mp4")
+    away.append(False)
+    context.output("{source}.mp4")
+    assert said == [f"part {tmp_path / 'a.mp4'}"]

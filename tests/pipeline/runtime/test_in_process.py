@@ -212,3 +212,12 @@ def test_ctrl_c_in_the_foreground_ends_the_source_and_leaves_whole_outputs(tmp_p
     assert (summary["state"], summary["sources"]["a"]["frames_decoded"]) == ("stopped", 21)
     assert (plan.output / "summary.json").exists()
     assert Interrupted.threads == {threading.main_thread()}
+
+
+def test_a_run_right_after_another_is_a_later_epoch(tmp_path: Path) -> None:
+    epochs = []
+    for _ in range(2):
+        with InProcessRun(make_test_plan(tmp_path, {}, source={"frames": 1}), {"decoder": frozenset()}) as run:
+            epochs.append([message.header.epoch for _, message in run.messages()])
+    (first, *_), (second, *_) = epochs
+    assert first < second

@@ -60,7 +60,7 @@ def worker(tmp_path: Path, transport: MemoryTransport, policy: str) -> Iterator[
         own = transport.acquire("a", "adder", f"worker{len(made) + 1}", 3600)
         assert own is not None
         made.append(StageTask(plan, transport, "a", "adder", own.token, tmp_path))
-        made[-1].resume()
+        made[-1].resume(set())
         return made[-1]
 
     yield task

@@ -11,8 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
-from pipeline.errors import ConfigError
-from pipeline.runtime import source_changes
+from pipeline.errors import ConfigError, TransportLost
+from pipeline.runtime import run_changes, source_changes, source_removal
 from pipeline.runtime.run_status import ActiveRun
 from pipeline.transport.redis_streams import RedisStreams
 from tests.pipeline.changing_run import ChangingRun
@@ -77,6 +77,36 @@ def test_ten_sources_that_came_and_went_leave_nothing(run: ChangingRun, active: 
     assert [path.name for path in _files(active) if path.name.startswith("n")] == []
     run.wait(lambda: not any(":n" in key for key in _keys(active)))
     assert (run.supervisor.worker_pids, _descriptors(run)) == (pids, descriptors)
+
+
+def test_what_a_lost_connection_cuts_is_answered_and_removed_all_the_same(
+    run: ChangingRun, active: ActiveRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut: list[str] = []
+
+    def cut_once(module: Any, name: str) -> None:
+        whole = getattr(module, name)
+
+        def lost(*arguments: Any) -> Any:
+            monkeypatch.setattr(module, name, whole)
+            done = whole(*arguments) if module is source_removal else None  # there the reply alone is lost
+            cut.append(name)
+            raise TransportLost(f"Redis cannot be reached {done or ''}")
+
+        monkeypatch.setattr(module, name, lost)
+
+    cut_once(run_changes, "answer")
+    assert source_changes.add(active, "live", name="cut") == "added cut"
+    run.wait(lambda: run.frames("cut") > 0)
+    cut_once(run.supervisor._crew, "_declare")
+    assert source_changes.add(active, "live", name="other") == "added other"
+    cut_once(source_removal, "_forget")
+    source_changes.remove(active, "cut")
+    run.wait(lambda: run.left("cut"))
+    source_changes.remove(active, "other")
+    run.wait(lambda: run.left("other"))
+    assert cut == ["answer", "_declare", "_forget"]
+    assert run.status["removed_sources"][-2]["frames_decoded"] > 0
 
 
 def _keys(active: ActiveRun) -> list[str]:

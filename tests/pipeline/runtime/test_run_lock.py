@@ -6,11 +6,13 @@ import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import redis
 
 from pipeline.config.plan import Plan
-from pipeline.errors import RunTaken, TransportError
+from pipeline.errors import RunTaken, TransportError, TransportLost
 from pipeline.runtime.run_lock import RunLock
 from pipeline.transport.redis_server import PrivateServer
 from pipeline.transport.redis_streams import RedisStreams
@@ -93,3 +95,28 @@ def test_a_flushed_server_ends_files_and_lets_cameras_go_on(
         transport.client.flushdb()
         lock.keep(plan(tmp_path, "live"))
         assert transport.client.get(transport.keys.run_mark)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_lock_whose_reply_was_lost_is_held_by_its_run_and_by_nobody_else(
+    transport: RedisStreams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    lock = RunLock(transport)
+    if begun:  # and then the server forgets everything
+        lock.__enter__()
+        transport.client.flushdb()
+    sent = transport.client.set
+
+    def unanswered(*words: Any, **more: Any) -> None:
+        monkeypatch.setattr(transport.client, "set", sent)
+        sent(*words, **more)
+        raise redis.ConnectionError("lost")
+
+    monkeypatch.setattr(transport.client, "set", unanswered)
+    again = (lambda: lock.keep(plan(tmp_path, "live"))) if begun else lock.__enter__
+    with pytest.raises(TransportLost):
+        again()
+    again()
+    lock.keep(plan(tmp_path, "live"))
+    with pytest.raises(TransportError, match="another run of this pipeline is active"):
+        RunLock(transport).__enter__()

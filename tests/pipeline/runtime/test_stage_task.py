@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.errors import LeaseLost
+from pipeline.errors import LeaseLost, TransportLost
 from pipeline.messages import EndOfStream
 from pipeline.runtime.metrics import DROPPED, FRAMES
 from pipeline.runtime.publisher import Acknowledgement, Publisher, together
-from pipeline.runtime.stage_task import StageTask
+from pipeline.runtime.stage_task import ATTEMPTS, StageTask
 from pipeline.runtime.step_queue import StepQueue
 from pipeline.testing import TestContext, make_frame
 from pipeline.transport.base import START, Position
@@ -124,7 +124,7 @@ def test_what_a_dead_worker_had_read_is_late_like_anything_else(
     _read(transport, 5)  # by one that died on its way
     long_after_ns = time.time_ns() + 60 * 10**9
     monkeypatch.setattr("pipeline.runtime.inbox.time.time_ns", lambda: long_after_ns)
-    task.resume()
+    task.resume(set())
     counted = transport.counters("a", "third")
     assert (counted[FRAMES], counted[f"{DROPPED}late"]) == (1, 4), "but the newest of them, which may be the last"
     assert transport.progress("a", "third").processed.sequence == 5
@@ -191,3 +191,24 @@ def test_steps_made_one_leave_what_each_of_them_would() -> None:
     assert together([first, second]) == [merged]
     assert together([first]) == [first]
     assert together([]) == []
+
+
+def test_a_worker_that_lost_its_connection_was_not_killed_by_what_it_had_read(
+    task: StageTask, transport: MemoryTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _read(transport, 3)
+    tried: set[str] = set()
+    attempt = transport.attempt
+
+    def unanswered(source: str, stage: str, entry_id: str) -> int:
+        attempt(source, stage, entry_id)
+        raise TransportLost("Redis cannot be reached")
+
+    monkeypatch.setattr(transport, "attempt", unanswered)
+    for _ in range(ATTEMPTS):  # its connection is lost at each of the three entries
+        with pytest.raises(TransportLost):
+            task.resume(tried)
+    task.resume(tried)
+    assert transport.dead_letters("third") == []
+    assert transport.counters("a", "third")[FRAMES] == 3
+    assert transport.pending("third", "a", "decoder") == []
