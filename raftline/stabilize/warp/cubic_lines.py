@@ -20,6 +20,13 @@ _MAX_SLOPE = 0.25
 """Steeper lines cross columns more than 3 % farther apart than pixels are."""
 _STEP_RANGE = (0.1, 4.0)
 """Px of the image per px of the output. Beyond, the values of a line are too many or too few. Chosen by hand."""
+_BLOCK = 16
+"""Pixels of the output interpolated at once: two vectors of AVX2. Of 8 the compiler makes no vectors, 32 are no faster.
+"""
+_NEAR_ONE = 2.0 / (_BLOCK - 1)
+"""Distance of a step from 1 up to which the pixels of a block are at most two columns off from lying side by side."""
+_SPARE = 2
+"""Values before those of a line, which a block may read and does not use."""
 
 
 def crossed_by_lines(knots: np.ndarray, source_x: np.ndarray, source_y: np.ndarray) -> bool:
@@ -55,12 +62,15 @@ def warp_lines(image: np.ndarray, knots: np.ndarray, source_x: np.ndarray, sourc
     firsts = np.ceil(knots).astype(np.int64)
     firsts[-1] = width
     image, warped = np.ascontiguousarray(image), np.empty((height, width), np.uint8)
-    room = int(np.ceil(np.diff(source_x, axis=1).max())) + 8
+    lengths = np.diff(source_x, axis=1)
+    room = int(np.ceil(lengths.max())) + 8 + _SPARE + _BLOCK
     values = np.empty((_ROWS_AT_ONCE, len(knots) - 1, room), np.float32)
+    near_one = np.abs(lengths / np.diff(knots) - 1.0).max() <= _NEAR_ONE
+    interpolate_along = _interpolate_in_blocks if near_one else _interpolate_along
     for begin in range(0, height, _ROWS_AT_ONCE):
         rows = slice(begin, begin + _ROWS_AT_ONCE)
         _interpolate_down(image, firsts, knots, source_x[rows], source_y[rows], values)
-        _interpolate_along(values, firsts, knots, source_x[rows], warped[rows])
+        interpolate_along(values, firsts, knots, source_x[rows], warped[rows])
     return warped
 
 
@@ -68,8 +78,8 @@ def warp_lines(image: np.ndarray, knots: np.ndarray, source_x: np.ndarray, sourc
 def _interpolate_down(image: Any, firsts: Any, knots: Any, source_x: Any, source_y: Any, values: Any) -> None:
     """Interpolate image uint8 (h, w) at columns i that each piece needs, one before it to two after it.
 
-    values[row, piece, i] is that of column floor(x) - 1 + i, for x of the piece's first pixel. Columns outside repeat
-    the outermost one inside.
+    values[row, piece, _SPARE + i] is that of column floor(x) - 1 + i, for x of the piece's first pixel. Columns outside
+    repeat the outermost one inside.
     """
     height, width = image.shape
     for row in range(source_x.shape[0]):
@@ -82,7 +92,7 @@ def _interpolate_down(image: Any, firsts: Any, knots: Any, source_x: Any, source
             column, end = min(max(left, 0), width - 1), max(min(left + count, width), 1)
             end = max(end, column + 1)
             lead = min(max(column - left, 0), count)
-            first, line = column, values[row, piece]
+            first, line = column, values[row, piece][_SPARE:]
             at = source_y[row, piece] - slope * source_x[row, piece]
             while column < end:
                 y = at + slope * column
@@ -132,7 +142,7 @@ def _interpolate_along(values: Any, firsts: Any, knots: Any, source_x: Any, warp
                     before[k], after[k] = np.float32(-0.75) * t * u * u, np.float32(-0.75) * u * t * t
                     here[k] = (np.float32(1.25) * t - np.float32(2.25)) * t * t + np.float32(1.0)
                     there[k] = np.float32(1.0) - before[k] - here[k] - after[k]
-                line = values[row, piece]
+                line = values[row, piece][_SPARE:]
                 one, two, three, four = line[near:], line[near + 1 :], line[near + 2 :], line[near + 3 :]
                 for k in range(pixels):
                     i = np.uint64(places[k])
@@ -141,3 +151,39 @@ def _interpolate_along(values: Any, firsts: Any, knots: Any, source_x: Any, warp
                 for k in range(pixels):
                     whole = min(max(sums[k] + np.float32(0.5), np.float32(0.0)), np.float32(255.0))
                     shown[k] = np.uint8(np.int32(whole))
+
+
+@compiled(fastmath={"contract"})
+def _interpolate_in_blocks(values: Any, firsts: Any, knots: Any, source_x: Any, warped: Any) -> None:
+    """Do what `_interpolate_along` does, for steps near 1, in half of its time.
+
+    Columns then grow by about one a pixel. So a block reads its values side by side, and each pixel takes four of the
+    six that are nearest. What a block writes beyond its piece, the next one overwrites.
+    """
+    sums = np.empty(warped.shape[1] + _BLOCK, np.float32)
+    one, two, three_quarters = np.float32(1.0), np.float32(2.0), np.float32(0.75)
+    for row in range(source_x.shape[0]):
+        for piece in range(knots.size - 1):
+            step = (source_x[row, piece + 1] - source_x[row, piece]) / (knots[piece + 1] - knots[piece])
+            start = source_x[row, piece] + (firsts[piece] - knots[piece]) * step
+            far, drift = start - math.floor(start), step - 1.0
+            for k in range(0, firsts[piece + 1] - firsts[piece], _BLOCK):
+                ahead = far + drift * k
+                whole = math.floor(ahead) - (_SPARE if drift < 0.0 else 0)
+                begin, along = np.float32(ahead - whole), np.float32(drift)
+                near, found = values[row, piece][_SPARE + k + whole :], sums[firsts[piece] + k :]
+                for i in range(_BLOCK):
+                    t = begin + along * np.float32(np.int32(i))
+                    second, third = t >= one, t >= two
+                    # All six are read whatever is taken: else the compiler makes no vectors.
+                    u, v, w, x, y, z = near[i], near[i + 1], near[i + 2], near[i + 3], near[i + 4], near[i + 5]
+                    a, b = w if third else (v if second else u), x if third else (w if second else v)
+                    c, d = y if third else (x if second else w), z if third else (y if second else x)
+                    t -= two if third else (one if second else np.float32(0.0))
+                    linear = three_quarters * (c - a)
+                    cubic = three_quarters * (d - a) + np.float32(1.25) * (b - c)
+                    found[i] = ((cubic * t + (c - b - linear - cubic)) * t + linear) * t + b
+        shown = warped[row]
+        for k in range(shown.size):
+            rounded = min(max(sums[k] + np.float32(0.5), np.float32(0.0)), np.float32(255.0))
+            shown[k] = np.uint8(np.int32(rounded))

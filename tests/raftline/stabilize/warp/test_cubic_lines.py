@@ -25,7 +25,7 @@ def opencv(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("degrees", [-8.0, -0.5, 0.0, 0.01, 3.0])
-@pytest.mark.parametrize("scale", [0.9, 1.0, 1.13, 2.5])
+@pytest.mark.parametrize("scale", [0.8, 0.9, 1.0, 1.13, 2.5])
 def test_the_result_is_that_of_opencv_within_a_grey_level(degrees: float, scale: float) -> None:
     image = cv2.GaussianBlur(textured(WIDTH, HEIGHT), (3, 3), 0.8)
     matrix = similarity(2.3, -4.7, degrees, scale)
