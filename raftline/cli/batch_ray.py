@@ -15,6 +15,8 @@ from raftline.cli.batch_lane import Interruption, Lane, Outcome, Task
 
 _LOOK_SECONDS = 0.5
 _CLOSE_SECONDS = 10.0
+_LOST_SECONDS = 5.0
+"""Chosen by hand: four tries outlast Ray's own health check, some 15 s by default."""
 _TRIES = 4
 """Nodes that may be lost while they work on one file. Chosen by hand: a file that ends every node must not end all."""
 
@@ -118,8 +120,14 @@ class RayLane:
                     return Outcome("interrupted")
                 if tries < _TRIES:
                     log.warning("%s: the node that worked on it was lost; it goes to another one", file.display)
-                time.sleep(_LOOK_SECONDS)
+                self._pause()
         return Outcome(f"{_TRIES} nodes were lost while they worked on it")
+
+    def _pause(self) -> None:
+        """Let the cluster find that the node is lost: until then it may send the file there again."""
+        end = time.monotonic() + _LOST_SECONDS
+        while time.monotonic() < end and not self._interruption.happened:
+            time.sleep(_LOOK_SECONDS)
 
     def close(self) -> None:
         """Give the node's cores back."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, Protocol
 
+from raftline.cli.batch_ahead import PartsAhead
 from raftline.cli.batch_files import BatchFile
 from raftline.cli.batch_lane import Interruption, Outcome, Task
 from raftline.cli.batch_progress import BatchProgress, OnStatus
@@ -36,10 +37,8 @@ class FileWork:
         self.begun = False
         self._ready: deque[Task] = deque([begin])
         self._then: Task | None = None
-        self._helpers: list[Task] = []
+        self._ahead = PartsAhead([])
         self._running: list[Task] = []
-        self._done_share = 0.0
-        """Of the run in order."""
 
     @property
     def finished(self) -> bool:
@@ -52,7 +51,7 @@ class FileWork:
         Args:
             help: One that others can do without.
         """
-        task = self._helper() if help else self._next()
+        task = self._ahead.take() if help else self._next()
         if task is not None:
             self.begun = True
             self._running.append(task)
@@ -62,8 +61,9 @@ class FileWork:
         """A task has ended."""
         self._running.remove(task)
         if _is_help(task):
+            self._ahead.ended(task)
             return
-        self._helpers = list(outcome.helpers)
+        self._ahead = PartsAhead(outcome.helpers)
         if outcome.error or outcome.left:
             self._ready.clear()
             self._then, self.outcome = None, self.outcome or outcome
@@ -82,7 +82,7 @@ class FileWork:
 
         def on_status(status: dict[str, Any]) -> None:
             if task["do"] == "in-order" and status["frames_expected"]:
-                self._done_share = status["frames_decoded"] / status["frames_expected"]
+                self._ahead.passed(status["frames_decoded"] / status["frames_expected"])
             show(status)
 
         return on_status
@@ -91,7 +91,7 @@ class FileWork:
         """What is shown of a task."""
         said = {
             "in-order": "in order",
-            "ahead": f"ahead, segment {task.get('number', 0) + 1}",
+            "ahead": f"ahead, part {task.get('number', 0) + 1}",
             "rest": f"segment {task.get('number', 0) + 1}",
             "join": "joining",
         }.get(task["do"])
@@ -105,13 +105,6 @@ class FileWork:
         if self._ready and self._ready[0]["do"] == "join" and self._running:
             return None  # it removes what helpers write
         return self._ready.popleft() if self._ready else None
-
-    def _helper(self) -> Task | None:
-        while self._helpers:
-            task = self._helpers.pop(0)
-            if task["at"] >= self._done_share:
-                return task
-        return None
 
 
 def run_all(

@@ -46,11 +46,11 @@ def test_segments_come_after_the_run_in_order_and_are_joined_when_all_are_done()
 
 
 def test_what_helps_is_taken_only_ahead_of_the_run_in_order_and_holds_up_only_the_join() -> None:
-    work, in_order = work_in_order([helper(3), helper(2), helper(1)])
-    assert work.take(help=True) == helper(3)
-    work.follow(in_order, lambda status: None)({"frames_decoded": 30, "frames_expected": 100})
-    assert work.take(help=True) == helper(2) and work.take(help=True) is None
-    work.done(helper(2), Outcome("its node was lost"))
+    work, in_order = work_in_order([helper(1), helper(2), helper(3)])
+    assert work.take(help=True) == helper(1)
+    work.follow(in_order, lambda status: None)({"frames_decoded": 60, "frames_expected": 100})
+    assert work.take(help=True) == helper(3) and work.take(help=True) is None
+    work.done(helper(1), Outcome("its node was lost"))
     work.done(in_order, Outcome(next=RESTS[:1], then=JOIN))
     assert work.take() == RESTS[0]
     work.done(RESTS[0], Outcome())
