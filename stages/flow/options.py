@@ -36,7 +36,8 @@ def _options_model() -> type[stage.Stage.Options]:
     fields: dict[str, Any] = {field.name: _option(field) for field in dataclasses.fields(FlowOptions)}
     sides = _or_auto(Annotated[int | None, Field(ge=64)])
     described = (
-        f"{fields['estimator'][1].description}; auto: raft on a GPU, or where a reader needs exact flow (accuracy: full), else dis"
+        f"{fields['estimator'][1].description}; auto: raft on a GPU or where a reader needs exact flow (accuracy: "
+        "full), else dis"
     )
     fields["estimator"] = (_or_auto(fields["estimator"][0]), Field("auto", description=described))
     fields["max_side_px"] = (sides, Field("auto", description=f"{_MAX_SIDE}; {_AUTO}"))
