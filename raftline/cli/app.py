@@ -34,7 +34,6 @@ _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 """Python's 700 make a tenth of a command's start a search for garbage among modules, which stay. Chosen by hand."""
 
 
-
 class _Commands(TyperGroup):
     """Says which command was meant where a configuration or a file was given in its place."""
 
