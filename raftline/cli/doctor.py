@@ -97,7 +97,7 @@ def _gpu() -> Finding:
         return Finding(
             "GPU", "ok", found + (f", {torch.cuda.device_count()} in all" if torch.cuda.device_count() > 1 else "")
         )
-    cost = "RAFT runs on the CPU, tens of times slower; for many cameras use estimator: dis"
+    cost = "masks and stabilization take DIS in its place; exact flow takes RAFT on the CPU, tens of times slower"
     if shutil.which("nvidia-smi") and torch.version.cuda is None:
         return Finding("GPU", "limited", "there is an NVIDIA driver, but torch is built for the CPU", cost)
     return Finding("GPU", "limited", "none that CUDA can use", cost)
