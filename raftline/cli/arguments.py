@@ -59,6 +59,16 @@ Redis = Annotated[
         show_default=False,
     ),
 ]
+RedisOfRun = Annotated[
+    str | None,
+    typer.Option(
+        "--redis",
+        metavar="URL",
+        help="Redis server of a run on another host: redis://, rediss:// or unix:// URL; it needs the run's name, too. "
+        "Take a password from the environment: 'redis://:${REDIS_PASSWORD}@host:6379/0'.",
+        show_default=False,
+    ),
+]
 Debug = Annotated[
     bool,
     typer.Option(

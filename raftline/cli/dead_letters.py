@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.errors import ConfigError, RaftlineError
-from raftline.cli.arguments import Debug, Redis
+from raftline.cli.arguments import Debug, RedisOfRun
 from raftline.cli.failures import in_words, reported
 from raftline.cli.results import console
 from raftline.cli.status import runs_of
@@ -50,7 +50,7 @@ def described() -> None:
 
 @dead_letters.command("list")
 @reported
-def listed(name: Name = None, stage: Stage = None, redis: Redis = None, as_json: Annotated[
+def listed(name: Name = None, stage: Stage = None, redis: RedisOfRun = None, as_json: Annotated[
     bool, typer.Option("--json", help="Print them as JSON.")] = False, debug: Debug = False) -> None:  # fmt: skip
     """List the dead letters of a run."""
     with _transport(name, redis) as transport:
@@ -73,7 +73,7 @@ def listed(name: Name = None, stage: Stage = None, redis: Redis = None, as_json:
 
 @dead_letters.command()
 @reported
-def show(name: Name = None, letter: Letter = None, stage: Stage = None, redis: Redis = None,
+def show(name: Name = None, letter: Letter = None, stage: Stage = None, redis: RedisOfRun = None,
          debug: Debug = False) -> None:  # fmt: skip
     """Show dead letters in full, as JSON; pixels by their size."""
     with _transport(name, redis) as transport:
@@ -83,7 +83,7 @@ def show(name: Name = None, letter: Letter = None, stage: Stage = None, redis: R
 
 @dead_letters.command()
 @reported
-def replay(name: Name = None, letter: Letter = None, stage: Stage = None, redis: Redis = None,
+def replay(name: Name = None, letter: Letter = None, stage: Stage = None, redis: RedisOfRun = None,
            keep: Annotated[bool, typer.Option("--keep", help="Keep what succeeds, too.")] = False,
            output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Directory for what it writes.")]
            = Path("dead_letters"), debug: Debug = False) -> None:  # fmt: skip
@@ -107,7 +107,7 @@ def replay(name: Name = None, letter: Letter = None, stage: Stage = None, redis:
 
 @dead_letters.command()
 @reported
-def drop(name: Name = None, letter: Letter = None, stage: Stage = None, redis: Redis = None,
+def drop(name: Name = None, letter: Letter = None, stage: Stage = None, redis: RedisOfRun = None,
          every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
          debug: Debug = False) -> None:  # fmt: skip
     """Remove dead letters: one by --id, those of a stage by --stage, or --all."""

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.errors import ConfigError
-from raftline.cli.arguments import Debug
+from raftline.cli.arguments import Debug, RedisOfRun
 from raftline.cli.failures import reported
 from raftline.cli.fleet import ControlUrl, fleet_at, fleet_facts, fleet_table
 from raftline.cli.results import console
@@ -32,10 +32,6 @@ Run = Annotated[
         show_default=False,
     ),
 ]
-Server = Annotated[
-    str | None,
-    typer.Option("--redis", metavar="URL", help="Its Redis server, for a run of another machine.", show_default=False),
-]
 Options = Annotated[
     list[str] | None,
     typer.Option(
@@ -49,7 +45,7 @@ Options = Annotated[
 
 @source.command("list")
 @reported
-def listed(run: Run = None, redis: Server = None, control: ControlUrl = None, debug: Debug = False) -> None:
+def listed(run: Run = None, redis: RedisOfRun = None, control: ControlUrl = None, debug: Debug = False) -> None:
     """List the sources of a run, what state each is in, and what is wrong with it.
 
     \b
@@ -78,7 +74,7 @@ def add(
     ] = None,
     options: Options = None,
     run: Run = None,
-    redis: Server = None,
+    redis: RedisOfRun = None,
     control: ControlUrl = None,
     debug: Debug = False,
 ) -> None:
@@ -109,7 +105,7 @@ def change(
     input: Annotated[str | None, typer.Option("-i", "--input", metavar="INPUT", help="Its new input.")] = None,
     options: Options = None,
     run: Run = None,
-    redis: Server = None,
+    redis: RedisOfRun = None,
     control: ControlUrl = None,
     debug: Debug = False,
 ) -> None:
@@ -142,7 +138,7 @@ def change(
 def remove(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of the sources.")],
     run: Run = None,
-    redis: Server = None,
+    redis: RedisOfRun = None,
     control: ControlUrl = None,
     debug: Debug = False,
 ) -> None:

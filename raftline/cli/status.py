@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from pipeline.errors import ConfigError, TransportError
-from raftline.cli.arguments import Debug, Redis
+from raftline.cli.arguments import Debug, RedisOfRun
 from raftline.cli.failures import reported
 from raftline.cli.fleet import ControlUrl, all_carried, fleet_facts, fleet_table
 from raftline.cli.progress import in_a_line
@@ -37,7 +37,7 @@ def status(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="Of one pipeline; all by default.", show_default=False)
     ] = None,
-    redis: Redis = None,
+    redis: RedisOfRun = None,
     control: ControlUrl = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it anew every second, until Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, as in summary.json.")] = False,

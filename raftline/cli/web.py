@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pipeline.errors import ConfigError
-from raftline.cli.arguments import Debug, Output, Redis
+from raftline.cli.arguments import Debug, RedisOfRun
 from raftline.cli.failures import reported
 
 LISTEN = "127.0.0.1:8642"
@@ -37,8 +37,17 @@ def web(
             metavar="[NAME]", help="Of the pipeline; the only one that runs by default.", show_default=False
         ),
     ] = None,
-    redis: Redis = None,
-    output: Output = None,
+    redis: RedisOfRun = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            help="Show the results that lie in DIR, of a run or a batch that has ended or goes on.",
+            show_default=False,
+        ),
+    ] = None,
     listen: Annotated[
         str, typer.Option("--listen", metavar="HOST:PORT", help="Address of the page. Others than loopback need users.")
     ] = LISTEN,
