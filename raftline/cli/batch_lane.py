@@ -100,6 +100,9 @@ class Lane:
         interruption: Hears of its process.
     """
 
+    waiting = False
+    """This machine has a place for every lane."""
+
     def __init__(self, request: dict[str, Any], interruption: Interruption) -> None:
         self._request = request
         self._interruption = interruption

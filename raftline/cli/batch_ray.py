@@ -106,6 +106,8 @@ class RayLane:
         self._interruption = interruption
         self._actor: Any = None
         self._told = False
+        self.waiting = False
+        """As `raftline.cli.batch_work.AnyLane` has it: no node has the cores yet."""
 
     def run(self, file: BatchFile, on_status: Callable[[dict[str, Any]], None], task: Task) -> Outcome:
         """Do a task of a file. `on_status` gets the summary of its source, about twice a second."""
@@ -115,7 +117,7 @@ class RayLane:
             try:
                 return self._run_on_a_node(file, on_status, task)
             except RayActorError:
-                self._actor = None
+                self._actor, self.waiting = None, False
                 if self._interruption.happened:
                     return Outcome("interrupted")
                 if tries < _TRIES:
@@ -148,6 +150,7 @@ class RayLane:
         if self._actor is None:
             remote: Any = ray.remote(_NodeLane)
             self._actor = remote.options(num_cpus=self._request["cores"], max_concurrency=3).remote(self._request)
+            self.waiting = True
         path = file.path if "://" in file.path else os.path.abspath(file.path)
         outcome: Any = self._actor.run.remote(replace(file, path=path), task)
         while not ray.wait([outcome], timeout=_LOOK_SECONDS)[0]:
@@ -155,7 +158,10 @@ class RayLane:
                 self._told = True
                 self._actor.interrupt.remote(self._interruption.number)
             status: Any = self._actor.status.remote()
-            told: Any = ray.get(status) if ray.wait([status], timeout=_LOOK_SECONDS)[0] else None
+            if not ray.wait([status], timeout=_LOOK_SECONDS)[0]:
+                continue
+            told: Any = ray.get(status)
+            self.waiting = False
             if told is not None:
                 on_status(told)
         return ray.get(outcome)

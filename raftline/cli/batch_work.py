@@ -18,6 +18,11 @@ _LOOK_SECONDS = 0.2
 class AnyLane(Protocol):
     """Where tasks are done."""
 
+    @property
+    def waiting(self) -> bool:
+        """Whether its task has not begun, for want of a place that another lane may hold."""
+        ...
+
     def run(self, file: BatchFile, on_status: OnStatus, task: Task) -> Outcome:
         """Do a task of a file."""
         ...
@@ -129,7 +134,9 @@ def run_all(
     with ThreadPoolExecutor(len(lanes)) as pool:
         running: dict[Future[Outcome], tuple[FileWork, Task, AnyLane]] = {}
         while True:
-            for work, task in _due(works, lambda: bool(free) and not interruption.happened):
+            # Where a task has no place, lanes that could help are left free, and give theirs back below.
+            helps = not any(lane.waiting for _, task, lane in running.values() if not _is_help(task))
+            for work, task in _due(works, helps, lambda: bool(free) and not interruption.happened):
                 if task["do"] == "begin" and 1 + sum(not each.begun for each in works) < len(lanes):
                     task["segment_seconds"] = segment_seconds
                 lane = free.pop()
@@ -153,9 +160,9 @@ def run_all(
     return {work.file.display: work.outcome or Outcome("interrupted") for work in works if work.begun}
 
 
-def _due(works: Sequence[FileWork], may: Callable[[], bool]) -> Iterator[tuple[FileWork, Task]]:
-    """Tasks for free lanes: of files in order, then what helps."""
-    for help in (False, True):
+def _due(works: Sequence[FileWork], helps: bool, may: Callable[[], bool]) -> Iterator[tuple[FileWork, Task]]:
+    """Tasks for free lanes: of files in order, then, where it `helps`, what others can do without."""
+    for help in (False, True)[: 1 + helps]:
         for work in works:
             while may() and (task := work.take(help)) is not None:
                 yield work, task

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +25,7 @@ from raftline.cli.batch_files import FINGERPRINT, BatchFile, already_finished
 from raftline.cli.batch_place import Place, open_place
 from raftline.cli.batch_walk import Finder
 from raftline.cli.own_outputs import OwnOutputs
-from tests.command_line import lay_out, run, running, wait_until_begun
+from tests.command_line import lay_out, run, running, wait_until_alone, wait_until_begun
 from tests.data import data_path
 from tests.raftline.cli.ray_cluster import ray_cluster
 from tests.s3_server import SECRETS, S3Server, s3_server
@@ -141,6 +143,41 @@ def test_files_of_a_bucket_go_to_the_nodes_of_a_cluster(server: S3Server, tmp_pa
         run(tmp_path, "batch", "counting.yaml", "s3://clips/ray", "-o", "s3://results/ray", *ray)
     names = {f"{number}.{what}" for number in range(4) for what in ("sums.txt", "summary.json")}
     assert {file.name for file in Store("s3://results/ray").list()} == {*names, "summary.json"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_shards_share_a_bucket_and_one_that_is_killed_goes_on(server: S3Server, tmp_path: Path) -> None:
+    lay_out(tmp_path)
+    names = [f"deep/{number}" for number in range(6)]
+    for name in names:
+        Store("s3://clips/shards").write(f"{name}.mp4", b"x")
+    slow = ("--set", "stages.counter.options={frames: 20, pause_seconds: 0.1}")
+    results = Store("s3://results/shards")
+
+    def shard(index: int) -> tuple[str, ...]:
+        part = ("--shard", f"{index}/2", "--scratch", f"machine {index}")
+        return ("batch", "counting.yaml", "s3://clips/shards", "-o", "s3://results/shards", *slow, *part)
+
+    with running(tmp_path, *shard(0)) as one, running(tmp_path, *shard(1)) as other:
+        deadline = time.monotonic() + 100
+        while not list((tmp_path / "machine 0").rglob("*.lock")):  # a file is under way
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        one.kill()
+        assert other.wait(100) == 0
+        assert other.stdout is not None
+        said = other.stdout.read()
+    wait_until_alone(tmp_path)
+    said += run(tmp_path, *shard(0)).stdout
+    counts = [int(count) for count in re.findall(r"(\d+) files of 6 \(shard \d of 2\)", said)]
+    assert len(counts) == 2 and sum(counts) == 6 and min(counts) > 0
+    wanted = {f"{name}.{what}" for name in names for what in ("sums.txt", "summary.json")}
+    assert {file.name for file in results.list()} == {*wanted, "summary.json"}
+    sums = results.read([f"{name}.sums.txt" for name in names])
+    assert [content.count(b"\n") for content in sums.values()] == [20] * 6
+    whole = json.loads(results.read(["summary.json"])["summary.json"])
+    assert whole["state"] == "finished" and sorted(whole["sources"]) == names
 
 
 @pytest.mark.slow

@@ -73,6 +73,8 @@ def test_a_task_that_fails_fails_the_file_once_the_others_have_ended() -> None:
 class Lanes:
     """Lanes that note what they do; all tasks of a kind wait for each other where `together` says so."""
 
+    waiting = False
+
     def __init__(self, answer: Callable[[BatchFile, Task], Outcome], together: int = 1) -> None:
         self.answer, self.done = answer, list[tuple[str, Task]]()
         self._met = threading.Barrier(together)
@@ -114,3 +116,31 @@ def test_segments_of_a_file_are_worked_on_at_the_same_time() -> None:
     outcomes = run_all([LONG], [lane, lane], BatchProgress(None, 1, 1), Interruption(), 600.0)
     assert outcomes == {"long.mp4": Outcome(said="joined")}
     assert [task["do"] for _, task in lane.done] == ["begin", "in-order", "rest", "rest", "join"]
+
+
+class LastPlace:
+    """Two lanes and one place, which the helping lane holds until it is closed."""
+
+    def __init__(self) -> None:
+        self.waiting = False
+        self.helped, self.given_back = 0, threading.Event()
+
+    def run(self, file: BatchFile, on_status: OnStatus, task: Task) -> Outcome:
+        if task["do"] == "begin":
+            helpers: list[Task] = [{"do": "ahead", "number": number, "at": number / 9} for number in range(1, 9)]
+            return Outcome(next=[{"do": "in-order"}], helpers=helpers)
+        if task["do"] == "in-order":
+            self.waiting = True
+            assert self.given_back.wait(30), "the helping lane keeps the last place"
+            return Outcome(said="done")
+        self.helped += 1
+        return Outcome()
+
+    def close(self) -> None:
+        self.given_back.set()
+
+
+def test_where_the_run_in_order_has_no_place_a_lane_that_helps_gives_it_its_own() -> None:
+    place = LastPlace()
+    outcomes = run_all([LONG], [place, place], BatchProgress(None, 1, 1), Interruption(), 600.0)
+    assert outcomes["long.mp4"].said == "done" and place.helped < 8
