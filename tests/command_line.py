@@ -126,7 +126,7 @@ def run(folder: Path, *arguments: object, code: int = 0, **environment: str) -> 
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
     )
     assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -157,7 +158,7 @@ def batch(
     if found.left_out:
         print(f"left out: {found.reasons()}", flush=True)
     news = BatchNews(place.notes, plan.name, len(todo), None if part is WHOLE else part.index)
-    with Interruption() as interruption, batch_progress(len(todo), len(plan.stages), news) as progress:
+    with Interruption(_say_it_stops) as interruption, batch_progress(len(todo), len(plan.stages), news) as progress:
         lane = RayLane if executor == "ray" else Lane
         lanes = [lane(request, interruption) for _ in range(jobs)]
         # What a segment leaves for the others lies beside the outputs, and no store is such a place.
@@ -166,7 +167,7 @@ def batch(
     left = {name for name, outcome in outcomes.items() if outcome.left}
     about = {"started": started.isoformat(timespec="seconds"), "seconds": round(time.monotonic() - begin, 3)}
     summary = _write_summary(plan.name, files, ours, place, left, about)
-    _conclude(summary, outcomes, skipped, place)
+    _conclude(summary, outcomes, skipped, place, len(ours) if interruption.happened else None)
     if interruption.happened:
         raise typer.Exit(INTERRUPTED)
     if any(outcome.error for outcome in outcomes.values()):
@@ -257,7 +258,14 @@ def _merged(name: str, files: list[BatchFile], ours: list[BatchFile], output: Pa
     return {"pipeline": name, "state": state, "error": None, "left_to_another_run": sorted(left), "sources": sources}
 
 
-def _conclude(summary: dict[str, Any], outcomes: dict[str, Outcome], skipped: int, place: Place) -> None:
+def _say_it_stops() -> None:
+    print("stopping: no file is begun any more, and those under way are ended; once more to kill them", file=sys.stderr)
+
+
+def _conclude(
+    summary: dict[str, Any], outcomes: dict[str, Outcome], skipped: int, place: Place, stopped: int | None
+) -> None:
+    """Say how it went. `stopped`: how many files there are, if not all were done since somebody stopped it."""
     finished = sum(source["state"] == "finished" for source in summary["sources"].values())
     frames = sum(source["frames_decoded"] for source in summary["sources"].values())
     failed = {path: outcome.error for path, outcome in outcomes.items() if outcome.error}
@@ -270,5 +278,7 @@ def _conclude(summary: dict[str, Any], outcomes: dict[str, Outcome], skipped: in
         highlight=False,
         soft_wrap=True,
     )
+    if stopped is not None and (open_files := stopped - finished - len(failed) - left) > 0:
+        print(f"{open_files} files are not finished: run the same command again to go on with them", flush=True)
     for path, error in failed.items():
         say_error(error if path in error else f"{path}: {error}")

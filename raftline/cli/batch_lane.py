@@ -52,7 +52,9 @@ class Outcome:
 class Interruption:
     """Ctrl-C and SIGTERM while a batch runs: no file is begun any more, and those under way are told to drain."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_first: Callable[[], None] = lambda: None) -> None:
+        """`on_first` is called at the first signal, in its handler."""
+        self._on_first = on_first
         self.happened = False
         self.number = signal.SIGINT
         """The last of them."""
@@ -86,6 +88,8 @@ class Interruption:
         self._on_signal(number)
 
     def _on_signal(self, number: int) -> None:
+        if not self.happened:
+            self._on_first()
         self.happened, self.number = True, signal.Signals(number)
         with self._lock:
             for child in self._children:

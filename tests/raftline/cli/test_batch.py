@@ -91,6 +91,10 @@ def test_ctrl_c_drains_what_is_under_way_and_begins_nothing_more(folder: Path) -
         assert summary(folder / "out")["left_to_another_run"] == ["in/a.mp4"]
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 130
+        assert process.stdout is not None
+        stopped = process.stdout.read()
+    assert "stopping: no file is begun any more" in stopped
+    assert "1 files are not finished: run the same command again to go on with them" in stopped
     assert outputs(folder) == ["a.sums.txt", "deeper/a.sums.txt"]
     assert summary(folder / "out")["sources"]["a"]["state"] == "stopped"
     wait_until_alone(folder)

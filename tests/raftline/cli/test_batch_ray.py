@@ -39,6 +39,7 @@ def sums(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # a cluster takes minutes to start on a busy machine
 def test_files_go_to_the_nodes_and_come_out_as_on_one_machine(folder: Path, cluster: RayCluster) -> None:
     said = run(folder, *batch(cluster)).stdout
     assert "4 to do, 2 at a time" in said and "4 files finished" in said
@@ -50,11 +51,12 @@ def test_files_go_to_the_nodes_and_come_out_as_on_one_machine(folder: Path, clus
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # a cluster takes minutes to start on a busy machine
 def test_what_is_stopped_by_ctrl_c_is_whole_and_the_rest_is_done_later(folder: Path, cluster: RayCluster) -> None:
     with running(folder, *batch(cluster, seconds=4)) as process:
         _wait_for(folder / "out", ".summary.json", 1)
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        assert process.wait(300) == 130
     finished = [name for name, text in sums(folder).items() if text.count("\n") == 20]
     assert 1 <= len(finished) < 4 and not list((folder / "out").glob("*.part"))
     run(folder, *batch(cluster, seconds=4))
@@ -62,6 +64,7 @@ def test_what_is_stopped_by_ctrl_c_is_whole_and_the_rest_is_done_later(folder: P
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # a cluster takes minutes to start on a busy machine
 def test_a_killed_driver_leaves_nothing_running_and_can_be_started_again(folder: Path, cluster: RayCluster) -> None:
     with running(folder, *batch(cluster, seconds=4)) as process:
         _wait_for(folder / "out", ".summary.json", 1)
@@ -71,12 +74,13 @@ def test_a_killed_driver_leaves_nothing_running_and_can_be_started_again(folder:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # a cluster takes minutes to start on a busy machine
 def test_files_of_a_node_that_is_lost_go_to_another(folder: Path, cluster: RayCluster) -> None:
     """The last, since it leaves the cluster with one node."""
     with running(folder, *batch(cluster, seconds=4)) as process:
         _wait_for(folder / "out", ".summary.json", 1)
         cluster.kill_a_node()
-        assert process.wait(100) == 0
+        assert process.wait(300) == 0
     assert len(sums(folder)) == 4 and summary(folder / "out")["state"] == "finished"
 
 
@@ -110,7 +114,7 @@ def test_more_cores_than_a_node_has_are_refused_rather_than_waited_for() -> None
 
 
 def _wait_for(folder: Path, suffix: str, count: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while sum(path.name.endswith(suffix) for path in folder.glob("*")) < count:
         assert time.monotonic() < deadline
         time.sleep(0.1)

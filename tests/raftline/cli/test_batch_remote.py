@@ -134,6 +134,7 @@ def test_mistakes_are_said_before_anything_is_begun(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_files_of_a_bucket_go_to_the_nodes_of_a_cluster(server: S3Server, tmp_path: Path) -> None:
     lay_out(tmp_path)
     for number in range(4):
