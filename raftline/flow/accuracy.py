@@ -32,6 +32,7 @@ _LESS: dict[Accuracy, dict[str, Any]] = {
         "cold_iterations": 12,
         "early_stop_px": 0.05,
         "max_side_px": 384,
+        "only_changed": True,
     },
     "full": {},
 }
@@ -53,6 +54,7 @@ CHOSEN = (
     "dis_preset",
     "max_side_px",
     "one_motion_side_px",
+    "only_changed",
 )
 """Options whose value follows from the accuracy where the user sets none."""
 
@@ -106,6 +108,8 @@ def _exactness(name: str, value: Any) -> float:
     """Grows with how exact an option's value makes the flow."""
     if name == "dis_preset":
         return _PRESETS_BY_EXACTNESS.index(value)
+    if name == "only_changed":
+        return float(not value)
     if name == "early_stop_px":
         return math.inf if value is None else -value
     return math.inf if value is None else float(value)

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from raftline.flow.changed_part import Box
 from raftline.flow.one_motion import moves_as_one
 from raftline.flow.options import DisPreset, FlowOptions
 from raftline.flow.result import FlowResult, SessionStatus, Start, zero_result
@@ -66,9 +67,18 @@ class DisSession:
         self._luma_before_cut: npt.NDArray[np.uint8] | None = None
 
     def __call__(
-        self, frame_rgb: npt.NDArray[np.uint8], *, full_resolution: bool = True, confidence: bool = False
+        self,
+        frame_rgb: npt.NDArray[np.uint8],
+        *,
+        full_resolution: bool = True,
+        confidence: bool = False,
+        changed: Box | None = None,
     ) -> FlowResult | None:
-        """Flow from the previous frame to this one, or None for the first frame of a run; as FlowSession's."""
+        """Flow from the previous frame to this one, or None for the first frame of a run; as FlowSession's.
+
+        It is always that of the whole frame, wherever that changes.
+        """
+        del changed
         check_rgb(frame_rgb)
         return self.of_luma(luma_of(frame_rgb), full_resolution=full_resolution, confidence=confidence)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from raftline.flow.changed_part import Box
 from raftline.flow.dis import DisSession
 from raftline.flow.options import FlowOptions
 from raftline.flow.result import FlowResult, SessionStatus
@@ -21,7 +22,12 @@ class Session(Protocol):
     """What every estimator's session can do. One object per source; not to be shared between threads."""
 
     def __call__(
-        self, frame_rgb: npt.NDArray[np.uint8], *, full_resolution: bool = True, confidence: bool = False
+        self,
+        frame_rgb: npt.NDArray[np.uint8],
+        *,
+        full_resolution: bool = True,
+        confidence: bool = False,
+        changed: Box | None = None,
     ) -> FlowResult | None:
         """Flow from the previous frame, or None for the first of a run."""
         ...

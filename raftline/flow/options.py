@@ -119,6 +119,13 @@ class FlowOptions:
             none="always full size",
         ),
     )
+    only_changed: bool = field(
+        default=False,
+        metadata=described(
+            "RAFT only, on a CPU: estimate flow only around what changes by more than noise, if that is a part of the "
+            "frame; elsewhere it is zero. Not where flow at every pixel is wanted, nor with still_seconds null"
+        ),
+    )
     correlation: CorrelationChoice = field(
         default="auto",
         metadata=described(

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from raftline.flow.changed_part import Box, PartChoice, whole_result
+from raftline.flow.grid import Cells
 from raftline.flow.network import open_raft, prepare
 from raftline.flow.options import FlowOptions
 from raftline.flow.result import FlowResult, SessionStatus, zero_result
@@ -61,13 +63,20 @@ class FlowSession:
         self._changes = ChangeDetector(self._options.duplicates, self._options.scene_cut)
         self._stream = Stream(self._update_loop, self._options, store)
         self._size = SizeChoice(self._options.one_motion_side_px)
+        one_size = self._options.one_motion_side_px is None
+        self._part = PartChoice(self._options.only_changed and one_size and not self.batching_pays)
         self._last_rgb: npt.NDArray[np.uint8] | None = None
-        """The last frame, where it was scaled down."""
+        """The last frame, where flow may go on from it at another size or with another part."""
         self._rgb_before_cut: npt.NDArray[np.uint8] | None = None
         """The same of the frame before a cut that the next frame may withdraw."""
 
     def __call__(
-        self, frame_rgb: npt.NDArray[np.uint8], *, full_resolution: bool = True, confidence: bool = False
+        self,
+        frame_rgb: npt.NDArray[np.uint8],
+        *,
+        full_resolution: bool = True,
+        confidence: bool = False,
+        changed: Box | None = None,
     ) -> FlowResult | None:
         """Estimate the flow from the previous frame to this one.
 
@@ -77,6 +86,8 @@ class FlowSession:
             frame_rgb: (H, W, 3) uint8 RGB, any size from 1x1. It is not kept.
             full_resolution: whether `flow_px` is wanted; the grid alone is cheaper.
             confidence: whether `confidence` is wanted; it also estimates the flow back, twice the iterations.
+            changed: for the option `only_changed`: where the frame differs by more than noise from those before
+                (`StillnessDetector.changed`); None: nowhere, or unknown.
 
         Returns:
             The flow, or None for the first frame of a run.
@@ -85,12 +96,13 @@ class FlowSession:
             TypeError: not a NumPy array.
             ValueError: another dtype or shape.
         """
-        return estimate_together([FrameRequest(self, frame_rgb, full_resolution, confidence)])[0]
+        return estimate_together([FrameRequest(self, frame_rgb, full_resolution, confidence, changed)])[0]
 
     def reset(self) -> None:
         """End the run, as after a gap: the next frame is the first of a new one."""
         self._changes.reset()
         self._stream.reset()
+        self._part.reset()
         self._last_rgb = self._rgb_before_cut = None
 
     def full_state(self) -> dict[str, Any]:
@@ -99,6 +111,7 @@ class FlowSession:
             "changes": self._changes.full_state(),
             "stream": self._stream.full_state(),
             "size": self._size.full_state(),
+            "part": self._part.full_state(),
             "rgb": [self._last_rgb, self._rgb_before_cut],
         }
 
@@ -107,6 +120,7 @@ class FlowSession:
         self._changes.restore_full(state["changes"])
         self._stream.restore_full(state["stream"])
         self._size.restore_full(state["size"])
+        self._part.restore_full(state["part"])
         self._last_rgb, self._rgb_before_cut = state["rgb"]
 
     @property
@@ -145,11 +159,21 @@ class FlowSession:
             return zero_result(padding, height, width, request.full_resolution, request.confidence)
         if change == "first":
             self._size.begin(*request.frame_rgb.shape[:2])
+            self._part.reset()
+        elif self._last_rgb is not None and self._part.able:
+            self._choose_part(request, change, self._last_rgb)
         return self._step(request, change)
+
+    def _choose_part(self, request: "FrameRequest", change: Change, last_rgb: npt.NDArray[np.uint8]) -> None:
+        height, width = request.frame_rgb.shape[:2]
+        cells = Cells.padded(height, width, Padding.for_size(height, width))
+        wanted: Change = "first" if request.full_resolution else change
+        if self._part.choose(wanted, request.changed, cells):
+            self._stream.resize(last_rgb, self._part.part)
 
     def _step(self, request: "FrameRequest", change: Change) -> Step:
         image = self._size.scaled(request.frame_rgb)
-        return Step.of(image, self._stream, change, request.full_resolution, request.confidence)
+        return Step.of(image, self._stream, change, request.full_resolution, request.confidence, self._part.part)
 
     def _go_on(self, request: "FrameRequest", step: Step, result: FlowResult | None) -> Step | None:
         """Choose the size to go on at. Returns what the network still has to do for this frame: all of it, at full
@@ -164,7 +188,7 @@ class FlowSession:
         elif moved and last_rgb is not None:
             self._stream.resize(last_rgb)
             again = self._step(request, "continuous")
-        if self._size.is_small:
+        if self._size.is_small or self._part.able:
             self._last_rgb = request.frame_rgb.copy()
         return again
 
@@ -177,6 +201,7 @@ class FrameRequest:
     frame_rgb: npt.NDArray[np.uint8]
     full_resolution: bool = True
     confidence: bool = False
+    changed: Box | None = None
 
 
 @torch.inference_mode()
@@ -201,8 +226,9 @@ def estimate_together(requests: Sequence[FrameRequest]) -> list[FlowResult | Non
         found = estimate(steps)
         for number, result in found.items():
             start = results[number].start if number in results else result.start
-            frame = requests[number].frame_rgb.shape[:2]
-            results[number] = at_frame_size(replace(result, start=start), steps[number].cells, frame)
+            frame, step = requests[number].frame_rgb.shape[:2], steps[number]
+            whole = whole_result(replace(result, start=start), step.part, step.cells)
+            results[number] = at_frame_size(whole, step.cells, frame)
         again = {
             number: requests[number].session._go_on(requests[number], step, found.get(number))
             for number, step in steps.items()

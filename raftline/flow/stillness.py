@@ -9,13 +9,14 @@ masks see, and by a wide margin.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 
+from raftline.flow.changed_part import Box
 from raftline.kernels.compiled import compiled
 from raftline.state_trees import from_tree, tree_of
 
@@ -90,6 +91,8 @@ class StillnessDetector:
         self._recent_age_seconds = self._unchanged_seconds = 0.0
         self.most_levels = np.inf
         """Mean difference in grey levels of the block of the last frame that differs most from the recent one."""
+        self.changed: Box | None = None
+        """Where the last frame differs from the recent one, or from the one before, by more than noise."""
 
     def full_state(self) -> dict[str, Any]:
         """All of it, as JSON values and arrays, which are no copies."""
@@ -99,6 +102,7 @@ class StillnessDetector:
         """Go on exactly where `full_state` was taken."""
         vars(self).update(state)
         self._recent, self._awake = from_tree(_Look | None, state["_recent"]), tuple(state["_awake"])
+        self.changed = state["changed"] and Box(*state["changed"])
 
     def is_still(self, planes: Sequence[np.ndarray], seconds: float | None) -> bool:
         """Whether a frame and those before it show nothing new but noise.
@@ -117,9 +121,9 @@ class StillnessDetector:
         self.most_levels = float(off.max())
         differs = [*(cv2.absdiff(now, then) for now, then in zip(means, self._recent.means, strict=True)), off]
         limits = self._limits(differs, step_seconds)
-        crept = (cv2.absdiff(now, then) for now, then in zip(means, self._awake, strict=True))
-        changed = _exceeds(differs, limits) or _exceeds(crept, limits)
-        self._unchanged_seconds = 0.0 if changed else self._unchanged_seconds + step_seconds
+        crept = [cv2.absdiff(now, then) for now, then in zip(means, self._awake, strict=True)]
+        self.changed = _where([*differs, *crept], [*limits, *limits[:-1]])
+        self._unchanged_seconds = self._unchanged_seconds + step_seconds if self.changed is None else 0.0
         self._recent_age_seconds += step_seconds
         if self._recent_age_seconds >= _ANCHOR_SECONDS:
             self._recent, self._recent_age_seconds = _Look(planes[0].copy(), means), 0.0
@@ -152,9 +156,21 @@ class StillnessDetector:
         return limits
 
 
-def _exceeds(differs: Iterable[np.ndarray], limits: Sequence[np.ndarray]) -> bool:
-    """Whether any block does; there may be limits of more blocks than differences."""
-    return any(bool((each > limit).any()) for each, limit in zip(differs, limits, strict=False))
+def _where(differs: Sequence[np.ndarray], limits: Sequence[np.ndarray]) -> Box | None:
+    """Where any block exceeds its limit; the arrays divide the same frame, each into blocks of its own."""
+    found: Box | None = None
+    for each, limit in zip(differs, limits, strict=True):
+        exceeds = each > limit
+        if exceeds.any():
+            (top, bottom), (left, right) = (_reach(np.asarray(exceeds.any(axis=axis))) for axis in (1, 0))
+            found = Box(top, left, bottom, right).with_other(found)
+    return found
+
+
+def _reach(exceeds: np.ndarray) -> tuple[float, float]:
+    """Begin and end along an axis, as shares."""
+    at = np.flatnonzero(exceeds)
+    return float(at[0]) / len(exceeds), float(at[-1] + 1) / len(exceeds)
 
 
 def _kept(step_seconds: float, time_constant_seconds: float) -> float:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from raftline.flow.batches import batch, grouped, item_of, join
+from raftline.flow.changed_part import Part
 from raftline.flow.confidence import round_trip_confidence
 from raftline.flow.grid import Cells, resampled_flow
 from raftline.flow.kept_tensors import kept_tensor, restored_tensor
@@ -50,6 +51,7 @@ class Stream:
         self._last_flow: Tensor | None = None
         self._last_luma: Tensor | None = None
         self._last_cells: Cells | None = None
+        self._last_part: Part | None = None
         self._before_cut: tuple[EncodedFrame, Tensor | None] | None = None
         """Frame and luma before a cut that the next frame may withdraw."""
 
@@ -66,6 +68,7 @@ class Stream:
             "flow": kept_tensor(self._last_flow),
             "luma": kept_tensor(self._last_luma),
             "cells": None if self._last_cells is None else list(self._last_cells),
+            "part": self._last_part and list(self._last_part),
             "before_cut": None if before is None else [_kept_frame(before[0]), kept_tensor(before[1])],
         }
 
@@ -76,22 +79,27 @@ class Stream:
         self._last_flow = restored_tensor(state["flow"], device)
         self._last_luma = restored_tensor(state["luma"], device)
         self._last_cells = None if state["cells"] is None else Cells(*state["cells"])
+        self._last_part = state["part"] and Part(*state["part"])
         frame, luma = state["before_cut"] or (None, None)
         before = _restored_frame(frame, device)
         self._before_cut = None if before is None else (before, restored_tensor(luma, device))
 
-    def resize(self, frame_rgb: npt.NDArray[np.uint8]) -> None:
-        """Go on at another size.
+    def resize(self, frame_rgb: npt.NDArray[np.uint8], part: Part | None = None) -> None:
+        """Go on at another size, or with another part of the frames.
 
         Args:
             frame_rgb: uint8 (H, W, 3) RGB, the last frame at that size. The last flow is resampled to it.
+            part: of its cells; None: all of them.
         """
-        last_flow, last_cells, self._before_cut = self._last_flow, self._last_cells, None
-        step = Step.of(frame_rgb, self, "first")
+        last_flow, last_cells, last_part = self._last_flow, self._last_cells, self._last_part
+        self._before_cut = None
+        step = Step.of(frame_rgb, self, "first", part=part)
         self._move_on(step, self.update_loop.model.encode(step.image))
         if last_flow is not None and last_cells is not None:
-            moved = resampled_flow(_to_array(last_flow), last_cells, step.cells)
-            self._last_flow = torch.from_numpy(moved).permute(2, 0, 1)[None].to(last_flow)
+            flow = _to_array(last_flow)
+            whole = flow if last_part is None else last_part.placed(flow, last_cells)
+            moved = torch.from_numpy(resampled_flow(whole, last_cells, step.cells)).permute(2, 0, 1)[None]
+            self._last_flow = (moved if part is None else part.of(moved)).to(last_flow)
 
     def stored(self, step: "Step") -> FlowResult | None:
         """Move on to a frame whose flow is in the store; None: it is not."""
@@ -160,7 +168,7 @@ class Stream:
 
     def _move_on(self, step: "Step", encoded: EncodedFrame | None) -> None:
         crop = step.padding.crop(step.image)
-        self._last_frame, self._last_cells = encoded, step.cells
+        self._last_frame, self._last_cells, self._last_part = encoded, step.cells, step.part
         self._last_image = step.image if self._store is not None else None
         self._last_luma = luma_of(step.image, crop) if self._options.variational_refinement else None
 
@@ -182,11 +190,14 @@ class Step:
     image: Tensor
     """(1, 3, H', W'), the network's input."""
     cells: Cells
-    """Of the image before it was padded."""
+    """Of the frame before it was padded."""
     padding: Padding
+    """That of the image: a part of a frame has none."""
     change: Change
     full_resolution: bool = False
     confidence: bool = False
+    part: Part | None = None
+    """Which of the cells are in the image; None: all."""
 
     @classmethod
     def of(
@@ -196,13 +207,17 @@ class Step:
         change: Change,
         full_resolution: bool = False,
         confidence: bool = False,
+        part: Part | None = None,
     ) -> "Step":
-        """The step of a frame, uint8 (H, W, 3) RGB."""
+        """The step of a frame, uint8 (H, W, 3) RGB, or of a part of it."""
         height, width = frame_rgb.shape[:2]
         padding = Padding.for_size(height, width)
         image = to_network_input(frame_rgb, padding, stream.update_loop.device)
         cells = Cells.padded(height, width, padding)
-        return cls(stream, image, cells, padding, change, full_resolution, confidence)
+        if part is not None:
+            image = part.of(image, CELL_PX).contiguous(memory_format=torch.channels_last)
+            padding = Padding(0, 0, 0, 0)
+        return cls(stream, image, cells, padding, change, full_resolution, confidence, part)
 
 
 @dataclass(frozen=True)

@@ -222,7 +222,7 @@ class OpticalFlow(stage.Stage, ComputesAhead):
         return (self._previous is not None) + (self._cut is not None)
 
     @property
-    def _wanted(self) -> dict[str, bool]:
+    def _wanted(self) -> dict[str, Any]:
         needs = self.context.needs
         return {"full_resolution": "flow" in needs, "confidence": "confidence" in needs}
 
@@ -251,7 +251,7 @@ class OpticalFlow(stage.Stage, ComputesAhead):
     def _estimated(self, frame: Frame, **wanted: bool) -> FlowResult | None:
         if isinstance(self._session, DisSession):
             return self._session.of_luma(gray(frame, self._worked(frame)), **wanted)
-        return self._session(self._image(frame), **wanted)
+        return self._session(self._image(frame), **wanted, changed=self._stillness and self._stillness.changed)
 
     def _worked(self, frame: Frame) -> tuple[int, int]:
         return working_size(frame.height, frame.width, self._max_side_px)

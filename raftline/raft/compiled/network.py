@@ -19,8 +19,8 @@ from raftline.raft.precision import Precision
 from raftline.raft.update import GateTerms
 from raftline.raft.upsample import GuidedMaskPredictor, steps
 
-_GRAPHS = 16
-"""Compiled graphs that are kept: the four parts for four sizes of frame. Chosen by hand."""
+_GRAPHS = 32
+"""Compiled graphs that are kept: the four parts for eight sizes of frame or part of it. Chosen by hand."""
 
 
 class CompiledRaft(Raft):

@@ -39,6 +39,24 @@ def verdicts(images: Iterator[np.ndarray] | Sequence[np.ndarray]) -> np.ndarray:
     return np.array([detector.is_still([image], at / FPS) for at, image in enumerate(images)])
 
 
+def test_it_says_where_something_changes() -> None:
+    def moves(image: np.ndarray, seconds: float) -> None:
+        left = 100 + round(40 * seconds)
+        image[60:100, left : left + 24] = 20
+
+    detector = StillnessDetector(1.0)
+    for at, image in enumerate(frames(moves, 2)):
+        detector.is_still([image], at / FPS)
+    assert detector.changed is not None
+    top, left, bottom, right = np.multiply(detector.changed, (HEIGHT, WIDTH, HEIGHT, WIDTH))
+    # The recent frame is up to 0.75 s old: 30 px.
+    assert abs(top - 60) <= BLOCK_PX and abs(bottom - 100) <= BLOCK_PX
+    assert 100 + 76 - 34 - BLOCK_PX <= left <= 176 and 0 <= right - 200 <= BLOCK_PX
+    for at, image in enumerate(frames(nothing, 2), 20):
+        detector.is_still([image], at / FPS)
+    assert detector.changed is None
+
+
 @pytest.mark.parametrize("sigma", [0.0, 0.5, 2.0, 5.0, 10.0])
 def test_a_scene_with_nothing_but_noise_is_still_once_the_noise_is_known(sigma: float) -> None:
     still = verdicts(frames(nothing, 16, sigma))
