@@ -9,6 +9,8 @@ from typing import Any
 
 from av.sidedata.sidedata import Type as SideDataType
 
+from stages.shared.frame_side_data import side_data_of
+
 _CHROMATICITY_UNITS = 50_000
 _LUMINANCE_UNITS = 10_000
 """Per unit and per cd/m2, as H.264 and HEVC write them (ITU-T H.265, D.3.28)."""
@@ -48,9 +50,8 @@ class Mastering:
     @classmethod
     def of(cls, frame: Any) -> Mastering | None:
         """That of a decoded frame (PyAV's); None if it says nothing."""
-        try:
-            side_data = frame.side_data
-        except ValueError:  # side data of a kind that this PyAV does not know
+        side_data = side_data_of(frame)
+        if side_data is None:
             return None
         if SideDataType.MASTERING_DISPLAY_METADATA not in side_data:
             return None

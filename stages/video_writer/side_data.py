@@ -6,6 +6,8 @@ from typing import Any
 
 from av.sidedata.sidedata import Type
 
+from stages.shared.frame_side_data import side_data_of
+
 _LOST: dict[Type, str] = {
     Type.A53_CC: "closed captions inside the video",
     Type.DYNAMIC_HDR_PLUS: "HDR10+ metadata",
@@ -18,8 +20,5 @@ _LOST: dict[Type, str] = {
 
 def lost_with(frame: Any) -> list[str]:
     """Names of what a decoded frame (PyAV's) carries beside its pixels and is lost when these are encoded anew."""
-    try:
-        found = frame.side_data
-    except ValueError:  # side data of a kind that this PyAV does not know
-        return []
-    return [name for kind, name in _LOST.items() if kind in found]
+    found = side_data_of(frame)
+    return [] if found is None else [name for kind, name in _LOST.items() if kind in found]
