@@ -12,6 +12,7 @@
     │   ├── TransportError        Redis is unreachable, refuses, or is out of memory
     │   │   ├── TransportLost     the connection broke; the operation may be repeated
     │   │   ├── GroupLost         the server lost its data (a restart without persistence)
+    │   │   ├── EntriesAstray     entries that a worker read which had lost the source; they are pending
     │   │   ├── ServerEnded       the private server of a run died
     │   │   └── RunTaken          another run took this pipeline's name while this one stood still
     │   └── PluginError           a stage that cannot be imported or opened, or that broke its contract
@@ -71,6 +72,10 @@ class TransportLost(TransportError):
 
 class GroupLost(TransportError):
     """The server lost the streams: it was restarted without persistence."""
+
+
+class EntriesAstray(TransportError):
+    """Entries went to a worker that had lost the source and did not know it yet: they are pending, not lost."""
 
 
 class ServerEnded(TransportError):

@@ -27,7 +27,11 @@ class Inbox:
     def __init__(self, longest_ns: int | None, read: int = 0) -> None:
         self._longest_ns = longest_ns
         self.read = read
-        """`Entry.number` of the last entry so far."""
+        """`Entry.number` of the last entry that was taken."""
+        self._received = read
+        """The same of the last one that was put here."""
+        self._looked_at = (0, 0)
+        """What `lacks` saw last: `_received`, and what was written."""
         self._entries: deque[Entry] = deque()
         self._frames = 0
 
@@ -36,8 +40,27 @@ class Inbox:
 
     def put(self, entries: Sequence[Entry]) -> None:
         """Add what was read."""
+        self._received = max(self._received, *(entry.number for entry in entries), 0)
         self._entries += entries
         self._frames += sum(map(_is_frame, entries))
+
+    def follows(self, entries: Sequence[Entry]) -> bool:
+        """Whether new entries come right after those that were put here, as in a stream from which nothing is trimmed.
+
+        If not, a worker that had the source before has read some: its command was on the way, or it slept.
+        """
+        first = next((entry.number for entry in entries if entry.number), 0)
+        return first <= self._received + 1
+
+    def lacks(self, written: int) -> bool:
+        """Whether nothing came since this was asked last, though there was something, and it was read in between.
+
+        Args:
+            written: `Entry.number` of the last one that was written.
+        """
+        received, there = self._looked_at
+        self._looked_at = self._received, written
+        return received == self._received < there
 
     def take(self) -> Entry:
         """The oldest entry."""

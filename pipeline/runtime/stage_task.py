@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.arrays import LazyArray
 from pipeline.codec import decode, decode_with_arrays
 from pipeline.config.plan import Plan
-from pipeline.errors import DecodeError, StalePayloadError, StateLost
+from pipeline.errors import DecodeError, EntriesAstray, StalePayloadError, StateLost
 from pipeline.messages import EndOfStream, Gap, Message
 from pipeline.runtime.context import WorkerContext
 from pipeline.runtime.entries import ends, position_of, with_pixels
@@ -98,7 +98,7 @@ class StageTask:
         """
         pending = self._transport.pending(self._plan.name, self.source, self._upstream)
         tried.intersection_update(entry.id for entry in pending)
-        self.receive(pending)
+        self._inbox.put(pending)
         while self.waiting:
             entry = self._inbox.take()
             died = 0
@@ -119,8 +119,21 @@ class StageTask:
         return bool(self._inbox)
 
     def receive(self, entries: Sequence[Entry]) -> None:
-        """Add new entries, in order."""
+        """Add new entries, in order. Raises `EntriesAstray`."""
+        if not self._live and not self._inbox.follows(entries):
+            self._raise_astray()
         self._inbox.put(entries)
+
+    def look_for_astray(self) -> None:
+        """See that no entry has gone to another worker, after which nothing else would come.
+
+        To be called again and again, and the stream to be read in between. Raises `EntriesAstray`.
+        """
+        if not self._live and self._inbox.lacks(self._transport.written(self.source, self._upstream)):
+            self._raise_astray()
+
+    def _raise_astray(self) -> None:
+        raise EntriesAstray(f"a worker that had {self.source} before has read entries of it")
 
     def handle(self, entry: Entry) -> None:
         """Handle one entry, from decoding to acknowledgement."""
@@ -133,6 +146,9 @@ class StageTask:
         return self._decoded(self._inbox.take())
 
     def _decoded(self, entry: Entry) -> Taken | None:
+        unread = self._inbox.unread(entry)
+        if unread and self._live:
+            self.context.count(f"{DROPPED}unread", unread)
         try:
             message, arrays = decode_with_arrays(entry.fields, self.publisher.payload) if entry.fields else (None, [])
         except DecodeError as error:
@@ -143,8 +159,6 @@ class StageTask:
             self._acknowledge(entry)
             return None
         self._seen = position
-        if unread := self._inbox.unread(entry):
-            self.context.count(f"{DROPPED}unread", unread)
         if position > self._done and self._inbox.too_late(entry, message):  # what was processed is needed again
             self._acknowledge(entry, position, f"{DROPPED}late")
             return None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.config.plan import Plan
-from pipeline.errors import GroupLost, LeaseLost, RaftlineError, TransportLost
+from pipeline.errors import EntriesAstray, GroupLost, LeaseLost, RaftlineError, TransportLost
 from pipeline.messages import EndOfStream, Gap
 from pipeline.runtime.hosted import describe
 from pipeline.runtime.mistakes import end_run_on_mistake
@@ -103,7 +103,7 @@ class Worker:
                     outage.lasts(error)
                     self._drop_all()
                     time.sleep(RETRY_SECONDS)
-                except GroupLost as error:
+                except (GroupLost, EntriesAstray) as error:
                     log.warning("stage %s: %s; starting over", self._stage.name, error)
                     self._drop_all()
             if self._is_source and self._supervised:
@@ -130,6 +130,9 @@ class Worker:
                     raise
             elif self._transport.progress(source, self._stage.name).ended:
                 self._ended.add(source)
+        for task in list(self._tasks.values()):
+            if isinstance(task, StageTask):
+                self._while_owned([task], task.look_for_astray)
 
     def _goes_on(self) -> bool:
         """Whether there is a run to take part in. Stops if there was one, and it has ended; follows its changes."""

@@ -44,7 +44,7 @@ class Entry:
 
     @property
     def number(self) -> int:
-        """Its place in a stream that is trimmed, counted from 1; 0 in one that is not."""
+        """Its place in its stream, counted from 1; 0: a foreign producer wrote it."""
         number = self.fields.get(b"n", b"0")
         return int(number) if number.isdigit() else 0
 
@@ -180,6 +180,10 @@ class Transport(ABC):
     @abstractmethod
     def length(self, source: str, stage: str) -> int:
         """Number of entries in a stream."""
+
+    @abstractmethod
+    def written(self, source: str, stage: str) -> int:
+        """`Entry.number` of the last entry that a stage wrote; 0: it wrote none."""
 
     @abstractmethod
     def starved(self, source: str, stage: str) -> bool:

@@ -47,9 +47,8 @@ if step.position and ahead(step.position, 'published') > 0 then
   end
   add[#add + 1] = '*'
   for index = 5, #ARGV do add[#add + 1] = ARGV[index] end
-  if step.keep > 0 then  -- a reader sees by this number how many entries were trimmed before it came
-    add[#add + 1], add[#add + 2] = 'n', redis.call('HINCRBY', KEYS[4], 'written', 1)
-  end
+  -- A reader sees by this number what was trimmed before it came, or went to another.
+  add[#add + 1], add[#add + 2] = 'n', redis.call('HINCRBY', KEYS[4], 'written', 1)
   local id = redis.call(unpack(add))
   redis.call('HSET', KEYS[4], 'published', step.position[1] .. '-' .. step.position[2])
   if step.lossless then

@@ -118,6 +118,10 @@ class MemoryTransport(Transport):
         with self._changed:
             return len(self._streams[source, stage].entries)
 
+    def written(self, source: str, stage: str) -> int:
+        with self._changed:
+            return self._streams[source, stage].last
+
     def starved(self, source: str, stage: str) -> bool:
         with self._changed:
             stream = self._streams[source, stage]
@@ -237,7 +241,7 @@ class MemoryTransport(Transport):
         stream.last += 1
         id = str(stream.last)
         fields = {name.encode(): value for name, value in publication.encoded.fields.items()}
-        stream.entries[id] = fields if publication.lossless else {**fields, b"n": id.encode()}
+        stream.entries[id] = {**fields, b"n": id.encode()}
         if publication.lossless:
             for ring, slot in slots:
                 self._held[ring][slot] = self._held[ring].get(slot, 0) + 1

@@ -174,6 +174,10 @@ class RedisStreams(Transport):
         return int(self._direct.call("XLEN", self.keys.stream(source, stage)))
 
     @translate_redis_errors
+    def written(self, source: str, stage: str) -> int:
+        return int(self._direct.call("HGET", self.keys.state(source, stage), "written") or 0)
+
+    @translate_redis_errors
     def starved(self, source: str, stage: str) -> bool:
         stream = self.keys.stream(source, stage)
         with self.client.pipeline() as batch:

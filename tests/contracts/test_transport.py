@@ -301,10 +301,15 @@ def test_reset_forgets_everything(transport: Transport, lease: Lease) -> None:
     assert transport.length(SOURCE, WRITER) == 0
 
 
-def test_entries_of_a_trimmed_stream_are_numbered_and_what_was_read_is_kept(transport: Transport, lease: Lease) -> None:
-    for sequence in (1, 2, 3, 4, 5):
-        publish(transport, lease, sequence, lossless=False)
-    assert [entry.number for entry in read(transport, "flow")] == [3, 4, 5]
+@pytest.mark.parametrize(("lossless", "there"), [(False, [3, 4, 5]), (True, [1, 2, 3, 4, 5])])
+def test_entries_are_numbered_and_what_was_read_is_kept(
+    transport: Transport, lease: Lease, lossless: bool, there: list[int]
+) -> None:
+    assert transport.written(SOURCE, WRITER) == 0
+    for sequence in (1, 2, 3, 4, 5, 5):
+        publish(transport, lease, sequence, lossless=lossless)
+    assert [entry.number for entry in read(transport, "flow")] == there
+    assert transport.written(SOURCE, WRITER) == 5
     for sequence, number in ((1, 3), (2, 5)):
         transport.commit(Commit(SOURCE, WRITER, lease.token, processed=Position(7, sequence), read=number))
     assert transport.progress(SOURCE, WRITER).read == 5

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.errors import LeaseLost, TransportLost
+from pipeline.errors import EntriesAstray, LeaseLost, TransportLost
 from pipeline.messages import EndOfStream
+from pipeline.runtime.inbox import Inbox
 from pipeline.runtime.metrics import DROPPED, FRAMES
 from pipeline.runtime.publisher import Acknowledgement, Publisher, together
 from pipeline.runtime.stage_task import ATTEMPTS, StageTask
@@ -212,3 +213,31 @@ def test_a_worker_that_lost_its_connection_was_not_killed_by_what_it_had_read(
     assert transport.dead_letters("third") == []
     assert transport.counters("a", "third")[FRAMES] == 3
     assert transport.pending("third", "a", "decoder") == []
+
+
+@pytest.mark.parametrize("stolen", [1, 4, STEPS - 3])
+def test_what_went_to_a_worker_that_had_the_source_before_is_found_and_taken_in_its_turn(
+    task: StageTask, transport: MemoryTransport, stolen: int
+) -> None:
+    work_off(task, _read(transport, 3))
+    task.look_for_astray()
+    assert len(_read(transport, stolen)) == stolen  # by a command that was on its way while its link was down
+    with pytest.raises(EntriesAstray):  # at the next read, or since nothing comes though it was written
+        for _ in range(2):
+            if new := _read(transport, STEPS):
+                task.receive(new)
+            task.look_for_astray()
+    assert transport.counters("a", "third")[FRAMES] == 3
+    task._inbox = Inbox(None, transport.progress("a", "third").read)  # as the task that follows has it
+    task.resume(set())
+    assert task.ended
+    assert transport.counters("a", "third")[FRAMES] == STEPS - 1
+    assert f"{DROPPED}unread" not in transport.counters("a", "third")
+
+
+def test_a_reader_that_is_far_behind_lacks_nothing(task: StageTask, transport: MemoryTransport) -> None:
+    while not task.ended:
+        task.look_for_astray()
+        work_off(task, _read(transport, 2))
+    task.look_for_astray()
+    task.look_for_astray()
