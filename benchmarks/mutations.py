@@ -55,15 +55,15 @@ TESTS: dict[str, list[str]] = {
         f"{_RUNTIME}/test_stage_task.py",
         f"{_RUNTIME}/test_in_process.py",
     ],
-    "pipeline/runtime/source_task.py": [f"{_RUNTIME}/test_in_process.py", f"{_RUNTIME}/test_supervisor.py"],
+    "pipeline/runtime/source_task.py": [f"{_RUNTIME}/test_source_task.py", f"{_RUNTIME}/test_turns.py"],
     "pipeline/runtime/stage_task.py": [
         f"{_RUNTIME}/test_stage_task.py",
         f"{_RUNTIME}/test_keeping.py",
-        f"{_RUNTIME}/test_in_process.py",
+        f"{_RUNTIME}/test_turns.py",
     ],
     "pipeline/runtime/step_queue.py": [f"{_RUNTIME}/test_stage_task.py"],
-    "pipeline/runtime/turns.py": [f"{_RUNTIME}/test_in_process.py"],
-    "pipeline/runtime/watchdog.py": [f"{_RUNTIME}/test_stop_deadline.py"],
+    "pipeline/runtime/turns.py": [f"{_RUNTIME}/test_turns.py"],
+    "pipeline/runtime/watchdog.py": [f"{_RUNTIME}/test_watchdog.py"],
 }
 """Modules on which a promise to users rests, and the tests that should notice a fault in each."""
 _OPERATORS = (

@@ -92,6 +92,11 @@ class SharedRun:
         before = len(self.lines())
         self.wait(lambda: len(self.lines()) > before + FRAMES_PER_SECOND, f"frames by {host.name}")
 
+    def wait_until_told(self, words: str, times: int) -> None:
+        """Until the far worker has said something so many times: TCP repeats what was lost after up to 13 s."""
+        log = self.folder / f"{self.far.name}.log"
+        self.wait(lambda: log.read_text().count(words) >= times, words)
+
     def pass_to_far(self) -> None:
         """Let the near worker stand still until the far one has the relay; then it wakes up late."""
         (sleeper,) = [pid for pid in self.near.pids() if Path(f"/proc/{pid}/comm").read_text() == "rl:relay\n"]
@@ -118,7 +123,7 @@ def test_a_far_host_that_is_cut_off_sleeps_and_dies_loses_and_doubles_nothing(tm
         run.far.unplug()
         run.wait_for_owner(run.near)
         run.far.plug()  # what it had sent arrives now
-        time.sleep(3.0)
+        run.wait_until_told("lost a to another worker", 1)
 
         run.pass_to_far()
         run.far.signal(signal.SIGSTOP)
@@ -126,7 +131,7 @@ def test_a_far_host_that_is_cut_off_sleeps_and_dies_loses_and_doubles_nothing(tm
         run.wait_for_owner(run.near)
         run.far.signal(signal.SIGCONT)  # it wakes up, and its host is still alone
         run.far.plug()
-        time.sleep(3.0)
+        run.wait_until_told("lost a to another worker", 2)
 
         run.pass_to_far()
         run.far.unplug()

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
-import traceback
-from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from pipeline.errors import PluginError
-from pipeline.messages import EndOfStream, Flow, Frame, Message
+from pipeline.messages import EndOfStream, Flow, Frame
 from pipeline.runtime.cores import THREAD_VARIABLES
-from pipeline.runtime.foreground import run_in_foreground
 from pipeline.runtime.in_process import InProcessRun
 from pipeline.stage import Demand
-from tests.pipeline.plugins import Relay, pools
+from tests.pipeline.plugins import pools
 from tests.pipeline.running import ledger, make_test_plan, nothing_left_behind
 
 SHIFTER = {"shifter": {"use": "Shifter", "reads": "decoder"}}
@@ -151,67 +144,6 @@ def test_an_input_that_cannot_be_read_is_said_in_the_summary(tmp_path: Path) -> 
     with InProcessRun(plan) as run:
         summary = run.wait()["a"]
     assert summary["state"] == "failed" and "broken at frame 0" in summary["error"]
-
-
-TREE = {
-    "relay": {"use": "Relay", "reads": "decoder"},
-    "holder": {"use": "Holder", "reads": "relay", "options": {"hold": 50}},
-    "ledger": {"use": "Ledger", "reads": "holder"},
-    "shifter": {"use": "Shifter", "reads": "relay"},
-}
-
-
-def test_in_turns_every_stage_gets_what_it_would_and_nothing_runs_beside_the_caller(tmp_path: Path) -> None:
-    sources = {"a": {"input": "counter"}, "camera": {"input": "live"}}
-    plan = make_test_plan(tmp_path, TREE, source={"frames": 120}, sources=sources, limits={"entries": 4})
-    threads: set[str] = set()
-    with nothing_left_behind(tmp_path), InProcessRun(plan, {"shifter": frozenset()}, in_turns=True) as run:
-        messages = []
-        for _, message in run.messages():
-            messages.append(message)
-            threads |= {thread.name for thread in threading.enumerate()}
-        summary = run.summary()
-    assert sum(isinstance(message, Flow) for message in messages) == 240
-    for source in sources:
-        assert ledger(plan, source) == [*map(str, range(120)), "end"]
-        assert {stage["frames"] for stage in summary[source]["stages"].values()} == {120}
-    assert not {name for name in threads if name.startswith(("stage ", "source ", "reader ", "leases"))}
-    assert run.plan.stages["holder"].threads == run.plan.cores
-
-
-def test_in_turns_a_traceback_leads_from_the_source_to_the_line_that_failed(tmp_path: Path) -> None:
-    relay = {"relay": {"use": "Relay", "reads": "decoder", "options": {"at": 3, "do": "raise"}}}
-    plan = make_test_plan(tmp_path, {**relay, "ledger": {"use": "Ledger", "reads": "relay"}}, source={"frames": 10})
-    with nothing_left_behind(tmp_path), pytest.raises(PluginError, match=r"'relay' .* failed: ValueError") as caught:
-        with InProcessRun(plan, in_turns=True) as run:
-            run.wait()
-    cause = caught.value.__cause__
-    assert isinstance(cause, ValueError)
-    assert traceback.extract_tb(cause.__traceback__)[-1].filename.endswith("plugins.py")
-    assert "turns.py" in str(traceback.extract_tb(caught.value.__traceback__))
-
-
-class Interrupted(Relay):
-    """Presses Ctrl-C at one frame."""
-
-    threads: ClassVar[set[threading.Thread]] = set()
-
-    def process(self, message: Frame) -> Iterable[Message]:
-        self.threads.add(threading.current_thread())
-        if message.index == 20:
-            os.kill(os.getpid(), signal.SIGINT)
-        return super().process(message)
-
-
-def test_ctrl_c_in_the_foreground_ends_the_source_and_leaves_whole_outputs(tmp_path: Path) -> None:
-    stages = {"relay": {"use": f"{__name__}:Interrupted", "reads": "decoder"}}
-    plan = make_test_plan(tmp_path, {**stages, "ledger": {"use": "Ledger", "reads": "relay"}}, source={"frames": 10**6})
-    with nothing_left_behind(tmp_path):
-        summary = run_in_foreground(plan)
-    assert ledger(plan) == [*map(str, range(21)), "stopped"]
-    assert (summary["state"], summary["sources"]["a"]["frames_decoded"]) == ("stopped", 21)
-    assert (plan.output / "summary.json").exists()
-    assert Interrupted.threads == {threading.main_thread()}
 
 
 def test_a_run_right_after_another_is_a_later_epoch(tmp_path: Path) -> None:
