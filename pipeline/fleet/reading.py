@@ -103,11 +103,15 @@ def only_fleet(url: str) -> str:
         names = _fleets(reader)
     finally:
         reader.close()
-    if len(names) != 1:
-        found = ", ".join(names) or "none"
+    if not names:
         raise ConfigError(
-            f"--control: found fleets on {redact(url)}: {found}; give the name of one, which is the `name` in the "
-            "configuration that its hosts serve"
+            f"--control: there is no fleet on {redact(url)}; it is made by its first host: raftline serve CONFIG "
+            f"--control {redact(url)}"
+        )
+    if len(names) > 1:
+        raise ConfigError(
+            f"--control: found several fleets on {redact(url)}: {', '.join(names)}; give the name of one, which is the "
+            "`name` in the configuration that its hosts serve"
         )
     return names[0]
 

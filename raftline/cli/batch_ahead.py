@@ -1,8 +1,8 @@
 """Which part of a long file is computed ahead next: one that the run in order does not reach too early.
 
 The run in order passes what is there quickly, and computes what is not by itself. Where it catches up with a task that
-computes ahead, both would compute the same. So a task leaves it enough to do first: a part of the file, or nothing,
-once it has been seen that the run in order is slower on what is there than the task computes it.
+computes ahead, both would compute the same. So what lies between them must take that run as long as the task takes,
+less what the run takes for the part itself.
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ class PartsAhead:
         """Where parts begin that are computed, or are being computed."""
         self._begun: dict[int, float] = {}
         self._seconds: float | None = None
-        """For which the last part was computed."""
+        """That the last task took, its start included."""
         self._done_share = 0.0
-        self._entered: tuple[float, float] | None = None
-        """When the run in order entered a part that was there, and its begin."""
-        self._passes: float | None = None
-        """Seconds that the run in order took for such a part."""
+        self._entered: tuple[int, float, bool] | None = None
+        """The part in which the run in order is, since when, and whether it was there."""
+        self._passes = 0.0
+        """Seconds that the run in order took for a part that was there."""
+        self._own: float | None = None
+        """The same for one that was not."""
 
     def take(self) -> Task | None:
         """The one to compute now; None: there is none any more."""
@@ -50,18 +52,22 @@ class PartsAhead:
 
     def passed(self, share: float) -> None:
         """The run in order has come so far."""
-        self._done_share, now = share, self._clock()
-        if self._entered is not None and share >= self._entered[1] + self._length:
-            self._passes, self._entered = now - self._entered[0], None
-        begin = next((at for at in self._there if at <= share < at + self._length), None)
-        if begin is not None and self._entered is None:
-            self._entered = now, begin
+        self._done_share, now, part = share, self._clock(), int(share / self._length)
+        if self._entered is not None and part > self._entered[0]:
+            seconds = (now - self._entered[1]) / (part - self._entered[0])
+            if self._entered[2]:
+                self._passes = seconds
+            else:
+                self._own = seconds
+        if self._entered is None or part != self._entered[0]:
+            self._entered = part, now, any(at <= share < at + self._length for at in self._there)
 
     @property
     def _enough(self) -> float:
         """Share of the file that the run in order has to compute by itself before it reaches a part."""
-        fast = self._seconds is not None and self._passes is not None and self._seconds <= self._passes
-        return 0.0 if fast else 0.999 * self._length  # shares are not exact
+        if self._seconds is None or self._own is None:
+            return 0.999 * self._length  # shares are not exact
+        return self._length * max(0.0, self._seconds - self._passes) / max(self._own, 1e-3)
 
     def _left_until(self, at: float) -> float:
         left = at - self._done_share

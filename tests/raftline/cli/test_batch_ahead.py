@@ -43,6 +43,11 @@ def test_where_the_run_in_order_is_the_slower_one_nearly_all_parts_are_computed_
     assert len(taken) >= PARTS - 2 and seconds < 1.1 * 2.0 * PARTS
 
 
+def test_what_takes_long_to_begin_is_begun_further_ahead() -> None:
+    taken, _ = computed_ahead(own=0.6, there=0.2, ahead=2.0)
+    assert len(taken) >= 2
+
+
 def test_nothing_is_computed_behind_the_run_in_order() -> None:
     parts = PartsAhead([{"number": k, "at": k / 4} for k in range(1, 4)])
     parts.passed(0.6)
