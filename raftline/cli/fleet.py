@@ -68,13 +68,13 @@ def fleet_table(facts: Mapping[str, Any]) -> RenderableType:
 
 def _hosts(hosts: list[HostRow]) -> Table:
     table = Table()
-    for title in ("host", "state", "cameras", "capacity", "CPU cores", "last word"):
-        table.add_column(title, justify="left" if title in ("host", "state") else "right")
+    for title in ("host", "state", "cameras", "capacity", "why", "CPU cores", "last word"):
+        table.add_column(title, justify="left" if title in ("host", "state", "why") else "right", overflow="fold")
     for host in hosts:
         busy = "" if host.cpu_cores is None else f"{host.cpu_cores:.1f} of {host.cores}"
         capacity = "any" if host.capacity is None else f"{host.capacity}"
         said = f"{host.silent_seconds:.0f} s ago"
-        table.add_row(escape(host.name), host.state, str(host.cameras), capacity, busy, said)
+        table.add_row(escape(host.name), host.state, str(host.cameras), capacity, escape(host.capacity_why), busy, said)
     return table
 
 

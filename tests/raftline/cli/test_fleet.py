@@ -31,7 +31,7 @@ def run(*arguments: str, code: int = 0) -> Result:
 
 def test_a_fleets_cameras_are_added_shown_changed_and_removed(server: PrivateServer) -> None:
     at = ("--control", server.url)
-    assert "found fleets on" in run("status", *at, code=2).output
+    assert "there is no fleet on" in run("status", *at, code=2).output
     named = ("--run", "yard", *at)
     assert "added door" in run("source", "add", "rtsp://me:s3cr3t@10.0.0.7/x", "--name", "door", *named).output
     shown = run("status", *at).output
