@@ -1,4 +1,4 @@
-"""Stabilizing a file: it is measured to its end, then read again, unless it is short, and corrected."""
+"""Stabilizing a file: it is measured to its end, then read again as far as its frames are not kept, and corrected."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.messages import Flow, Frame, Gap, Header, Message
+from pipeline.messages import Flow, Gap, Header, Message
 from pipeline.stage import Context
 from raftline.camera.parallax import of_far_plane, shifted
 from raftline.camera.transforms import motion_matrices, motion_vectors
@@ -48,13 +48,12 @@ class WholeClip:
         self._measured = self._output.part.with_name(f"{self._output.path.name}.measured.part")
         self._spool: LineFile | None = None
         self._finished = False
-        self.frames = KeptFrames()
-        if options.moves is not None:
-            self.frames.give_up()  # others correct them
+        self._frames = KeptFrames() if options.moves is None else None  # else others correct them
 
     def take(self, message: Flow, record: PathRecord) -> Iterable[Message]:
         """Spool a measurement; yields nothing."""
-        self.frames.add(message.frame)
+        if self._frames is not None:
+            self._frames.add(message.frame)
         self._append({"frame": record.to_json(), "header": message.header.to_json()})
         return ()
 
@@ -132,9 +131,8 @@ class WholeClip:
     def _second_reading(self, lines: list[dict[str, Any]], moves: list[Move]) -> Iterator[Message]:
         """Yield the frames and gaps of the spool's lines, each frame, kept or read again, corrected by its move."""
         corrector = Corrector(self._options, self._context)
-        kept = self.frames.all
-        again = self._context.reopen() if kept is None else iter(kept)
-        frames = (item for item in again if isinstance(item, Frame))
+        assert self._frames is not None
+        frames = self._frames.once_more(self._context.reopen)
         remaining = iter(moves)
         frame = None
         for line in lines:
@@ -153,8 +151,6 @@ class WholeClip:
                 continue
             yield corrector(replace(frame, header=header), *move)
         frames.close()
-        getattr(again, "close", lambda: None)()
-        self.frames.give_up()
 
     def discard(self) -> None:
         """Remove the path's file and the spool."""
@@ -167,7 +163,8 @@ class WholeClip:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken. Raises `OutputError`."""
-        self.frames.give_up()
+        if self._frames is not None:
+            self._frames.miss()
         self._spool = cut_back(self._measured, state["bytes"], self._context)
 
     def close(self) -> None:
