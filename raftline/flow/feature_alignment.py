@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from raftline.kernels.difference_at import difference_at
+
 _HALF_COST = 0.3
 """Squared difference, as a share of the features' variance, that costs half of the maximum. Unrelated features differ
 by twice the variance."""
@@ -43,8 +45,8 @@ class Alignment:
         whole_x, whole_y = (self._points * cells).unbind()
         self._terms = map_terms(whole_x, whole_y, height * cells, width * cells)
         self._width = width
-        self._earlier, self._later = _cell_rows(earlier), _cell_rows(later)
-        self._first = torch.arange(len(later), device=later.device)[:, None, None, None, None] * (height * width)
+        self._earlier = earlier.permute(0, 2, 3, 1).flatten(1, 2)
+        self._later = later.permute(0, 2, 3, 1).contiguous()
         self._here = self._earlier[:, self._index(self._points)]
         varying = self._here - self._here.mean(dim=1, keepdim=True)
         self._variance = varying.square().mean(dim=(1, 2))[:, None, None].clamp(min=_LEAST_VARIANCE)
@@ -66,8 +68,9 @@ class Alignment:
         squares = (self._terms[:, None] * self._terms).flatten(0, 1).T
         ridge = _DAMPING + stiffness * (torch.arange(3, device=maps.device) > 0)
         for _ in range(steps):
-            _, difference, weight = self._compare(guess + maps @ self._terms)
-            pull = (slopes[:, None] * difference[:, :, None]).sum(dim=-1) * weight[:, :, None]
+            cost, products_along = self._compare(guess + maps @ self._terms, slopes)
+            weight = (1 - cost).square()
+            pull = products_along * weight[:, :, None]
             normal = (products[:, None] * weight[:, :, None]) @ squares
             maps = maps + self._cells * _solve(normal.unflatten(-1, (3, 3)), pull @ self._terms.T, ridge)
         return maps
@@ -81,7 +84,7 @@ class Alignment:
         return flow[..., self._rows[:, None] * self._cells, self._columns * self._cells].flatten(-2)
 
     def _index(self, points: Tensor) -> Tensor:
-        """(..., 2, S) whole cells -> (..., S) rows of `_earlier` and `_later`; the nearest ones outside."""
+        """(..., 2, S) whole cells -> (..., S) rows of `_earlier`; the nearest ones outside."""
         x, y = points.clamp(self._last * 0, self._last).long().unbind(dim=-2)
         return y * self._width + x
 
@@ -91,43 +94,19 @@ class Alignment:
         after, before = self._index(self._points + side), self._index(self._points - side)
         return (self._earlier[:, after] - self._earlier[:, before]) / 2
 
-    def _compare(self, flow: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Flow (B, K, 2, S), cells of the full grid -> cost (B, K, S), difference (B, K, S, C), weight (B, K, S)."""
+    def _compare(self, flow: Tensor, slopes: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Flow (B, K, 2, S), cells of the full grid -> cost (B, K, S), difference along the slopes (B, K, 2, S)."""
         there = torch.nan_to_num(self._points + flow / self._cells, nan=-1.0)
         inside = ((there >= 0) & (there <= self._last)).all(dim=2)
-        difference = self._here[:, None] - self._between(there)
-        square = torch.linalg.vector_norm(difference, dim=-1).square() / difference.shape[-1]
-        relative = torch.nan_to_num(square / self._variance, nan=torch.inf)
+        along = self._here[:, None][:, :0] if slopes is None else slopes
+        square, difference = difference_at(self._here, self._later, there, along)
+        relative = torch.nan_to_num(square / self._here.shape[-1] / self._variance, nan=torch.inf)
         share = _HALF_COST / (relative + _HALF_COST) * inside
-        return 1 - share, difference, share.square()
-
-    def _between(self, points: Tensor) -> Tensor:
-        """The later frame's features (B, K, S, C) at points (B, K, 2, S), bilinear, the nearest ones outside."""
-        points = points.clamp(self._last * 0, self._last)
-        low = points.floor()
-        share_x, share_y = (points - low).unbind(dim=2)
-        left_top = self._index(low)
-        right, below = (low < self._last).unbind(dim=2)
-        row = torch.stack([left_top, left_top + right], dim=-1)
-        corners = torch.stack([row, row + self._width * below[..., None]], dim=-2) + self._first
-        across = torch.stack([1 - share_x, share_x], dim=-1)
-        weights = torch.stack([1 - share_y, share_y], dim=-1)[..., None] * across[..., None, :]
-        mixed = F.embedding_bag(
-            corners.flatten(3).flatten(0, 2),
-            self._later.flatten(0, 1),
-            per_sample_weights=weights.flatten(3).flatten(0, 2),
-            mode="sum",
-        )
-        return mixed.unflatten(0, corners.shape[:3])
+        return 1 - share, difference
 
 
 def _every(step: int, size: int, device: torch.device) -> Tensor:
     return torch.arange(min(step // 2, size - 1), size, step, device=device)
-
-
-def _cell_rows(features: Tensor) -> Tensor:
-    """(B, C, h, w) -> (B, h * w, C): a cell's channels lie together."""
-    return features.permute(0, 2, 3, 1).flatten(1, 2).contiguous()
 
 
 def _solve(normal: Tensor, pull: Tensor, ridge: Tensor) -> Tensor:
