@@ -14,10 +14,16 @@ import numpy as np
 
 from raftline.camera.background_belief import BackgroundBelief
 from raftline.camera.camera_motion import CameraMotion, fit_camera_motion
-from raftline.camera.direct_alignment import following, refined_motion
+from raftline.camera.direct_alignment import (
+    aligned_motion,
+    believed_alignment,
+    following,
+    refined_motion,
+)
 from raftline.camera.luma_pyramid import LumaPyramid
 from raftline.camera.parallax import ParallaxField
 from raftline.camera.plane_models import ModelName
+from raftline.camera.richer_plane import RicherPlane
 from raftline.camera.world_memory import Sighting, WorldMemory
 from raftline.camera.world_motion import agreement, motion_of_trusted
 
@@ -62,18 +68,20 @@ class Step:
 class CameraTracker:
     """Measures the steps of one path, in order."""
 
-    def __init__(self, width: int, height: int, model: ModelName, parallax: ParallaxField | None) -> None:
+    def __init__(self, width: int, height: int, model: ModelName | None, parallax: ParallaxField | None) -> None:
         """Begin a path of frames of `width` x `height` px.
 
         Args:
             width: px.
             height: px.
-            model: The model of the camera's motion between two frames.
+            model: The model of the camera's motion between two frames; None: a similarity, and a homography where the
+                frames show more (see `RicherPlane`).
             parallax: To learn the parallax with; None: the scene is one plane.
         """
         self._parallax = parallax
         self._size = (width, height)
-        self._model: ModelName = model
+        self._fixed = model
+        self._richer = None if model is not None else RicherPlane()
         self._belief, self._memory = BackgroundBelief(width, height), WorldMemory()
         self._since = np.eye(3)
         """Motion over the frames without one up to the last, as far as their flow tells."""
@@ -82,6 +90,13 @@ class CameraTracker:
     def gains(self) -> np.ndarray | None:
         """As `ParallaxField.gains`; None: one plane."""
         return self._parallax.gains if self._parallax is not None else None
+
+    @property
+    def _model(self) -> ModelName:
+        """The model of the next frame; a mesh takes what its plane leaves."""
+        if self._richer is None or self.gains is not None:
+            return self._fixed or "similarity"
+        return self._richer.model
 
     def take(self, step: Step) -> tuple[CameraMotion, list[tuple[int, float, float]]]:
         """Return the motion into a frame, and the frames that it revises (see `BackgroundBelief.add`)."""
@@ -117,11 +132,20 @@ class CameraTracker:
 
     def _likely(self, step: Step) -> CameraMotion:
         """Return the motion that the flow of what is trusted follows, as precise as the frames tell it."""
-        plane = self._trusted(step)
+        plane, model = self._trusted(step), self._model
         motion = self._fit(step, step.texture if plane is None else step.texture * plane)
         if step.before is None:
             return motion
-        return refined_motion(motion, step.before, step.now, step.flow_px, self._model, plane)
+        contested, meshed = self._belief.contested, self.gains is not None
+        tries = self._richer is not None and not meshed and self._richer.tries(contested)
+        found = believed_alignment(motion, step.before, step.now, step.flow_px, model, plane, tries)
+        if found is None:
+            return motion
+        if self._richer is not None and not contested and not meshed:
+            richer = found if model == "homography" else found.richer
+            if richer is not None and self._richer.take(richer, *self._size):
+                found, model = richer, "homography"
+        return aligned_motion(motion, found, model)
 
     def _sighting(self, step: Step, likely: CameraMotion | None) -> Sighting | None:
         """Look for the world as it is remembered, where the flow leads and elsewhere."""
@@ -224,10 +248,11 @@ class CameraTracker:
             "belief": self._belief.state(),
             "memory": self._memory.state(),
             "since": self._since.ravel().tolist(),
+            "richer": self._richer.state() if self._richer else None,
         }
 
     @classmethod
-    def from_state(cls, state: dict[str, Any], model: ModelName) -> CameraTracker:
+    def from_state(cls, state: dict[str, Any], model: ModelName | None) -> CameraTracker:
         """Return a tracker that goes on where `state` was taken; `allowed` is to be set anew."""
         parallax = ParallaxField.from_state(state["parallax"]) if state["parallax"] else None
         width, height = state["size"]
@@ -235,6 +260,7 @@ class CameraTracker:
         found._belief = BackgroundBelief.from_state(state["belief"])
         found._memory = WorldMemory.from_state(state["memory"])
         found._since = np.array(state["since"]).reshape(3, 3)
+        found._richer = RicherPlane.from_state(state["richer"]) if state["richer"] else None
         return found
 
 

@@ -48,6 +48,8 @@ _MAX_CHANGE_PX, _MAX_CHANGE_SHARE = 8.0, 0.25
 network's flow is 8 px off at a corner."""
 _MIN_REACH_PX = 1.5
 """Reach of the weights of cells that follow the flow's motion, at least."""
+_RICHER_EVERY = 2
+"""One point in so many goes on with a homography: half the time, and still hundredths of a px."""
 _MIN_POINTS = 100
 """Points without which there is no alignment: ten for each parameter, gain and brightness."""
 
@@ -68,6 +70,8 @@ class Alignment:
     """(2, N) grey levels per px of the level that was compared last, at its points."""
     level_px: float
     """Px of the frame in one px of that level."""
+    richer: Alignment | None = None
+    """The alignment by a homography that goes on from this one; None: not asked for, or not determined."""
 
     @property
     def off_px(self) -> float:
@@ -99,19 +103,41 @@ def refined_motion(
     Returns:
         The refined motion, or `motion` itself where the images say no more.
     """
+    found = believed_alignment(motion, before, after, flow_px, model, weights)
+    return motion if found is None else aligned_motion(motion, found, model)
+
+
+def believed_alignment(
+    motion: CameraMotion,
+    before: LumaPyramid,
+    after: LumaPyramid,
+    flow_px: np.ndarray,
+    model: ModelName,
+    weights: np.ndarray | None = None,
+    richer: bool = False,
+) -> Alignment | None:
+    """Return the alignment by which `refined_motion`, of the same arguments, refines a motion; None: by none.
+
+    Args:
+        richer: Go on from there with a homography (see `Alignment.richer`).
+    """
     if motion.model == "none":
-        return motion
+        return None
     follows = following(flow_px, motion)
     if weights is not None:
         follows = follows * weights
-    found = align(before, after, motion.matrix, PLANE_MODELS[model], follows)
+    found = align(before, after, motion.matrix, PLANE_MODELS[model], follows, richer)
     if found is None or not found.better or found.error_px > MAX_ERROR_PX:
-        return motion
+        return None
     corners = frame_corners(before.width, before.height)
     moved = transform_points(motion.matrix, corners)
     apart_px = np.abs(transform_points(found.matrix, corners) - moved).max()
-    if apart_px > _MAX_CHANGE_PX + _MAX_CHANGE_SHARE * np.abs(moved - corners).max():
-        return motion
+    most_px = _MAX_CHANGE_PX + _MAX_CHANGE_SHARE * np.abs(moved - corners).max()
+    return found if apart_px <= most_px else None
+
+
+def aligned_motion(motion: CameraMotion, found: Alignment, model: ModelName) -> CameraMotion:
+    """Return `motion` as an alignment with `model` has it."""
     confidence = confidence_of(motion.inlier_share, found.error_px / MAX_ERROR_PX)
     return replace(motion, matrix=found.matrix, model=model, confidence=max(confidence, motion.confidence), reason="")
 
@@ -131,6 +157,7 @@ def align(
     matrix: np.ndarray,
     model: PlaneModel,
     cell_weights: np.ndarray,
+    richer: bool = False,
 ) -> Alignment | None:
     """Align two images, from a first guess on.
 
@@ -141,6 +168,7 @@ def align(
         model: The plane model to align with.
         cell_weights: (ceil(H/8), ceil(W/8)) >= 0, the trust in the earlier frame's 8 px cells; 0 where the content does
             not follow the camera.
+        richer: Go on with a homography on the finest level (see `Alignment.richer`).
 
     Returns:
         The alignment, or None if the trusted texture does not determine the model.
@@ -150,17 +178,28 @@ def align(
         points = before.points(level, cell_weights)
         if len(points.value) < _MIN_POINTS:
             return None
-        to_local = centred(*before.levels[level].shape[::-1])[0] @ before.to_level(level)
-        from_local = np.linalg.inv(to_local)
-        solved = _solved(points, after.levels[level], to_local @ matrix @ from_local, model)
-        if solved is None:
+        found = _aligned(points, before, after, level, matrix, model)
+        if found is None:
             return None
-        warp, covariance, comparison = solved
-        back = from_local @ warp @ to_local
-        matrix = back / back[2, 2]
-        if level == len(before.levels) - 1:
-            found = _described(matrix, covariance, comparison, points, before, model)
-    return found
+        matrix = found.matrix
+    if found is None or not richer:
+        return found
+    fewer, finest = points.every(_RICHER_EVERY), len(before.levels) - 1
+    return replace(found, richer=_aligned(fewer, before, after, finest, matrix, PLANE_MODELS["homography"]))
+
+
+def _aligned(
+    points: AlignmentPoints, before: LumaPyramid, after: LumaPyramid, level: int, matrix: np.ndarray, model: PlaneModel
+) -> Alignment | None:
+    """Align two images on one level; None if the points do not determine the model."""
+    to_local = centred(*before.levels[level].shape[::-1])[0] @ before.to_level(level)
+    from_local = np.linalg.inv(to_local)
+    solved = _solved(points, after.levels[level], to_local @ matrix @ from_local, model)
+    if solved is None:
+        return None
+    warp, covariance, comparison = solved
+    back = from_local @ warp @ to_local
+    return _described(back / back[2, 2], covariance, comparison, points, before, level, model)
 
 
 def _described(
@@ -169,10 +208,11 @@ def _described(
     comparison: PointComparison,
     points: AlignmentPoints,
     before: LumaPyramid,
+    level: int,
     model: PlaneModel,
 ) -> Alignment:
-    """Say how good an alignment on the finest level is."""
-    height, width = before.levels[-1].shape
+    """Say how good an alignment on a level is."""
+    height, width = before.levels[level].shape
     level_px, sigmas = before.width / width, comparison.sigmas
     better = sigmas[-1] <= _MAX_SIGMA_GROWTH * sigmas[0] and comparison.correlation() > _MIN_CORRELATION
     error_px = model.corner_error_px(covariance, width, height) * level_px

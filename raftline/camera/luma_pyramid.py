@@ -95,6 +95,11 @@ class AlignmentPoints:
     trust: np.ndarray
     """(N,) float64 >= 0."""
 
+    def every(self, count: int) -> AlignmentPoints:
+        """Return one point in `count`."""
+        picked = (each[..., ::count] for each in (self.local, self.value, self.gradient, self.trust))
+        return AlignmentPoints(*(np.ascontiguousarray(each) for each in picked))
+
 
 def _of_rank(values: np.ndarray, rank: int) -> np.ndarray:
     """Return about the `rank`-th largest of values (N,), that of one in `_RANKED`: a part of the time."""

@@ -147,14 +147,16 @@ class Measurement:
             shear = row_shear(step.flow_px, weights * following(step.flow_px, motion), now.height)
         if self._options.known_readout_seconds:
             motion = replace(motion, matrix=without_shear(motion.matrix, now.width, now.height))
-        if motion.model != self._model:
+        if motion.model != (self._model or "similarity"):
             self._context.count(f"camera_model_{motion.model}")
         return motion, revised, shear
 
     @property
-    def _model(self) -> ModelName:
-        """A rolling shutter shears and bends the frame, which must not pass for a turn."""
-        return "rolling_shutter" if self._options.known_readout_seconds else self._options.model
+    def _model(self) -> ModelName | None:
+        """A rolling shutter shears and bends the frame, which must not pass for a turn. None: as `CameraTracker`."""
+        if self._options.known_readout_seconds:
+            return "rolling_shutter"
+        return None if self._options.model == "auto" else self._options.model
 
     def state(self) -> dict[str, Any]:
         """Return everything but the last frame, as JSON values."""

@@ -37,10 +37,10 @@ class StabilizationOptions(stage.Options):
         le=2,
         description="look_ahead: delay of the output, and how much of the future each correction knows; in seconds",
     )
-    model: Literal["translation", "similarity", "affine", "homography"] = Field(
-        "similarity",
+    model: Literal["auto", "translation", "similarity", "affine", "homography"] = Field(
+        "auto",
         description="model of the camera's motion between two frames; a simpler one is used where the frames support "
-        "no more",
+        "no more. auto: similarity, and homography where the frames clearly show perspective or shear",
     )
     parallax: Literal["auto", "off"] = Field(
         "auto",

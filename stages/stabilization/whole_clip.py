@@ -126,7 +126,10 @@ class WholeClip:
         shears = [[record.row_shear_px for record in own] for own in recorded]
         found = estimated_readout([(run.times, run.motions, own) for run, own in zip(runs, shears, strict=True)], *size)
         self._context.status(readout_ms=round(1000 * found.seconds, 1))
-        return found.seconds, [without_shear_of(run, found.seconds) for run in runs]
+        sheared = [np.array([record.model in ("affine", "homography") for record in own]) for own in recorded]
+        return found.seconds, [
+            without_shear_of(run, found.seconds, own) for run, own in zip(runs, sheared, strict=True)
+        ]
 
     def _second_reading(self, lines: list[dict[str, Any]], moves: list[Move]) -> Iterator[Message]:
         """Yield the frames and gaps of the spool's lines, each frame, kept or read again, corrected by its move."""

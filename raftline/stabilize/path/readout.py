@@ -105,37 +105,45 @@ def speed_changes(times: np.ndarray, motions: np.ndarray, width: int, height: in
     return np.diff(speeds, axis=0, prepend=speeds[:1])
 
 
-def without_shear_of(run: CameraPath, seconds: float) -> CameraPath:
-    """Return a run without the turn and zoom by which similarities meet the shear of a readout of `seconds`."""
+def without_shear_of(run: CameraPath, seconds: float, sheared: np.ndarray) -> CameraPath:
+    """Return a run without what the shear of a readout of `seconds` did to its motions.
+
+    Args:
+        run: The run.
+        seconds: The readout time, negative if the last row is exposed first.
+        sheared: (N,) bool: the motion into the frame is of a model that shows shear.
+    """
     if not seconds or len(run.times) < _LEAST_RUN:
         return run
     size = run.width, run.height
     shears = seconds * speed_changes(run.times, run.motions, *size)
-    return replace(
-        run, motions=motion_vectors(without_absorbed_shear(motion_matrices(run.motions, *size), shears, *size), *size)
-    )
+    matrices = without_absorbed_shear(motion_matrices(run.motions, *size), shears, *size, sheared)
+    return replace(run, motions=motion_vectors(matrices, *size))
 
 
-def without_absorbed_shear(matrices: np.ndarray, shears: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Take out of similarities the turn and zoom by which their fit met the rows' shear halfway.
+def without_absorbed_shear(
+    matrices: np.ndarray, shears: np.ndarray, width: int, height: int, sheared: np.ndarray
+) -> np.ndarray:
+    """Take the rows' shear out of motions, or out of similarities the turn and zoom that met it halfway.
 
     Args:
         matrices: (N, 3, 3) px to px.
         shears: (N, 2) px from the first row to the last, along x and y.
         width: Width of the frames, px.
         height: Height of the frames, px.
+        sheared: (N,) bool: as in `without_shear_of`.
 
     Returns:
         (N, 3, 3) px to px; the frame's center moves as before.
     """
+    along_x, along_y = shears.T / height
     share = height**2 / (width**2 + height**2)  # of a least-squares fit over the frame, evenly
-    turn, grow = -share * shears[:, 0] / height, share * shears[:, 1] / height
     center = np.array([(width - 1) / 2, (height - 1) / 2])
     found = np.array(matrices)
-    to = found[:, :2, :2] @ center + found[:, :2, 2]
-    found[:, 0, 0] -= grow
-    found[:, 1, 1] -= grow
-    found[:, 0, 1] += turn
-    found[:, 1, 0] -= turn
-    found[:, :2, 2] = to - found[:, :2, :2] @ center
+    to = transform_points(found, center[None])[:, 0]
+    found[:, 0, 1] -= np.where(sheared, along_x, share * along_x)
+    found[:, 1, 1] -= np.where(sheared, along_y, share * along_y)
+    found[:, 1, 0] += np.where(sheared, 0.0, share * along_x)
+    found[:, 0, 0] -= np.where(sheared, 0.0, share * along_y)
+    found[:, :2, 2] += to - transform_points(found, center[None])[:, 0]
     return found

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from raftline.camera.camera_motion import fit_camera_motion
+from raftline.camera.plane_models import ModelName
 from raftline.camera.row_shear import row_shear
 from raftline.camera.transforms import motion_vectors
 from raftline.stabilize.path.path_smoothing import accumulate, camera_path
@@ -32,16 +33,18 @@ def steps(seconds: float, noise_px: float = 0.3) -> list[np.ndarray]:
     return flows
 
 
-def measured(flows: list[np.ndarray]):
-    matrices = [np.eye(3), *(fit_camera_motion(flow, WIDTH, HEIGHT).matrix for flow in flows[1:])]
+def measured(flows: list[np.ndarray], model: ModelName = "similarity"):
+    matrices = [np.eye(3), *(fit_camera_motion(flow, WIDTH, HEIGHT, model).matrix for flow in flows[1:])]
     run = camera_path(np.stack(matrices), TIMES, np.zeros(FRAMES, bool), WIDTH, HEIGHT)
     shears = [None, *(row_shear(flow, np.ones(flow.shape[:2]), HEIGHT) for flow in flows[1:])]
     return run, shears
 
 
-@pytest.mark.parametrize("seconds", [0.02, -0.02, 0.008])
-def test_time_and_sign_are_found_and_the_shear_is_no_turn(seconds: float) -> None:
-    run, shears = measured(steps(seconds))
+@pytest.mark.parametrize(
+    ("seconds", "model"), [(0.02, "similarity"), (-0.02, "similarity"), (0.008, "similarity"), (0.02, "affine")]
+)
+def test_time_and_sign_are_found_and_the_shear_is_no_turn(seconds: float, model: ModelName) -> None:
+    run, shears = measured(steps(seconds), model)
     found = estimated_readout([(run.times, run.motions, shears)], WIDTH, HEIGHT)
     assert found.seconds == pytest.approx(seconds, rel=0.2)
     true = np.stack([np.eye(3), *(similarity(*step) for step in np.diff(PLACES, axis=0))])
@@ -50,14 +53,15 @@ def test_time_and_sign_are_found_and_the_shear_is_no_turn(seconds: float) -> Non
     def off(motions: np.ndarray) -> float:
         return float(np.sqrt(((motions - motion_vectors(true, WIDTH, HEIGHT))[inner] ** 2).mean()))
 
-    assert off(without_shear_of(run, found.seconds).motions) < 0.4 * off(run.motions)
+    sheared = np.full(FRAMES, model == "affine")
+    assert off(without_shear_of(run, found.seconds, sheared).motions) < 0.4 * off(run.motions)
 
 
 def test_a_shutter_that_opens_at_once_has_none() -> None:
     run, shears = measured(steps(0.0))
     found = estimated_readout([(run.times, run.motions, shears)], WIDTH, HEIGHT)
     assert found.seconds == 0.0 and found.sigma_seconds < 0.005
-    assert without_shear_of(run, found.seconds) is run
+    assert without_shear_of(run, found.seconds, np.zeros(FRAMES, bool)) is run
 
 
 def test_shear_out_of_time_with_the_camera_is_no_evidence() -> None:
