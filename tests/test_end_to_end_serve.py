@@ -1,4 +1,4 @@
-"""Two hosts and six real cameras: one host is killed, comes back, stands still and wakes up."""
+"""Hosts with cameras: one is killed, comes back, stands still and wakes up; a camera ends the runs that have it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.fleet.overview import Overview, overview
 from pipeline.fleet.reading import FleetReader, ToldEvent
 from pipeline.runtime.run_status import active_runs
 from pipeline.transport.redis_server import PrivateServer
-from tests.command_line import ROOT, command
+from tests.command_line import ROOT, command, lay_out, running
 from tests.rtsp_server import rtsp_server
 
 CAMERAS = 6
@@ -139,3 +139,47 @@ def check_order(events: list[ToldEvent]) -> None:
     """Once a camera's next owner has told of an event, its owners before tell of none."""
     fences = [event.fence for event in events]
     assert fences == sorted(fences) and len({(event.fence, event.host) for event in events}) == len(set(fences))
+
+
+DEADLY = """
+import os, signal
+from counting import Counter
+
+class Deadly(Counter):
+    def read(self, start_index):
+        if "deadly" in self.context.source.input:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield from super().read(start_index)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_camera_that_ends_its_hosts_runs_is_put_aside_and_the_other_one_is_live(tmp_path: Path) -> None:
+    lay_out(tmp_path)
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    options = "{frames: 100000, pause_seconds: 0.1}"
+    stages = f'{{counter: {{use: "deadly:Deadly", options: {options}}}, sums: {{use: "counting:Sum", reads: counter}}}}'
+    sources = "{good: {input: rtsp://good}, bad: {input: rtsp://deadly}}"
+    text = f"name: deadly\nlimits: {{restarts: 1}}\nstages: {stages}\nsources: {sources}\n"
+    (tmp_path / "deadly.yaml").write_text(text)
+    server = PrivateServer.start(memory_mb=32)
+    reader = FleetReader(server.url, "deadly")
+    try:
+        failed, deadline = 0, time.monotonic() + 500
+        while True:  # as a service manager has it
+            with running(tmp_path, "serve", "deadly.yaml", "--control", server.url, "--name", "a", "-o", "out") as host:
+                while host.poll() is None and not (done := states(reader) == {"bad": "put aside", "good": "live"}):
+                    assert time.monotonic() < deadline, states(reader)
+                    time.sleep(0.1)
+                if done:
+                    break
+                failed += 1
+        assert failed == 3
+    finally:
+        reader.close()
+        server.stop()
+
+
+def states(reader: FleetReader) -> dict[str, str]:
+    return {camera.name: camera.state for camera in overview(reader).cameras}
