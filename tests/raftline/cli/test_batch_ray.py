@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.errors import ConfigError
 from raftline.cli.batch import _shared_out
+from raftline.cli.batch_ray import connect_to_ray
 from tests.command_line import lay_out, run, running, summary
 from tests.raftline.cli.ray_cluster import RayCluster, ray_cluster
 
@@ -84,11 +85,17 @@ def test_files_of_a_node_that_is_lost_go_to_another(folder: Path, cluster: RayCl
     assert len(sums(folder)) == 4 and summary(folder / "out")["state"] == "finished"
 
 
-def test_where_no_cluster_answers_the_error_says_so(folder: Path) -> None:
-    pytest.importorskip("ray")
-    batch = ("batch", "counting.yaml", "in", "-o", "out", "--executor", "ray")
-    said = run(folder, *batch, code=2, RAY_TMPDIR=str(folder)).stderr  # no cluster of another test's, dead or alive
-    assert said.startswith("error: --address auto: no Ray cluster there (") and "`ray start`" in said
+def test_where_no_cluster_answers_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
+
+    def init(**options: object) -> None:
+        raise ConnectionError("Could not find any running Ray instance.\nPlease specify the one to connect to.")
+
+    monkeypatch.setattr(ray, "init", init)  # a cluster that runs on this machine, of whomever, would be found
+    with pytest.raises(ConfigError) as raised:
+        connect_to_ray("auto")
+    why = "--address auto: no Ray cluster there (Could not find any running Ray instance.); start one with `ray start`"
+    assert str(raised.value) == why
 
 
 @pytest.mark.parametrize(
