@@ -182,7 +182,7 @@ class MotionDetector:
         shown = [self._shows(track, frame.seconds) for track in tracks]
         tentative = [self._may_be_confirmed(track, frame.seconds) for track in tracks]
         mask = _drawn(regions, labels, shown)
-        self._background.learn(segmentation.moves | mask, segmentation.doubtful, frame.step_seconds)
+        self._background.learn(segmentation.unlearned | mask, segmentation.doubtful, frame.step_seconds)
         objects = tuple(
             self._object(region.box, region.area, track, track.moved_seconds == frame.seconds)
             for region, track, shows in zip(regions, tracks, shown, strict=True)

@@ -11,6 +11,8 @@ Numbers were tuned by hand on the scenes park, small and left of `benchmarks.mot
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from raftline.masks.foreground import grown
@@ -26,6 +28,10 @@ _NEAREST = 0.7
 flow sees little of him not far below 0: farther scenery cannot be told from him."""
 _ACROSS_SHARE, _ACROSS_PX = 0.3, 0.4
 """Across the direction scenery may be off by this share of what it moves along it, and by this much."""
+_BLURRED_CELLS = 2
+"""Around what moves, cells share some of its flow."""
+_REMEMBERED_FRAMES = 12
+"""Time constant of `DepthShown`: some frames show depth by chance. Chosen by hand."""
 
 
 def parallax_scenery(grid_px: np.ndarray, residual_px: np.ndarray, moving: np.ndarray) -> np.ndarray | None:
@@ -53,6 +59,37 @@ def parallax_scenery(grid_px: np.ndarray, residual_px: np.ndarray, moving: np.nd
     scenery = nearer & (share < _NEAREST) & (across_px < np.maximum(_ACROSS_PX, _ACROSS_SHARE * np.abs(along_px)))
     # At the rim of what is faster still, cells see some of it and some of what is behind.
     return moving & scenery & ~grown(moving & nearer & ~scenery, 1)
+
+
+def shows_depth(residual_px: np.ndarray, moving: np.ndarray) -> bool:
+    """Whether what a plane leaves of the flow, (h, w, 2) px, away from moving cells, bool (h, w), is parallax."""
+    return _shared_direction(residual_px[~grown(moving, _BLURRED_CELLS)]) is not None
+
+
+class DepthShown:
+    """Whether most of the latest frames of a camera that moves showed depth."""
+
+    def __init__(self) -> None:
+        """Begin with no frame."""
+        self._share, self._frames = 0.0, 0
+
+    def take(self, shown: bool) -> None:
+        """Count a frame."""
+        self._frames = min(self._frames + 1, _REMEMBERED_FRAMES)
+        self._share += (shown - self._share) / self._frames
+
+    @property
+    def mostly(self) -> bool:
+        """Whether they did."""
+        return self._share > 0.5
+
+    def full_state(self) -> list[float]:
+        """All of it."""
+        return [self._share, self._frames]
+
+    def restore_full(self, state: Sequence[float]) -> None:
+        """Go on exactly where `full_state` was taken."""
+        self._share, self._frames = float(state[0]), int(state[1])
 
 
 def _shared_direction(residual_px: np.ndarray) -> np.ndarray | None:

@@ -19,7 +19,8 @@ from raftline.masks.foreground import averaged, clearly_other, foreground, grown
 from raftline.masks.frame_camera import FrameCamera
 from raftline.masks.frame_input import FrameInput
 from raftline.masks.illumination import ExposureTransient, relit
-from raftline.masks.parallax_scenery import parallax_scenery
+from raftline.masks.parallax_scenery import DepthShown, parallax_scenery, shows_depth
+from raftline.masks.refinement import Evidence, refined
 from raftline.masks.residual_motion import (
     CellMotion,
     Thresholds,
@@ -68,6 +69,8 @@ class Segmentation:
     """What else looks unlike the background; None under a camera that moves, and while the exposure settles."""
     doubtful: np.ndarray
     """What may move: the background learns it only where it knows nothing better."""
+    unlearned: np.ndarray
+    """What the background does not learn: what moves, and what was taken to before its outline was drawn."""
     layers: bool
     """Scenery at another depth was left out."""
     in_first: tuple[np.ndarray, np.ndarray] | None
@@ -98,6 +101,7 @@ class MotionSegmenter:
         self._unlike_seconds = np.zeros(grid.shape, np.float32)
         """For how long each point has looked unlike the background."""
         self._exposure = ExposureTransient()
+        self._depth = DepthShown()
         self._unlearned_seconds = 0.0
         """Of the frames in which nothing changed, those not learned yet."""
         self._rested_seconds = 0.0
@@ -105,7 +109,7 @@ class MotionSegmenter:
 
     def begin_run(self) -> None:
         """Forget what moved: the next frame does not follow from the last one."""
-        self._cells = np.zeros((0, 0), bool)
+        self._cells, self._depth = np.zeros((0, 0), bool), DepthShown()
         self._unlike_seconds[:] = 0.0
 
     def segment(self, frame: FrameInput, camera: FrameCamera, previous: np.ndarray | None) -> Segmentation:
@@ -128,14 +132,21 @@ class MotionSegmenter:
         pair = self._pair_motion(frame, camera, previous, flow.cells, flowing & ~flow.seen.known)
         moved_here = None if pair is None else carried_forward(*pair)
         moves, unlike = foreground(flow.distance, flow.seen.known, flowing, moved_here, changing)
+        outlined = moves if camera.stands else self._outlined(moves, frame, flow, flowing)
         return Segmentation(
             flow.cells,
-            moves,
+            outlined,
             unlike if camera.stands and not settling else None,
             flowing if flow.scenery is None else flowing | on_points(flow.scenery, self._grid),
+            outlined if self._depth.mostly else outlined | moves,
             flow.scenery is not None,
             pair if after_first else None,
         )
+
+    def _outlined(self, moves: np.ndarray, frame: FrameInput, flow: _FlowMotion, flowing: np.ndarray) -> np.ndarray:
+        """What moves, its outlines drawn by color. bool (h, w)."""
+        evidence = Evidence(frame.image, flow.distance, flow.seen.known, flowing)
+        return refined(moves, evidence, trusted=not self._depth.mostly) if moves.any() else moves
 
     def rest(self, frame: FrameInput) -> None:
         """Take a frame in which nothing changed but noise; now and then the background learns one for all of them."""
@@ -165,6 +176,7 @@ class MotionSegmenter:
             "cells": self._cells,
             "unlike_seconds": self._unlike_seconds,
             "exposure": self._exposure.full_state(),
+            "depth": self._depth.full_state(),
             "rested": [self._unlearned_seconds, self._rested_seconds],
         }
 
@@ -172,6 +184,7 @@ class MotionSegmenter:
         """Go on exactly where `full_state` was taken."""
         self._cells, self._unlike_seconds = state["cells"], state["unlike_seconds"]
         self._exposure.restore_full(state["exposure"])
+        self._depth.restore_full(state["depth"])
         self._unlearned_seconds, self._rested_seconds = state["rested"]
 
     def _flow_motion(self, frame: FrameInput, camera: FrameCamera) -> _FlowMotion:
@@ -201,6 +214,7 @@ class MotionSegmenter:
     def _scenery(self, grid_px: np.ndarray, residual_px: np.ndarray, cells: CellMotion) -> np.ndarray | None:
         layers = depth_layers(grid_px, residual_px, cells.moving, self._grid.width, self._grid.height)
         near_or_far = parallax_scenery(grid_px, residual_px, cells.moving)
+        self._depth.take(shows_depth(residual_px, cells.moving))
         layers = layers if near_or_far is None else layers | near_or_far
         return layers if layers.any() else None
 

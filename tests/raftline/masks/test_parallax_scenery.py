@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from raftline.masks.parallax_scenery import parallax_scenery
+from raftline.masks.parallax_scenery import DepthShown, parallax_scenery, shows_depth
 
 ROWS, COLUMNS = 20, 30
 PLANE_PX = np.array([-5.0, 0.3], np.float32)
@@ -34,3 +34,27 @@ def test_before_a_camera_that_hardly_moves_nothing_is_near_scenery() -> None:
     _, left, moving = scene(0.4)
     scenery = parallax_scenery(left + np.float32(0.2), left, moving)
     assert scenery is not None and not scenery.any()
+
+
+def test_depth_is_seen_beside_what_moves() -> None:
+    assert shows_depth(*scene(0.4)[1:])
+    assert not shows_depth(*scene(0.0)[1:])
+
+
+def test_some_frames_that_show_depth_by_chance_do_not_count() -> None:
+    depth = DepthShown()
+    assert not depth.mostly
+    for at in range(30):
+        depth.take(at % 5 > 2)
+        assert at < 5 or not depth.mostly
+    for _ in range(12):
+        depth.take(True)
+    assert depth.mostly
+
+
+def test_depth_goes_on_where_its_state_was_taken() -> None:
+    one, other = DepthShown(), DepthShown()
+    for shown in (True, False, True):
+        one.take(shown)
+    other.restore_full(one.full_state())
+    assert other.full_state() == one.full_state() and other.mostly

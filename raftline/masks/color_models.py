@@ -1,0 +1,91 @@
+"""How likely each color is inside of a region, against around it, in one frame: needs no memory and no registration.
+
+The colors are counted in two histograms (Swain and Ballard 1991), as in GrabCut's data term (Rother et al. 2004),
+which fits mixtures instead. Numbers without a source were chosen by hand; `python -m benchmarks.bench_motion_masks`
+shows their effect.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from raftline.kernels.compiled import compiled
+
+INSIDE, AROUND = 1, 2
+"""Of `color_log_ratio`'s `kind`: what each point is an example of; 0: of neither."""
+
+_BINS = 16
+_LUMA_SHIFT, _CHROMA_SHIFT = 4, 3
+"""Bins of 16 levels of luma, and of 8 of chroma, which varies less."""
+_CHROMA_FIRST = 64
+"""Level at which chroma's bins begin: the few colors that lie farther from grey share the outer bins."""
+_NEIGHBOUR = 0.5
+"""Of its count that a bin gives to each neighbour: noise, and light that is not the same everywhere."""
+_UNSEEN = 0.001
+"""Share of the examples that every color has at least: what was never seen tells nothing."""
+_MOST = 3.0
+"""Of the logarithm, either way: one color alone decides nothing."""
+
+
+def color_log_ratio(image: np.ndarray, kind: np.ndarray) -> np.ndarray:
+    """Tell at each point how much likelier its color is inside than around.
+
+    Args:
+        image: uint8 (h, w, 3), luma and two of chroma.
+        kind: uint8 (h, w) of `INSIDE`, `AROUND` and 0.
+
+    Returns:
+        float32 (h, w), the natural logarithm of the ratio, within -3 to 3.
+    """
+    counts = np.zeros((2, _BINS + 2, _BINS + 2, _BINS + 2), np.float32)
+    ratios = np.zeros((_BINS, _BINS, _BINS), np.float32)
+    found = np.empty(kind.shape, np.float32)
+    _tally(image, kind, counts)
+    _compare(counts, ratios)
+    _look_up(image, ratios, found)
+    return found
+
+
+@compiled
+def _tally(image: Any, kind: Any, counts: Any) -> None:
+    """Count the colors of both kinds; bins lie within a rim of empty ones."""
+    for i in range(kind.shape[0]):
+        for j in range(kind.shape[1]):
+            if kind[i, j] > 0:
+                y = image[i, j, 0] >> _LUMA_SHIFT
+                u = min(max((np.int64(image[i, j, 1]) - _CHROMA_FIRST) >> _CHROMA_SHIFT, 0), _BINS - 1)
+                v = min(max((np.int64(image[i, j, 2]) - _CHROMA_FIRST) >> _CHROMA_SHIFT, 0), _BINS - 1)
+                counts[kind[i, j] - 1, y + 1, u + 1, v + 1] += np.float32(1)
+
+
+@compiled
+def _compare(counts: Any, ratios: Any) -> None:
+    """The logarithm of the ratio of the two shares of each bin, each with a part of its neighbours'."""
+    scales, part = np.zeros(2, np.float32), np.float32(_NEIGHBOUR)
+    for which in range(2):
+        scales[which] = np.float32(1) / max(counts[which].sum() * (np.float32(1) + np.float32(6) * part), np.float32(1))
+    for y in range(1, _BINS + 1):
+        for u in range(1, _BINS + 1):
+            for v in range(1, _BINS + 1):
+                shares = (np.float32(0), np.float32(0))
+                for which in range(2):
+                    count = counts[which]
+                    beside = count[y - 1, u, v] + count[y + 1, u, v] + count[y, u - 1, v] + count[y, u + 1, v]
+                    beside += count[y, u, v - 1] + count[y, u, v + 1]
+                    share = (count[y, u, v] + part * beside) * scales[which] + np.float32(_UNSEEN)
+                    shares = (share, shares[1]) if which == 0 else (shares[0], share)
+                if shares[0] != shares[1]:  # most colors are nowhere
+                    ratio = np.log(shares[0] / shares[1])
+                    ratios[y - 1, u - 1, v - 1] = min(max(ratio, np.float32(-_MOST)), np.float32(_MOST))
+
+
+@compiled
+def _look_up(image: Any, ratios: Any, found: Any) -> None:
+    for i in range(found.shape[0]):
+        for j in range(found.shape[1]):
+            y = image[i, j, 0] >> _LUMA_SHIFT
+            u = min(max((np.int64(image[i, j, 1]) - _CHROMA_FIRST) >> _CHROMA_SHIFT, 0), _BINS - 1)
+            v = min(max((np.int64(image[i, j, 2]) - _CHROMA_FIRST) >> _CHROMA_SHIFT, 0), _BINS - 1)
+            found[i, j] = ratios[y, u, v]
