@@ -83,6 +83,7 @@ def fit_camera_motion(
     height: int,
     model: ModelName = "similarity",
     weights: np.ndarray | None = None,
+    most_points: int | None = None,
 ) -> CameraMotion:
     """Fit a plane model to the motion that most of the trusted flow shares.
 
@@ -95,6 +96,7 @@ def fit_camera_motion(
         height: Height of the frame, px.
         model: The model to fit.
         weights: (h, w) >= 0, the trust in each cell (texture, confidence); None trusts all alike.
+        most_points: About how many cells take part at most; None: 5000.
 
     Returns:
         The motion, or `CameraMotion.unknown`.
@@ -102,7 +104,8 @@ def fit_camera_motion(
     Raises:
         ValueError: The shapes do not fit each other.
     """
-    samples = _samples(flow_px, weights, width, height, _step(flow_px, weights, width, height))
+    step_px = _step(flow_px, weights, width, height)
+    samples = _samples(flow_px, weights, width, height, step_px, most_points or _MAX_POINTS)
     if samples.independent(samples.trust) < _MIN_EFFECTIVE_POINTS:
         return CameraMotion.unknown("too little texture for any motion to be seen")
     _, half_diagonal = centred(width, height)
@@ -192,9 +195,11 @@ def _step(flow_px: np.ndarray, weights: np.ndarray | None, width: int, height: i
     return 1 if shape == (height, width, 2) else CELL_PX
 
 
-def _samples(flow_px: np.ndarray, weights: np.ndarray | None, width: int, height: int, step_px: int) -> _Samples:
+def _samples(
+    flow_px: np.ndarray, weights: np.ndarray | None, width: int, height: int, step_px: int, most: int
+) -> _Samples:
     rows, columns = flow_px.shape[:2]
-    stride = max(1, int(np.ceil(np.sqrt(rows * columns / _MAX_POINTS))))
+    stride = max(1, int(np.ceil(np.sqrt(rows * columns / most))))
     picked = slice(stride // 2, None, stride)
     x, y = grid_centres(rows, columns, step_px)
     x, y, flow_px = x[picked], y[picked], flow_px[picked, picked]

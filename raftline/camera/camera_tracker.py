@@ -32,6 +32,8 @@ _MIN_CONFIDENCE = 0.1
 benchmarks.bench_stabilization --parts known --only blank_wall,low_light` shows its effect."""
 _TOGETHER = 0.75
 """Share of the flow in one motion with which nothing moves by itself, whatever was believed."""
+_RICHER_POINTS = 1250
+"""Points of flow that a homography in place of a similarity is fitted to: in the same time. Frames are aligned after."""
 _SEEN_TEXTURE = 0.1
 """Weight of a cell's texture from which it counts fully."""
 _WORLD_TRUST, _WORLD_SHARE = 0.25, 0.1
@@ -80,7 +82,7 @@ class CameraTracker:
         """
         self._parallax = parallax
         self._size = (width, height)
-        self._fixed = model
+        self._fixed: ModelName = model or "similarity"
         self._richer = None if model is not None else RicherPlane()
         self._belief, self._memory = BackgroundBelief(width, height), WorldMemory()
         self._since = np.eye(3)
@@ -95,7 +97,7 @@ class CameraTracker:
     def _model(self) -> ModelName:
         """The model of the next frame; a mesh takes what its plane leaves."""
         if self._richer is None or self.gains is not None:
-            return self._fixed or "similarity"
+            return self._fixed
         return self._richer.model
 
     def take(self, step: Step) -> tuple[CameraMotion, list[tuple[int, float, float]]]:
@@ -133,7 +135,8 @@ class CameraTracker:
     def _likely(self, step: Step) -> CameraMotion:
         """Return the motion that the flow of what is trusted follows, as precise as the frames tell it."""
         plane, model = self._trusted(step), self._model
-        motion = self._fit(step, step.texture if plane is None else step.texture * plane)
+        weights = step.texture if plane is None else step.texture * plane
+        motion = self._fit(step, weights)
         if step.before is None:
             return motion
         contested, meshed = self._belief.contested, self.gains is not None
@@ -169,7 +172,8 @@ class CameraTracker:
         yield self._fit(step, step.texture * (1 - following(step.flow_px, whole))).matrix @ self._since
 
     def _fit(self, step: Step, weights: np.ndarray) -> CameraMotion:
-        return fit_camera_motion(step.flow_px, *self._size, self._model, weights)
+        most = None if self._model == self._fixed else _RICHER_POINTS
+        return fit_camera_motion(step.flow_px, *self._size, self._model, weights, most)
 
     def _learn(self, step: Step, motion: CameraMotion) -> list[tuple[int, float, float]]:
         taken = (step.index, step.seconds, step.flow_px, motion.matrix, step.texture)

@@ -178,7 +178,8 @@ def align(
         points = before.points(level, cell_weights)
         if len(points.value) < _MIN_POINTS:
             return None
-        found = _aligned(points, before, after, level, matrix, model)
+        finest = level == len(before.levels) - 1
+        found = _aligned(points, before, after, level, matrix, model if finest else _coarse(model))
         if found is None:
             return None
         matrix = found.matrix
@@ -186,6 +187,11 @@ def align(
         return found
     fewer, finest = points.every(_RICHER_EVERY), len(before.levels) - 1
     return replace(found, richer=_aligned(fewer, before, after, finest, matrix, PLANE_MODELS["homography"]))
+
+
+def _coarse(model: PlaneModel) -> PlaneModel:
+    """Return the model to align with on coarse levels: what else a homography has, only the finest tells well."""
+    return PLANE_MODELS["similarity"] if model.name == "homography" else model
 
 
 def _aligned(
