@@ -42,6 +42,10 @@ _NOISE_SECONDS = 60.0
 """Time constant of forgetting noise: key frames, at which all blocks change, come at least so often."""
 _UNREST_SECONDS = 5.0
 """The same for the noise of most blocks while things move: with most of the image moving, it may be none."""
+_STRUCTURE_LEVELS = 12.0
+"""Grey levels between a block and the next, from which on it shows whether the camera moves: twice `_MOST_LEVELS`."""
+_MOVED_SHARE = 0.5
+"""Of the blocks that show it: where more have changed, the camera may have moved. Chosen by hand."""
 _DEFAULT_STEP_SECONDS = 1.0 / 30.0
 """For frames without a time, and for time that stands or runs backwards."""
 
@@ -92,7 +96,8 @@ class StillnessDetector:
         self.most_levels = np.inf
         """Mean difference in grey levels of the block of the last frame that differs most from the recent one."""
         self.changed: Box | None = None
-        """Where the last frame differs from the recent one, or from the one before, by more than noise."""
+        """Where the last frame differs from the recent one, or from the one before, by more than noise; all of it where
+        the camera may have moved."""
 
     def full_state(self) -> dict[str, Any]:
         """All of it, as JSON values and arrays, which are no copies."""
@@ -123,6 +128,8 @@ class StillnessDetector:
         limits = self._limits(differs, step_seconds)
         crept = [cv2.absdiff(now, then) for now, then in zip(means, self._awake, strict=True)]
         self.changed = _where([*differs, *crept], [*limits, *limits[:-1]])
+        if self.changed is not None and _may_have_moved(means[0], differs, limits):
+            self.changed = Box(0.0, 0.0, 1.0, 1.0)
         self._unchanged_seconds = self._unchanged_seconds + step_seconds if self.changed is None else 0.0
         self._recent_age_seconds += step_seconds
         if self._recent_age_seconds >= _ANCHOR_SECONDS:
@@ -165,6 +172,14 @@ def _where(differs: Sequence[np.ndarray], limits: Sequence[np.ndarray]) -> Box |
             (top, bottom), (left, right) = (_reach(np.asarray(exceeds.any(axis=axis))) for axis in (1, 0))
             found = Box(top, left, bottom, right).with_other(found)
     return found
+
+
+def _may_have_moved(mean: np.ndarray, differs: Sequence[np.ndarray], limits: Sequence[np.ndarray]) -> bool:
+    """Whether the camera may have: few blocks with structure, whose means of luma are given, stay as they are."""
+    around = cv2.morphologyEx(mean, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    structured = np.asarray(around) > _STRUCTURE_LEVELS
+    changed = (differs[0] > limits[0]) | (differs[-1] > limits[-1])
+    return bool(np.count_nonzero(structured & changed) >= _MOVED_SHARE * np.count_nonzero(structured))
 
 
 def _reach(exceeds: np.ndarray) -> tuple[float, float]:

@@ -57,6 +57,15 @@ def test_it_says_where_something_changes() -> None:
     assert detector.changed is None
 
 
+def test_where_little_shows_whether_the_camera_moves_and_that_changes_all_may_have_changed() -> None:
+    detector = StillnessDetector(1.0)
+    for at in range(10):
+        wall = np.full((HEIGHT, WIDTH), 150, np.uint8)
+        wall[80:140, 100 + 3 * at : 200 + 3 * at] = SCENE[80:140, 100:200]
+        detector.is_still([wall], at / FPS)
+    assert detector.changed == (0, 0, 1, 1)
+
+
 @pytest.mark.parametrize("sigma", [0.0, 0.5, 2.0, 5.0, 10.0])
 def test_a_scene_with_nothing_but_noise_is_still_once_the_noise_is_known(sigma: float) -> None:
     still = verdicts(frames(nothing, 16, sigma))
