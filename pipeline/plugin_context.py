@@ -64,6 +64,12 @@ class Output(Protocol):
             OutputError: If the file cannot be moved.
         """
 
+    def take_back(self) -> None:
+        """Undo the `finish` of a worker that died before it counted: `part` is there again. Otherwise do nothing.
+
+        For `Stage.restore` of a stage that goes on with `part`.
+        """
+
     def discard(self) -> None:
         """Remove `part`."""
 

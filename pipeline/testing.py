@@ -103,7 +103,7 @@ class TestContext(Context):
 
     def output(self, template: str) -> OutputFile:
         path = self.directory / template.format(source=self.source.name, stage=self.stage)
-        return OutputFile(path, self.outputs.append)
+        return OutputFile(path, self.outputs.append, finished_before=path in self.outputs)
 
     def reopen(self) -> Iterator[Frame | Gap]:
         return iter(self.frames)
@@ -201,7 +201,7 @@ def run_stage(
         context: Its context; a new `TestContext` otherwise.
         end: How the stream ends; normally by default.
         killed_after: Numbers of messages, counted from 0, after which the worker is killed, at the worst moment: what
-            they led to is published, the state not kept. The stage then goes on as after a crash.
+            they led to is published, the state not kept. The stage then goes on as after a crash. The end counts, too.
         checkpoint_every: How many messages from one `Stage.checkpoint` to the next.
 
     Returns:
@@ -231,6 +231,10 @@ def run_stage(
         header = Header("source", None, Fraction(1), CLOCK_BEGIN_NS) if last is None else last
         header = replace(header, epoch=1, sequence=header.sequence + 1)
         yielded += rehearsal.deliver(replace(end, header=header) if end else EndOfStream(header))
+        if header.sequence - 1 in killed_after:
+            counts = dict(context.counts)
+            rehearsal.kill()
+            context.counts = counts
     finally:
         rehearsal.hosted.stage.close()
     sequences = [message.header.sequence for message in yielded]

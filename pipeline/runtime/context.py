@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -20,6 +20,8 @@ from pipeline.stage import FULL_DEMAND, Demand, Source
 
 T = TypeVar("T")
 _shared: dict[str, Any] = {}
+PART, OUTPUT = "part ", "output "
+"""What a stage's status begins with where it names an output that was begun, or that is finished."""
 _MOST_LOCKS = 16
 """Held beyond the end of an output. Only one that writes thousands of files into a folder elsewhere comes near it."""
 
@@ -55,6 +57,8 @@ class WorkerContext:
         self._run_directory = run_directory if run_directory and run_directory.name else None  # all in one process
         self._may_tell = MayTell(self._run_directory)
         self._locks: dict[Path, OutputLock] = {}
+        self.finished_before: Collection[str] = ()
+        """Paths of outputs that a worker before this one has finished, or was about to."""
 
     def header(
         self, pts: int | None, time_base: Fraction, arrival_ns: int | None = None, ntp_ns: int | None = None
@@ -66,10 +70,15 @@ class WorkerContext:
     def output(self, template: str) -> OutputFile:
         path = self._directory / template.format(source=self.source.name, stage=self.stage)
         named = path.parent if self._is_one_of_many(path, template) else path
-        output = OutputFile(path, lambda path: self._finished(named))
+        output = OutputFile(
+            path,
+            lambda path: self._let_go(named),
+            before_finish=lambda path: self._say_once(f"{OUTPUT}{named}"),
+            finished_before=str(path) in self.finished_before,
+        )
         if named not in self._locks and self._run is not None:
             self._locks[named] = OutputLock.take(named, self._run)
-        self._say_once(f"part {named}")
+        self._say_once(f"{PART}{named}")
         return output
 
     def close(self) -> None:
@@ -116,8 +125,7 @@ class WorkerContext:
         counts, self._counts = self._counts, {}
         return counts
 
-    def _finished(self, named: Path) -> None:
-        self._say_once(f"output {named}")
+    def _let_go(self, named: Path) -> None:
         if len(self._locks) > _MOST_LOCKS and named in self._locks:
             self._locks.pop(named).release()
 

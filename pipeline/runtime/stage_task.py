@@ -15,7 +15,7 @@ from pipeline.codec import decode, decode_with_arrays
 from pipeline.config.plan import Plan
 from pipeline.errors import DecodeError, EntriesAstray, StalePayloadError, StateLost
 from pipeline.messages import EndOfStream, Gap, Message
-from pipeline.runtime.context import WorkerContext
+from pipeline.runtime.context import OUTPUT, WorkerContext
 from pipeline.runtime.entries import ends, position_of, with_pixels
 from pipeline.runtime.hosted import HostedStage
 from pipeline.runtime.inbox import Inbox, longest_age_ns
@@ -70,6 +70,9 @@ class StageTask:
         transport.declare(source, stage, self._plan.readers)
         progress = transport.progress(source, stage)
         self._done = progress.processed
+        if progress.snapshot is not None:
+            said = transport.status(source, stage)
+            self.context.finished_before = {name[len(OUTPUT) :] for name in said if name.startswith(OUTPUT)}
         self._inbox = Inbox(longest_age_ns(plan, source, stage), progress.read)
         self.ended = progress.ended
         self.publisher = Publisher(plan, transport, source, stage, token, ring_directory)

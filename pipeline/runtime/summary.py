@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.config.plan import Plan
 from pipeline.errors import OutputError, OutputInWork
+from pipeline.runtime.context import OUTPUT, PART
 from pipeline.runtime.metrics import FRAMES, stage_summary
 from pipeline.runtime.output import OutputFile, remove_parts, unwritable
 from pipeline.runtime.output_lock import OutputLock, Run, run_of
@@ -18,7 +19,6 @@ from pipeline.transport.base import Transport
 
 AT_WORK = ("running", "leaving")
 """States of a source that has not ended."""
-_PART, _OUTPUT = "part ", "output "
 
 
 def summarize_sources(plan: Plan, transport: Transport) -> dict[str, Any]:
@@ -31,8 +31,8 @@ def summarize_source(plan: Plan, transport: Transport, source: str) -> dict[str,
     stages, outputs, ended = {}, [], True
     for stage in plan.stages:
         status = transport.status(source, stage)
-        outputs += [name[len(_OUTPUT) :] for name in status if name.startswith(_OUTPUT)]
-        shown = {name: value for name, value in status.items() if not name.startswith((_PART, _OUTPUT))}
+        outputs += [name[len(OUTPUT) :] for name in status if name.startswith(OUTPUT)]
+        shown = {name: value for name, value in status.items() if not name.startswith((PART, OUTPUT))}
         stages[stage] = stage_summary(transport.counters(source, stage), shown)
         ended = ended and transport.progress(source, stage).ended
     first = stages[plan.source_stage]["status"]
@@ -58,8 +58,8 @@ def remove_unfinished(plan: Plan, transport: Transport) -> None:
     for source in plan.sources:
         for stage in plan.stages:
             for name in transport.status(source, stage):
-                if name.startswith(_PART):
-                    _remove_parts_alone(Path(name[len(_PART) :]), run_of(plan))
+                if name.startswith(PART):
+                    _remove_parts_alone(Path(name[len(PART) :]), run_of(plan))
 
 
 def _remove_parts_alone(output: Path, run: Run) -> None:

@@ -129,6 +129,8 @@ class EventLog(stage.Stage):
             self._rows.close()
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
+        if not self._at_once:
+            self._output.take_back()
         self._lines = LineFile.resumed(self._path, snapshot["length"], in_place=self._at_once)
         running = [RunningEvent.from_json(values) for values in snapshot["open"]]
         self._running = {each.event.id: each for each in running}

@@ -116,6 +116,7 @@ class LookAhead:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken. Raises `OutputError`."""
+        self._output.take_back()
         self._spool = cut_back(self._output.part, state["bytes"], self._context)
         self._smoother = LookAheadSmoother.from_state(state["smoother"]) if state["smoother"] else None
         self._shows_path, self._bars = state["shows_path"], Bars(*state["bars"])

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.config.plan import SourcePlan
 from pipeline.errors import TransportLost
-from pipeline.runtime.context import WorkerContext
+from pipeline.runtime.context import OUTPUT, WorkerContext
 from pipeline.runtime.output_lock import Run
 from pipeline.stage import SourceInfo
 
@@ -68,3 +68,36 @@ def test_what_could_not_be_told_is_told_the_next_time(tmp_path: Path) -> None:
     away.append(False)
     context.output("{source}.mp4")
     assert said == [f"part {tmp_path / 'a.mp4'}"]
+
+
+@pytest.mark.parametrize("finished_before", [True, False])
+def test_what_a_dead_worker_finished_is_taken_back_and_what_another_run_left_is_not(
+    tmp_path: Path, finished_before: bool
+) -> None:
+    said: list[str] = []
+    plan = SourcePlan("any:Source", {}, info=SourceInfo("a", "a.mp4", "a.mp4", live=False))
+    context = WorkerContext("mask", plan, tmp_path, on_status=said.extend)
+    output = context.output("{source}.txt")
+    output.part.write_text("whole")
+    output.take_back()
+    output.finish()
+    after = WorkerContext("mask", plan, tmp_path)
+    after.finished_before = [name.removeprefix(OUTPUT) for name in said] if finished_before else []
+    again = after.output("{source}.txt")
+    again.take_back()
+    assert (again.part if finished_before else again.path).read_text() == "whole"
+    again.take_back()
+    assert again.path.exists() is not finished_before
+
+
+def test_an_output_is_told_of_before_it_is_moved(tmp_path: Path) -> None:
+    def lost(values: dict[str, str]) -> None:
+        if next(iter(values)).startswith(OUTPUT):
+            raise TransportLost("Redis cannot be reached")
+
+    plan = SourcePlan("any:Source", {}, info=SourceInfo("a", "a.mp4", "a.mp4", live=False))
+    output = WorkerContext("mask", plan, tmp_path, on_status=lost).output("{source}.txt")
+    output.part.touch()
+    with pytest.raises(TransportLost):
+        output.finish()
+    assert output.part.exists() and not output.path.exists()

@@ -241,3 +241,20 @@ def test_a_reader_that_is_far_behind_lacks_nothing(task: StageTask, transport: M
         work_off(task, _read(transport, 2))
     task.look_for_astray()
     task.look_for_astray()
+
+
+def test_a_successor_knows_what_the_worker_before_it_finished(
+    task: StageTask, transport: MemoryTransport, tmp_path: Path
+) -> None:
+    task.context.output("{source}.txt").part.touch()
+    task.context.output("{source}.txt").finish()
+    assert task.context.finished_before == ()
+    work_off(task, _read(transport, 2))
+    transport.release_worker("worker", ["a"], "third")
+    lease = transport.acquire("a", "third", "another", 3600)
+    assert lease is not None
+    stages = {"third": {"use": "EveryThird", "reads": "decoder"}, "ledger": {"use": "Ledger", "reads": "third"}}
+    plan = make_test_plan(tmp_path, stages, payload="inline")
+    successor = StageTask(plan, transport, "a", "third", lease.token, tmp_path)
+    assert successor.context.finished_before == {str(plan.output / "a.txt")}
+    successor.close()

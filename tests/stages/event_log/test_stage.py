@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from pipeline.messages import Data, Mask, Message, MotionEvent, MotionObject
 from pipeline.runtime.entries import tells_once
-from pipeline.testing import TestContext
+from pipeline.testing import TestContext, run_stage
 from raftline.event_database import NAME, Event, EventDatabase, Filter
 from stages.event_log import EventLog
 from stages.shared.event_uid import event_uid
@@ -156,6 +156,15 @@ def test_killed_after_any_message_no_line_is_lost_or_doubled(tmp_path, kill_afte
         machine.deliver(message)
         if index == kill_after:
             machine.kill()
+    assert [line["id"] for line in lines(tmp_path / "clip.motion.jsonl")] == [1, 2, 3]
+    assert files(tmp_path) == ["clip.motion.jsonl"]
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_killed_after_the_end_and_before_that_counts_the_log_is_complete(tmp_path, live):
+    context = camera(tmp_path) if live else bench_context(tmp_path)
+    *masks, _ = script()
+    run_stage(EventLog, masks, {}, context, killed_after=[len(masks)])
     assert [line["id"] for line in lines(tmp_path / "clip.motion.jsonl")] == [1, 2, 3]
     assert files(tmp_path) == ["clip.motion.jsonl"]
 

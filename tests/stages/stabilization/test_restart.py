@@ -137,3 +137,12 @@ def test_a_camera_looks_ahead_and_is_never_read_twice(flows: list[Flow], tmp_pat
     assert context.said["smoothing"] == "look_ahead"
     with pytest.raises(ConfigError, match="look_ahead"):
         run_stage(Stabilization, flows[:3], {"smoothing": "whole_clip"}, context)
+
+
+def test_killed_after_the_end_and_before_that_counts_the_path_is_complete(flows: list[Flow], tmp_path: Path) -> None:
+    paths = []
+    for name, kills in (("whole", []), ("killed", [30])):
+        context = context_of(flows, tmp_path / name)
+        run_stage(Stabilization, flows[:30], {"smoothing": "look_ahead"}, context, killed_after=kills)
+        paths.append((tmp_path / name / "source.path.jsonl").read_bytes())
+    assert paths[0] == paths[1] and paths[0].count(b"\n") == 30
