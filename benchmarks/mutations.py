@@ -45,6 +45,7 @@ TESTS: dict[str, list[str]] = {
     "pipeline/runtime/cores.py": [f"{_RUNTIME}/test_cores.py"],
     "pipeline/runtime/entries.py": [f"{_RUNTIME}/test_entries.py", f"{_RUNTIME}/test_stage_task.py"],
     "pipeline/runtime/inbox.py": [f"{_RUNTIME}/test_inbox.py", f"{_RUNTIME}/test_stage_task.py"],
+    "pipeline/runtime/intake.py": [f"{_RUNTIME}/test_stage_task.py", f"{_RUNTIME}/test_turns.py"],
     "pipeline/runtime/keeping.py": [f"{_RUNTIME}/test_keeping.py", f"{_RUNTIME}/test_stage_task.py"],
     "pipeline/runtime/metrics.py": [f"{_RUNTIME}/test_stage_task.py", f"{_RUNTIME}/test_http_status.py"],
     "pipeline/runtime/outage.py": [f"{_RUNTIME}/test_outage.py"],

@@ -6,39 +6,26 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-
-from pipeline.arrays import LazyArray
-from pipeline.codec import decode, decode_with_arrays
+from pipeline.codec import decode
 from pipeline.config.plan import Plan
-from pipeline.errors import DecodeError, EntriesAstray, StalePayloadError, StateLost
+from pipeline.errors import DecodeError, EntriesAstray, StateLost
 from pipeline.messages import EndOfStream, Gap, Message
 from pipeline.runtime.context import OUTPUT, WorkerContext
 from pipeline.runtime.entries import ends, position_of, with_pixels
 from pipeline.runtime.hosted import HostedStage
 from pipeline.runtime.inbox import Inbox, longest_age_ns
+from pipeline.runtime.intake import Intake, LetGo, Taken
 from pipeline.runtime.keeping import Kept, StateKeeper, state_keeper
-from pipeline.runtime.metrics import DEAD_LETTERS, DROPPED, ELAPSED_US, STATES_LOST, message_counts
+from pipeline.runtime.metrics import DEAD_LETTERS, ELAPSED_US, STATES_LOST, message_counts
 from pipeline.runtime.output_lock import run_of
 from pipeline.runtime.publisher import Acknowledgement, Publisher
 from pipeline.runtime.step_queue import StepQueue
 from pipeline.stage import Stage
-from pipeline.transport.base import START, Entry, Position, Progress, Transport
+from pipeline.transport.base import Entry, Progress, Transport
 
 ATTEMPTS = 3
 """Workers that may die on an entry before it becomes a dead letter; stated in docs/writing_a_stage.md."""
-
-
-class Taken(NamedTuple):
-    """An entry that was decoded but not yet processed."""
-
-    id: str
-    message: Message
-    position: Position
-    arrays: Sequence[LazyArray] = ()
-    """All of the message."""
 
 
 class StageTask:
@@ -65,7 +52,6 @@ class StageTask:
         )
         self._unacknowledged: deque[str] = deque()
         self._last_step = 0
-        self._seen = START
         transport.declare(source, self._upstream, plan.stages[self._upstream].readers)
         transport.declare(source, stage, self._plan.readers)
         progress = transport.progress(source, stage)
@@ -77,6 +63,7 @@ class StageTask:
         self.ended = progress.ended
         self.publisher = Publisher(plan, transport, source, stage, token, ring_directory)
         self.publisher.published = progress.published
+        self._intake = Intake(self._inbox, self.publisher.payload, self._live, self._done, self.context.count)
         self._steps = StepQueue(self.publisher, self._live)
         self._keeper: StateKeeper | None = None
         self._state_lost = False
@@ -149,25 +136,15 @@ class StageTask:
         return self._decoded(self._inbox.take())
 
     def _decoded(self, entry: Entry) -> Taken | None:
-        unread = self._inbox.unread(entry)
-        if unread and self._live:
-            self.context.count(f"{DROPPED}unread", unread)
         try:
-            message, arrays = decode_with_arrays(entry.fields, self.publisher.payload) if entry.fields else (None, [])
+            taken = self._intake.decoded(entry)
         except DecodeError as error:
             self._dead_letter(entry, str(error))
             return None
-        position = Position(message.header.epoch, message.header.sequence) if message else START
-        if message is None or position <= self._seen:
-            self._acknowledge(entry)
+        if isinstance(taken, LetGo):
+            self._let_go(taken)
             return None
-        self._seen = position
-        if position > self._done and self._inbox.too_late(entry, message):  # what was processed is needed again
-            self._acknowledge(entry, position, f"{DROPPED}late")
-            return None
-        if self._live and not self._fetch(entry, arrays, position):
-            return None
-        return Taken(entry.id, message, position, arrays)
+        return taken
 
     def work(self, taken: Taken, batch_ns: int = 0) -> None:
         """Process a message, publish the results, and acknowledge it.
@@ -258,9 +235,9 @@ class StageTask:
     def idle(self) -> None:
         """Nothing is there to be read: keep the state, so that nobody waits for what is held back for it."""
         keeper = self._keeper
-        if keeper is not None and keeper.holds_back and keeper.behind and self._seen >= self._done:
-            kept, ids = keeper.keep(), self._done_with()
-            self._steps.add(Acknowledgement(self._upstream, ids, self._seen, {}, kept.snapshot, False, kept.checkpoint))
+        if keeper is not None and keeper.holds_back and keeper.behind and self._intake.seen >= self._done:
+            kept, ids, seen = keeper.keep(), self._done_with(), self._intake.seen
+            self._steps.add(Acknowledgement(self._upstream, ids, seen, {}, kept.snapshot, False, kept.checkpoint))
             self._commit_state()
 
     def _commit_state(self) -> None:
@@ -287,15 +264,6 @@ class StageTask:
         """Commit the steps that wait."""
         self._steps.commit()
 
-    def _fetch(self, entry: Entry, arrays: Iterable[LazyArray], position: Position) -> bool:
-        try:
-            for array in arrays:
-                np.asarray(array)
-            return True
-        except StalePayloadError:
-            self._acknowledge(entry, position, f"{DROPPED}recycled")
-            return False
-
     def _dead_letter(self, entry: Entry, error: str) -> None:
         self.context.log.error(
             "stage %s: entry %s of %s becomes a dead letter: %s", self._plan.name, entry.id, self.source, error
@@ -309,7 +277,7 @@ class StageTask:
         self._transport.dead_letter(step, with_pixels(entry, self.publisher.payload), error, foreign)
         self.context.count(DEAD_LETTERS)
         if position is not None:
-            self._seen = position
+            self._intake.seen = position
             gap = Gap(
                 decode(entry.fields, self.publisher.payload).header,
                 "lost_frames",
@@ -317,10 +285,9 @@ class StageTask:
             )
             self.work(Taken(entry.id, gap, position))
 
-    def _acknowledge(self, entry: Entry, position: Position | None = None, count: str | None = None) -> None:
-        """Let an entry go that is not processed."""
-        counts = {**self.context.take_counts(), count: 1} if count else {}
-        self._steps.add(Acknowledgement(self._upstream, [entry.id], position, counts, read=self._inbox.read))
+    def _let_go(self, entry: LetGo) -> None:
+        counts = {**self.context.take_counts(), entry.count: 1} if entry.count else {}
+        self._steps.add(Acknowledgement(self._upstream, [entry.id], entry.position, counts, read=self._inbox.read))
 
     def _is_new(self, entry: Entry) -> bool:
         position = position_of(entry, self.publisher.payload)

@@ -17,13 +17,14 @@ from pipeline.config.plan import Plan
 from pipeline.errors import EntriesAstray, GroupLost, LeaseLost, RaftlineError, TransportLost
 from pipeline.messages import EndOfStream, Gap
 from pipeline.runtime.hosted import describe
+from pipeline.runtime.intake import Taken
 from pipeline.runtime.mistakes import end_run_on_mistake
 from pipeline.runtime.outage import RETRY_SECONDS, Outage
 from pipeline.runtime.ownership import TTL_SECONDS, Ownership
 from pipeline.runtime.run_news import RemoteRun, RunNews
 from pipeline.runtime.source_faults import SourceFaults
 from pipeline.runtime.source_task import SourceTask
-from pipeline.runtime.stage_task import StageTask, Taken
+from pipeline.runtime.stage_task import StageTask
 from pipeline.transport.base import Entry, Transport
 
 _READ_COUNT = 32
@@ -40,7 +41,6 @@ _IDLE_SECONDS = 0.05
 """Between looks at source threads and at sources owned by others. Chosen by hand: below what a user notices."""
 
 T = TypeVar("T")
-
 log = logging.getLogger("raftline.worker")
 
 
@@ -139,8 +139,7 @@ class Worker:
         goes_on = self._news.goes_on()
         if goes_on is None:
             self.stop()
-        plan = self._news.plan() if goes_on else None
-        if plan is not None:
+        if (plan := self._news.plan() if goes_on else None) is not None:
             self._follow(plan)
         return bool(goes_on)
 
@@ -207,9 +206,8 @@ class Worker:
             if isinstance(task, StageTask):
                 self._while_owned([task], task.idle)
         self._work_off(list(tasks.values()))
-        for source, task in tasks.items():
-            if task.ended:
-                self._finish(source)
+        for source in [source for source, task in tasks.items() if task.ended]:
+            self._finish(source)
 
     def _work_off(self, tasks: Sequence[StageTask]) -> None:
         """Process one message of every source at a time, until none is left: no source waits for all of another's."""

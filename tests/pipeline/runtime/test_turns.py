@@ -85,6 +85,9 @@ class Noted(Relay):
 
     seen: ClassVar[list[str]] = []
 
+    def close(self) -> None:
+        self.seen.append(f"{self.context.stage} closed")
+
     def process(self, message: Frame) -> Iterable[Message]:
         self.seen.append(f"{message.header.source}{message.index} {self.context.stage}")
         return super().process(message)
@@ -98,7 +101,15 @@ def test_frames_are_asked_for_one_at_a_time_and_go_all_the_way_before_the_next(t
     with InProcessRun(make_test_plan(tmp_path, stages, source={"frames": 2}, sources=sources), in_turns=True) as run:
         run.wait()
     ways = [f"{source}{index} {stage}" for index in (0, 1) for source in ("a", "b") for stage in ("first", "last")]
-    assert Noted.seen == ways
+    assert [each for each in Noted.seen if "closed" not in each] == ways
+
+
+def test_a_run_that_is_left_early_closes_its_stages(tmp_path: Path) -> None:
+    plan = make_test_plan(tmp_path, {"noted": {"use": f"{__name__}:Noted", "reads": "decoder"}}, source={"frames": 9})
+    Noted.seen.clear()
+    with InProcessRun(plan, in_turns=True) as run:
+        run._advance(0.0)
+    assert Noted.seen == ["a0 noted", "noted closed"]
 
 
 def test_a_source_that_fails_ends_its_stream_and_no_other(tmp_path: Path) -> None:
