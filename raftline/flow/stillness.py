@@ -125,9 +125,9 @@ class StillnessDetector:
         means, off = _compared(planes, self._recent.luma)
         self.most_levels = float(off.max())
         differs = [*(cv2.absdiff(now, then) for now, then in zip(means, self._recent.means, strict=True)), off]
-        limits = self._limits(differs, step_seconds)
         crept = [cv2.absdiff(now, then) for now, then in zip(means, self._awake, strict=True)]
-        self.changed = _where([*differs, *crept], [*limits, *limits[:-1]])
+        limits, exceeding = self._limits(differs, [*crept, off], step_seconds)
+        self.changed = _where([*differs, *crept], [*limits, *limits[:-1]]) if exceeding else None
         if self.changed is not None and _may_have_moved(means[0], differs, limits):
             self.changed = Box(0.0, 0.0, 1.0, 1.0)
         self._unchanged_seconds = self._unchanged_seconds + step_seconds if self.changed is None else 0.0
@@ -149,18 +149,21 @@ class StillnessDetector:
         self._peaks = [np.zeros_like(values) for values in (*means, off)]
         self._noise_levels = self._recent_age_seconds = self._unchanged_seconds = 0.0
 
-    def _limits(self, differs: Sequence[np.ndarray], step_seconds: float) -> list[np.ndarray]:
-        """Differences up to which a block shows noise; then take up the frame's own, unless that is too much."""
+    def _limits(
+        self, differs: Sequence[np.ndarray], crept: Sequence[np.ndarray], step_seconds: float
+    ) -> tuple[list[np.ndarray], int]:
+        """Differences up to which a block shows noise, and how often they are exceeded.
+
+        Then the frame's own noise is taken up, unless that is too much.
+        """
         kept = _kept(step_seconds, _NOISE_SECONDS if self.still else _UNREST_SECONDS)
         self._noise_levels = max(kept * self._noise_levels, float(np.median(differs[-1])))
         noise_levels = min(self._noise_levels, _MOST_NOISE_LEVELS)
-        most = max(noise_levels + _MOST_LEVELS, _MOST_OF_NOISE * noise_levels)
-        around = [cv2.dilate(peak, np.ones((3, 3), np.uint8)) for peak in self._peaks]
-        limits = [np.minimum(_LEAST_LEVELS + _OF_PEAK * peak, np.float32(most)) for peak in around]
+        most = np.float32(max(noise_levels + _MOST_LEVELS, _MOST_OF_NOISE * noise_levels))
         kept = np.float32(_kept(step_seconds, _NOISE_SECONDS))
-        for peak, each in zip(self._peaks, differs, strict=True):
-            np.maximum(kept * peak, np.where(each < most, each, np.float32(0)), out=peak)
-        return limits
+        limits = [np.empty_like(peaks) for peaks in self._peaks]
+        each = zip(differs, crept, self._peaks, limits, strict=True)
+        return limits, sum(_exceeding(*arrays, most, kept) for arrays in each)
 
 
 def _where(differs: Sequence[np.ndarray], limits: Sequence[np.ndarray]) -> Box | None:
@@ -202,14 +205,23 @@ def _compared(planes: Sequence[np.ndarray], recent: np.ndarray) -> tuple[tuple[n
     Returns:
         Means of the blocks of each plane, and mean absolute differences of those of luma, float32 (rows, columns).
     """
-    compared = []
-    for plane, other in zip(planes, (recent, *planes[1:]), strict=True):
-        side = max(_LEAST_BLOCK_PX, round(max(plane.shape) / _BLOCKS_OF_SIDE))
-        shape = (max(1, plane.shape[0] // side), max(1, plane.shape[1] // side))
-        mean, off = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        _compare(plane, other, side, mean, off)
-        compared.append((mean, off))
-    return tuple(mean for mean, _ in compared), compared[0][1]
+    means = [np.empty(_blocks(plane), np.float32) for plane in planes]
+    off = np.empty(_blocks(planes[0]), np.float32)
+    _compare(planes[0], recent, _side(planes[0]), means[0], off)
+    for plane, mean in zip(planes[1:], means[1:], strict=True):
+        _average(plane, _side(plane), mean)
+    return tuple(means), off
+
+
+def _side(plane: np.ndarray) -> int:
+    """Side of the blocks of a plane (H, W), px."""
+    return max(_LEAST_BLOCK_PX, round(max(plane.shape) / _BLOCKS_OF_SIDE))
+
+
+def _blocks(plane: np.ndarray) -> tuple[int, int]:
+    """Rows and columns of the blocks of a plane (H, W)."""
+    side = _side(plane)
+    return max(1, plane.shape[0] // side), max(1, plane.shape[1] // side)
 
 
 @compiled
@@ -223,8 +235,8 @@ def _compare(plane: Any, other: Any, side: Any, mean: Any, off: Any) -> None:
     values, differences = np.empty(width, np.int32), np.empty(width, np.int32)
     for row in range(rows):
         top, bottom = row * side, height if row == rows - 1 else (row + 1) * side
-        values[:] = 0
-        differences[:] = 0
+        for j in range(width):  # spelt out, as all loops here: array operations take longer to load
+            values[j] = differences[j] = 0
         for i in range(top, bottom):
             for j in range(width):
                 value = np.int32(plane[i, j])
@@ -232,6 +244,56 @@ def _compare(plane: Any, other: Any, side: Any, mean: Any, off: Any) -> None:
                 differences[j] += abs(value - np.int32(other[i, j]))
         for column in range(columns):
             left, right = column * side, width if column == columns - 1 else (column + 1) * side
+            of_values = of_differences = np.int32(0)
+            for j in range(left, right):
+                of_values = np.int32(of_values + values[j])
+                of_differences = np.int32(of_differences + differences[j])
             area = np.float32((bottom - top) * (right - left))
-            mean[row, column] = np.float32(values[left:right].sum()) / area
-            off[row, column] = np.float32(differences[left:right].sum()) / area
+            mean[row, column], off[row, column] = np.float32(of_values) / area, np.float32(of_differences) / area
+
+
+@compiled
+def _average(plane: Any, side: Any, mean: Any) -> None:
+    """Means over blocks, as those of `_compare`."""
+    rows, columns = mean.shape
+    height, width = plane.shape
+    values = np.empty(width, np.int32)
+    for row in range(rows):
+        top, bottom = row * side, height if row == rows - 1 else (row + 1) * side
+        for j in range(width):
+            values[j] = 0
+        for i in range(top, bottom):
+            for j in range(width):
+                values[j] += np.int32(plane[i, j])
+        for column in range(columns):
+            left, right = column * side, width if column == columns - 1 else (column + 1) * side
+            total = np.int32(0)
+            for j in range(left, right):
+                total = np.int32(total + values[j])
+            mean[row, column] = np.float32(total) / np.float32((bottom - top) * (right - left))
+
+
+@compiled
+def _exceeding(differs: Any, crept: Any, peaks: Any, limits: Any, most: Any, kept: Any) -> Any:
+    """Count the blocks (h, w) where a difference exceeds its limit: the noise of it and its neighbors, at most `most`.
+
+    Then replace `peaks`, the strongest noise seen lately, float32 >= 0, by `kept` of it or the difference, if more.
+    """
+    rows, columns = peaks.shape
+    above, around = np.empty(columns, np.float32), np.empty(columns + 2, np.float32)
+    around[0] = around[columns + 1] = np.float32(0.0)
+    count = 0
+    for j in range(columns):
+        above[j] = peaks[0, j]
+    for i in range(rows):
+        below = peaks[min(i + 1, rows - 1)]
+        for j in range(columns):
+            around[j + 1] = max(max(above[j], peaks[i, j]), below[j])
+            above[j] = peaks[i, j]
+        for j in range(columns):
+            noise = max(max(around[j], around[j + 1]), around[j + 2])
+            limit = limits[i, j] = min(np.float32(_LEAST_LEVELS) + np.float32(_OF_PEAK) * noise, most)
+            count += (differs[i, j] > limit) | (crept[i, j] > limit)
+            lately = differs[i, j] if differs[i, j] < most else np.float32(0.0)
+            peaks[i, j] = max(kept * peaks[i, j], lately)
+    return count
