@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import av
 import av.error
+import cv2
 import numpy as np
 from av.filter import Graph
 
@@ -174,9 +175,10 @@ class Combing:
         self._previous = luma
         if luma is None or before is None or before.shape != luma.shape:
             return
-        difference = np.abs(luma - before)
+        difference = cv2.absdiff(luma, before)
         if np.count_nonzero(difference[2:-2] > _LEVELS[0]) < _LEAST_MOVING * difference[2:-2].size:
             return  # nothing moves whatever the noise is, as most of the time before a camera that stands
+        luma, before = luma.astype(np.int16), before.astype(np.int16)
         levels = int(np.clip(_ABOVE_NOISE * np.median(difference), *_LEVELS))
         moving = difference[2:-2] > levels
         moving_px = int(moving.sum())
@@ -195,13 +197,14 @@ class Combing:
 
 
 def _luma(frame: av.VideoFrame) -> np.ndarray | None:
-    """Some columns of the frame's luma, int16 (H, W) in 8 bits; None if it has none."""
+    """Some columns of the frame's luma, uint8 (H, W); None if it has none."""
     if frame.format.is_rgb or frame.format.has_palette or frame.height < 5:
         return None
     bits = frame.format.components[0].bits
     values = plane_array(frame.planes[0], np.uint16 if bits > 8 else np.uint8)[: frame.height, : frame.width]
     step = max(1, frame.width // _COLUMNS)
-    return (values[:, ::step] >> (bits - 8)).astype(np.int16)
+    some = values[:, ::step]
+    return np.array(some if bits <= 8 else some >> (bits - 8), np.uint8, order="C")
 
 
 def _standing_out(luma: np.ndarray, distance: int, levels: int, where: np.ndarray) -> int:
