@@ -35,7 +35,7 @@ class FrameInput:
 
     def kept(self) -> FrameInput:
         """The same with pixels of its own: those of a stream's frame are there only while it is looked at."""
-        return replace(self, planes=[plane.copy() for plane in self.planes])
+        return replace(self, planes=[_own(plane) for plane in self.planes])
 
     @property
     def flow(self) -> np.ndarray:
@@ -53,3 +53,8 @@ class FrameInput:
         """uint8 (H, W) at full size."""
         first = self.planes[0]
         return first if first.ndim == 2 else cv2.cvtColor(first, cv2.COLOR_RGB2GRAY)
+
+
+def _own(plane: np.ndarray) -> np.ndarray:
+    """Return a plane that nobody writes: itself, if it is a view of nothing and can only be read."""
+    return plane if plane.flags.owndata and not plane.flags.writeable else plane.copy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -161,8 +162,7 @@ class MotionSegmenter:
 
     def state(self) -> dict[str, Any]:
         """JSON values."""
-        packed = zlib.compress(np.packbits(self._cells).tobytes(), 6)
-        return {"shape": list(self._cells.shape), "bits": base64.b64encode(packed).decode("ascii")}
+        return {"shape": list(self._cells.shape), "bits": _text(np.packbits(self._cells).tobytes())}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken."""
@@ -263,3 +263,9 @@ def _changing(previous: np.ndarray | None, image: np.ndarray) -> np.ndarray | No
     if previous is None:
         return None
     return cv2.absdiff(cv2.blur(image[..., 0], (3, 3)), cv2.blur(previous[..., 0], (3, 3))) > _CHANGED_LEVELS
+
+
+@functools.lru_cache(maxsize=4)
+def _text(bits: bytes) -> str:
+    """Compress bits to text; most often they are those of the frame before, none."""
+    return base64.b64encode(zlib.compress(bits, 6)).decode("ascii")
