@@ -15,6 +15,7 @@ from pipeline.messages import EndOfStream, Flow, Frame, Header, Stabilized
 from pipeline.stage import Demand
 from pipeline.testing import TestContext
 from stages.stabilization import Stabilization
+from stages.stabilization.kept_frames import KeptFrames
 
 _TIME_BASE = Fraction(1, 90_000)
 ESTIMATORS: dict[str, dict[str, Any]] = {
@@ -49,7 +50,7 @@ def stabilized_markers(clip: Clip, flows: Sequence[Flow], options: dict[str, Any
     stage.open()
     mode: Any = stage._mode
     if context.policy != "live":
-        mode.frames.give_up()  # it is to read the markers, not the frames that it measured
+        mode.frames = KeptFrames(most_bytes=0)  # it is to read the markers, not the frames that it measured
     else:  # it corrects those; here the markers that lie behind them
         correct = mode._corrector
         mode._corrector = lambda frame, *move: correct(replace(frames[frame.index], header=frame.header), *move)

@@ -48,12 +48,12 @@ class WholeClip:
         self._measured = self._output.part.with_name(f"{self._output.path.name}.measured.part")
         self._spool: LineFile | None = None
         self._finished = False
-        self._frames = KeptFrames() if options.moves is None else None  # else others correct them
+        self.frames = KeptFrames() if options.moves is None else None  # else others correct them
 
     def take(self, message: Flow, record: PathRecord) -> Iterable[Message]:
         """Spool a measurement; yields nothing."""
-        if self._frames is not None:
-            self._frames.add(message.frame)
+        if self.frames is not None:
+            self.frames.add(message.frame)
         self._append({"frame": record.to_json(), "header": message.header.to_json()})
         return ()
 
@@ -134,8 +134,8 @@ class WholeClip:
     def _second_reading(self, lines: list[dict[str, Any]], moves: list[Move]) -> Iterator[Message]:
         """Yield the frames and gaps of the spool's lines, each frame, kept or read again, corrected by its move."""
         corrector = Corrector(self._options, self._context)
-        assert self._frames is not None
-        frames = self._frames.once_more(self._context.reopen)
+        assert self.frames is not None
+        frames = self.frames.once_more(self._context.reopen)
         remaining = iter(moves)
         frame = None
         for line in lines:
@@ -166,8 +166,8 @@ class WholeClip:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken. Raises `OutputError`."""
-        if self._frames is not None:
-            self._frames.miss()
+        if self.frames is not None:
+            self.frames.miss()
         self._spool = cut_back(self._measured, state["bytes"], self._context)
 
     def close(self) -> None:
