@@ -238,7 +238,7 @@ class _Pair:
     def key(self) -> Hashable:
         """What pairs must agree in to share a pass."""
         step = self.step
-        kind = (self.options, step.confidence, self.last_flow is None)
+        kind = (self.options, step.confidence, self.last_flow is None, step.part is None)
         return id(step.stream.update_loop), step.image.shape, *kind
 
 
@@ -273,8 +273,9 @@ def _estimate(pairs: list[_Pair]) -> Iterator[FlowResult]:
     flows = [pair.last_flow for pair in pairs if pair.last_flow is not None]
     earlier = join([pair.earlier for pair in pairs])
     later = join([pair.later for pair in pairs])
-    both_ways, update_loop = first.step.confidence, first.step.stream.update_loop
-    coarse = update_loop(earlier, later, batch(flows) if flows else None, first.options, both_ways=both_ways)
+    last, both_ways, camera = batch(flows) if flows else None, first.step.confidence, first.step.part is None
+    update_loop = first.step.stream.update_loop
+    coarse = update_loop(earlier, later, last, first.options, both_ways=both_ways, camera=camera)
     for place, pair in enumerate(pairs):
         flow, hidden, guide = (part[place : place + 1] for part in (coarse.flow, coarse.hidden, coarse.guide))
         own = CoarseFlow(flow, hidden, guide, coarse.iterations)

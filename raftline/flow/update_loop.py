@@ -44,6 +44,7 @@ class _Job(NamedTuple):
     options: FlowOptions
     mode: CorrelationMode
     both_ways: bool
+    camera: bool
 
 
 class _Operations(NamedTuple):
@@ -93,6 +94,7 @@ class UpdateLoop:
         options: FlowOptions,
         *,
         both_ways: bool = False,
+        camera: bool = True,
     ) -> CoarseFlow:
         """Estimate the flow of B pairs on the 1/8 grid.
 
@@ -102,11 +104,12 @@ class UpdateLoop:
                 none.
             options: their iterations, early_stop_px, correlation, warm_start and region_matching are read.
             both_ways: also the flow from the later frame to the earlier one.
+            camera: whether it may move; if not, an adaptive start does not look for its motion.
 
         Returns:
             B flows; with `both_ways` 2B, the later half from the later frames to the earlier.
         """
-        job = _Job(options, self.correlation_mode(earlier.features, options, both_ways), both_ways)
+        job = _Job(options, self.correlation_mode(earlier.features, options, both_ways), both_ways, camera)
         tensors = [*earlier, *later] if last_flow is None else [*earlier, *later, last_flow]
         begin, step, rematch = self._operations(job, tensors)
         terms, state = begin(*tensors)
@@ -139,12 +142,12 @@ class UpdateLoop:
     def _begin(self, job: _Job, *tensors: Tensor) -> tuple[PairTerms, UpdateState]:
         earlier, later = _frames(tensors)
         last_flow = tensors[-1] if len(tensors) > len(earlier) + len(later) else None
-        flow_init = _start(earlier, later, last_flow, job.options)
+        flow_init = _start(earlier, later, last_flow, job)
         radius = self._model.dimensions.radius
         correlation = correlate(earlier.features, later.features, radius, job.mode, job.both_ways)
         if job.both_ways:
             if flow_init is not None:
-                flow_init = torch.cat([flow_init, _start_back(earlier, later, flow_init, job.options)])
+                flow_init = torch.cat([flow_init, _start_back(earlier, later, flow_init, job)])
             earlier = EncodedFrame(*(torch.cat(both) for both in zip(earlier, later, strict=True)))
         return self._model.begin(earlier, correlation, flow_init)
 
@@ -188,19 +191,20 @@ def _rematch(coords: Tensor, origin: Tensor, earlier: Tensor, later: Tensor) -> 
     return origin + match_regions(earlier, later, coords - origin).flow
 
 
-def _start(earlier: EncodedFrame, later: EncodedFrame, last_flow: Tensor | None, options: FlowOptions) -> Tensor | None:
+def _start(earlier: EncodedFrame, later: EncodedFrame, last_flow: Tensor | None, job: _Job) -> Tensor | None:
     """(B, 2, H/8, W/8) in cells; None for zero."""
-    if options.warm_start == "adaptive":
-        return choose_start(earlier.features, later.features, options.iterations, last_flow).flow
-    if options.warm_start == "always" and last_flow is not None:
+    if job.options.warm_start == "adaptive":
+        updates = job.options.iterations
+        return choose_start(earlier.features, later.features, updates, last_flow, camera=job.camera).flow
+    if job.options.warm_start == "always" and last_flow is not None:
         return forward_splat(last_flow).flow
     return None
 
 
-def _start_back(earlier: EncodedFrame, later: EncodedFrame, flow_init: Tensor, options: FlowOptions) -> Tensor:
+def _start_back(earlier: EncodedFrame, later: EncodedFrame, flow_init: Tensor, job: _Job) -> Tensor:
     """Where the flow from the later frame starts, in cells: adaptive by that pair itself, else the way there turned."""
-    if options.warm_start == "adaptive":
-        return choose_start(later.features, earlier.features, options.iterations).flow
+    if job.options.warm_start == "adaptive":
+        return choose_start(later.features, earlier.features, job.options.iterations, camera=job.camera).flow
     return -forward_splat(flow_init).flow
 
 

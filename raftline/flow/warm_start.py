@@ -60,6 +60,7 @@ def choose_start(
     iterations: int,
     last_flow: Tensor | None = None,
     cold_bias: float = COLD_TRAINED_BIAS,
+    camera: bool = True,
 ) -> AdaptiveStart:
     """Choose where the updates from the earlier to the later frame of B pairs start.
 
@@ -71,6 +72,7 @@ def choose_start(
             none. None: nothing is carried.
         cold_bias: preference for zero: this, times the square of the iterations less 1, is added to the cost of every
             other guess. Less is right for weights that were trained from warm starts too.
+        camera: whether it may move; if not, zero and the carried flow, as it is, are the guesses.
 
     Raises:
         ValueError: shapes that do not fit, or no iterations.
@@ -82,11 +84,13 @@ def choose_start(
     )
     still = torch.zeros(batch, 1, 2, height, width, device=features1.device)
     bases = still if last_flow is None else torch.cat([still, forward_splat(last_flow).flow[:, None]], dim=1)
-    guesses = torch.cat([still, bases + _expand(_align(features1, features2, bases), height, width)], dim=1)
+    moved = bases + _expand(_align(features1, features2, bases), height, width) if camera else bases[:, 1:]
+    guesses = torch.cat([still, moved], dim=1)
     judged = Alignment(features1, features2, 1, _JUDGE_POINTS)
     weights = judged.spread(_preference(judged.cost(guesses), cold_bias * (iterations**2 - 1)), height, width)
     flow = (weights[:, :, None] * guesses).sum(dim=1)
-    return AdaptiveStart(torch.where(torch.isfinite(flow), flow, 0.0), weights[:, 2:].sum(dim=1).mean(dim=(1, 2)))
+    carried = weights[:, 2 if camera else 1 :].sum(dim=1).mean(dim=(1, 2))
+    return AdaptiveStart(torch.where(torch.isfinite(flow), flow, 0.0), carried)
 
 
 def _check(features1: Tensor, features2: Tensor, iterations: int, last_flow: Tensor | None) -> None:

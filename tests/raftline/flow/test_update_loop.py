@@ -114,7 +114,8 @@ def test_where_the_iterations_begin_is_what_was_asked_for(model: Raft, monkeypat
     assert missed_px(same, "always") < never / 10 and missed_px(contrary, "always") > never
     chosen = []
 
-    def choose(*given: Any) -> AdaptiveStart:
+    def choose(*given: Any, camera: bool) -> AdaptiveStart:
+        assert camera
         chosen.append(given)
         return AdaptiveStart(same, torch.ones(1))
 

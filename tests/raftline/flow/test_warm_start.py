@@ -54,6 +54,13 @@ def off(flow: Tensor, truth: Tensor) -> float:
     return float((flow - truth)[..., 6:-6, 6:-6].norm(dim=1).mean())
 
 
+def test_under_a_camera_that_stands_only_zero_and_the_carried_flow_are_guesses() -> None:
+    scene = features()
+    earlier, later = seen(scene, 0, 0), seen(scene, -3, 0)
+    assert not choose_start(earlier, later, 1, camera=False).flow.any()
+    assert off(choose_start(earlier, later, 1, uniform(3, 0), camera=False).flow, uniform(3, 0)) < ALIGNED_CELLS
+
+
 def test_a_still_image_starts_from_zero_whatever_was_made_up_before() -> None:
     view = seen(features(), 0, 0)
     start = choose_start(view, view, 1, uniform(0.25, 0.1))
