@@ -37,12 +37,17 @@ _ONE_COLOR_VARIANCE = 1.0
 """Squared levels: in an image of one color, that is less, chroma is taken to be scaled and not shifted."""
 _NO_COLOR = 128.0
 """Chroma of grey."""
+BLUE_SHARE, RED_SHARE = 0.492, 0.877
+"""Of blue and red less luma, in the chroma of OpenCV's YUV. That of a decoded frame is 1 % more and 19 % less, as its
+levels are: its colors are clipped a little earlier or later."""
 _BINS = 12
 """Of luma, each with as many points; a curve has one support point in each."""
 _BETTER = 0.7
 """Share of what differed that may be left for the curves to be worth following."""
 _COLORS_DIFFER_SHARE = 0.06
 """Of the points: where as many differ, though most of the image is as bright as before, its colors may have changed."""
+_CURVES_LEAVE_SHARE = 0.01
+"""Of the points: where curves leave more of them different, a map of the colors may explain the change better."""
 _COLORS_EVERY = 4
 """One sample in this many is enough to tell."""
 _EXPLAINED_SHARE = 0.3
@@ -152,7 +157,7 @@ def illumination_change(image: np.ndarray, colors: np.ndarray, known: np.ndarray
     curves = np.stack([luma_curve(before[:, 0], now[:, 0]), *(chroma_line(before[:, c], now[:, c]) for c in (1, 2))])
     lit = np.stack([curve[np.rint(before[:, channel]).astype(np.intp)] for channel, curve in enumerate(curves)], axis=1)
     left = _differing(now, lit)
-    by_colors = _by_colors(before, now, _BETTER * left) if left > _COLORS_DIFFER_SHARE else None
+    by_colors = _by_colors(before, now, _BETTER * left) if left > _CURVES_LEAVE_SHARE else None
     if by_colors is not None:
         return by_colors
     if left > _STILL_DIFFERS_SHARE or (left > _UNEXPLAINED_SHARE and differed > _ALL_DIFFERS_SHARE):
@@ -172,7 +177,7 @@ def _of_few_colors(before: np.ndarray, now: np.ndarray) -> IlluminationChange:
 def _by_colors(before: np.ndarray, now: np.ndarray, most_left: float) -> IlluminationChange | None:
     """The change by a map of the colors (N, 3), if it leaves at most this share of the points different."""
     colors = color_map(before, now)
-    lit = np.clip(before @ colors[:, :3].T + colors[:, 3], 0, 255)
+    lit = within_gamut(before @ colors[:, :3].T + colors[:, 3])
     left = _differing(now, lit)
     if left > most_left or left > _UNEXPLAINED_SHARE:
         return None
@@ -180,6 +185,17 @@ def _by_colors(before: np.ndarray, now: np.ndarray, most_left: float) -> Illumin
     levels = float(np.percentile(changed.max(axis=1), _TYPICAL_PERCENTILE))
     shift = abs(float(np.median(now[:, 0] - before[:, 0])))
     return IlluminationChange("followed", None, colors, levels, shift)
+
+
+def within_gamut(colors: np.ndarray) -> np.ndarray:
+    """Colors (N, 3), luma and two of chroma, without what red, green or blue have beyond black and white."""
+    luma = colors[:, 0]
+    blue, red = luma + (colors[:, 1] - _NO_COLOR) / BLUE_SHARE, luma + (colors[:, 2] - _NO_COLOR) / RED_SHARE
+    green = (luma - 0.299 * red - 0.114 * blue) / 0.587
+    red, green, blue = (np.clip(each, 0, 255) for each in (red, green, blue))
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    chroma = (BLUE_SHARE * (blue - luma) + _NO_COLOR, RED_SHARE * (red - luma) + _NO_COLOR)
+    return np.clip(np.stack([luma, *chroma], axis=1), 0, 255)
 
 
 def color_map(before: np.ndarray, now: np.ndarray) -> np.ndarray:

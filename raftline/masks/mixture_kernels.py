@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from raftline.kernels.compiled import compiled
+from raftline.masks.illumination import BLUE_SHARE, RED_SHARE
 
 MODES = 3
 """Gaussians of a point: Stauffer and Grimson use 3 to 5."""
@@ -51,7 +52,8 @@ _SHADOW_COLOR = 6.0
 _NEW_SHARE = 0.25
 """How fast another color is taken up, against its own color, once a point has been seen for so many frames."""
 _FASTEST_VARIANCE = 0.1
-"""Share of a frame's squared deviation that the variance takes up at most, or the first frames would set it."""
+"""Share of a frame's squared deviation that the variance takes up at most, or the first frames would set it; and as
+much, whatever its age, where other light made it larger than any."""
 
 
 @compiled
@@ -151,9 +153,17 @@ def recolor(colors: Any, state: Any) -> None:
             luma, blue, red, variance = state[i, first], state[i, first + 1], state[i, first + 2], state[i, first + 3]
             for j in range(luma.shape[0]):
                 y, u, v = np.float64(luma[j]), np.float64(blue[j]), np.float64(red[j])
-                luma[j] = min(max(colors[0, 0] * y + colors[0, 1] * u + colors[0, 2] * v + colors[0, 3], 0.0), 255.0)
-                blue[j] = min(max(colors[1, 0] * y + colors[1, 1] * u + colors[1, 2] * v + colors[1, 3], 0.0), 255.0)
-                red[j] = min(max(colors[2, 0] * y + colors[2, 1] * u + colors[2, 2] * v + colors[2, 3], 0.0), 255.0)
+                lit = colors[0, 0] * y + colors[0, 1] * u + colors[0, 2] * v + colors[0, 3]
+                bluer = colors[1, 0] * y + colors[1, 1] * u + colors[1, 2] * v + colors[1, 3] - 128.0
+                redder = colors[2, 0] * y + colors[2, 1] * u + colors[2, 2] * v + colors[2, 3] - 128.0
+                # No channel is brighter than white: what a gain lifts beyond that changes its color.
+                b = min(max(lit + bluer / BLUE_SHARE, 0.0), 255.0)
+                r = min(max(lit + redder / RED_SHARE, 0.0), 255.0)
+                g = lit - (0.299 * redder / RED_SHARE + 0.114 * bluer / BLUE_SHARE) / 0.587
+                lit = 0.299 * r + 0.587 * min(max(g, 0.0), 255.0) + 0.114 * b
+                luma[j] = lit
+                blue[j] = min(max(BLUE_SHARE * (b - lit) + 128.0, 0.0), 255.0)
+                red[j] = min(max(RED_SHARE * (r - lit) + 128.0, 0.0), 255.0)
                 variance[j] = min(variance[j] * growth, max(variance[j], np.float32(_MOST_RELIT_VARIANCE)))
 
 
@@ -193,7 +203,8 @@ def learn_first(rate: Any, luma: Any, blue: Any, red: Any, how: Any, state: Any,
             row[4, j] += parts[j] * (np.float32(red[i, j]) - row[4, j])
         for j in range(width):
             before = row[5, j]
-            share = parts[j] if parts[j] < fastest else fastest
+            share = parts[j] if parts[j] < fastest and before <= most else fastest
+            share = share if parts[j] > none else none
             varied = before + share * (square[j] / np.float32(3) - before)
             varied = varied if varied > least else least
             highest = before if before > most else most

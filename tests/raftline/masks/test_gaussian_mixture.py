@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -158,3 +159,38 @@ def test_a_switch_that_luma_nearly_survives_begins_anew(learned: tuple) -> None:
     infrared[:, : WIDTH // 3] = 255 - infrared[:, : WIDTH // 3]
     grey = color(infrared, rng, blue=128, red=128)
     assert illumination_change(grey, *background.sampled(1)).kind == "anew"
+
+
+def test_a_white_balance_that_lifts_a_channel_beyond_white_is_followed() -> None:
+    rng = np.random.default_rng(5)
+    scene = rng.uniform(30, 190, (60, 80, 3)).astype(np.float32)
+    scene[:12] = (90, 165, 225)
+    gains = np.array([0.8, 1.0, 1.3], np.float32)
+    background = GaussianMixture(60, 80, memory_seconds=10.0)
+    for _ in range(20):
+        background.learn(as_yuv(scene, rng), np.full((60, 80), LEARN, np.uint8), STEP)
+    change = illumination_change(as_yuv(scene * gains, rng), *background.sampled(1))
+    assert change.kind == "followed"
+    background.follow(change)
+    distance = background.mahalanobis(as_yuv(scene * gains, rng))[0]
+    assert np.median(distance[:12]) < 1.2 * STEPS_PER_SIGMA
+
+
+def test_what_dim_light_made_uncertain_is_certain_again_two_seconds_after_it_is_light() -> None:
+    rng, world = np.random.default_rng(0), textured(WIDTH, HEIGHT).astype(np.float32)
+    background = GaussianMixture(HEIGHT, WIDTH, memory_seconds=10.0)
+    for gain in [1.0] * 20 + [0.8, 0.6, 0.4, 0.2, 0.1, 0.2, 0.4, 0.6, 0.8] + [1.0] * 20:
+        image = color(gain * world, rng)
+        change = illumination_change(image, *background.sampled(1))
+        if change.kind == "followed":
+            background.follow(change)
+        background.learn(image, ALL, 0.1)
+    other = world.copy()
+    other[SPOT] = np.where(world[SPOT] > 128, world[SPOT] - 40, world[SPOT] + 40)
+    distance = background.mahalanobis(color(other, rng))[0]
+    assert np.median(distance[SPOT]) > 4 * STEPS_PER_SIGMA
+
+
+def as_yuv(scene: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    noisy = np.clip(scene + rng.normal(0, 2, scene.shape), 0, 255)
+    return cv2.cvtColor(np.rint(noisy).astype(np.uint8), cv2.COLOR_RGB2YUV)
