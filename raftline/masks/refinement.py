@@ -22,8 +22,8 @@ from raftline.masks.gaussian_mixture import STEPS_PER_SIGMA
 
 _BIAS, _EVIDENCE, _EVIDENCE_AROUND, _UNKNOWN, _FLOWING, _COLOR, _FOUND = -3.44, 0.36, 0.18, 1.82, 0.76, 0.97, 1.06
 """A logistic regression of the truth on what is known of a point. Tuned on dogs-jump, tennis, highway, a panned clip of
-sprites, and three rendered cameras that follow. With each of these five kinds left out in turn, the weights of the others
-draw it better by .03 to .2 of J than it was, but for tennis, whose shadow they leave out: hence `_TRUSTED`."""
+sprites, and three rendered cameras that follow. With each of these five kinds left out in turn, the weights of the
+others draw it better by .03 to .2 of J than it was, but for tennis, whose shadow they leave out: hence `_TRUSTED`."""
 _BELONGS = -0.3
 """Of the sum: a point belongs to the region from here on. Below 0, as a point that is missed costs J more than one too
 many."""
