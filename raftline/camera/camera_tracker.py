@@ -33,7 +33,7 @@ benchmarks.bench_stabilization --parts known --only blank_wall,low_light` shows 
 _TOGETHER = 0.75
 """Share of the flow in one motion with which nothing moves by itself, whatever was believed."""
 _RICHER_POINTS = 1250
-"""Points of flow that a homography in place of a similarity is fitted to: in the same time. Frames are aligned after."""
+"""Points of flow that a homography in place of a similarity is fitted to, in the same time: alignment follows."""
 _SEEN_TEXTURE = 0.1
 """Weight of a cell's texture from which it counts fully."""
 _WORLD_TRUST, _WORLD_SHARE = 0.25, 0.1
