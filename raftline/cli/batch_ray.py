@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -111,19 +112,33 @@ class RayLane:
 
     def run(self, file: BatchFile, on_status: Callable[[dict[str, Any]], None], task: Task) -> Outcome:
         """Do a task of a file. `on_status` gets the summary of its source, about twice a second."""
+        try:
+            return self._run(file, on_status, task)
+        finally:
+            self.waiting = False
+
+    def _run(self, file: BatchFile, on_status: Callable[[dict[str, Any]], None], task: Task) -> Outcome:
         from ray.exceptions import RayActorError
 
         for tries in range(1, _TRIES + 1):
             try:
                 return self._run_on_a_node(file, on_status, task)
             except RayActorError:
-                self._actor, self.waiting = None, False
+                self._give_up_actor()
                 if self._interruption.happened:
                     return Outcome("interrupted")
                 if tries < _TRIES:
                     log.warning("%s: the node that worked on it was lost; it goes to another one", file.display)
                 self._pause()
         return Outcome(f"{_TRIES} nodes were lost while they worked on it")
+
+    def _give_up_actor(self) -> None:
+        """One that only cannot be reached may still work, and hold the cores that the next one waits for."""
+        import ray
+
+        actor, self._actor, self.waiting = self._actor, None, True
+        with contextlib.suppress(Exception):
+            ray.kill(actor)
 
     def _pause(self) -> None:
         """Let the cluster find that the node is lost: until then it may send the file there again."""
@@ -154,6 +169,9 @@ class RayLane:
         path = file.path if "://" in file.path else os.path.abspath(file.path)
         outcome: Any = self._actor.run.remote(replace(file, path=path), task)
         while not ray.wait([outcome], timeout=_LOOK_SECONDS)[0]:
+            if self._interruption.happened and self.waiting:  # nothing was begun
+                self._give_up_actor()
+                return Outcome("interrupted")
             if self._interruption.happened and not self._told:
                 self._told = True
                 self._actor.interrupt.remote(self._interruption.number)
