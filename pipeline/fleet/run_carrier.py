@@ -30,6 +30,8 @@ class _Camera:
     """The answer of the run."""
     asked_at: float = float("inf")
     """When it came."""
+    gone_at: float = float("inf")
+    """When the run was first seen without it."""
     tries: int = 0
     leaves: bool = False
 
@@ -87,7 +89,11 @@ class RunCarrier:
         if isinstance(error, TransportError):  # the run was busy
             camera.asked = self._pool.submit(self._remove, camera, name, None)
             return False
-        return error is not None or (name not in sources and camera.asked_at < at < self._relayed_until(name))
+        if error is None and (name in sources or at <= camera.asked_at):
+            return False
+        # From when it was first seen to be gone: the last status may always be newer than what was relayed.
+        camera.gone_at = min(camera.gone_at, at)
+        return error is not None or camera.gone_at < self._relayed_until(name)
 
     def _add(self, known: _Camera, camera: str) -> str:
         run, section = self._run(), known.section
