@@ -19,6 +19,7 @@ from pipeline.runtime.run_status import active_runs
 from pipeline.transport.redis_server import PrivateServer
 from tests.command_line import ROOT, command, lay_out, running
 from tests.rtsp_server import rtsp_server
+from tests.stages.alerting import Receiver, receiver
 
 CAMERAS = 6
 FPS = 5
@@ -30,14 +31,15 @@ limits: {max_latency_ms: 60000}
 stages:
   decoder: {use: "stages.decoder:Decoder"}
   ticks: {use: "./ticks.py:Ticks", reads: decoder}
+  hook: {use: "stages.webhook:Webhook", reads: ticks, options: {url: "HOOK"}}
 """
 
 
 class Yard:
     """The fleet, and its two hosts as processes."""
 
-    def __init__(self, folder: Path, server: PrivateServer) -> None:
-        self.folder, self.url = folder, server.url
+    def __init__(self, folder: Path, server: PrivateServer, alerts: Receiver) -> None:
+        self.folder, self.url, self.alerts = folder, server.url, alerts
         self.reader = FleetReader(server.url, "yard")
         self.hosts: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -103,11 +105,12 @@ def yard(tmp_path: Path) -> Iterator[Yard]:
         made = [rtsp_server(fps=FPS, user="me", password=PASSWORD) for _ in range(CAMERAS)]
         urls = [stack.enter_context(each).url.replace(PASSWORD, "${CAM_PASSWORD}") for each in made]
         sources = "".join(f'  cam{number}: {{input: "{url}"}}\n' for number, url in enumerate(urls))
-        (tmp_path / "yard.yaml").write_text(f"{YAML}sources:\n{sources}")
+        alerts, url = stack.enter_context(receiver())
+        (tmp_path / "yard.yaml").write_text(f"{YAML.replace('HOOK', url)}sources:\n{sources}")
         (tmp_path / "ticks.py").write_text((ROOT / "tests/pipeline/fleet/ticks.py").read_text())
         server = PrivateServer.start(memory_mb=64)
         stack.callback(server.stop)
-        yield stack.enter_context(contextlib.closing(Yard(tmp_path, server)))
+        yield stack.enter_context(contextlib.closing(Yard(tmp_path, server, alerts)))
 
 
 @pytest.mark.slow
@@ -127,10 +130,13 @@ def test_a_host_that_is_killed_or_stands_still_is_replaced_and_no_event_is_told_
     stopped = yard.until(live_on(b=6))
     yard.signal_all("a", signal.SIGCONT)
     yard.until(live_on(a=3, b=3))
+    alerts = [headers["webhook-id"] for headers, _ in yard.alerts.requests]
     events = yard.reader.events(10_000)[::-1]
     print(f"after a kill leased by the other in {leased:.1f} s, live in {killed:.1f} s", end="; ")
-    print(f"after a standstill live in {stopped:.1f} s; {len(events)} events")
+    print(f"after a standstill live in {stopped:.1f} s; {len(events)} events, {len(alerts)} alerts")
     assert len({(event.uid, event.state) for event in events}) == len(events)
+    assert len(set(alerts)) == len(alerts) > 0
+    assert set(alerts) <= {f"{event.uid}.{event.state}" for event in events}  # none of a host that had lost the camera
     for number in range(CAMERAS):
         check_order([event for event in events if event.camera == f"cam{number}"])
 
