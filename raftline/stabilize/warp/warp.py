@@ -17,6 +17,9 @@ _MIN_MIRRORED_PX = 8
 """OpenCV 5.0 does not return from mirroring an image of one pixel; this is well above."""
 _AFFINE_TOLERANCE = 1e-12
 """Perspective below it is rounding; the affine warp is faster."""
+_PIECE_PX, _PIECE_ERROR_PX = 128, 0.01
+"""Length of the straight pieces by which rows under perspective are followed, and how far these may be off in their
+middle. Chosen by hand."""
 _FLAGS = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "lanczos": cv2.INTER_LANCZOS4}
 
 
@@ -43,21 +46,28 @@ def warp_image(
     size, flags = (image.shape[1], image.shape[0]), _FLAGS[interpolation]
     large = min(image.shape[:2]) >= _MIN_MIRRORED_PX
     border = cv2.BORDER_REFLECT_101 if mirrored and large else cv2.BORDER_REPLICATE
-    if np.allclose(matrix[2], (0.0, 0.0, 1.0), atol=_AFFINE_TOLERANCE):
-        if interpolation == "cubic" and border == cv2.BORDER_REPLICATE:
-            found = _warped_along_lines(image, np.linalg.inv(matrix))
-            if found is not None:
-                return found
+    affine = np.allclose(matrix[2], (0.0, 0.0, 1.0), atol=_AFFINE_TOLERANCE)
+    if interpolation == "cubic" and border == cv2.BORDER_REPLICATE:
+        found = _warped_along_lines(image, np.linalg.inv(matrix), 1 if affine else -(-size[0] // _PIECE_PX))
+        if found is not None:
+            return found
+    if affine:
         return cv2.warpAffine(image, matrix[:2], size, flags=flags, borderMode=border)
     return cv2.warpPerspective(image, matrix, size, flags=flags, borderMode=border)
 
 
-def _warped_along_lines(image: np.ndarray, back: np.ndarray) -> np.ndarray | None:
-    """Return the image (H, W) or (H, W, 3) as `back`, affine (3, 3), shows it; None if its rows are not such lines."""
+def _warped_along_lines(image: np.ndarray, back: np.ndarray, pieces: int) -> np.ndarray | None:
+    """Return the image (H, W) or (H, W, 3) as `back` (3, 3) shows it; None if its rows are not such lines."""
     height, width = image.shape[:2]
-    knots, rows = np.array([0.0, width]), np.arange(height)[:, None]
-    source_x, source_y = (back[axis, 0] * knots + back[axis, 1] * rows + back[axis, 2] for axis in (0, 1))
-    return along_lines(image, knots, source_x, source_y)
+    knots, rows = np.linspace(0.0, width, 2 * pieces + 1), np.arange(height, dtype=float)[:, None]
+    depth = back[2, 0] * knots + back[2, 1] * rows + back[2, 2]
+    if not (depth > 0.0).all():
+        return None
+    source_x, source_y = ((back[axis, 0] * knots + back[axis, 1] * rows + back[axis, 2]) / depth for axis in (0, 1))
+    for each in (source_x, source_y):
+        if np.abs(each[:, 1::2] - (each[:, :-1:2] + each[:, 2::2]) / 2).max() > _PIECE_ERROR_PX:
+            return None
+    return along_lines(image, knots[::2], source_x[:, ::2], source_y[:, ::2])
 
 
 def along_lines(image: np.ndarray, knots: np.ndarray, source_x: np.ndarray, source_y: np.ndarray) -> np.ndarray | None:

@@ -67,3 +67,13 @@ def test_sources_that_are_no_number_are_not_taken() -> None:
     knots, source_x, source_y = lines_of(np.eye(3), WIDTH, HEIGHT)
     source_x[3, 1] = np.nan
     assert not crossed_by_lines(knots, source_x, source_y)
+
+
+@pytest.mark.parametrize("tilt", [1e-6, -3e-5, 2e-4])
+def test_under_perspective_the_result_is_that_of_opencv_within_a_grey_level(tilt: float) -> None:
+    image, matrix = cv2.GaussianBlur(textured(WIDTH, HEIGHT), (3, 3), 0.8), similarity(2.3, -4.7, 0.5, 1.1)
+    matrix[2, :2] = tilt, -tilt / 2
+    found = warp_image(image, matrix).astype(int)
+    size = (WIDTH, HEIGHT)
+    expected = cv2.warpPerspective(image, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    assert np.abs(found - expected)[4:-4, 4:-4].max() <= 1
