@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 
 from raftline.flow.grid import Cells
@@ -26,6 +27,11 @@ _NEARLY_WHOLE = 0.75
 """Of the frame's side, above which a part has all of it."""
 _LARGEST_SHARE = 0.6
 """Of the frame: a larger part saves less than moving it to and fro costs. Chosen by hand."""
+_STRUCTURE_LEVELS = 12.0
+"""Grey levels between a block and the next, from which on it shows whether the camera moves: twice what a block
+with noise may differ by."""
+_MOVED_SHARE = 0.5
+"""Of the blocks that show it: where more have changed, the camera may have moved. Chosen by hand."""
 
 
 class Box(NamedTuple):
@@ -66,6 +72,47 @@ class Part(NamedTuple):
         """Whether the other part lies within this one."""
         down, right = other.top - self.top, other.left - self.left
         return down >= 0 and right >= 0 and down + other.rows <= self.rows and right + other.columns <= self.columns
+
+
+def changed_box(
+    mean: np.ndarray, differs: Sequence[np.ndarray], crept: Sequence[np.ndarray], limits: Sequence[np.ndarray]
+) -> Box | None:
+    """Where a frame, of which some block does, differs by more than noise; all of it where the camera may have moved.
+
+    Args:
+        mean: float32 (rows, columns), means of the blocks of luma.
+        differs: float32 (rows, columns) >= 0, how far blocks of each plane, then px of luma, are from a recent frame.
+        crept: the same of each plane, from another frame.
+        limits: up to which each of `differs` is noise.
+    """
+    if _may_have_moved(mean, differs, limits):
+        return Box(0.0, 0.0, 1.0, 1.0)
+    return _where([*differs, *crept], [*limits, *limits[:-1]])
+
+
+def _where(differs: Sequence[np.ndarray], limits: Sequence[np.ndarray]) -> Box | None:
+    """Where any block exceeds its limit; the arrays divide the same frame, each into blocks of its own."""
+    found: Box | None = None
+    for each, limit in zip(differs, limits, strict=True):
+        exceeds = each > limit
+        if exceeds.any():
+            (top, bottom), (left, right) = (_reach(np.asarray(exceeds.any(axis=axis))) for axis in (1, 0))
+            found = Box(top, left, bottom, right).with_other(found)
+    return found
+
+
+def _may_have_moved(mean: np.ndarray, differs: Sequence[np.ndarray], limits: Sequence[np.ndarray]) -> bool:
+    """Whether the camera may have: few blocks with structure, whose means of luma are given, stay as they are."""
+    around = cv2.morphologyEx(mean, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    structured = np.asarray(around) > _STRUCTURE_LEVELS
+    changed = (differs[0] > limits[0]) | (differs[-1] > limits[-1])
+    return bool(np.count_nonzero(structured & changed) >= _MOVED_SHARE * np.count_nonzero(structured))
+
+
+def _reach(exceeds: np.ndarray) -> tuple[float, float]:
+    """Begin and end along an axis, as shares."""
+    at = np.flatnonzero(exceeds)
+    return float(at[0]) / len(exceeds), float(at[-1] + 1) / len(exceeds)
 
 
 class PartChoice:

@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from raftline.flow.changed_part import Box
+from raftline.flow.changed_part import Box, changed_box
 from raftline.kernels.compiled import compiled
 from raftline.state_trees import from_tree, tree_of
 
@@ -42,10 +42,8 @@ _NOISE_SECONDS = 60.0
 """Time constant of forgetting noise: key frames, at which all blocks change, come at least so often."""
 _UNREST_SECONDS = 5.0
 """The same for the noise of most blocks while things move: with most of the image moving, it may be none."""
-_STRUCTURE_LEVELS = 12.0
-"""Grey levels between a block and the next, from which on it shows whether the camera moves: twice `_MOST_LEVELS`."""
-_MOVED_SHARE = 0.5
-"""Of the blocks that show it: where more have changed, the camera may have moved. Chosen by hand."""
+_OPTIONS = frozenset(("_still_seconds", "_finds_changed"))
+"""Attributes of a detector that are no state."""
 _DEFAULT_STEP_SECONDS = 1.0 / 30.0
 """For frames without a time, and for time that stands or runs backwards."""
 
@@ -68,13 +66,15 @@ class StillnessDetector:
     what a mask would show.
     """
 
-    def __init__(self, still_seconds: float) -> None:
+    def __init__(self, still_seconds: float, finds_changed: bool = True) -> None:
         """Begin with no frame.
 
         Args:
             still_seconds: Nothing may have changed for so long, 0.75 s at least.
+            finds_changed: `changed` is wanted; it takes a quarter of the time of a frame that changes.
         """
         self._still_seconds = max(still_seconds, _ANCHOR_SECONDS)
+        self._finds_changed = finds_changed
         self.reset()
 
     @property
@@ -97,11 +97,11 @@ class StillnessDetector:
         """Mean difference in grey levels of the block of the last frame that differs most from the recent one."""
         self.changed: Box | None = None
         """Where the last frame differs from the recent one, or from the one before, by more than noise; all of it where
-        the camera may have moved."""
+        the camera may have moved. None: nowhere, or it is not wanted."""
 
     def full_state(self) -> dict[str, Any]:
         """All of it, as JSON values and arrays, which are no copies."""
-        return {name: tree_of(value) for name, value in vars(self).items() if name != "_still_seconds"}
+        return {name: tree_of(value) for name, value in vars(self).items() if name not in _OPTIONS}
 
     def restore_full(self, state: Mapping[str, Any]) -> None:
         """Go on exactly where `full_state` was taken."""
@@ -127,10 +127,9 @@ class StillnessDetector:
         differs = [*(cv2.absdiff(now, then) for now, then in zip(means, self._recent.means, strict=True)), off]
         crept = [cv2.absdiff(now, then) for now, then in zip(means, self._awake, strict=True)]
         limits, exceeding = self._limits(differs, [*crept, off], step_seconds)
-        self.changed = _where([*differs, *crept], [*limits, *limits[:-1]]) if exceeding else None
-        if self.changed is not None and _may_have_moved(means[0], differs, limits):
-            self.changed = Box(0.0, 0.0, 1.0, 1.0)
-        self._unchanged_seconds = self._unchanged_seconds + step_seconds if self.changed is None else 0.0
+        finds = exceeding and self._finds_changed
+        self.changed = changed_box(means[0], differs, crept, limits) if finds else None
+        self._unchanged_seconds = 0.0 if exceeding else self._unchanged_seconds + step_seconds
         self._recent_age_seconds += step_seconds
         if self._recent_age_seconds >= _ANCHOR_SECONDS:
             self._recent, self._recent_age_seconds = _Look(planes[0].copy(), means), 0.0
@@ -164,31 +163,6 @@ class StillnessDetector:
         limits = [np.empty_like(peaks) for peaks in self._peaks]
         each = zip(differs, crept, self._peaks, limits, strict=True)
         return limits, sum(_exceeding(*arrays, most, kept) for arrays in each)
-
-
-def _where(differs: Sequence[np.ndarray], limits: Sequence[np.ndarray]) -> Box | None:
-    """Where any block exceeds its limit; the arrays divide the same frame, each into blocks of its own."""
-    found: Box | None = None
-    for each, limit in zip(differs, limits, strict=True):
-        exceeds = each > limit
-        if exceeds.any():
-            (top, bottom), (left, right) = (_reach(np.asarray(exceeds.any(axis=axis))) for axis in (1, 0))
-            found = Box(top, left, bottom, right).with_other(found)
-    return found
-
-
-def _may_have_moved(mean: np.ndarray, differs: Sequence[np.ndarray], limits: Sequence[np.ndarray]) -> bool:
-    """Whether the camera may have: few blocks with structure, whose means of luma are given, stay as they are."""
-    around = cv2.morphologyEx(mean, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    structured = np.asarray(around) > _STRUCTURE_LEVELS
-    changed = (differs[0] > limits[0]) | (differs[-1] > limits[-1])
-    return bool(np.count_nonzero(structured & changed) >= _MOVED_SHARE * np.count_nonzero(structured))
-
-
-def _reach(exceeds: np.ndarray) -> tuple[float, float]:
-    """Begin and end along an axis, as shares."""
-    at = np.flatnonzero(exceeds)
-    return float(at[0]) / len(exceeds), float(at[-1] + 1) / len(exceeds)
 
 
 def _kept(step_seconds: float, time_constant_seconds: float) -> float:

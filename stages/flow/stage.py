@@ -93,7 +93,8 @@ class OpticalFlow(stage.Stage, ComputesAhead):
         self._accuracy, given = self._chosen()
         self._max_side_px, still_seconds = given.pop("max_side_px"), given.pop("still_seconds")
         folder = given.pop("store")
-        self._stillness = None if still_seconds is None else StillnessDetector(still_seconds)
+        parts = given["only_changed"] and given["estimator"] == "raft"
+        self._stillness = None if still_seconds is None else StillnessDetector(still_seconds, finds_changed=parts)
         try:
             options = self._flow_options = FlowOptions(**given)
             update_loop = self._network(options) if options.estimator == "raft" else None
