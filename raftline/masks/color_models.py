@@ -39,53 +39,49 @@ def color_log_ratio(image: np.ndarray, kind: np.ndarray) -> np.ndarray:
     Returns:
         float32 (h, w), the natural logarithm of the ratio, within -3 to 3.
     """
-    counts = np.zeros((2, _BINS + 2, _BINS + 2, _BINS + 2), np.float32)
-    ratios = np.zeros((_BINS, _BINS, _BINS), np.float32)
-    found = np.empty(kind.shape, np.float32)
-    _tally(image, kind, counts)
+    side = _BINS + 2  # bins lie within a rim of empty ones
+    places = np.empty(kind.shape, np.uint16)
+    counts, ratios = np.zeros((2, side, side, side), np.float32), np.zeros((side, side, side), np.float32)
+    _place(image, places)
+    _tally(places, kind, counts.reshape(2, -1))
     _compare(counts, ratios)
-    _look_up(image, ratios, found)
-    return found
+    return ratios.reshape(-1).take(places)
 
 
 @compiled
-def _tally(image: Any, kind: Any, counts: Any) -> None:
-    """Count the colors of both kinds; bins lie within a rim of empty ones."""
+def _place(image: Any, places: Any) -> None:
+    """Number of the bin of each point's color, those of the rim counted."""
+    for i in range(places.shape[0]):
+        for j in range(places.shape[1]):
+            y = image[i, j, 0] >> _LUMA_SHIFT
+            u = min(max((np.int64(image[i, j, 1]) - _CHROMA_FIRST) >> _CHROMA_SHIFT, 0), _BINS - 1)
+            v = min(max((np.int64(image[i, j, 2]) - _CHROMA_FIRST) >> _CHROMA_SHIFT, 0), _BINS - 1)
+            places[i, j] = ((y + 1) * (_BINS + 2) + u + 1) * (_BINS + 2) + v + 1
+
+
+@compiled
+def _tally(places: Any, kind: Any, counts: Any) -> None:
+    """Count the colors of both kinds."""
     for i in range(kind.shape[0]):
         for j in range(kind.shape[1]):
             if kind[i, j] > 0:
-                y = image[i, j, 0] >> _LUMA_SHIFT
-                u = min(max((np.int64(image[i, j, 1]) - _CHROMA_FIRST) >> _CHROMA_SHIFT, 0), _BINS - 1)
-                v = min(max((np.int64(image[i, j, 2]) - _CHROMA_FIRST) >> _CHROMA_SHIFT, 0), _BINS - 1)
-                counts[kind[i, j] - 1, y + 1, u + 1, v + 1] += np.float32(1)
+                counts[kind[i, j] - 1, places[i, j]] += np.float32(1)
 
 
 @compiled
 def _compare(counts: Any, ratios: Any) -> None:
     """The logarithm of the ratio of the two shares of each bin, each with a part of its neighbours'."""
-    scales, part = np.zeros(2, np.float32), np.float32(_NEIGHBOUR)
+    scales, shares, part = np.zeros(2, np.float32), np.zeros(2, np.float32), np.float32(_NEIGHBOUR)
     for which in range(2):
         scales[which] = np.float32(1) / max(counts[which].sum() * (np.float32(1) + np.float32(6) * part), np.float32(1))
     for y in range(1, _BINS + 1):
         for u in range(1, _BINS + 1):
             for v in range(1, _BINS + 1):
-                shares = (np.float32(0), np.float32(0))
                 for which in range(2):
                     count = counts[which]
                     beside = count[y - 1, u, v] + count[y + 1, u, v] + count[y, u - 1, v] + count[y, u + 1, v]
                     beside += count[y, u, v - 1] + count[y, u, v + 1]
-                    share = (count[y, u, v] + part * beside) * scales[which] + np.float32(_UNSEEN)
-                    shares = (share, shares[1]) if which == 0 else (shares[0], share)
+                    shares[which] = (count[y, u, v] + part * beside) * scales[which] + np.float32(_UNSEEN)
                 if shares[0] != shares[1]:  # most colors are nowhere
                     ratio = np.log(shares[0] / shares[1])
-                    ratios[y - 1, u - 1, v - 1] = min(max(ratio, np.float32(-_MOST)), np.float32(_MOST))
-
-
-@compiled
-def _look_up(image: Any, ratios: Any, found: Any) -> None:
-    for i in range(found.shape[0]):
-        for j in range(found.shape[1]):
-            y = image[i, j, 0] >> _LUMA_SHIFT
-            u = min(max((np.int64(image[i, j, 1]) - _CHROMA_FIRST) >> _CHROMA_SHIFT, 0), _BINS - 1)
-            v = min(max((np.int64(image[i, j, 2]) - _CHROMA_FIRST) >> _CHROMA_SHIFT, 0), _BINS - 1)
-            found[i, j] = ratios[y, u, v]
+                    ratios[y, u, v] = min(max(ratio, np.float32(-_MOST)), np.float32(_MOST))
