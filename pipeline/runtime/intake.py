@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.arrays import LazyArray
 from pipeline.codec import decode_with_arrays
 from pipeline.errors import StalePayloadError
-from pipeline.messages import LazyArray, Message
+from pipeline.messages import Message
 from pipeline.payload.base import Payload
 from pipeline.runtime.inbox import Inbox
 from pipeline.runtime.metrics import DROPPED

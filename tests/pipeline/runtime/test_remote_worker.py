@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,13 +20,6 @@ from pipeline.transport.redis_streams import RedisStreams
 from tests.pipeline.running import make_test_plan
 
 STAGES = {"ledger": {"use": "Ledger", "reads": "decoder"}}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PrivateServer]:
-    server = PrivateServer.start(memory_mb=32)
-    yield server
-    server.stop()
 
 
 @pytest.fixture

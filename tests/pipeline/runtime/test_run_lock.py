@@ -21,13 +21,6 @@ from tests.pipeline.running import make_test_plan
 TTL_SECONDS = 0.05
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PrivateServer]:
-    started = PrivateServer.start(32)
-    yield started
-    started.stop()
-
-
 @pytest.fixture
 def transport(server: PrivateServer) -> Iterator[RedisStreams]:
     made = RedisStreams(server.url, "locked")

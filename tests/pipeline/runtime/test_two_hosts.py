@@ -40,13 +40,6 @@ Worker(plan, "log", transport, "far", Path(sys.argv[1]).parent, False, float(sys
 """A worker of another host."""
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PrivateServer]:
-    server = PrivateServer.start(memory_mb=32)
-    yield server
-    server.stop()
-
-
 @pytest.fixture
 def plan(tmp_path: Path, server: PrivateServer, monkeypatch: pytest.MonkeyPatch) -> Plan:
     monkeypatch.setattr(worker_module, "_ACQUIRE_EVERY_SECONDS", 0.05)

@@ -23,13 +23,6 @@ from tests.pipeline.running import make_test_plan
 STAGES = {"relay": {"use": "Relay", "reads": "decoder"}, "ledger": {"use": "Ledger", "reads": "relay"}}
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PrivateServer]:
-    server = PrivateServer.start(memory_mb=32)
-    yield server
-    server.stop()
-
-
 @pytest.fixture
 def transport(server: PrivateServer) -> Iterator[RedisStreams]:
     made = RedisStreams(server.url, "watched")
