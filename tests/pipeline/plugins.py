@@ -285,7 +285,7 @@ class Shifter(Stage):
 
 
 class Diary(Stage):
-    """One JSON line for every message of a flow stream."""
+    """One JSON line for every message of a flow stream, written at once: a test looks at it while the run goes on."""
 
     class Options(Options):
         path: str = "{source}.diary.jsonl"
@@ -293,7 +293,7 @@ class Diary(Stage):
     reads = (Flow,)
 
     def open(self) -> None:
-        self._lines: list[str] = []
+        self._output = self.context.output(self.options.path)
 
     def process(self, message: Flow) -> Iterable[Message]:
         self._note(kind="Flow", start=message.start, pts_seconds=message.header.pts_seconds)
@@ -305,13 +305,12 @@ class Diary(Stage):
 
     def flush(self, end: EndOfStream) -> Iterable[Message]:
         self._note(kind=end.reason)
-        output = self.context.output(self.options.path)
-        output.part.write_text("\n".join(self._lines))
-        output.finish()
+        self._output.finish()
         return ()
 
     def _note(self, **values: Any) -> None:
-        self._lines.append(json.dumps(values))
+        with self._output.part.open("a") as lines:
+            lines.write(json.dumps(values) + "\n")
 
 
 class Calculator(Stage):
