@@ -22,9 +22,9 @@ LEDGER = {"use": "tests.pipeline.plugins:Diary", "reads": "flow", "options": {"p
 
 
 class Script:
-    """Acts on the running pipeline, one deed after another, each once the diary holds 25 frames after a gap of its reason.
+    """Acts on the running pipeline, one deed after another, each once the diary holds 25 frames after its gap.
 
-    Without the reason, frames that were on their way when the camera went would count as those that came when it was back.
+    Without the gap, frames that were on their way when the camera went would count as those that came later.
     """
 
     def __init__(self, diary: Path, deeds: list[tuple[str, Callable[[Supervisor], Any]]]) -> None:
