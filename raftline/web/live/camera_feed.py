@@ -13,7 +13,7 @@ from raftline.web.live.fragments import TICKS, NotPlayable, beginning, fragment,
 
 _POLL_SECONDS = 0.015
 """Between looks at the ring. Chosen by hand: adds 8 ms to the latency."""
-_NOT_BEFORE = 0.8
+_NOT_BEFORE = 0.95
 """Part of the shortest of the last steps between packets in which none is looked for. Chosen by hand."""
 _STEPS = 8
 _LONGEST_PAUSE_SECONDS = 0.1
@@ -73,6 +73,8 @@ class CameraFeed(Feed):
                 self._send(record)
             elif isinstance(record, Shown) and record.packet_pts in self._placed:
                 self.timeline.know(record.index, self._placed[record.packet_pts])
+        if records:
+            self.when_sent()
 
     def _send(self, packet: Packet) -> None:
         stream = packet.stream

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from raftline.web.live.timeline import Timeline
@@ -47,12 +47,18 @@ async def settled() -> None:
         await asyncio.wait(left, timeout=_LAST_SECONDS)
 
 
+def _nothing() -> None:
+    """Nobody waits for frames."""
+
+
 class Feed(ABC):
     """Sends messages to viewers. Use from one event loop."""
 
     def __init__(self) -> None:
         self.timeline = Timeline()
         self.viewers: set[Viewer] = set()
+        self.when_sent: Callable[[], None] = _nothing
+        """Called when frames have been sent, and the timeline knows them."""
         self._beginning: Item | None = None
         self._told = False
         """Whether the viewers have the beginning."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,9 +17,8 @@ from raftline.web.live.timeline import TICKS
 _BEFORE = 64
 """Messages that were there already: whoever begins to look sees frames since the newest keyframe. As many as a stream
 holds by default."""
-_PATIENCE_SECONDS = 0.02
-_TRIES = 25
-"""How long to wait until the frame of a mask has been sent itself: both are looked for every few ms."""
+_EARLY = 256
+"""Overlays that wait until their frame has been sent itself. By hand: more than three streams hold by default."""
 
 
 class OverlayPump:
@@ -27,6 +27,8 @@ class OverlayPump:
     def __init__(self, run: RunStreams, source: str, feed: Feed) -> None:
         self._run, self._source, self._feed = run, source, feed
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._early: deque[dict[str, Any]] = deque(maxlen=_EARLY)
+        feed.when_sent = self._send
 
     async def want(self) -> None:
         """See what the viewers have drawn, and follow that. Call it whenever that changes."""
@@ -48,11 +50,9 @@ class OverlayPump:
     async def _follow(self, name: str) -> None:
         async for message, is_old in self._messages(name):
             told = self._told(message)
-            if told is None:
-                continue
-            time = await self._time_of(told["index"])
-            if time is not None:
-                self._feed.say({**told, "t": time / TICKS, "old": is_old}, overlay=True)
+            if told is not None:
+                self._early.append(told | {"old": is_old})
+                self._send()
 
     async def _messages(self, name: str) -> AsyncIterator[tuple[Message, bool]]:
         """Messages, and whether they were there already."""
@@ -77,10 +77,13 @@ class OverlayPump:
         except StalePayloadError:
             return of_mask(message, wanted - {"mask"}) if isinstance(message, Mask) else None
 
-    async def _time_of(self, index: int) -> int | None:
-        for _ in range(_TRIES):
+    def _send(self) -> None:
+        """Send the overlays whose frames have been sent."""
+        for _ in range(len(self._early)):
+            told = self._early.popleft()
+            index = told["index"]
             time = self._feed.timeline.time_of(index)
-            if time is not None or not self._feed.timeline.may_come(index):
-                return time
-            await asyncio.sleep(_PATIENCE_SECONDS)
-        return None
+            if time is not None:
+                self._feed.say(told | {"t": time / TICKS}, overlay=True)
+            elif self._feed.timeline.may_come(index):
+                self._early.append(told)

@@ -121,6 +121,7 @@ class EncodedFeed(PictureFeed):
             units = with_lengths("h264", data)
             self.frame(fragment(self._number, placed, placed, duration, packet.is_keyframe, units), packet.is_keyframe)
         self._made = []
+        self.when_sent()
 
     def _has_new_size(self) -> bool:
         return self._size != (self._encoder.width, self._encoder.height)

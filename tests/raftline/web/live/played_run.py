@@ -87,12 +87,13 @@ class PlayedRun(WatchedRun):
         ring.packet(pts, pts, time.time_ns(), is_keyframe, data + self.filler)
         ring.shown(pts, index, index * _UNITS, Fraction(1, 90_000))
         frame = picture(source, index)
-        self._add(source, "decoder", frame)
-        self._add(source, "motion", mask(frame))
-        self._add(source, "flow", flow(frame))
-        self._add(source, "steady", Stabilized(frame.header, frame, (1, 0, 0, 0, 1, 0, 0, 0, 1)))
+        self.add(source, "decoder", frame)
+        self.add(source, "motion", mask(frame))
+        self.add(source, "flow", flow(frame))
+        self.add(source, "steady", Stabilized(frame.header, frame, (1, 0, 0, 0, 1, 0, 0, 0, 1)))
 
-    def _add(self, source: str, stage: str, message: Message) -> None:
+    def add(self, source: str, stage: str, message: Message) -> None:
+        """Write a message of a stage."""
         fields: Any = encode(message, InlinePayload()).fields
         self.redis.client.xadd(self.redis.keys.stream(source, stage), fields, maxlen=64)
 

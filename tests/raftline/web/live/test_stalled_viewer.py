@@ -66,7 +66,9 @@ def grown(watched: WatchedRun) -> tuple[int, int]:
 
 
 def viewers(page: Page) -> list[Any]:
-    return [each for shared in page.app.state.live_feeds._shared.values() for each in shared.feed.viewers]
+    """None before the server has taken the first one."""
+    feeds = getattr(page.app.state, "live_feeds", None)
+    return [] if feeds is None else [each for shared in feeds._shared.values() for each in shared.feed.viewers]
 
 
 @pytest.mark.slow
