@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from raftline.cli.batch import batch
+from raftline.cli.batch.command import batch
 from raftline.cli.configs import configs
 from raftline.cli.contact_sheet import contact_sheet
 from raftline.cli.dead_letters import dead_letters

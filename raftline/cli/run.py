@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.errors import ConfigError, OutputError
+from pipeline.errors import ConfigError
 from pipeline.input_paths import plain
 from pipeline.remote.urls import is_remote
 from raftline.cli.arguments import ConfigFile, Debug, Inputs, Overrides, Redis, read_config
 from raftline.cli.failures import INTERRUPTED, USER_MISTAKE, reported, say_error, show_tracebacks
+from raftline.cli.output_directory import make_output_directory
 from raftline.cli.progress import Lines, RunProgress, progress_of
 from raftline.cli.results import show_results
 
@@ -120,7 +121,7 @@ def _run_as_batch(
     debug: bool,
 ) -> None:
     """Files of a store, or results that go to one: each file is a run of its own, as in a batch."""
-    from raftline.cli.batch import batch
+    from raftline.cli.batch.command import batch
 
     if not inputs or not output:
         configured = read_config(config, None, None, overrides, redis)
@@ -211,19 +212,6 @@ def shown_status(
                 watch.tell(status)
 
         yield on_status
-
-
-def make_output_directory(output: Path) -> None:
-    """Raises `OutputError` before anything was started where results could not be written."""
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        probe = output / ".raftline.part"
-        probe.touch()
-        probe.unlink(missing_ok=True)  # another run may look at the same time
-    except OSError as error:
-        raise OutputError(
-            f"output {output}: cannot be written ({error.strerror}); choose another directory with -o"
-        ) from error
 
 
 def outcome(summary: dict[str, Any]) -> int:

@@ -15,9 +15,10 @@ import typer
 from pipeline.errors import ConfigError, WorkerFailed
 from raftline.cli.arguments import ConfigFile, Debug, Output, Overrides, config_file, read_config
 from raftline.cli.failures import reported
+from raftline.cli.output_directory import make_output_directory
 from raftline.cli.progress import progress_of
 from raftline.cli.results import show_results
-from raftline.cli.run import make_output_directory, outcome, page_of, shown_status
+from raftline.cli.run import outcome, page_of, shown_status
 
 if TYPE_CHECKING:
     from pipeline.config.schema import Config

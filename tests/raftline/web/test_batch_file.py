@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from pipeline.transport.redis_server import PrivateServer
-from raftline.cli.batch_lane import Outcome
-from raftline.cli.batch_news import BatchNews
-from raftline.cli.batch_progress import batch_progress
+from raftline.cli.batch.lane import Outcome
+from raftline.cli.batch.news import BatchNews
+from raftline.cli.batch.progress import batch_progress
 from raftline.web.batch_file import batches
 from tests.raftline.web.client import served
 from tests.raftline.web.told import watched

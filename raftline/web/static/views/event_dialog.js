@@ -3,7 +3,7 @@ import { get, path, send } from "../api.js";
 import { day, number, share } from "../format.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { Dialog } from "./dialog.js";
-import { Arrow, lasts, thumbnail, when } from "./events.js";
+import { Arrow, lasts, thumbnail, when } from "./event_words.js";
 
 function Clip({ address, begins }) {
   const video = useRef(null);

@@ -1,10 +1,11 @@
 // What moved, when: a timeline, and each event with its image, clip and label.
-import { get, path, query } from "../api.js";
-import { clock, day, duration, number, position, share } from "../format.js";
+import { get, query } from "../api.js";
+import { day, number, share } from "../format.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { begin } from "../recordings.js";
 import { Area } from "./area.js";
 import { EventDialog } from "./event_dialog.js";
+import { Arrow, lasts, thumbnail, when } from "./event_words.js";
 import { Filters, SPAN, range, recorded } from "./filters.js";
 import { Recordings } from "./recordings.js";
 import { Timeline } from "./timeline.js";
@@ -24,20 +25,6 @@ const asked = (filters, [begin, end]) =>
     begin,
     end,
   });
-
-export function when(event) {
-  return event.live ? clock(event.at * 1000) : position(event.at);
-}
-
-export const lasts = (event) => (event.until === null ? "goes on" : duration(event.until - event.at));
-
-export function Arrow({ degrees }) {
-  if (degrees === null) return null;
-  return html`<svg class="arrow" viewBox="-8 -8 16 16" role="img" aria-label="towards ${Math.round(degrees)} degrees">
-    <path d="M-6 0H5M1-4l4 4-4 4" transform="rotate(${degrees})" /></svg>`;
-}
-
-export const thumbnail = (event) => `/api${path("sources", event.source, "events", event.number)}/thumbnail`;
 
 function Card({ event, onOpen }) {
   const [gone, setGone] = useState(false); // an image that was deleted to make room

@@ -1,7 +1,7 @@
 // A still picture of a source to draw on: the newest frame, or else the image of its newest event.
 import { get, path, query } from "../api.js";
 import { html, useEffect, useState } from "../html.js";
-import { thumbnail } from "./events.js";
+import { thumbnail } from "./event_words.js";
 
 export function Still({ source, children }) {
   const [address, setAddress] = useState(null);
