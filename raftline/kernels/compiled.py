@@ -43,7 +43,11 @@ def _lazy(fastmath: bool | set[str], kernel: Callable[..., Any]) -> Callable[...
 def _dispatcher(fastmath: bool | set[str], kernel: Callable[..., Any]) -> Callable[..., Any]:
     import numba  # here: importing a kernel's module must neither need nor compile anything
 
+    from raftline.kernels.kernel_cache import KernelCache
+
     try:
-        return numba.njit(nogil=True, error_model="numpy", fastmath=fastmath, cache=True)(kernel)
+        dispatcher: Any = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath, cache=True)(kernel)
+        dispatcher._cache = KernelCache(kernel)
+        return dispatcher
     except RuntimeError:  # neither beside the source nor in the home folder may a cache be written
         return numba.njit(nogil=True, error_model="numpy", fastmath=fastmath)(kernel)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,7 +52,15 @@ def test_importing_the_kernels_and_the_network_compiles_nothing() -> None:
     assert result.stdout.strip() == "[]"
 
 
-def test_what_readies_numba_before_a_fork_starts_no_thread() -> None:
-    code = "import os, raftline.kernels.readied; print(len(os.listdir('/proc/self/task')))"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "1"
+def test_what_readies_numba_before_a_fork_starts_no_thread_and_later_no_compiler(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, raftline.kernels.readied; "
+        "print(len(os.listdir('/proc/self/task')), 'numba.np.linalg' in sys.modules)"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    compiling, loading = (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment).stdout
+        for _ in range(2)
+    )
+    assert compiling.strip() == "1 True"
+    assert loading.strip() == "1 False"
