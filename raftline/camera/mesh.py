@@ -51,7 +51,7 @@ def mesh_smoothness(rows: int, columns: int) -> np.ndarray:
     """Return the Laplacian L of the mesh: v @ L @ v is the sum of squared differences of neighbouring values v.
 
     Returns:
-        (columns + 1, V) for V = rows * columns, in the upper banded form of `scipy.linalg.solveh_banded`.
+        (columns + 1, V) for V = rows * columns, as `BandedCholesky` takes it.
     """
     down, along = (_differences(count) for count in (rows, columns))
     whole = np.kron(down, np.eye(columns)) + np.kron(np.eye(rows), along)

@@ -15,9 +15,9 @@ import base64
 from typing import Any
 
 import numpy as np
-from scipy.linalg import solveh_banded
 
 from raftline.camera.camera_motion import grid_centres
+from raftline.camera.cholesky import BandedCholesky
 from raftline.camera.mesh import centre_shift, mesh_shape, mesh_smoothness
 from raftline.camera.vertex_motion import VertexMotion, mesh_weights
 
@@ -242,4 +242,4 @@ def _smooth(gain: np.ndarray, certain: np.ndarray) -> np.ndarray:
     """Smooth gains (rows, columns) of precision `certain` (1 / variance) under the prior: a linear Gaussian model."""
     normal = mesh_smoothness(*gain.shape) / _TYPICAL_DIFFERENCE**2
     normal[-1] += certain.ravel() + _TYPICAL_GAIN**-2
-    return solveh_banded(normal, (certain * gain).ravel(), overwrite_ab=True).reshape(gain.shape)
+    return BandedCholesky(normal).solve((certain * gain).ravel()).reshape(gain.shape)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from raftline.camera.transforms import transform_xy
+from raftline.masks.assignment import largest_total
 from raftline.masks.regions import Region
 
 _OVERLAP_WEIGHT = 1.0
@@ -276,5 +276,4 @@ def _assign(likeness: list[list[float]]) -> list[tuple[int, int]]:
     if not likeness or not likeness[0]:
         return []
     gain = np.maximum(np.array(likeness), 0.0)
-    rows, columns = linear_sum_assignment(gain, maximize=True)
-    return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if gain[r, c] > 0]
+    return [(row, column) for row, column in largest_total(gain) if gain[row, column] > 0]

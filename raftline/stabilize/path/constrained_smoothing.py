@@ -8,8 +8,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy.linalg import cho_solve_banded, cholesky_banded
 
+from raftline.camera.cholesky import BandedCholesky
 from raftline.camera.transforms import VECTOR_LENGTH, frame_corners, motion_matrices, transform_points
 from raftline.stabilize.path.smoothing_kernel import TYPICAL_STEP, normal_equations, time_shares
 
@@ -107,12 +107,12 @@ def _bounded(
     banded, target = normal_equations(times, np.zeros_like(path), np.ones(len(path)), cutoff_hz, held)
     pull = penalty * time_shares(times)[len(held) :, None]
     banded[-1] += pull[:, 0]
-    factor = cholesky_banded(banded)
+    equations = BandedCholesky(banded)
     allowed = np.zeros((len(path), margin.shape[-1]))
     dual = np.zeros_like(allowed)
     step = np.zeros_like(path)
     for _ in range(iterations):
-        step = cho_solve_banded((factor, False), target + pull * (path + (allowed - dual) @ basis)) - path
+        step = equations.solve(target + pull * (path + (allowed - dual) @ basis)) - path
         corners = step @ basis.T
         relaxed = _RELAXATION * corners + (1.0 - _RELAXATION) * allowed
         allowed = np.clip(relaxed + dual, -margin, margin)

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
 
+from raftline.camera.cholesky import solve_lower
 from raftline.stabilize.path.ridge import Ridge
 from raftline.stabilize.path.shake_model import GAP_POWERS, shake_covariance
 from raftline.stabilize.path.smoothing_kernel import time_shares
@@ -187,7 +187,7 @@ class _SlowBasis:
 
         alike (D, D) of 0 and 1, as in `Ridge`.
         """
-        target = solve_triangular(self.root, path, lower=True)
+        target = solve_lower(self.root, path)
         found, likelihood = self.ridge(target - self.level @ (self.level.T @ target), self.variances, alike)
         constant = self.level.T @ (target - self.design @ found) / self.level_size
         found[0] *= self.slope
@@ -221,7 +221,7 @@ def _slow_basis(
     slope = 2.0 * np.pi * prior.slope_share * fastest_hz
     root = _shake_root(times_bytes, seconds_bytes, cutoff_hz, gap_power)
     shapes = np.column_stack([np.ones(len(times)), slope * times, _waves(times, hz)])
-    shapes = solve_triangular(root, shapes, lower=True)
+    shapes = solve_lower(root, shapes)
     size = float(np.linalg.norm(shapes[:, 0]))
     level = shapes[:, :1] / size
     design = shapes[:, 1:]
@@ -235,7 +235,7 @@ def _slow_basis(
 def _shake_root(times_bytes: bytes, seconds_bytes: bytes, cutoff_hz: float, gap_power: float) -> np.ndarray:
     """Return the lower triangular root (N, N) of the shake's covariance, which all priors share."""
     covariance = shake_covariance(np.frombuffer(times_bytes), np.frombuffer(seconds_bytes), cutoff_hz, gap_power)
-    return cholesky(covariance, lower=True)
+    return np.linalg.cholesky(covariance)
 
 
 def _waves(away: np.ndarray, hz: np.ndarray) -> np.ndarray:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import solveh_banded
+
+from raftline.camera.cholesky import BandedCholesky
 
 ORDER = 3
 """Of the derivative that is penalized: of the jerk, so that a path may accelerate evenly at no cost."""
@@ -79,7 +80,7 @@ def penalized_least_squares(times: np.ndarray, path: np.ndarray, weights: np.nda
     if len(times) < 2:
         return np.array(path, np.float64)
     banded, target = normal_equations(times, path, weights, cutoff_hz)
-    return solveh_banded(banded, target)
+    return BandedCholesky(banded).solve(target)
 
 
 def normal_equations(
@@ -95,7 +96,7 @@ def normal_equations(
         held: (K, D) px: smooth samples before `path` that cannot change any more; None for none.
 
     Returns:
-        Matrix in the upper banded form of `scipy.linalg.solveh_banded`, and right hand side (N, D).
+        Matrix (order + 1, N) as `BandedCholesky` takes it, and right hand side (N, D).
     """
     before = 0 if held is None else len(held)
     order = min(ORDER, len(times) - 1)
