@@ -163,7 +163,9 @@ class Transport(ABC):
 
     @abstractmethod
     def dead_letter(self, commit: Commit, entry: Entry, error: str, foreign: bool = False) -> None:
-        """Add an entry and its error to the stage's dead letters, then commit its acknowledgement.
+        """Add an entry and its error to the stage's dead letters, once, then commit its acknowledgement.
+
+        A worker that finds the entry pending again may repeat it. Raises `LeaseLost` as `commit`.
 
         `foreign`: it is no message. Unless a stage of this pipeline wrote it all the same, it is removed from its
         stream, in which nobody would count it.

@@ -89,7 +89,7 @@ class Keys:
         return self._key("status", key_part(source), stage)
 
     def attempts(self, source: str, stage: str) -> str:
-        """Hash: entry id to the number of workers that died on it."""
+        """Hash: entry id to the number of workers that died on it; ``letter ID``: it is a dead letter."""
         return self._key("attempts", key_part(source), stage)
 
     def lease(self, source: str, stage: str) -> str:

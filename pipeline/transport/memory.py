@@ -52,7 +52,7 @@ class MemoryTransport(Transport):
         self._fences: dict[Key, int] = defaultdict(int)
         self._free: dict[str, deque[int]] = defaultdict(deque)
         self._held: dict[str, dict[int, int]] = defaultdict(dict)
-        self._dead: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        self._dead: dict[str, dict[tuple[str, str], str]] = defaultdict(dict)
         self._states: dict[str, bytes] = {}
 
     def declare(self, source: str, stage: str, readers: Sequence[str]) -> None:
@@ -99,7 +99,8 @@ class MemoryTransport(Transport):
 
     def dead_letter(self, commit: Commit, entry: Entry, error: str, foreign: bool = False) -> None:
         with self._changed:
-            self._dead[commit.stage].append((commit.source, error))
+            self._check_lease((commit.source, commit.stage), commit.token)
+            self._dead[commit.stage].setdefault((commit.source, entry.id), error)
             self.commit(commit)
             stream = self._streams[commit.source, commit.upstream or commit.stage]
             if foreign and entry.id not in stream.open:
@@ -176,7 +177,7 @@ class MemoryTransport(Transport):
 
     def dead_letters(self, stage: str) -> list[tuple[str, str]]:
         with self._changed:
-            return list(self._dead[stage])
+            return [(source, error) for (source, _), error in self._dead[stage].items()]
 
     def keep_state(self, name: str, data: bytes) -> None:
         with self._changed:

@@ -16,14 +16,11 @@ from pipeline.errors import TransportLost
 from pipeline.redaction import redact
 from pipeline.transport.base import START, Commit, Committed, Entry, Lease, Position, Progress, Transport
 from pipeline.transport.keys import GROUP_CONSUMER, Keys
+from pipeline.transport.letter_box import LetterBox
 from pipeline.transport.redis_connection import connect, translate_redis_errors
 from pipeline.transport.redis_direct import DirectCommands
 from pipeline.transport.redis_lease import acquire_lease
 
-_DEAD_LETTERS_KEPT, _DEAD_LETTER_BYTES = 10_000, 16_000_000
-"""Per stage. Bounds memory if a stage fails on every message of a camera; letters may hold frames."""
-_LARGE_LETTERS_KEPT, _SMALL_BYTES = 4, 4096
-"""Letters kept whatever their size, and the size up to which a few more may be kept, which is faster."""
 _FIRST_DELAY_SECONDS, _LONGEST_DELAY_SECONDS = 0.05, 1.0
 """Between repetitions of a commit: short enough not to delay a live stream, then doubling to spare the server."""
 _RELEASE_WORKER = """
@@ -57,6 +54,7 @@ class RedisStreams(Transport):
         self._commit = Path(__file__).with_name("commit.lua").read_text()
         self._sha = hashlib.sha1(self._commit.encode()).hexdigest()
         self._release = self.client.register_script(_RELEASE_WORKER)
+        self._letters = LetterBox(self.client, self.keys)
 
     @translate_redis_errors
     def declare(self, source: str, stage: str, readers: Sequence[str]) -> None:
@@ -144,14 +142,8 @@ class RedisStreams(Transport):
 
     @translate_redis_errors
     def dead_letter(self, commit: Commit, entry: Entry, error: str, foreign: bool = False) -> None:
-        fields: dict[Any, Any] = {"source": commit.source, "entry": entry.id, "error": error, **entry.fields}
-        size = sum(len(value) for value in entry.fields.values())
-        kept = max(_LARGE_LETTERS_KEPT, min(_DEAD_LETTERS_KEPT, _DEAD_LETTER_BYTES // max(1, size)))
-        self.client.xadd(self.keys.dead_letters(commit.stage), fields, maxlen=kept, approximate=size < _SMALL_BYTES)
+        self._letters.put(commit, entry, error, foreign)
         self.commit(commit)
-        own = commit.source, commit.upstream or commit.stage
-        if foreign and not self.client.hexists(self.keys.open(*own), entry.id):
-            self.client.xdel(self.keys.stream(*own), entry.id)
 
     @translate_redis_errors
     def attempt(self, source: str, stage: str, entry_id: str) -> int:

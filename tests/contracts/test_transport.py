@@ -286,6 +286,28 @@ def test_a_dead_letter_keeps_the_error_and_acknowledges(transport: Transport, le
     assert transport.pending("flow", SOURCE, WRITER) == []
 
 
+def test_an_entry_that_is_given_up_twice_is_one_dead_letter(transport: Transport, lease: Lease) -> None:
+    publish(transport, lease, 1)
+    publish(transport, lease, 2)
+    own = transport.acquire(SOURCE, "flow", "reader", 30)
+    assert own is not None
+    # The entry is not acknowledged by this step but by the gap that follows: whoever dies in between does it again.
+    step = Commit(SOURCE, "flow", own.token, upstream=WRITER)
+    for entry in [*read(transport, "flow"), *transport.pending("flow", SOURCE, WRITER)]:
+        transport.dead_letter(step, entry, f"ValueError: {entry.id}")
+    assert transport.dead_letters("flow") == [
+        (SOURCE, f"ValueError: {entry.id}") for entry in transport.pending("flow", SOURCE, WRITER)
+    ]
+
+
+def test_a_worker_that_lost_its_lease_gives_up_no_entry(transport: Transport, lease: Lease) -> None:
+    publish(transport, lease, 1)
+    (entry,) = read(transport, "flow")
+    with pytest.raises(LeaseLost):
+        transport.dead_letter(Commit(SOURCE, "flow", "0@nobody", upstream=WRITER), entry, "ValueError: frame 7")
+    assert transport.dead_letters("flow") == []
+
+
 def test_status_is_merged(transport: Transport) -> None:
     transport.set_status(SOURCE, "flow", {"device": "cpu", "x": "1"})
     transport.set_status(SOURCE, "flow", {"x": "2"})
