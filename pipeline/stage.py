@@ -235,6 +235,14 @@ class Stage(ABC):
             waiting: The stage object of each source, with the message that it will process next.
         """
 
+    def recycled(self, message: Any) -> Iterable[Message]:
+        """Handle a message whose pixels are gone, for what else it tells: like `process`, where policy is ``live``.
+
+        Called for a `Mask` at which an event begins or ends, and for `Data` that is told `once`, where the stage came
+        too late for their arrays: these raise `pipeline.errors.StalePayloadError`. It counts as dropped all the same.
+        """
+        return ()
+
     def gap(self, gap: Gap) -> Iterable[Message]:
         """Handle a break in continuous motion. The gap is passed on after the messages that this yields."""
         return ()

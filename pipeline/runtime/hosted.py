@@ -179,17 +179,20 @@ class HostedStage(Hosted):
             if snapshot is not None:
                 self.stage.restore(json.loads(snapshot))
 
-    def outputs(self, message: Message) -> Iterator[Message]:
-        """What goes into its stream for a message: what it makes of it, then the gap or the end itself."""
-        yield from self.made_of(message)
+    def outputs(self, message: Message, recycled: bool = False) -> Iterator[Message]:
+        """What goes into its stream for a message: what it makes of it, then the gap or the end itself.
+
+        `recycled`: the message's pixels are gone.
+        """
+        yield from self.made_of(message, "recycled" if recycled else None)
         if self.stage.writes is None:
             return
         if isinstance(message, EndOfStream) or (isinstance(message, Gap) and self.stage.passes_gaps):
             yield message
 
-    def made_of(self, message: Message) -> Iterator[Message]:
-        """What it makes of a message, checked."""
-        method = {Gap: "gap", EndOfStream: "flush"}.get(type(message), "process")
+    def made_of(self, message: Message, method: str | None = None) -> Iterator[Message]:
+        """What it makes of a message, checked; `method` takes it, that of its class if None."""
+        method = method or {Gap: "gap", EndOfStream: "flush"}.get(type(message), "process")
         if not self.stage.takes_10_bits:
             message = with_8_bits(message)
         with self.calling(method):

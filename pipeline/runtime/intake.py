@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,10 +10,12 @@ import numpy as np
 from pipeline.arrays import LazyArray
 from pipeline.codec import decode_with_arrays
 from pipeline.errors import StalePayloadError
-from pipeline.messages import Message
+from pipeline.messages import EndOfStream, Gap, Message
 from pipeline.payload.base import Payload
+from pipeline.runtime.context import WorkerContext
+from pipeline.runtime.entries import tells_once
 from pipeline.runtime.inbox import Inbox
-from pipeline.runtime.metrics import DROPPED
+from pipeline.runtime.metrics import DROPPED, RECYCLED
 from pipeline.transport.base import START, Entry, Position
 
 
@@ -25,6 +27,13 @@ class Taken(NamedTuple):
     position: Position
     arrays: Sequence[LazyArray] = ()
     """All of the message."""
+    recycled: bool = False
+    """They are gone, but the message tells of something that no later one does."""
+
+    @property
+    def is_processed(self) -> bool:
+        """Whether it goes to `Stage.process`."""
+        return not (self.recycled or isinstance(self.message, (Gap, EndOfStream)))
 
 
 class LetGo(NamedTuple):
@@ -44,13 +53,11 @@ class Intake:
         payload: Has its pixels.
         live: Whether it may be dropped.
         done: Position up to which earlier workers have processed.
-        count: Adds to a counter.
+        context: Counts what was dropped, and logs (DEBUG) each message of it.
     """
 
-    def __init__(
-        self, inbox: Inbox, payload: Payload, live: bool, done: Position, count: Callable[[str, int], None]
-    ) -> None:
-        self._inbox, self._payload, self._live, self._done, self._count = inbox, payload, live, done, count
+    def __init__(self, inbox: Inbox, payload: Payload, live: bool, done: Position, context: WorkerContext) -> None:
+        self._inbox, self._payload, self._live, self._done, self._context = inbox, payload, live, done, context
         self.seen = START
         """Position of the last entry that was looked at."""
 
@@ -58,17 +65,27 @@ class Intake:
         """Decode an entry. Raises `DecodeError` if it is no message."""
         unread = self._inbox.unread(entry)
         if unread and self._live:
-            self._count(f"{DROPPED}unread", unread)
+            self._context.count(f"{DROPPED}unread", unread)
         message, arrays = decode_with_arrays(entry.fields, self._payload) if entry.fields else (None, [])
         position = Position(message.header.epoch, message.header.sequence) if message else START
         if message is None or position <= self.seen:
             return LetGo(entry.id)
+        if unread and self._live:
+            self._say("trimmed: %s unread of %s after %s and before %s", unread, max(self.seen, self._done), position)
         self.seen = position
         if position > self._done and self._inbox.too_late(entry, message):  # what was processed is needed again
-            return LetGo(entry.id, position, f"{DROPPED}late")
+            return self._dropped(entry, position, "late")
         if self._live and not _fetched(arrays):
-            return LetGo(entry.id, position, f"{DROPPED}recycled")
+            dropped = self._dropped(entry, position, RECYCLED)
+            return Taken(entry.id, message, position, arrays, True) if tells_once(message) else dropped
         return Taken(entry.id, message, position, arrays)
+
+    def _dropped(self, entry: Entry, position: Position, why: str) -> LetGo:
+        self._say("dropped: %s of %s at %s", why, position)
+        return LetGo(entry.id, position, f"{DROPPED}{why}")
+
+    def _say(self, words: str, first: object, *others: object) -> None:
+        self._context.log.debug(words, first, self._context.source.name, *others)
 
 
 def _fetched(arrays: Iterable[LazyArray]) -> bool:

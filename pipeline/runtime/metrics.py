@@ -23,6 +23,8 @@ STATES_LOST = "states_lost"
 """Crashes after which a stage's large state was gone, and it began anew. Zero unless shared memory is full."""
 DROPPED = "dropped:"
 """Prefix, followed by the reason: messages dropped."""
+RECYCLED = "recycled"
+"""The reason where a message's pixels had been written over."""
 _LATENCY = "latency:"
 _OWN = (FRAMES, ELAPSED_US, BUSY_US, DEAD_LETTERS)
 _WIDTH = math.log(1.05)

@@ -17,7 +17,7 @@ from pipeline.runtime.hosted import HostedStage
 from pipeline.runtime.inbox import Inbox, longest_age_ns
 from pipeline.runtime.intake import Intake, LetGo, Taken
 from pipeline.runtime.keeping import Kept, StateKeeper, state_keeper
-from pipeline.runtime.metrics import DEAD_LETTERS, ELAPSED_US, STATES_LOST, message_counts
+from pipeline.runtime.metrics import DEAD_LETTERS, DROPPED, ELAPSED_US, RECYCLED, STATES_LOST, message_counts
 from pipeline.runtime.output_lock import run_of
 from pipeline.runtime.publisher import Acknowledgement, Publisher
 from pipeline.runtime.step_queue import StepQueue
@@ -63,7 +63,7 @@ class StageTask:
         self.ended = progress.ended
         self.publisher = Publisher(plan, transport, source, stage, token, ring_directory)
         self.publisher.published = progress.published
-        self._intake = Intake(self._inbox, self.publisher.payload, self._live, self._done, self.context.count)
+        self._intake = Intake(self._inbox, self.publisher.payload, self._live, self._done, self.context)
         self._steps = StepQueue(self.publisher, self._live)
         self._keeper: StateKeeper | None = None
         self._state_lost = False
@@ -153,7 +153,7 @@ class StageTask:
         """
         started = time.monotonic_ns()
         self._unacknowledged.append(taken.id)
-        last = self._publish_all_but_last(self._hosted.outputs(taken.message))
+        last = self._publish_all_but_last(self._hosted.outputs(taken.message, taken.recycled))
         self._finish(taken, last, time.monotonic_ns() - started + batch_ns)
 
     def prepare_batch(self, batch: Sequence[tuple[StageTask, Message]]) -> None:
@@ -213,7 +213,9 @@ class StageTask:
         counts = self.context.take_counts()
         if self._state_lost and position > self._done:  # what is processed again counts nothing
             counts[STATES_LOST], self._state_lost = 1, False
-        if not isinstance(message, Gap | EndOfStream):
+        if taken.recycled:
+            counts[f"{DROPPED}{RECYCLED}"] = 1
+        elif not isinstance(message, Gap | EndOfStream):
             counts |= message_counts(busy_ns, message.header.arrival_ns)
         counts[ELAPSED_US] = (now - (self._last_step or now)) // 1000
         self._last_step = now

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 from pipeline.config.plan import Plan
 from pipeline.errors import EntriesAstray, GroupLost, LeaseLost, RaftlineError, TransportLost
-from pipeline.messages import EndOfStream, Gap
 from pipeline.runtime.hosted import describe
 from pipeline.runtime.intake import Taken
 from pipeline.runtime.mistakes import end_run_on_mistake
@@ -220,7 +219,7 @@ class Worker:
 
     def _work_round(self, taken: Sequence[tuple[StageTask, Taken | None]]) -> None:
         todo = [(task, each) for task, each in taken if each is not None]
-        batch = [(task, each.message) for task, each in todo if not isinstance(each.message, (Gap, EndOfStream))]
+        batch = [(task, each.message) for task, each in todo if each.is_processed]
         batch_ns = 0
         if len(batch) > 1 and self._stage.supports_batching:
             started = time.monotonic_ns()

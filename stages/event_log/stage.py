@@ -155,6 +155,19 @@ class EventLog(stage.Stage):
         }
 
     def process(self, message: Mask) -> Iterable[Message]:
+        yield from self._told(message)
+        if self._running:
+            self._follow(message)
+        else:
+            yield from self._published()
+
+    def recycled(self, message: Mask) -> Iterable[Message]:
+        yield from self._told(message)
+        if not self._running:
+            yield from self._published()
+
+    def _told(self, message: Mask) -> Iterable[Message]:
+        """Take what a mask tells of events."""
         self._begun_log()
         yield from self._published()
         self._header = message.header
@@ -170,10 +183,6 @@ class EventLog(stage.Stage):
                     self._rows.put_begun(running, (message.frame.width, message.frame.height))
             else:
                 self._write_ended(event)
-        if self._running:
-            self._follow(message)
-        else:
-            yield from self._published()
 
     def gap(self, gap: Gap) -> Iterable[Message]:
         return self._published()

@@ -120,6 +120,9 @@ class Recorder(stage.Stage):
             self._work(self._recording, message.header.arrival_ns)
         return ()
 
+    def recycled(self, message: Mask) -> Iterable[Message]:
+        return self.process(message)  # it looks at no pixels
+
     def gap(self, gap: Gap) -> Iterable[Message]:
         if self._recording is not None:
             self._work(self._recording, gap.header.arrival_ns)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.messages import EndOfStream, Flow, Frame, Gap, Message
+from pipeline.messages import EndOfStream, Flow, Frame, Gap, Mask, Message
 from pipeline.stage import Context, Options, Source, Stage
 from pipeline.testing import make_frame
 from stages.shared.line_file import LineFile
@@ -311,6 +311,35 @@ class Diary(Stage):
     def _note(self, **values: Any) -> None:
         with self._output.part.open("a") as lines:
             lines.write(json.dumps(values) + "\n")
+
+
+class Masker(Stage):
+    """Masks in which nothing moves."""
+
+    reads = (Frame,)
+    writes = Mask
+
+    def process(self, message: Frame) -> Iterable[Message]:
+        yield Mask(message.header, message, np.zeros((message.height, message.width), np.uint8))
+
+
+class Notes(Stage):
+    """Remembers how it was called for each mask."""
+
+    reads = (Mask,)
+
+    def open(self) -> None:
+        self.noted: list[tuple[str, int, int | None]] = []
+
+    def process(self, message: Mask) -> Iterable[Message]:
+        return self._note("process", message)
+
+    def recycled(self, message: Mask) -> Iterable[Message]:
+        return self._note("recycled", message)
+
+    def _note(self, how: str, message: Mask) -> Iterable[Message]:
+        self.noted.append((how, message.frame.index, message.events[0].id if message.events else None))
+        return ()
 
 
 class Calculator(Stage):

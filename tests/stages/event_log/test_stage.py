@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from pipeline.arrays import LazyArray, Part
+from pipeline.errors import StalePayloadError
 from pipeline.messages import Data, Mask, Message, MotionEvent, MotionObject
 from pipeline.runtime.entries import tells_once
 from pipeline.testing import TestContext, run_stage
@@ -370,3 +372,22 @@ def test_a_failed_file_leaves_the_events_of_an_earlier_run(tmp_path):
     before = [row.uid for row in rows(tmp_path)]
     Machine(EventLog, bench_context(tmp_path)).deliver(*script()[:5], end(7, "failed"))
     assert [row.uid for row in rows(tmp_path)] == before
+
+
+def test_an_event_is_told_though_the_pixels_at_its_begin_and_end_are_gone(tmp_path: Path) -> None:
+    def gone(message: Mask) -> Mask:
+        array = LazyArray(message.mask.shape, np.dtype(np.uint8), stale)
+        return replace(message, mask=array, frame=replace(message.frame, planes=(array, array, array)))
+
+    def stale(part: Part) -> np.ndarray:
+        raise StalePayloadError("recycled")
+
+    context = bench_context(tmp_path, live=True)
+    log = EventLog(EventLog.Options(thumbnails="{source}", database=None), context)
+    log.open()
+    begin, between, last = script()[1:4]
+    told = [*log.recycled(gone(begin)), *log.process(between), *log.recycled(gone(last)), *log.flush(script()[-1])]
+    log.close()
+    (line,) = lines(context.output("{source}.motion.jsonl").path)
+    assert (line["begin_seconds"], line["end_seconds"], line["cut_short"]) == (0.1, 0.3, False)
+    assert [value["id"] for data in told for value in data.values["events"]] == [1]
