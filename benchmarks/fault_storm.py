@@ -25,12 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine
-from benchmarks.storm.checks import Looked, camera_faults, file_faults, left_behind, lines, missing_frames
+from benchmarks.storm.checks import Looked, camera_faults, file_faults, left_behind, lines
+from benchmarks.storm.fates import account, read_fates
 from benchmarks.storm.faults import Storm, beside
 from benchmarks.storm.runs import END_SECONDS, Run
 from benchmarks.storm.world import LOOP_SECONDS, RedisServer, free_port, small_disk, write_clip
-from pipeline.errors import TransportError
-from pipeline.runtime.run_status import ActiveRun
 
 _JOB_SECONDS, _JOB_TIMES = 240.0, 8.0
 """A file job that takes longer than this, and than so many times the undisturbed one, has hung."""
@@ -40,9 +39,6 @@ _BEGIN_SECONDS = 60.0
 """The storm waits so long for the cameras' first frames."""
 
 
-_UNCOUNTED = 10
-"""Frames of a camera whose fate may be unknown, each time that Redis forgot everything: what was counted in the moment
-between the last look at its counters and its end, which is long where the machine is busy."""
 _AROUND_SECONDS = 300.0
 """How much longer than the storm cameras show something: before it begins, and until the last file job has ended."""
 _CAMERAS = "storm-cameras"
@@ -61,7 +57,6 @@ class Trial:
         self._job_seconds = _JOB_SECONDS
         self.faults: list[str] = []
         self._pids: set[int] = set()
-        self._dropped: dict[str, Counter[str]] = {name: Counter() for name in self.names}
         self._runs: dict[str, Run] = {}
         self._clip = folder / "clip.mp4"
 
@@ -77,9 +72,7 @@ class Trial:
             watched = self._start(_CAMERAS, {n: c.url for n, c in zip(self.names, cameras, strict=True)})
             stack.callback(lambda: watched.process and watched.process.kill())
             self._until_seen(_BEGIN_SECONDS)
-            storm = Storm(
-                seed, self._under_way, self.kept, self.forgets, cameras, self._note_drops, calm_seconds=calm_seconds
-            )
+            storm = Storm(seed, self._under_way, self.kept, self.forgets, cameras, calm_seconds=calm_seconds)
             with contextlib.ExitStack() as jobs:
                 for number in range(self.files):
                     jobs.enter_context(beside(lambda over, number=number: self._job(number, over)))
@@ -175,20 +168,12 @@ class Trial:
         took = watched.terminate() if watched.ended is None else 0.0
         if took > END_SECONDS:
             self.faults.append(f"SIGTERM took {took:.1f} s")
-        self._note_drops(watched.summary())
-        forgot = sum("forgets" in each["fault"] for each in storm.done)
-        uncounted = _UNCOUNTED * max(1, forgot)
-        self.faults += [
-            f"{name}: {lost} frames are missing, and nothing says why"
-            for name in self.names
-            if (lost := missing_frames(self._ledger(name)) - sum(self._dropped[name].values())) > uncounted
-        ]
         looked = Looked()
         for name in self.names:
             self.faults += camera_faults(name, watched.output, storm.calm, looked)
         return {
             "jobs": self.jobs,
-            "cameras": {name: self._fates(name, watched.output) for name in self.names},
+            "cameras": {name: self._fates(name, watched) for name in self.names},
             "calm_stretches": vars(looked),
             "calm_seconds": round(sum(end - begin for begin, end in storm.calm), 1),
             "ended_after_seconds": round(took, 1),
@@ -208,26 +193,20 @@ class Trial:
                 return late
             time.sleep(0.5)
 
-    def _note_drops(self, status: dict[str, Any] | None = None) -> None:
-        """Add up what the cameras' run has counted, before its server forgets it."""
-        if status is None:
-            with contextlib.suppress(TransportError):
-                status = ActiveRun(_CAMERAS, self.forgets.url).status()
-        for name, source in ((status or {}).get("sources") or {}).items():
-            for stage in source["stages"].values():
-                self._dropped[name].update(stage["dropped"])
-
-    def _fates(self, name: str, output: Path) -> dict[str, Any]:
-        """What became of a camera's frames."""
-        ledger, dropped = self._ledger(name), self._dropped[name]
-        missing = missing_frames(ledger)
+    def _fates(self, name: str, watched: Run) -> dict[str, Any]:
+        """What became of a camera's messages; a fault for any of which that is not known."""
+        ledger = self._ledger(name)
+        why, unknown = account(ledger, read_fates(watched.log, name))
+        if unknown:
+            self.faults.append(f"{name}: {len(unknown)} messages are missing, and nothing says why: {unknown[:5]}")
         return {
             "processed": sum(isinstance(line[2], int) for line in ledger),
             "gaps": Counter(line[2] for line in ledger if not isinstance(line[2], int)),
-            "missing_without_a_gap": missing,
-            "dropped": dropped,
-            "not_accounted_for": missing - sum(dropped.values()),
-            "events": len(lines(output / f"{name}.motion.jsonl")),
+            "numberings": len({line[0] for line in ledger}),
+            "missing": sum(why.values()) + len(unknown),
+            "dropped": why,
+            "not_accounted_for": len(unknown),
+            "events": len(lines(watched.output / f"{name}.motion.jsonl")),
         }
 
 

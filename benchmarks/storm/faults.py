@@ -40,7 +40,6 @@ class Storm:
     files_server: RedisServer
     cameras_server: RedisServer
     cameras: Sequence[Camera]
-    before_it_forgets: Callable[[], None] = lambda: None
     calm_every: int = 12
     """Faults between two stretches in which nothing happens."""
     calm_seconds: float = 40.0
@@ -109,8 +108,6 @@ class Storm:
 
     def _restart(self, server: RedisServer, rng: random.Random) -> str:
         seconds = rng.uniform(0.1, 4.0)
-        if not server.persistent:
-            self.before_it_forgets()
         server.kill()
         time.sleep(seconds)
         server.start()

@@ -56,7 +56,11 @@ class Run:
     def start(self) -> None:
         """Begin, or begin again."""
         command = [sys.executable, str(ROOT / "run_pipeline.py"), "run", str(self._config), "-o", str(self.output)]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+            "RAFTLINE_LOG": "DEBUG",  # tells of each message that is dropped
+        }
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
 
@@ -96,7 +100,8 @@ class Run:
 
     def last_words(self) -> str:
         """The end of its log."""
-        return self.log.read_text(errors="replace")[-600:]
+        said = self.log.read_text(errors="replace").splitlines(keepends=True)
+        return "".join(line for line in said if not line.startswith("DEBUG "))[-600:]
 
     def _children(self) -> Sequence[psutil.Process]:
         if self.process is None or self.process.poll() is not None:
