@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.arrays import Array, LazyArray
-from pipeline.errors import DecodeError
+from pipeline.arrays import Array, LazyArray, Part
+from pipeline.errors import DecodeError, StalePayloadError
 from pipeline.messages import MESSAGE_TYPES, Data, Header, Message, MotionEvent, MotionObject
 from pipeline.payload.base import ArrayPlace, InlinePlace, Payload, SlotPlace
 
@@ -25,6 +25,8 @@ _TYPES: dict[str, type] = {cls.__name__: cls for cls in (*MESSAGE_TYPES, MotionO
 _FIELDS = {cls: tuple(field.name for field in fields(cls)) for cls in _TYPES.values()}
 _AS_THEY_ARE = frozenset({type(None), str, int, float, bool})
 """Types whose values JSON holds as they are."""
+_WITHOUT_PIXELS = b"without_pixels"
+"""A field of entries whose arrays were left out; stated in docs/wire_format.md."""
 _to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=True).encode
 
 
@@ -168,11 +170,17 @@ def _place(arrays: list[Array], payload: Payload) -> list[ArrayPlace]:
     return [place for place in places if place is not None]
 
 
+def _trimmed(part: Part) -> np.ndarray:
+    raise StalePayloadError("the entry was trimmed before it was read, and its pixels are gone")
+
+
 def _lazy(spec: dict[str, Any], entry: Mapping[bytes, bytes], payload: Payload) -> LazyArray:
     shape, dtype = tuple(int(size) for size in spec["shape"]), np.dtype(spec["dtype"])
     if dtype.hasobject or any(size < 0 for size in shape):
         raise DecodeError(f"array of dtype {spec['dtype']!r} and shape {shape} is not allowed")
     if "field" in spec:
+        if _WITHOUT_PIXELS in entry:
+            return LazyArray(shape, dtype, _trimmed)
         data = entry[spec["field"].encode()]
         if len(data) != math.prod(shape) * dtype.itemsize:
             raise DecodeError(f"field {spec['field']} holds {len(data)} bytes, not those of a {dtype} array of {shape}")

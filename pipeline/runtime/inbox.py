@@ -49,8 +49,12 @@ class Inbox:
 
         If not, a worker that had the source before has read some: its command was on the way, or it slept.
         """
+        return self.skips(entries) is None
+
+    def skips(self, entries: Sequence[Entry]) -> tuple[int, int] | None:
+        """The numbers between which some were trimmed from a camera's stream before the first of these; None: none."""
         first = next((entry.number for entry in entries if entry.number), 0)
-        return first <= self._received + 1
+        return (self._received, first) if first > self._received + 1 else None
 
     def lacks(self, written: int) -> bool:
         """Whether nothing came since this was asked last, though there was something, and it was read in between.

@@ -13,11 +13,12 @@ from pipeline.codec import Encoded, encode
 from pipeline.config.plan import Plan
 from pipeline.errors import LeaseLost, PluginError, TransportLost
 from pipeline.message_checks import fault
-from pipeline.messages import Message
+from pipeline.messages import Gap, Message
 from pipeline.payload.base import Payload
 from pipeline.payload.inline import InlinePayload
 from pipeline.payload.ring_space import RingBudget
 from pipeline.payload.shared_memory import SharedMemoryPayload
+from pipeline.runtime.entries import tells_once
 from pipeline.transport.base import START, Commit, Position, Publication, Transport
 from pipeline.transport.keys import ring_name
 
@@ -153,7 +154,8 @@ class Publisher:
             return None
         encoded = self._encoded(message)
         self._tighten(encoded)
-        return Publication(position, encoded, len(self._readers), min(_UNREAD_KEPT, self._limit), self._lossless)
+        once = not self._lossless and bool(self._readers) and (isinstance(message, Gap) or tells_once(message))
+        return Publication(position, encoded, len(self._readers), min(_UNREAD_KEPT, self._limit), self._lossless, once)
 
     def _encoded(self, message: Message) -> Encoded:
         try:

@@ -88,7 +88,7 @@ class StageTask:
         """
         pending = self._transport.pending(self._plan.name, self.source, self._upstream)
         tried.intersection_update(entry.id for entry in pending)
-        self._inbox.put(pending)
+        self._put(pending)
         while self.waiting:
             entry = self._inbox.take()
             died = 0
@@ -112,7 +112,12 @@ class StageTask:
         """Add new entries, in order. Raises `EntriesAstray`."""
         if not self._live and not self._inbox.follows(entries):
             self._raise_astray()
-        self._inbox.put(entries)
+        self._put(entries)
+
+    def _put(self, entries: Sequence[Entry]) -> None:
+        skipped = self._inbox.skips(entries) if self._live else None
+        missed = self._transport.missed(self.source, self._upstream, *skipped) if skipped else []
+        self._inbox.put([*missed, *entries])
 
     def look_for_astray(self) -> None:
         """See that no entry has gone to another worker, after which nothing else would come.
@@ -280,11 +285,8 @@ class StageTask:
         self.context.count(DEAD_LETTERS)
         if position is not None:
             self._intake.seen = position
-            gap = Gap(
-                decode(entry.fields, self.publisher.payload).header,
-                "lost_frames",
-                f"stage {self._plan.name} could not process it",
-            )
+            header = decode(entry.fields, self.publisher.payload).header
+            gap = Gap(header, "lost_frames", f"stage {self._plan.name} could not process it")
             self.work(Taken(entry.id, gap, position))
 
     def _let_go(self, entry: LetGo) -> None:

@@ -76,6 +76,8 @@ class Publication:
     """Length to which the stream is trimmed if not `lossless`."""
     lossless: bool
     """Keep the entry and its slots until all readers have acknowledged it; False with policy ``live`` or no readers."""
+    once: bool = False
+    """No later one repeats it: where it is trimmed before it is read, `Transport.missed` has it."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,10 @@ class Transport(ABC):
         Raises:
             GroupLost: If the server lost the group.
         """
+
+    @abstractmethod
+    def missed(self, source: str, stage: str, after: int, before: int) -> list[Entry]:
+        """Entries with an `Entry.number` between two that were published with `once`, without pixels, oldest first."""
 
     @abstractmethod
     def pending(self, stage: str, source: str, upstream: str) -> list[Entry]:

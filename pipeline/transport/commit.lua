@@ -1,5 +1,5 @@
 -- One step of a worker, atomic: publish, acknowledge, count, store.
--- KEYS: lease, own stream, own open, state, counters, upstream stream, upstream open
+-- KEYS: lease, own stream, own open, state, counters, upstream stream, upstream open, own once
 -- ARGV: lease token, prefix of held hashes, prefix of free lists, step (JSON), then the entry's fields and values
 -- Returns {1 if published, entries in the own stream}. Repeating a step changes nothing.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
@@ -50,6 +50,14 @@ if step.position and ahead(step.position, 'published') > 0 then
   -- A reader sees by this number what was trimmed before it came, or went to another.
   add[#add + 1], add[#add + 2] = 'n', redis.call('HINCRBY', KEYS[4], 'written', 1)
   local id = redis.call(unpack(add))
+  if step.once then
+    -- The stream is trimmed whether it was read or not; what no later message repeats is kept beside it, without pixels.
+    local keep = {'XADD', KEYS[8], 'MAXLEN', '=', step.keep, id, 'without_pixels', 1}
+    for index = 7, #add, 2 do
+      if not string.match(add[index], '^a%d+$') then keep[#keep + 1], keep[#keep + 2] = add[index], add[index + 1] end
+    end
+    redis.call(unpack(keep))
+  end
   redis.call('HSET', KEYS[4], 'published', step.position[1] .. '-' .. step.position[2])
   if step.lossless then
     local value = tostring(step.readers)

@@ -68,6 +68,10 @@ class Keys:
         """Stream: what a stage wrote for a source. Its groups are named after the reading stages."""
         return self._key("stream", key_part(source), stage)
 
+    def once(self, source: str, stage: str) -> str:
+        """Stream: of the entries of a camera those that no later one repeats, without pixels, trimmed later than it."""
+        return self._key("once", key_part(source), stage)
+
     def open(self, source: str, stage: str) -> str:
         """Hash: entry id to ``readers ring/slot ring/slot ...``; readers: groups that have not acknowledged it."""
         return self._key("open", key_part(source), stage)
@@ -110,7 +114,7 @@ class Keys:
 
     def of_source(self, source: str, stage: str) -> list[str]:
         """All keys of (source, stage), without those of its rings and its lease."""
-        kinds = (self.stream, self.open, self.state, self.counters, self.status, self.attempts, self.fence)
+        kinds = (self.stream, self.once, self.open, self.state, self.counters, self.status, self.attempts, self.fence)
         return [key(source, stage) for key in kinds]
 
     @property

@@ -4,32 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from pipeline.errors import GroupLost, LeaseLost
 from pipeline.transport.base import Commit, Committed, Entry, Lease, Progress, Publication, Transport
+from pipeline.transport.memory_stream import Group, Stream
 
 T = TypeVar("T")
 Key = tuple[str, str]
 """(source, stage)"""
-
-
-@dataclass
-class _Group:
-    delivered: int = 0
-    """Number of the last entry delivered."""
-    pending: list[str] = field(default_factory=list)
-
-
-@dataclass
-class _Stream:
-    entries: OrderedDict[str, Mapping[bytes, bytes]] = field(default_factory=OrderedDict)
-    groups: dict[str, _Group] = field(default_factory=lambda: defaultdict(_Group))
-    open: dict[str, tuple[int, Sequence[tuple[str, int]]]] = field(default_factory=dict)
-    last: int = 0
 
 
 class MemoryTransport(Transport):
@@ -43,7 +29,7 @@ class MemoryTransport(Transport):
         self._forget()
 
     def _forget(self) -> None:
-        self._streams: dict[Key, _Stream] = defaultdict(_Stream)
+        self._streams: dict[Key, Stream] = defaultdict(Stream)
         self._progress: dict[Key, Progress] = defaultdict(Progress)
         self._counters: dict[Key, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         self._status: dict[Key, dict[str, str]] = defaultdict(dict)
@@ -59,7 +45,7 @@ class MemoryTransport(Transport):
         with self._changed:
             groups = self._streams[source, stage].groups
             for reader in readers:
-                groups.setdefault(reader, _Group())
+                groups.setdefault(reader, Group())
 
     def read(
         self, stage: str, streams: Sequence[tuple[str, str]], count: int, block_seconds: float
@@ -70,6 +56,11 @@ class MemoryTransport(Transport):
             ]
 
         return self._wait(take, block_seconds) or []
+
+    def missed(self, source: str, stage: str, after: int, before: int) -> list[Entry]:
+        with self._changed:
+            once = self._streams[source, stage].once
+            return [Entry(id, fields) for id, fields in once.items() if after < int(id) < before]
 
     def pending(self, stage: str, source: str, upstream: str) -> list[Entry]:
         with self._changed:
@@ -243,6 +234,8 @@ class MemoryTransport(Transport):
         id = str(stream.last)
         fields = {name.encode(): value for name, value in publication.encoded.fields.items()}
         stream.entries[id] = {**fields, b"n": id.encode()}
+        if publication.once:
+            stream.keep_once(id, publication.keep)
         if publication.lossless:
             for ring, slot in slots:
                 self._held[ring][slot] = self._held[ring].get(slot, 0) + 1

@@ -77,6 +77,10 @@ class RedisStreams(Transport):
         return [(by_key[key], _raw_entry(*item)) for key, items in reply or () for item in items]
 
     @translate_redis_errors
+    def missed(self, source: str, stage: str, after: int, before: int) -> list[Entry]:
+        return [e for e in map(_entry, self.client.xrange(self.keys.once(source, stage))) if after < e.number < before]
+
+    @translate_redis_errors
     def pending(self, stage: str, source: str, upstream: str) -> list[Entry]:
         reply = self.client.xreadgroup(stage, GROUP_CONSUMER, {self.keys.stream(source, upstream): "0"})
         return [_entry(item) for _, items in reply or () for item in items]
@@ -124,6 +128,7 @@ class RedisStreams(Transport):
                 "readers": publication.readers,
                 "keep": 0 if publication.lossless else publication.keep,
                 "lossless": publication.lossless,
+                "once": publication.once,
                 "slots": publication.encoded.slots,
             }
         if commit.processed is not None:
@@ -136,7 +141,7 @@ class RedisStreams(Transport):
         if commit.ended:
             step["ended"] = True
         names = [keys.lease(*own), keys.stream(*own), keys.open(*own), keys.state(*own), keys.counters(*own)]
-        names += [keys.stream(*upstream), keys.open(*upstream)]
+        names += [keys.stream(*upstream), keys.open(*upstream), keys.once(*own)]
         arguments = [commit.token, keys.held_prefix, keys.free_prefix, json.dumps(step), *_flat(publication)]
         return [len(names), *names, *arguments]
 

@@ -308,6 +308,24 @@ def test_a_worker_that_lost_its_lease_gives_up_no_entry(transport: Transport, le
     assert transport.dead_letters("flow") == []
 
 
+def test_what_tells_something_once_is_kept_without_pixels_where_it_is_trimmed(
+    transport: Transport, lease: Lease
+) -> None:
+    for sequence in range(1, 21):
+        plain = publication(sequence, lossless=False)
+        pixels = Encoded({**plain.encoded.fields, "a0": b"pixels", "a10": b"pixels", "abc": b"no pixels"}, ())
+        each = replace(plain, encoded=pixels, once=sequence in (2, 5, 9, 14, 19))
+        transport.commit(Commit(SOURCE, WRITER, lease.token, each))
+    there = read(transport, "flow")
+    assert [entry.number for entry in there] == [18, 19, 20]
+    missed = transport.missed(SOURCE, WRITER, 0, 18)
+    assert [entry.number for entry in missed] == [9, 14], "three are kept, as of the stream, and one of them is there"
+    assert missed[0].fields.keys() == {b"body", b"abc", b"n", b"without_pixels"}
+    assert transport.missed(SOURCE, WRITER, 9, 18) == missed[1:]
+    assert transport.missed(SOURCE, WRITER, 0, 30)[-1].id == there[1].id
+    assert transport.missed("other", WRITER, 0, 30) == []
+
+
 def test_status_is_merged(transport: Transport) -> None:
     transport.set_status(SOURCE, "flow", {"device": "cpu", "x": "1"})
     transport.set_status(SOURCE, "flow", {"x": "2"})

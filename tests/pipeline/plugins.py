@@ -337,6 +337,10 @@ class Notes(Stage):
     def recycled(self, message: Mask) -> Iterable[Message]:
         return self._note("recycled", message)
 
+    def gap(self, gap: Gap) -> Iterable[Message]:
+        self.noted.append(("gap", gap.header.pts or 0, None))
+        return ()
+
     def _note(self, how: str, message: Mask) -> Iterable[Message]:
         self.noted.append((how, message.frame.index, message.events[0].id if message.events else None))
         return ()

@@ -68,7 +68,7 @@ def test_the_rights_on_the_page_are_enough(tmp_path: Path, server: PrivateServer
 
 def test_every_key_is_on_the_page() -> None:
     keys, plain = Keys("NAME"), {"source": "SOURCE", "stage": "STAGE"}
-    made = [getattr(keys, name)(**plain) for name in ("stream", "open", "state", "counters", "status")]
+    made = [getattr(keys, name)(**plain) for name in ("stream", "once", "open", "state", "counters", "status")]
     made += [getattr(keys, name)(**plain) for name in ("attempts", "lease", "fence")]
     made += [keys.free("RING"), keys.held("RING"), keys.dead_letters("STAGE"), keys.run_lock, keys.run_mark]
     for key in made:
