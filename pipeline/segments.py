@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.plugin_context import Context, Options
+from pipeline.sections import Sections
 
 
 class Span(NamedTuple):
@@ -44,6 +45,17 @@ class CutsFiles(ABC):
     @abstractmethod
     def cut(cls, options: Any, input: str, seconds: float) -> list[Span]:
         """Segments of about `seconds`, in order, which hold each frame once; none if the file cannot be cut.
+
+        Raises:
+            InputError: If the file cannot be read.
+        """
+
+    @classmethod
+    @abstractmethod
+    def cut_sections(cls, options: Any, input: str, sections: Sections) -> list[tuple[int, Span]]:
+        """Sections of the file by number, in order, each with its run-up; none if there is but one.
+
+        The last one may hold more than one section.
 
         Raises:
             InputError: If the file cannot be read.
@@ -98,6 +110,42 @@ class Divides(ABC):
     def in_one_piece(cls, file: str) -> str | None:
         """Why the second part cannot be shared out, now that the first has written `file`; None: it can."""
         return None
+
+
+class WorksInSections(ABC):
+    """A `Stage` that begins anew with each section of a file: nothing from before its run-up tells in a section."""
+
+    @classmethod
+    @abstractmethod
+    def sections(cls, options: Any) -> Sections | None:
+        """Those in which it works; None: it needs all that came before."""
+
+
+class Gathers(Divides):
+    """A `Stage` that only collects results of sections before it sees the whole file, so that sections can be shared
+    out, too."""
+
+    @classmethod
+    @abstractmethod
+    def of_section(cls, number: int) -> Mapping[str, Any]:
+        """Options, over those that are given, with which it collects results from a section on into the outputs."""
+
+    @classmethod
+    @abstractmethod
+    def gather(cls, options: Any, context: Context, parts: Sequence[Path]) -> int:
+        """Do what it does at the end of a run in order.
+
+        Args:
+            options: Those of a run in order.
+            context: Of the whole file.
+            parts: The folders of outputs of all sections, in order.
+
+        Returns:
+            Number of frames in the sections.
+
+        Raises:
+            UserError: If results or outputs cannot be read or written.
+        """
 
 
 class WorksInSegments:

@@ -18,6 +18,7 @@ import av.error
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from pipeline.sections import Sections
 from pipeline.segments import Span
 
 _BACK_SECONDS = (0.0, 0.25, 1.0, 4.0, 16.0)
@@ -69,6 +70,27 @@ def spans_of(container: InputContainer, stream: VideoStream, seconds: float) -> 
     edges = [(None, None), *cuts]
     ends = [key for _, key in cuts] + [None]
     return [Span(seek, first, end) for (seek, first), end in zip(edges, ends, strict=True)]
+
+
+def sections_of(container: InputContainer, stream: VideoStream, sections: Sections) -> list[tuple[int, Span]]:
+    """Sections of a file with their run-ups, by number; the last one with what is left. None for a file of one section.
+
+    Reads a few packets at each section's begin, not the file.
+    """
+    begin, length = _extent(container, stream)
+    if length is None or stream.time_base is None:
+        return []
+    tick, whole = stream.time_base, sections.seconds
+    first = begin * tick // whole
+    last = (begin * tick + Fraction(length) - whole / 2) // whole
+    found: list[tuple[int, Span]] = []
+    for number in range(first, last + 1):
+        run_up, end = ceil((number * whole - sections.run_up_seconds) / tick), ceil((number + 1) * whole / tick)
+        key = _key_frame_before(container, stream, run_up) if number > first else None
+        before = None if key is None else _key_frame_before(container, stream, key.pts - 1)
+        span = Span(before and before.at, run_up if number > first else None, end if number < last else None)
+        found.append((number, span))
+    return found if len(found) > 1 else []
 
 
 def _extent(container: InputContainer, stream: VideoStream) -> tuple[int, float | None]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import av.error
 from av.container import InputContainer
@@ -13,6 +13,7 @@ from av.container import InputContainer
 from pipeline.errors import InputError
 from pipeline.input_paths import local_path, scheme_of
 from pipeline.messages import Frame, Gap
+from pipeline.sections import Sections
 from pipeline.segments import CutsFiles, Span
 from pipeline.stage import Context, Source
 from stages.decoder.camera_reading import CameraReading
@@ -32,13 +33,14 @@ from stages.decoder.hardware import VideoHardware
 from stages.decoder.images import list_images, read_image
 from stages.decoder.inputs import ALLOWED, HTTP_FILE, PIPE, SRT, kind_of
 from stages.decoder.options import DecoderOptions
-from stages.decoder.spans import spans_of
+from stages.decoder.spans import sections_of, spans_of
 from stages.decoder.standard_input import StandardInput, nothing_is_piped
 from stages.decoder.suffixes import left_out
 from stages.decoder.timestamps import PresentationTimes
 from stages.shared.frame_rate import exact_rate
 from stages.shared.media_files import reason
 
+T = TypeVar("T")
 _NOT_THE_SAME = ("repaired_pts", "corrupt_packets", "incomplete_packets", "truncated")
 """Counts of what depends on all that was decoded before."""
 
@@ -93,6 +95,14 @@ class Decoder(Source, CutsFiles):
 
     @classmethod
     def cut(cls, options: DecoderOptions, input: str, seconds: float) -> list[Span]:
+        return cls._cut(options, input, spans_of, seconds)
+
+    @classmethod
+    def cut_sections(cls, options: DecoderOptions, input: str, sections: Sections) -> list[tuple[int, Span]]:
+        return cls._cut(options, input, sections_of, sections)
+
+    @classmethod
+    def _cut(cls, options: DecoderOptions, input: str, how: Callable[..., list[T]], by: Any) -> list[T]:
         if kind_of(input) is not None or options.span is not None:
             return []
         path = local_path(input)
@@ -100,7 +110,7 @@ class Decoder(Source, CutsFiles):
             return []
         limits = Limits(*options.max_size)
         with open_file(path, input, limits) as container:
-            return spans_of(container, stream_to_decode(container, input, options.video_stream, limits), seconds)
+            return how(container, stream_to_decode(container, input, options.video_stream, limits), by)
 
     @classmethod
     def of_span(cls, span: Span, told: Mapping[str, Any]) -> Mapping[str, Any] | None:

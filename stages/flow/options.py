@@ -26,6 +26,10 @@ _STORE = (
     "folder in which the flow between two frames is looked for before it is estimated, and kept, for other runs of the "
     "same file; not where flow at every pixel is wanted. raftline batch uses one for long files; null: none"
 )
+_SECTION = (
+    "flow begins anew every so many minutes of a file, so that parts of a long one can be worked on separately with "
+    "the same result; as that of the stabilization; in minutes"
+)
 
 
 def _options_model() -> type[stage.Stage.Options]:
@@ -44,6 +48,7 @@ def _options_model() -> type[stage.Stage.Options]:
     described = "how exact the flow has to be, and with it each option that is auto; auto: as the strictest reader asks"
     fields["accuracy"] = (Literal["auto", "coarse", "cells", "full"], Field("auto", description=described))
     fields["still_seconds"] = (Annotated[float | None, Field(ge=0.75, le=600)], Field(1.0, description=_STILL))
+    fields["section_minutes"] = (float, Field(5.0, gt=0, description=_SECTION))
     fields["store"] = (str | None, Field(None, description=_STORE))
     return create_model("Options", __base__=stage.Stage.Options, __module__=__name__, **fields)
 

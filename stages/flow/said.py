@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from raftline.flow.options import FlowOptions
+from raftline.flow.result import SessionStatus
 
 
 def said_accuracy(accuracy: str, asked: str, readers: Sequence[str]) -> str:
@@ -27,3 +28,18 @@ def said_settings(options: FlowOptions, max_side_px: int | None, full_resolution
     refined = ("refined at half size" if half else "refined") if options.variational_refinement else "not refined"
     cold = max(options.iterations, options.cold_iterations)
     return f"{size}, {options.iterations} updates (cold {cold}){stop}, {refined}"
+
+
+def said_session(said: SessionStatus) -> dict[str, str | int]:
+    """What it runs on."""
+    return {
+        "estimator": said.estimator,
+        "device": said.device,
+        "runtime": said.runtime,
+        "precision": said.precision,
+        "lookup": said.lookup,
+        "correlation": said.correlation,
+        "update_loop": said.update_loop,
+        "cpu_threads": said.cpu_threads,
+        "fallback": "; ".join(said.fallbacks) or "none",
+    }

@@ -11,8 +11,9 @@ import numpy as np
 from pipeline import stage
 from pipeline.errors import ConfigError, WeightsError
 from pipeline.messages import EndOfStream, Flow, FlowStart, Frame, Gap, Message
-from pipeline.segments import ComputesAhead
-from raftline.flow.accuracy import Accuracy, estimator_for, may_use_gpu, settings_for
+from pipeline.sections import Sections
+from pipeline.segments import ComputesAhead, WorksInSections
+from raftline.flow.accuracy import may_use_gpu
 from raftline.flow.dis import DisSession
 from raftline.flow.estimators import open_session
 from raftline.flow.grid import working_size
@@ -20,21 +21,21 @@ from raftline.flow.options import FlowOptions
 from raftline.flow.result import FlowResult, SessionStatus
 from raftline.flow.stillness import StillnessDetector
 from raftline.raft.weights import errors as raft_weights
+from stages.flow.chosen import chosen, network_of
 from stages.flow.flow_messages import Place, cut_message, flow_message, zero_message
 from stages.flow.options import Options as FlowStageOptions
-from stages.flow.said import said_accuracy, said_settings
+from stages.flow.said import said_accuracy, said_session, said_settings
 from stages.flow.stored_flow import opened_store, say_trouble
 from stages.shared.color import gray, rgb
 
 if TYPE_CHECKING:
     from raftline.flow.store import FlowStore
-    from raftline.flow.update_loop import UpdateLoop
 
 _TOGETHER = 8
 """Sources that share a pass at most: a frame may wait for as long as all of them take. Chosen by hand."""
 
 
-class OpticalFlow(stage.Stage, ComputesAhead):
+class OpticalFlow(stage.Stage, ComputesAhead, WorksInSections):
     """One Flow for every frame: where the content of the previous frame went.
 
     The first frame, the first after a gap or a change of size, and a frame after a scene cut have no flow. A frame that
@@ -68,6 +69,10 @@ class OpticalFlow(stage.Stage, ComputesAhead):
         return None if "flow" in needs or options.store is not None else {"store": folder}
 
     @classmethod
+    def sections(cls, options: Any) -> Sections | None:
+        return Sections.of_minutes(options.section_minutes)
+
+    @classmethod
     def ahead_stage(cls) -> str:
         return "stages.flow:FlowAhead"
 
@@ -84,20 +89,23 @@ class OpticalFlow(stage.Stage, ComputesAhead):
         """The last frame, and whether it is still."""
         self._skipped: Frame | None = None
         """The last frame, if it was still: the session has not seen it. It is in the unacknowledged window."""
+        self._begun: int | None = None
+        """The last section whose run-up has begun."""
         self._last = (0, -1)
         """Epoch and sequence of the last message in the state."""
         self._again: Mapping[str, Any] = {}
         """What a restored state says of the last frame, which is delivered again."""
 
     def open(self) -> None:
-        self._accuracy, given = self._chosen()
+        self._accuracy, given = chosen(self.options, self.context.demand)
+        self._sections = Sections.of_minutes(given.pop("section_minutes"))
         self._max_side_px, still_seconds = given.pop("max_side_px"), given.pop("still_seconds")
         folder = given.pop("store")
         parts = given["only_changed"] and given["estimator"] == "raft"
         self._stillness = None if still_seconds is None else StillnessDetector(still_seconds, finds_changed=parts)
         try:
             options = self._flow_options = FlowOptions(**given)
-            update_loop = self._network(options) if options.estimator == "raft" else None
+            update_loop = network_of(options, self.context) if options.estimator == "raft" else None
             self._store = None if folder is None else opened_store(folder, options, update_loop)
             self._session = open_session(options, update_loop, self._store)
         except raft_weights.WeightsError as error:
@@ -134,6 +142,10 @@ class OpticalFlow(stage.Stage, ComputesAhead):
             return
         self._last = position
         flow = self._flow(message)
+        if self.context.policy == "lossless" and (begun := self._sections.begun(message.header)) is not None:
+            if self._begun is not None and begun > self._begun:
+                self._begin_anew(message)
+            self._begun = begun
         yield from self._waiting_cut(withdrawn=flow.start == "resumed")
         if flow.start == "scene_cut" and self._before is not None:
             self._cut = self._before, flow
@@ -197,13 +209,14 @@ class OpticalFlow(stage.Stage, ComputesAhead):
             "places": [self._before, self._previous],
             "cut": self._cut and {"before": self._cut[0], "iterations": self._cut[1].iterations},
             "skipped": self._skipped is not None,
+            "begun": self._begun,
         }
 
     def restore_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
         self._session.restore_full(checkpoint["session"])
         if self._stillness is not None:
             self._stillness.restore_full(checkpoint["stillness"])
-        self._last, self._again = tuple(checkpoint["last"]), checkpoint
+        self._last, self._begun, self._again = tuple(checkpoint["last"]), checkpoint["begun"], checkpoint
         self._before, self._previous = (each and Place(*each) for each in checkpoint["places"])
 
     def _take_again(self, message: Frame, position: tuple[int, int]) -> None:
@@ -244,10 +257,21 @@ class OpticalFlow(stage.Stage, ComputesAhead):
 
     def _catch_up(self) -> None:
         """Show the session the last frame, if it was still: flow goes on from it, with a cold start."""
-        skipped, self._skipped = self._skipped, None
-        if skipped is not None:
-            self._session.reset()
-            self._estimated(skipped, full_resolution=False)
+        if self._skipped is not None:
+            self._start_from(self._skipped)
+
+    def _start_from(self, frame: Frame) -> None:
+        self._skipped = None
+        self._session.reset()
+        self._estimated(frame, full_resolution=False)
+
+    def _begin_anew(self, frame: Frame) -> None:
+        """From the next frame on let it be as if this one were the first."""
+        if self._stillness is not None:
+            self._stillness.reset()
+            self._looked = None
+            self._is_still(frame)
+        self._start_from(frame)
 
     def _estimated(self, frame: Frame, **wanted: bool) -> FlowResult | None:
         if isinstance(self._session, DisSession):
@@ -261,40 +285,15 @@ class OpticalFlow(stage.Stage, ComputesAhead):
         """The frame as RGB at the size to work at."""
         return rgb(frame, self._worked(frame))
 
-    def _chosen(self) -> tuple[Accuracy, dict[str, Any]]:
-        """How exact the flow has to be, and every option with what follows from that in place of auto."""
-        given = {name: value for name, value in self.options if name != "accuracy"}
-        accuracy = self.context.demand.accuracy if self.options.accuracy == "auto" else self.options.accuracy
-        if given["estimator"] == "auto":
-            given["estimator"] = estimator_for(accuracy, self.options.device)
-        also = self.context.demand.also if self.options.accuracy == "auto" else ()
-        settings = settings_for(accuracy, given["estimator"], also)
-        return accuracy, {**given, **{name: value for name, value in settings.items() if given[name] == "auto"}}
-
-    def _network(self, options: FlowOptions) -> UpdateLoop:
-        """One per process for all its sources."""
-        from raftline.flow.network import open_raft
-
-        loaded = (options.weights, options.device, options.threads, options.runtime, options.precision)
-        return self.context.shared(f"raft {loaded}", lambda: open_raft(options))
-
     def _say_status(self) -> None:
         said = self._session.status
         if said == self._said:
             return
         self._said = said
         self.context.status(
-            estimator=said.estimator,
             accuracy=said_accuracy(self._accuracy, self.options.accuracy, self.context.demand.readers),
             settings=said_settings(self._flow_options, self._max_side_px, self._wanted["full_resolution"]),
-            device=said.device,
-            runtime=said.runtime,
-            precision=said.precision,
-            lookup=said.lookup,
-            correlation=said.correlation,
-            update_loop=said.update_loop,
-            cpu_threads=said.cpu_threads,
-            fallback="; ".join(said.fallbacks) or "none",
+            **said_session(said),
         )
         for fallback in said.fallbacks:
             self.context.log.warning("%s", fallback)

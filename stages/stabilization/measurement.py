@@ -44,6 +44,8 @@ class Measurement:
         self._tracker: CameraTracker | None = None
         self._bars: Bars | None = None
         """Those of all frames so far."""
+        self.counts = True
+        """Whether it says how frames were measured."""
         self._lost = 0
         self._again: deque[np.ndarray] = deque(maxlen=1)
         """Luma of the last frames that are seen again, up to the one that the next is aligned with."""
@@ -70,10 +72,10 @@ class Measurement:
         starts = message.grid_px is None or self._after_gap or self._size != size
         duplicate = not starts and message.start == "duplicate"
         before, now = self._pyramid, LumaPyramid.of(luma)
-        bars = self._known_bars(luma, anew=self._size != size)
+        self._know_bars(luma, anew=self._size != size)
         self._size, self._after_gap = size, False
         if starts:
-            parallax = ParallaxField(*size, self._unseen_seconds) if self._finds_parallax(bars) else None
+            parallax = ParallaxField(*size, self._unseen_seconds) if self._finds_parallax else None
             self._tracker = CameraTracker(*size, self._model, parallax)
         motion, revised, shear = CameraMotion.still(), [], None
         if not starts and message.start == "passing":
@@ -83,7 +85,7 @@ class Measurement:
         self._keep(now, starts or motion.model != "none")
         gains = self._tracker.gains if self._tracker is not None else None
         if gains is not None:
-            self._context.count("camera_model_mesh")
+            self._count("mesh")
         return PathRecord.of(
             motion,
             frame.index,
@@ -93,18 +95,18 @@ class Measurement:
             duplicate=duplicate,
             gains=gains,
             revised=revised,
-            bars=bars.to_json(),
+            bars=None if self._bars is None else self._bars.to_json(),
             row_shear_px=shear,
         )
 
-    def _known_bars(self, luma: np.ndarray, anew: bool) -> Bars:
+    def _know_bars(self, luma: np.ndarray, anew: bool) -> None:
         found, known = bars_of(luma) if self._options.bars == "auto" else Bars(), None if anew else self._bars
         self._bars = known if found is None else found if known is None else known.narrowest(found)
-        return self._bars or Bars()
 
-    def _finds_parallax(self, bars: Bars) -> bool:
+    @property
+    def _finds_parallax(self) -> bool:
         """A mesh covers the whole frame, and would move its bars."""
-        return self._options.parallax == "auto" and not bars
+        return self._options.parallax == "auto" and not self._bars
 
     def _allowed(self, shape: tuple[int, ...]) -> np.ndarray | None:
         """Return which cells (rows, columns), 0 or 1, may tell the camera's motion; None: all."""
@@ -148,7 +150,7 @@ class Measurement:
         if self._options.known_readout_seconds:
             motion = replace(motion, matrix=without_shear(motion.matrix, now.width, now.height))
         if motion.model != (self._model or "similarity"):
-            self._context.count(f"camera_model_{motion.model}")
+            self._count(motion.model)
         return motion, revised, shear
 
     @property
@@ -157,6 +159,10 @@ class Measurement:
         if self._options.known_readout_seconds:
             return "rolling_shutter"
         return None if self._options.model == "auto" else self._options.model
+
+    def _count(self, model: str) -> None:
+        if self.counts:
+            self._context.count(f"camera_model_{model}")
 
     def state(self) -> dict[str, Any]:
         """Return everything but the last frame, as JSON values."""

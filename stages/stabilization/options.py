@@ -109,6 +109,21 @@ class StabilizationOptions(stage.Options):
         "{source}.path.png", description="whole_clip: PNG file for a plot of the path before and after; null: none"
     )
 
+    section_minutes: float = Field(
+        5.0,
+        gt=0,
+        description="whole_clip: what is learned of a scene is learned anew every so many minutes of a file, so that "
+        "parts of a long one can be measured separately with the same result; as that of the flow; in minutes",
+    )
+    measured: str | None = Field(
+        None,
+        description="whole_clip: write how the camera moves into this file, and no frames. raftline batch does so with "
+        "sections of long files; null: frames are corrected",
+    )
+    section: int | None = Field(
+        None,
+        description="whole_clip: number of the section to begin with; earlier frames only teach; null: the first",
+    )
     moves: str | None = Field(
         None,
         description="whole_clip: write how each frame is to be moved into this file, and no frames: the stage "

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import stage
 from pipeline.errors import ConfigError
 from pipeline.messages import EndOfStream, Flow, Gap, Message, Stabilized
-from pipeline.segments import Divides, Division
+from pipeline.sections import Sections
+from pipeline.segments import Division, Gathers, WorksInSections
+from pipeline.stage import Context
 from stages.stabilization.options import StabilizationOptions
 
 if TYPE_CHECKING:
     from stages.stabilization.look_ahead import LookAhead
+    from stages.stabilization.measured_part import MeasuredPart
+    from stages.stabilization.measurement import Measurement
+    from stages.stabilization.sectioned_measurement import SectionedMeasurement
     from stages.stabilization.whole_clip import WholeClip
 
 _PARTS = ("stages.stabilization.look_ahead", "stages.stabilization.measurement", "stages.stabilization.whole_clip")
 """Not imported with this module, since the command line reads the options alone: they take half a second."""
 
+_MEASURED = "measured.jsonl"
+"""What a section's measurement is called in its folder."""
 
-class Stabilization(stage.Stage, Divides):
+
+class Stabilization(stage.Stage, Gathers, WorksInSections):
     """Moves every frame to where a steady camera would have shown it, without a black border.
 
     ``whole_clip`` measures the camera's motion in the whole file, then reads the file again and corrects it along the
@@ -54,7 +63,7 @@ class Stabilization(stage.Stage, Divides):
     @classmethod
     def divided(cls, options: StabilizationOptions, file: str) -> Division | None:
         filled = options.zooming == "none" and options.border == "fill"  # from the frames before
-        if options.smoothing == "look_ahead" or filled or options.moves is not None:
+        if options.smoothing == "look_ahead" or filled or options.moves is not None or options.measured is not None:
             return None
         moves = {"moves": file}
         return Division({**moves, "smoothing": "whole_clip"}, "stages.stabilization:MovedFrames", moves)
@@ -65,9 +74,26 @@ class Stabilization(stage.Stage, Divides):
 
         return read_head(Path(file))[1]
 
-    def open(self) -> None:
-        from stages.stabilization.measurement import Measurement
+    @classmethod
+    def sections(cls, options: StabilizationOptions) -> Sections | None:
+        return Sections.of_minutes(options.section_minutes)
 
+    @classmethod
+    def of_section(cls, number: int) -> Mapping[str, Any]:
+        return {"smoothing": "whole_clip", "measured": _MEASURED, "section": number}
+
+    @classmethod
+    def gather(cls, options: Any, context: Context, parts: Sequence[Path]) -> int:
+        from stages.stabilization.measured_part import lines_of
+        from stages.stabilization.whole_clip import WholeClip
+
+        whole = WholeClip(options, context)
+        lines = lines_of([part / _MEASURED for part in parts])
+        for _ in whole.finish_of(lines):
+            pass
+        return sum("frame" in line for line in lines)
+
+    def open(self) -> None:
         source, wanted = self.context.source, self.options.smoothing
         if wanted == "whole_clip" and source.read_once:
             raise ConfigError(
@@ -80,24 +106,34 @@ class Stabilization(stage.Stage, Divides):
                 f"stage {self.context.stage!r}: zooming: dynamic needs the whole clip; with smoothing: look_ahead use "
                 "zooming: static or none"
             )
-        unseen_seconds = self.options.look_ahead_seconds if looks_ahead else float("inf")
-        self._mode = self._new_mode(looks_ahead)
-        self._measurement = Measurement(self.options, self.context, unseen_seconds)
+        self._mode, self._measurement = self._new_mode(looks_ahead), self._new_measurement(looks_ahead)
         self._last = (0, 0)
         self.context.status(smoothing="look_ahead" if looks_ahead else "whole_clip")
 
-    def _new_mode(self, looks_ahead: bool) -> LookAhead | WholeClip:
+    def _new_mode(self, looks_ahead: bool) -> LookAhead | WholeClip | MeasuredPart:
         from stages.stabilization.look_ahead import LookAhead
+        from stages.stabilization.measured_part import MeasuredPart
         from stages.stabilization.whole_clip import WholeClip
 
-        return LookAhead(self.options, self.context) if looks_ahead else WholeClip(self.options, self.context)
+        whole = WholeClip if self.options.measured is None else MeasuredPart
+        return (LookAhead if looks_ahead else whole)(self.options, self.context)
+
+    def _new_measurement(self, looks_ahead: bool) -> Measurement | SectionedMeasurement:
+        from stages.stabilization.measurement import Measurement
+        from stages.stabilization.sectioned_measurement import SectionedMeasurement
+
+        if looks_ahead:
+            return Measurement(self.options, self.context, self.options.look_ahead_seconds)
+        new = partial(Measurement, self.options, self.context, float("inf"))
+        return SectionedMeasurement(new, Sections.of_minutes(self.options.section_minutes), self.options.section)
 
     def process(self, message: Flow) -> Iterable[Message]:
         if _position(message) <= self._last:
             self._measurement.remember(message.frame)
             self._mode.take_again(message)
             return
-        yield from self._mode.take(message, self._measurement(message))
+        if (record := self._measurement(message)) is not None:
+            yield from self._mode.take(message, record)
         self._last = _position(message)
 
     def gap(self, gap: Gap) -> Iterable[Message]:
@@ -117,11 +153,11 @@ class Stabilization(stage.Stage, Divides):
         return max(self._mode.unacked_window, self._measurement.frames_needed)
 
     def snapshot(self) -> Mapping[str, Any]:
-        return {"last": self._last, **self._measurement.state(), "mode": self._mode.state()}
+        return {"last": self._last, "measurement": self._measurement.state(), "mode": self._mode.state()}
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         self._last = tuple(snapshot["last"])
-        self._measurement.restore(snapshot)
+        self._measurement.restore(snapshot["measurement"])
         self._mode.restore(snapshot["mode"])
 
     def close(self) -> None:

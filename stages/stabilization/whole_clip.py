@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from raftline.camera.transforms import motion_matrices, motion_vectors
 from raftline.stabilize.path.cutoff_choice import choose_cutoff
 from raftline.stabilize.path.parallax_smoothing import smooth_gains
 from raftline.stabilize.path.path_plot import PathRun
-from raftline.stabilize.path.path_records import PathRecord, path_of, runs_of
+from raftline.stabilize.path.path_records import PathRecord, path_of, runs_of, with_all_bars
 from raftline.stabilize.path.path_smoothing import (
     CameraPath,
     PathLimits,
@@ -29,10 +28,11 @@ from raftline.stabilize.path.path_smoothing import (
 from raftline.stabilize.path.readout import estimated_readout, without_shear_of
 from raftline.stabilize.warp.rolling_shutter import sweeps
 from stages.shared.line_file import LineFile
-from stages.stabilization.correction import Corrector, appended, cut_back, flat, write_plot
+from stages.stabilization.correction import Corrector, appended, flat, write_plot
 from stages.stabilization.kept_frames import KeptFrames
 from stages.stabilization.moves import Move, write_moves
 from stages.stabilization.options import StabilizationOptions
+from stages.stabilization.spool import Spool
 
 
 class WholeClip:
@@ -45,8 +45,7 @@ class WholeClip:
         """Begin with no frame."""
         self._options, self._context = options, context
         self._output = context.output(options.path)
-        self._measured = self._output.part.with_name(f"{self._output.path.name}.measured.part")
-        self._spool: LineFile | None = None
+        self._spool = Spool(self._output.part.with_name(f"{self._output.path.name}.measured.part"), context)
         self._finished = False
         self.frames = KeptFrames() if options.moves is None else None  # else others correct them
 
@@ -54,7 +53,7 @@ class WholeClip:
         """Spool a measurement; yields nothing."""
         if self.frames is not None:
             self.frames.add(message.frame)
-        self._append({"frame": record.to_json(), "header": message.header.to_json()})
+        self._spool.add(message, record)
         return ()
 
     def take_again(self, message: Flow) -> None:
@@ -62,14 +61,16 @@ class WholeClip:
 
     def gap(self, gap: Gap) -> Iterable[Message]:
         """Spool a gap; yields nothing."""
-        values = {"reason": gap.reason, "detail": gap.detail, "gap_seconds": gap.gap_seconds}
-        self._append({"gap": values, "header": gap.header.to_json()})
+        self._spool.add_gap(gap)
         return ()
 
     def finish(self) -> Iterator[Message]:
         """Smooth the path, yield all frames corrected, and gaps, and complete the files of path and plot."""
-        lines = [json.loads(line) for line in self._spool.lines()] if self._spool else []
-        records = [PathRecord.from_json(line["frame"]) for line in lines if "frame" in line]
+        yield from self.finish_of(self._spool.lines())
+
+    def finish_of(self, lines: list[dict[str, Any]]) -> Iterator[Message]:
+        """As `finish`, with the lines of a spool."""
+        records = with_all_bars([PathRecord.from_json(line["frame"]) for line in lines if "frame" in line])
         recorded = runs_of(records)
         meshed = [measured_path(own) for own in recorded]
         runs, gains = [run for run, _ in meshed], [each for _, own in meshed for each in own]
@@ -162,21 +163,18 @@ class WholeClip:
 
     def state(self) -> dict[str, Any]:
         """Return how much of the spool is valid."""
-        return {"bytes": self._spool.length if self._spool else 0}
+        return self._spool.state()
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken. Raises `OutputError`."""
         if self.frames is not None:
             self.frames.miss()
-        self._spool = cut_back(self._measured, state["bytes"], self._context)
+        self._spool.restore(state)
 
     def close(self) -> None:
         """Remove the spool if it is no longer needed."""
         if self._finished:
-            self._measured.unlink(missing_ok=True)
-
-    def _append(self, values: dict[str, Any]) -> None:
-        self._spool = appended(self._spool, self._measured, values)
+            self._spool.remove()
 
 
 def _sweeps(run: CameraPath, readout_seconds: float) -> list[np.ndarray | None]:

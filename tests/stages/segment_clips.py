@@ -17,8 +17,14 @@ STABILIZED = """
 name: long
 stages:
   decoder: {use: "stages.decoder:Decoder"}
-  flow: {use: "stages.flow:OpticalFlow", reads: decoder, options: {estimator: dis}}
-  stabilization: {use: "stages.stabilization:Stabilization", reads: flow, options: {plot: null}}
+  flow:
+    use: "stages.flow:OpticalFlow"
+    reads: decoder
+    options: {estimator: dis, section_minutes: 0.005}
+  stabilization:
+    use: "stages.stabilization:Stabilization"
+    reads: flow
+    options: {plot: null, section_minutes: 0.005}
   video: {use: "stages.video_writer:VideoWriter", reads: stabilization, options: {path: "{source}.mkv", codec: ffv1}}
 """
 """Stabilized without loss, so that frames can be compared."""

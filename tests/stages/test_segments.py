@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.errors import InputError
 from pipeline.messages import Frame, Stabilized
+from pipeline.sections import Sections
 from pipeline.segments import Span
 from pipeline.stage import Demand
 from pipeline.testing import TestContext, run_stage
 from stages.decoder import Decoder
 from stages.flow import OpticalFlow
 from stages.stabilization import MovedFrames, Stabilization
+from stages.stabilization.moves import read_moves
 from tests.stages.decoding import decode, fingerprint
 from tests.stages.segment_clips import FRAMES, RECIPES, write_shaken
 
@@ -100,6 +104,43 @@ def test_frames_that_were_not_measured_are_refused(divided: tuple[Path, Path, li
     for wrong in (frames[1:], frames[:5] + frames[6:], frames[:-1]):
         with pytest.raises(InputError, match=r"found .* where .* was measured"):
             run_stage(MovedFrames, wrong, {"moves": str(moves)}, TestContext())
+
+
+_SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in RECIPES if name != "open_hevc.mp4"]
+
+
+@pytest.mark.parametrize("name", ["open_hevc.mp4", *_SLOW])
+def test_what_is_gathered_of_sections_is_what_is_measured_in_one_piece(tmp_path: Path, name: str) -> None:
+    path, minutes = write_shaken(tmp_path / name), {"section_minutes": 0.3 / 60}
+    in_one = {**minutes, "moves": str(tmp_path / "whole")}
+    run_stage(Stabilization, _flows(tmp_path, decoded(path), minutes), in_one, TestContext(directory=tmp_path))
+    parts = []
+    sections = Decoder.cut_sections(Decoder.Options.model_validate({}), str(path), Sections.of_minutes(0.3 / 60))
+    for number, span in sections:
+        parts.append(tmp_path / f"part-{number}")
+        flows = _flows(tmp_path, decoded(path, span), minutes, killed_after=[7])
+        options, context = {**minutes, **Stabilization.of_section(number)}, TestContext(directory=parts[-1])
+        run_stage(Stabilization, flows, options, context, killed_after=[2, 9])
+    options = Stabilization.Options.model_validate({**minutes, "moves": str(tmp_path / "gathered")})
+    frames = Stabilization.gather(options, TestContext(directory=tmp_path), parts)
+    assert len(parts) >= 3 and frames == len(decoded(path))
+    assert (tmp_path / "gathered").read_text() == (tmp_path / "whole").read_text()
+
+
+def test_a_section_begins_anew(tmp_path: Path) -> None:
+    frames = decoded(write_shaken(tmp_path / "closed.mp4"))
+    context = TestContext(directory=tmp_path)
+    for minutes, moves in ((5, "one"), (0.3 / 60, "several")):
+        flows = _flows(tmp_path, frames, {"section_minutes": minutes})
+        run_stage(Stabilization, flows, {"section_minutes": minutes, "moves": str(tmp_path / moves)}, context)
+    one, several = (list(read_moves(tmp_path / name, None, None)) for name in ("one", "several"))
+    off = [np.abs(np.subtract(a.move[0], b.move[0])).max() for a, b in zip(one, several, strict=True)]
+    assert 0 < max(off) < 1  # px: the path goes on
+
+
+def _flows(folder: Path, frames: list[Frame], options: dict, killed_after: Sequence[int] = ()) -> list:
+    context = TestContext(demand=COARSE, directory=folder)
+    return run_stage(OpticalFlow, frames, {"estimator": "dis", **options}, context, killed_after=killed_after)
 
 
 def _moved(message: Stabilized) -> tuple:

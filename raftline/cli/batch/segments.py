@@ -6,20 +6,27 @@ was finished before is not done again, whoever asks for it.
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.config.plan import Plan, SourcePlan, StagePlan
-from pipeline.segments import ComputesAhead, CutsFiles, Divides, Division, Span, WorksInSegments
+from pipeline.segments import (
+    ComputesAhead,
+    CutsFiles,
+    Divides,
+    Division,
+    Gathers,
+    Span,
+    WorksInSections,
+    WorksInSegments,
+)
 from pipeline.transport.keys import key_part
 
 _AHEAD = "ahead"
 _WHOLE = Span(None, None, None)
-Told = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,20 @@ class Segments:
         if self._divided is None and self._ahead is None:
             return []
         return source.cls.cut(source.options, source.info.input, seconds)
+
+    def sections(self) -> list[tuple[int, Span]]:
+        """Sections that can be measured separately, by number; none where all has to go in order.
+
+        Raises:
+            InputError: If the file cannot be read.
+        """
+        source, stages = self._source, list(self.in_order().stages.values())[1:]
+        works = {each.cls.sections(each.options) if issubclass(each.cls, WorksInSections) else None for each in stages}
+        sections = works.pop() if len(works) == 1 else None
+        gathers = self._divided is not None and issubclass(self.plan.stages[self._divided[0]].cls, Gathers)
+        if sections is None or not gathers or not issubclass(source.cls, CutsFiles):
+            return []
+        return source.cls.cut_sections(source.options, source.info.input, sections)
 
     def begin(self, fingerprint: str) -> None:
         """Make the folder, without anything that is of another file or configuration."""
@@ -94,6 +115,24 @@ class Segments:
         stages = {self.plan.source_stage: self.plan.stages[self.plan.source_stage], name: stage}
         return self._with(f"ahead-{number}", stages, of_span, self.part(f"ahead-{number}"))
 
+    def measure(self, number: int, span: Span) -> Plan:
+        """The run that measures a section."""
+        source = self._source
+        assert self._divided is not None and issubclass(source.cls, CutsFiles)
+        name, of_span = self._divided[0], source.cls.of_span(span, {})
+        cls, stages = self.plan.stages[name].cls, self.in_order().stages
+        assert issubclass(cls, Gathers)
+        stages = {
+            each: _over(self.plan.stages[each], cls.of_section(number) if each == name else {}) for each in stages
+        }
+        return self._with(f"measure-{number}", stages, of_span or {}, self.part(f"measure-{number}"))
+
+    def gathering(self) -> StagePlan:
+        """The stage that makes of all sections what a run in order makes of the file."""
+        assert self._divided is not None
+        name, division = self._divided
+        return _over(self.plan.stages[name], division.in_order)
+
     def close_ahead(self) -> None:
         """Let runs that compute ahead end: `in_order` is through."""
         folder = self.folder / _AHEAD
@@ -114,10 +153,16 @@ class Segments:
         assert issubclass(cls, Divides) and issubclass(source.cls, CutsFiles)
         why = cls.in_one_piece(str(self._moves))
         if why is None:
-            said = told["sources"][self.name]["stages"][self.plan.source_stage]
-            able = all(source.cls.of_span(span, said) is not None for span in spans)
+            able = all(self.as_in_whole(told, span) for span in spans)
             why = None if able else "what it shows of a frame depends on those before"
         return ([_WHOLE], why) if why else (list(spans), None)
+
+    def as_in_whole(self, told: Mapping[str, Any], span: Span) -> bool:
+        """Whether frames of a segment are the same as in the whole file, after what a run said of it."""
+        source = self._source
+        assert issubclass(source.cls, CutsFiles)
+        said = told["sources"][self.name]["stages"][self.plan.source_stage]
+        return source.cls.of_span(span, said) is not None
 
     def rest(self, number: int, span: Span, told: Mapping[str, Any]) -> Plan:
         """The run that does for a segment what `in_order` has left."""
@@ -195,51 +240,6 @@ class Segments:
             sources={self.name: source},
             output=output or self.plan.output,
         )
-
-
-def said_before(file: Path, state: Collection[str] = ("finished",)) -> Told | None:
-    """The summary of a task that was finished before."""
-    try:
-        told: Told = json.loads(file.read_text())
-    except (OSError, ValueError):
-        return None
-    return told if told.get("state") in state and not told.get("dead_letters") else None
-
-
-def merged(in_order: Told, others: Mapping[str, Told], joined: Mapping[str, Mapping[str, str]], name: str) -> Told:
-    """The summary of a file whose tasks have all been finished.
-
-    Args:
-        in_order: Of the run in order.
-        others: Of all other tasks, by their names.
-        joined: What the stages said that joined them, by name of the stage.
-        name: Of the source.
-    """
-    in_order["tasks"] = {"in-order": _took(in_order)}
-    in_order["tasks"] |= {task: _took(told) for task, told in others.items()}
-    rests = [told for task, told in others.items() if task.startswith("rest")]
-    source = in_order["sources"][name]
-    for stage in (stage for told in rests for stage in told["sources"][name]["stages"]):
-        if stage not in source["stages"]:
-            parts = [told["sources"][name]["stages"][stage] for told in rests]
-            source["stages"][stage] = {**parts[0], "frames": sum(part["frames"] for part in parts)}
-    workers = in_order["workers"]
-    for told in rests:
-        for stage, work in told["workers"].items():
-            known = workers.setdefault(stage, {**work, "cpu_seconds": 0.0})
-            known["cpu_seconds"] = round((known["cpu_seconds"] or 0.0) + (work["cpu_seconds"] or 0.0), 3)
-    outputs = set(source["outputs"])
-    for stage, said in joined.items():
-        outputs |= {key.removeprefix("output ") for key in said if key.startswith("output ")}
-        shown = {key: value for key, value in said.items() if not key.startswith(("output ", "part "))}
-        source["stages"][stage]["status"] = {**source["stages"][stage]["status"], **shown}
-    source["outputs"] = sorted(outputs)
-    return in_order
-
-
-def _took(told: Told) -> dict[str, Any]:
-    stages = {stage: work["cpu_seconds"] or 0.0 for stage, work in told["workers"].items()}
-    return {"seconds": told["seconds"], "cpu_seconds": round(sum(stages.values()), 3), "stages": stages}
 
 
 def _over(stage: StagePlan, given: Mapping[str, Any]) -> StagePlan:

@@ -8,20 +8,20 @@ may run meanwhile.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from pipeline.config.plan import Plan
+from pipeline.config.plan import Plan, StagePlan
 from pipeline.runtime.context import WorkerContext
 from pipeline.runtime.cores import share_cores
 from pipeline.runtime.output_lock import Run
 from pipeline.runtime.summary import write_summary
-from pipeline.segments import Span, WorksInSegments
+from pipeline.segments import Gathers, Span, WorksInSegments
 from raftline.cli.batch.files import EARLIER_OUTPUTS, FINGERPRINT, REAL_PATH, BatchFile, outputs_in, read_summary
-from raftline.cli.batch.segments import Segments, merged, said_before
+from raftline.cli.batch.segments import Segments
+from raftline.cli.batch.summaries import Told, gathered, merged, said_before
 
-Told = dict[str, Any]
 _PARTS_OF_A_SEGMENT = 4
 """Each computed ahead by a task of its own: the shorter the first, the sooner the run in order finds what it needs.
 Chosen by hand: a task takes some tenths of a second to begin."""
@@ -50,15 +50,23 @@ class FileTasks:
 
     def do(self, task: Told) -> Told:
         """Do a task; the answer."""
-        tasks = {"begin": self._begin, "in-order": self._in_order, "ahead": self._ahead, "rest": self._rest}
-        return (tasks | {"join": self._join})[task["do"]](task)
+        tasks = {"begin": self._begin, "measure": self._measure, "path": self._path, "in-order": self._in_order}
+        return (tasks | {"ahead": self._ahead, "rest": self._rest, "join": self._join})[task["do"]](task)
 
     def _begin(self, task: Told) -> Told:
         seconds = task["segment_seconds"]
         spans = self._segments.spans(seconds) if seconds else []
         if not spans:
             return self._all()
-        self._segments.begin(f"{self._file.fingerprint(self._plan)} {spans}")
+        sections = self._segments.sections()
+        self._segments.begin(f"{self._file.fingerprint(self._plan)} {spans} {sections}")
+        if not sections:
+            return self._go_in_order(spans, seconds)
+        measure = [{"do": "measure", "number": number, "span": span} for number, span in sections]
+        numbers = [number for number, _ in sections]
+        return {"next": measure, "then": {**task, "do": "path", "spans": spans, "numbers": numbers}}
+
+    def _go_in_order(self, spans: Sequence[Span], seconds: float) -> Told:
         parts = self._segments.spans(seconds / _PARTS_OF_A_SEGMENT)
         ahead = [{"do": "ahead", "number": k, "span": part, "at": k / len(parts)} for k, part in enumerate(parts)]
         return {"next": [{"do": "in-order", "spans": spans}], "helpers": ahead[1:]}
@@ -67,6 +75,33 @@ class FileTasks:
         earlier = self._outputs_before()
         summary = self._supervised(self._plan, self._file.summary_name)
         return self._concluded(summary, earlier)
+
+    def _measure(self, task: Told) -> Told:
+        plan = self._segments.measure(task["number"], Span(*task["span"]))
+        if said_before(plan.output / _SUMMARY) is None:
+            answer = self._unfinished(self._supervised(plan, _SUMMARY))
+            if answer is not None and answer["error"] == "interrupted":
+                return answer
+        return {}  # where it failed, the file goes in order
+
+    def _path(self, task: Told) -> Told:
+        spans = [Span(*span) for span in task["spans"]]
+        folders = [self._segments.part(f"measure-{number}") for number in task["numbers"]]
+        measured = [told for folder in folders if (told := said_before(folder / _SUMMARY)) is not None]
+        if len(measured) < len(folders) or not all(self._segments.as_in_whole(told, spans[0]) for told in measured):
+            return self._go_in_order(spans, task["segment_seconds"])
+        stage, said = self._segments.gathering(), dict[str, str]()
+        begin, cpu_begin = time.monotonic(), time.process_time()
+        context = self._context(stage, said)
+        assert issubclass(stage.cls, Gathers)
+        try:
+            frames = stage.cls.gather(stage.options, context, folders)
+        finally:
+            context.close()
+        took = time.monotonic() - begin, time.process_time() - cpu_begin
+        told = gathered(measured, self._file.name, stage.name, said, frames, took)
+        write_summary(self._segments.folder / _IN_ORDER, told)
+        return self._in_order(task)
 
     def _in_order(self, task: Told) -> Told:
         spans = [Span(*span) for span in task["spans"]]
@@ -102,21 +137,16 @@ class FileTasks:
         earlier, name = self._outputs_before(), self._file.name
         parts = [self._segments.part(f"rest-{number}") for number in range(task["count"])]
         in_order = said_before(self._segments.folder / _IN_ORDER)
-        folders = [*sorted(self._segments.folder.glob("ahead-*")), *parts]
+        earlier_tasks = sorted(
+            each for kind in ("measure", "ahead") for each in self._segments.folder.glob(f"{kind}-*")
+        )
+        folders = [*earlier_tasks, *parts]
         others = {folder.name: told for folder in folders if (told := said_before(folder / _SUMMARY)) is not None}
         assert in_order is not None
         joined: dict[str, dict[str, str]] = {}
         for stage in self._segments.last_stages() if parts else []:
             said = joined.setdefault(stage.name, {})
-            context = WorkerContext(
-                stage.name,
-                self._plan.sources[name],
-                self._plan.output,
-                stage.needs,
-                self._plan.cores,
-                on_status=said.update,
-                run=self._lock,
-            )
+            context = self._context(stage, said)
             assert issubclass(stage.cls, WorksInSegments)
             try:
                 stage.cls.join(stage.options, context, parts)
@@ -126,6 +156,12 @@ class FileTasks:
         answer = self._concluded(summary | {"pipeline": self._plan.name}, earlier)
         self._segments.end()
         return answer
+
+    def _context(self, stage: StagePlan, said: dict[str, str]) -> WorkerContext:
+        """What a stage needs that works on the whole file in this process."""
+        source = self._plan.sources[self._file.name]
+        given = (stage.name, source, self._plan.output, stage.needs, self._plan.cores)
+        return WorkerContext(*given, on_status=said.update, run=self._lock)
 
     def _unfinished(self, told: Told) -> Told | None:
         """The answer of a task whose run was stopped or failed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -44,8 +44,9 @@ class PathRecord:
     """Gains of the mesh (see `raftline.camera.parallax`), row-major, in percent; None: one plane."""
     revised: tuple[tuple[int, float, float], ...] = ()
     """Index of frames of the path up to this one; px along x and y by which their `camera` shifts too little."""
-    bars_px: tuple[int, int, int, int] = (0, 0, 0, 0)
-    """Width of the black bars, left, top, right, bottom, px, that all frames up to this one have."""
+    bars_px: tuple[int, int, int, int] | None = (0, 0, 0, 0)
+    """Width of the black bars, left, top, right, bottom, px, that all frames up to this one have; None: they were too
+    dark to show any."""
     row_shear_px: tuple[float, float] | None = None
     """Shear along x and stretch along y of the motion into the frame (see `raftline.camera.row_shear`); None: not
     measured."""
@@ -62,7 +63,7 @@ class PathRecord:
         duplicate: bool = False,
         gains: np.ndarray | None = None,
         revised: Sequence[tuple[int, float, float]] = (),
-        bars: tuple[int, int, int, int] = (0, 0, 0, 0),
+        bars: tuple[int, int, int, int] | None = (0, 0, 0, 0),
         row_shear_px: tuple[float, float] | None = None,
     ) -> PathRecord:
         """Make a record of `motion`, rounded as it will be written; the other arguments as the fields."""
@@ -89,14 +90,14 @@ class PathRecord:
         percent = values["parallax_percent"]
         gains = None if percent is None else tuple(percent)
         revised = tuple((index, x, y) for index, x, y in values["revised"])
-        shear = values["row_shear_px"]
+        shear, bars = values["row_shear_px"], values["bars_px"]
         return cls(
             **{
                 **values,
                 "camera": tuple(values["camera"]),
                 "parallax_percent": gains,
                 "revised": revised,
-                "bars_px": tuple(values["bars_px"]),
+                "bars_px": None if bars is None else tuple(bars),
                 "row_shear_px": None if shear is None else tuple(shear),
             }
         )
@@ -122,8 +123,8 @@ class PathRecord:
 
     @property
     def bars(self) -> Bars:
-        """As `bars_px`."""
-        return Bars(*self.bars_px)
+        """As `bars_px`; none where they are not known."""
+        return Bars(*(self.bars_px or ()))
 
     @property
     def gains(self) -> np.ndarray | None:
@@ -131,6 +132,19 @@ class PathRecord:
         if self.parallax_percent is None:
             return None
         return np.array(self.parallax_percent).reshape(mesh_shape(self.width, self.height)) / 100
+
+
+def with_all_bars(records: Sequence[PathRecord]) -> list[PathRecord]:
+    """Return records, in order, with the bars that all frames before have, too, whatever section of the file those are
+    of; and with none where they are not known."""
+    found, known, size = [], None, None
+    for record in records:
+        if size != (record.width, record.height):
+            known, size = None, (record.width, record.height)
+        if record.bars_px is not None:
+            known = record.bars if known is None else known.narrowest(record.bars)
+        found.append(replace(record, bars_px=(known or Bars()).to_json()))
+    return found
 
 
 def runs_of(records: Sequence[PathRecord]) -> list[Sequence[PathRecord]]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.config import Plan, load_config, make_plan
+from pipeline.config.plan import StagePlan
 from pipeline.segments import Span
 from raftline.cli.batch.segments import Segments
 from tests.stages.segment_clips import write_shaken
@@ -32,14 +33,18 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_shaken(tmp_path_factory.mktemp("clip") / "closed.mp4", 24)
 
 
-def segments(folder: Path, clip: Path, *overrides: str) -> Segments:
-    (folder / "long.yaml").write_text(YAML)
+def segments(folder: Path, clip: Path, *overrides: str, yaml: str = YAML) -> Segments:
+    (folder / "long.yaml").write_text(yaml)
     config = load_config(folder / "long.yaml", inputs=[str(clip)], output=folder / "out", overrides=overrides)
     return Segments(make_plan(config), "closed")
 
 
 def option(plan: Plan, stage: str, name: str) -> Any:
-    return plan.stages[stage].options.model_dump()[name]
+    return option_of(plan.stages[stage], name)
+
+
+def option_of(stage: StagePlan, name: str) -> Any:
+    return stage.options.model_dump()[name]
 
 
 def told(status: dict[str, str] | None = None) -> dict:
@@ -73,6 +78,21 @@ def test_flow_is_computed_ahead_as_the_run_in_order_would(tmp_path: Path, clip: 
     mine, theirs = ahead.stages["flow"], in_order.stages["flow"]
     assert (mine.options, mine.demand, mine.needs) == (theirs.options, theirs.demand, theirs.needs)
     assert option(ahead, "flow", "store") is not None and mine.readers == () and mine.use.endswith(":FlowAhead")
+
+
+def test_sections_are_measured_separately_where_no_other_stage_needs_all_before(tmp_path: Path, clip: Path) -> None:
+    minutes = [f"stages.{stage}.options.section_minutes=0.005" for stage in ("flow", "stabilization")]
+    assert segments(tmp_path, clip, *minutes).sections() == []  # because of the masks
+    alone = YAML[: YAML.index("  motion:")]
+    assert segments(tmp_path, clip, *minutes[:1], yaml=alone).sections() == []  # they would not begin anew together
+    of_file = segments(tmp_path, clip, *minutes, yaml=alone)
+    (_, first), (number, second), *_ = of_file.sections()
+    assert first.seek is first.first is None and first.end is not None and number == 1
+    measure = of_file.measure(number, second)
+    assert list(measure.stages) == ["decoder", "flow", "stabilization"] and measure.output.name == "measure-1"
+    assert option(measure, "stabilization", "section") == 1 and option(measure, "flow", "store") is None
+    assert option(measure, "stabilization", "moves") is None and measure.stages["stabilization"].readers == ()
+    assert option_of(of_file.gathering(), "moves") == option(of_file.in_order(), "stabilization", "moves")
 
 
 @pytest.mark.parametrize(

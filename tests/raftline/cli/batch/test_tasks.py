@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -84,15 +85,48 @@ def test_frames_sound_and_path_are_those_of_one_piece_also_after_a_break(folder:
         finish(folder, "segments", 0.3, kill_at_the_last_segment)
     scratch = folder / "segments" / ".closed.segments"
     kept = {path: path.stat().st_mtime_ns for path in scratch.glob("*/summary.json")}
-    assert {path.parent.name for path in kept} == {*(f"ahead-{k}" for k in range(1, 5)), "rest-0", "rest-1"}
+    assert {path.parent.name for path in kept} == {"measure-0", "measure-1", "measure-2", "rest-0", "rest-1"}
 
     def kept_still(task: Task) -> None:
         assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
 
     outcome, tasks = finish(folder, "segments", 0.3, kept_still)
-    ahead = [f"ahead {number}" for number in range(1, 5)]
-    assert tasks == ["begin", *ahead, "in-order", *(f"rest {number}" for number in range(4)), "join"]
-    assert outcome.outputs == [str(folder / "segments" / name) for name in ("closed.mkv", "closed.path.jsonl")]
-    assert contents(folder / "segments" / "closed.mkv") == contents(folder / "one" / "closed.mkv")
-    assert len(contents(folder / "segments" / "closed.mkv")[0]) == FRAMES
-    assert not [path for path in (folder / "segments").iterdir() if path.name.startswith(".") or ".part" in path.name]
+    measured = [f"measure {number}" for number in range(3)]
+    assert tasks == ["begin", *measured, "path", *(f"rest {number}" for number in range(4)), "join"]
+    assert_as_in_one_piece(folder, outcome)
+    told = json.loads((folder / "segments" / "closed.summary.json").read_text())
+    assert list(told["tasks"]) == [
+        "path",
+        *(f"{kind}-{k}" for kind, n in (("measure", 3), ("rest", 4)) for k in range(n)),
+    ]
+    assert {name: stage["frames"] for name, stage in told["sources"]["closed"]["stages"].items()} == {
+        "decoder": FRAMES,
+        "flow": FRAMES,
+        "stabilization": FRAMES,
+        "video": FRAMES,
+    }
+
+
+def test_a_file_of_which_a_section_cannot_be_measured_goes_in_order(folder: Path) -> None:
+    def damage_a_section(task: Task) -> None:
+        if task["do"] == "path":
+            summary = folder / "in-order" / ".closed.segments" / "measure-1" / "summary.json"
+            told = json.loads(summary.read_text())
+            told["sources"]["closed"]["stages"]["decoder"]["counts"]["corrupt_packets"] = 1
+            summary.write_text(json.dumps(told))
+
+    outcome, tasks = finish(folder, "in-order", 0.3, damage_a_section)
+    assert [task for task in tasks if task.startswith(("path", "ahead", "in-order"))] == [
+        "path",
+        *(f"ahead {number}" for number in range(1, 5)),
+        "in-order",
+    ]
+    assert_as_in_one_piece(folder, outcome)
+
+
+def assert_as_in_one_piece(folder: Path, outcome: Outcome) -> None:
+    output = Path(outcome.outputs[0]).parent
+    assert outcome.outputs == [str(output / name) for name in ("closed.mkv", "closed.path.jsonl")]
+    assert contents(output / "closed.mkv") == contents(folder / "one" / "closed.mkv")
+    assert len(contents(output / "closed.mkv")[0]) == FRAMES
+    assert not [path for path in output.iterdir() if path.name.startswith(".") or ".part" in path.name]

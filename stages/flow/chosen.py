@@ -1,0 +1,31 @@
+"""What the stage runs, of all that its options leave open."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipeline.stage import Context, Demand
+from raftline.flow.accuracy import Accuracy, estimator_for, settings_for
+from raftline.flow.options import FlowOptions
+
+if TYPE_CHECKING:
+    from raftline.flow.update_loop import UpdateLoop
+
+
+def chosen(options: Any, demand: Demand) -> tuple[Accuracy, dict[str, Any]]:
+    """How exact the flow has to be, and every option with what follows from that in place of auto."""
+    given = {name: value for name, value in options if name != "accuracy"}
+    accuracy = demand.accuracy if options.accuracy == "auto" else options.accuracy
+    if given["estimator"] == "auto":
+        given["estimator"] = estimator_for(accuracy, options.device)
+    also = demand.also if options.accuracy == "auto" else ()
+    settings = settings_for(accuracy, given["estimator"], also)
+    return accuracy, {**given, **{name: value for name, value in settings.items() if given[name] == "auto"}}
+
+
+def network_of(options: FlowOptions, context: Context) -> UpdateLoop:
+    """The network; one per process for all its sources."""
+    from raftline.flow.network import open_raft
+
+    loaded = (options.weights, options.device, options.threads, options.runtime, options.precision)
+    return context.shared(f"raft {loaded}", lambda: open_raft(options))
