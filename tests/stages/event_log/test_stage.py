@@ -383,11 +383,12 @@ def test_an_event_is_told_though_the_pixels_at_its_begin_and_end_are_gone(tmp_pa
         raise StalePayloadError("recycled")
 
     context = bench_context(tmp_path, live=True)
-    log = EventLog(EventLog.Options(thumbnails="{source}", database=None), context)
+    options = EventLog.Options.model_validate({"thumbnails": "{source}", "database": None})
+    log = EventLog(options, context)
     log.open()
     begin, between, last = script()[1:4]
     told = [*log.recycled(gone(begin)), *log.process(between), *log.recycled(gone(last)), *log.flush(script()[-1])]
     log.close()
     (line,) = lines(context.output("{source}.motion.jsonl").path)
     assert (line["begin_seconds"], line["end_seconds"], line["cut_short"]) == (0.1, 0.3, False)
-    assert [value["id"] for data in told for value in data.values["events"]] == [1]
+    assert [value["id"] for data in told if isinstance(data, Data) for value in data.values["events"]] == [1]
