@@ -31,8 +31,9 @@ _LEAST_FREE_BYTES = 1 << 20
 _YOUNG_SECONDS = 60.0
 """A directory without a lock file may still be in the making for this long; generous, since making it takes
 milliseconds."""
-_UNLOCKED_SECONDS = 1.0
-"""A new lock file may exist for this long before its maker locks it; the two calls are microseconds apart."""
+_UNLOCKED_SECONDS = 10.0
+"""A new lock file may exist for this long before its maker locks it; generous, since the two calls are microseconds
+apart unless the machine has better things to do between them."""
 
 log = logging.getLogger(__name__)
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +13,7 @@ import yaml
 
 from pipeline.config import load_config, make_plan
 from pipeline.config.plan import Plan
+from tests.run_directories import abandoned_run_directories
 
 PLUGINS = "tests.pipeline.plugins"
 
@@ -60,17 +57,6 @@ def nothing_left_behind(directory: Path) -> Iterator[None]:
         assert time.monotonic() < deadline, f"run directories were left behind: {left}"
         time.sleep(0.05)
     assert not list(directory.rglob("*.part")), "an unfinished file was left behind"
-
-
-def abandoned_run_directories() -> list[Path]:
-    """Those of this user that no living pipeline holds."""
-    abandoned = []
-    places = {"/dev/shm", "/tmp", tempfile.gettempdir()}
-    for lock in [lock for place in places for lock in Path(place).glob(f"raftline-{os.getuid()}-*/lock")]:
-        with contextlib.suppress(OSError), open(lock) as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            abandoned.append(lock.parent)
-    return abandoned
 
 
 def _stage(section: dict[str, Any]) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def test_a_run_says_how_it_went_and_writes_it_down(folder: Path) -> None:
 
 
 def test_a_run_leaves_no_process_and_no_directory(folder: Path) -> None:
-    with none_left_behind():
+    with none_left_behind(folder):
         run(folder, "run", "counting.yaml", "-i", "a.mp4")
         wait_until_alone(folder)
 
@@ -198,7 +198,7 @@ def test_in_one_process_a_breakpoint_has_the_terminal_and_a_traceback_is_whole(
                                              "sources: {a: {input: a.mp4}}\n")  # fmt: skip
     done = subprocess.run(
         command("run", "plugins/pry.yaml", "-o", "out", "--in-process"),
-        cwd=folder, input=typed, capture_output=True, text=True, timeout=100, check=False,
+        cwd=folder, input=typed, capture_output=True, text=True, timeout=250, check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     assert ("(Pdb) 21" in done.stdout) == (code == 2) and "(Pdb)" in done.stdout
@@ -226,7 +226,7 @@ def test_ctrl_c_drains_and_leaves_whole_files(folder: Path, given: str, code: in
     with running(folder, "run", "counting.yaml", "-i", given, "-o", "out", *SLOW) as process:
         wait_until_begun(folder)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == code
+        assert process.wait(timeout=150) == code
     assert summary(folder / "out")["state"] == "stopped"
     frames = summary(folder / "out")["sources"]["a"]["stages"]["counter"]["frames"]
     written = (folder / "out" / "a.sums.txt").read_text()
@@ -241,13 +241,13 @@ def test_a_second_ctrl_c_stops_at_once_and_leaves_nothing_half_written(folder: P
         process.send_signal(signal.SIGINT)
         time.sleep(0.1)  # two signals at the same moment are one
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 130
+        assert process.wait(timeout=150) == 130
     wait_until_alone(folder)
 
 
 def test_a_killed_run_leaves_no_process_and_no_directory(folder: Path) -> None:
     begun = running(folder, "run", "counting.yaml", "-i", "a.mp4", "-o", "out", *SLOW)
-    with none_left_behind(), begun as process:
+    with none_left_behind(folder), begun as process:
         wait_until_begun(folder)
         process.kill()
         process.wait()
