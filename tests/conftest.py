@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,10 +31,12 @@ def clean_environment() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def nothing_left_running() -> Iterator[None]:
-    """A server or worker that a test started must end with it. Looked at once, when all tests are over."""
+    """A server or worker that a test started must end with it. Looked at after all tests: a reaper ends last."""
     yield
-    left = [line for pid in _children(os.getpid()) if any(word in (line := _command_line(pid)) for word in OURS)]
-    assert not left, f"processes of ours are still running: {left}"
+    deadline = time.monotonic() + 60
+    while left := _our_children():
+        assert time.monotonic() < deadline, f"processes of ours are still running: {left}"
+        time.sleep(0.05)
 
 
 OURS = (
@@ -45,11 +48,19 @@ OURS = (
 )
 
 
+def _our_children() -> list[str]:
+    return [line for pid in _children(os.getpid()) if any(word in (line := _command_line(pid)) for word in OURS)]
+
+
 def _children(pid: int) -> list[int]:
     """Processes below `pid`, however deep; none where there is no ``/proc``."""
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
+        try:
+            children = task.read_text().split()
+        except OSError:  # the thread has ended
+            continue
+        for child in children:
             found += [int(child), *_children(int(child))]
     return found
 

@@ -18,7 +18,6 @@ import argparse
 import functools
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ from typing import Any
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 PATH = "/camera"
-_START_SECONDS = 20
+_END_SECONDS = 60
 
 
 class RtspServer:
@@ -74,7 +73,7 @@ class RtspServer:
         if self._process is None:
             return
         self._process.send_signal(number)
-        self._process.wait(_START_SECONDS)
+        self._process.wait(_END_SECONDS)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
@@ -102,10 +101,12 @@ def rtsp_server(
     """
     import pytest
 
+    from tests.free_port import free_port
+
     missing = missing_parts()
     if missing:
         pytest.skip(f"RTSP server: {missing}; see tests/rtsp_server.py for what to install")
-    server = RtspServer(str(source), port or _free_port(), user, password, udp_alone, fps, records)
+    server = RtspServer(str(source), port or free_port(), user, password, udp_alone, fps, records)
     server.start()
     try:
         yield server
@@ -123,12 +124,6 @@ def missing_parts() -> str:
         [SYSTEM_PYTHON, __file__, "--check"], capture_output=True, text=True, env=environment, check=False
     )
     return "" if asked.returncode == 0 else (asked.stderr.strip().splitlines() or ["GStreamer is not there"])[-1]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _gstreamer() -> tuple[Any, Any, Any]:

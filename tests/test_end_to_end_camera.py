@@ -18,6 +18,7 @@ from tests.data import data_path
 from tests.pipeline.running import nothing_left_behind
 from tests.rtsp_server import rtsp_server
 
+CAMERA = {"reconnect_max_seconds": 1, "read_timeout_seconds": 60, "connect_timeout_seconds": 60}
 LEDGER = {"use": "tests.pipeline.plugins:Diary", "reads": "flow", "options": {"path": "{source}.diary.jsonl"}}
 
 
@@ -53,7 +54,7 @@ def test_a_camera_that_goes_and_comes_back_is_followed_with_gaps_marked(tmp_path
         "output": str(tmp_path / "out"),
         "sources": {"front": {"input": ""}},
         "stages": {
-            "decoder": {"use": "stages.decoder:Decoder", "options": {"reconnect_max_seconds": 1}},
+            "decoder": {"use": "stages.decoder:Decoder", "options": CAMERA},
             "flow": {"use": "stages.flow:OpticalFlow", "reads": "decoder", "options": {"estimator": "dis"}},
             "motion": {"use": "stages.motion_mask:MotionMask", "reads": "flow"},
             "events": {"use": "stages.event_log:EventLog", "reads": "motion"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -134,7 +135,11 @@ def _everything_in(client: redis.Redis) -> dict[str, bytes]:
         b"zset": lambda key: client.zrange(key, 0, -1, withscores=True),
         b"stream": lambda key: (client.xrange(key), client.xinfo_groups(key)),
     }
-    return {f"key {key!r}": key + repr(readers[client.type(key)](key)).encode() for key in client.keys("*")}  # type: ignore
+    found = {}
+    for key in client.keys("*"):  # type: ignore
+        with contextlib.suppress(KeyError, redis.ResponseError):  # it is gone by now
+            found[f"key {key!r}"] = key + repr(readers[client.type(key)](key)).encode()  # type: ignore
+    return found
 
 
 def _command_lines() -> bytes:
@@ -175,7 +180,8 @@ def test_no_password_is_in_a_log_a_metric_a_key_a_file_or_a_command_line(tmp_pat
             )
         try:
             told = tmp_path / "out" / "front.motion.jsonl"
-            _until(lambda: told.exists() and told.read_text() and "401 unauthorized" in log.read_text(), "no event", 90)
+            _until(lambda: told.exists() and told.read_text(), "no event", 180)
+            _until(lambda: "401 unauthorized" in log.read_text(), "nothing of the wrong password")
             seen = _everything_in(admin) | {"command lines": _command_lines()}
             for path in ("metrics", "healthz", "readyz"):
                 seen[path] = _get(f"http://127.0.0.1:{metrics}/{path}")
@@ -184,10 +190,11 @@ def test_no_password_is_in_a_log_a_metric_a_key_a_file_or_a_command_line(tmp_pat
                 status = subprocess.run(asked, env=environment, capture_output=True, check=False)
                 assert status.returncode == 0, status.stderr
                 seen[f"status {options}"] = status.stdout + status.stderr
-            private = list(run_directories())
-            assert all(stat.S_IMODE(path.stat().st_mode) == 0o700 for path in private)
+            for path in run_directories():
+                with contextlib.suppress(FileNotFoundError):  # of another run, which has ended
+                    assert stat.S_IMODE(path.stat().st_mode) == 0o700
             run.send_signal(signal.SIGTERM)
-            assert run.wait(60) == 0
+            assert run.wait(150) == 0
         finally:
             run.kill()
             run.wait()
@@ -207,7 +214,7 @@ def _is_in(secret: str, text: bytes) -> bool:
 
 def _get(url: str) -> bytes:
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return answer.read()
     except urllib.error.HTTPError as error:  # 503 of /readyz has a body, too
         with error:

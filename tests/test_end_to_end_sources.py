@@ -16,7 +16,7 @@ from tests.pipeline.running import nothing_left_behind
 from tests.rtsp_server import RtspServer, rtsp_server
 
 SECRET = "s3cr3tOfThisTest"
-CAMERA = {"reconnect_max_seconds": 0.5, "packet_ring": {"seconds": 0}}
+CAMERA = {"reconnect_max_seconds": 0.5, "read_timeout_seconds": 60, "packet_ring": {"seconds": 0}}
 
 
 @pytest.fixture(scope="module")

@@ -76,7 +76,7 @@ def test_a_group_declared_again_keeps_what_it_had_read(transport: Transport, lea
 
 def test_reading_waits_for_the_first_entry(transport: Transport, lease: Lease) -> None:
     with soon(lambda: publish(transport, lease, 1)):
-        assert [entry for _, entry in transport.read("flow", [(SOURCE, WRITER)], 10, 5.0)]
+        assert [entry for _, entry in transport.read("flow", [(SOURCE, WRITER)], 10, 30.0)]
 
 
 def test_an_undeclared_group_is_said_to_be_lost(transport: Transport) -> None:
@@ -249,7 +249,7 @@ def test_a_slot_comes_from_whichever_ring_has_one(transport: Transport) -> None:
 
 def test_taking_a_slot_waits_for_one(transport: Transport) -> None:
     with soon(lambda: transport.adopt_ring("ring", 1)):
-        assert transport.take_slots(["ring"], 1, 5.0) == [("ring", 0)]
+        assert transport.take_slots(["ring"], 1, 30.0) == [("ring", 0)]
 
 
 def test_a_stream_starves_its_readers_when_all_of_it_was_given_out(transport: Transport, lease: Lease) -> None:

@@ -68,7 +68,7 @@ def test_the_whole_configuration_runs_in_a_test_as_the_page_says(folder, monkeyp
 def cli(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     command = [sys.executable, str(ROOT / "run_pipeline.py"), *arguments]
     environment = {**os.environ, "COLUMNS": "200"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=250)
 
 
 def test_the_configuration_of_the_page_is_valid_with_the_module_beside_it(folder):

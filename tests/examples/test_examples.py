@@ -18,7 +18,7 @@ EXAMPLES = ROOT / "examples"
 
 def run(*command: str | Path, folder: Path) -> str:
     done = subprocess.run(
-        [sys.executable, *map(str, command)], cwd=folder, capture_output=True, text=True, timeout=110, check=False
+        [sys.executable, *map(str, command)], cwd=folder, capture_output=True, text=True, timeout=250, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -76,7 +76,7 @@ def test_the_notebook_runs_from_its_first_cell_to_its_last(tmp_path: Path, monke
     monkeypatch.setenv("RAFTLINE_EXAMPLE_FOLDER", str(tmp_path))
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     notebook = nbformat.read(EXAMPLES / "flow_and_events.ipynb", as_version=4)
-    nbclient.NotebookClient(notebook, timeout=100, kernel_name="python3").execute(cwd=str(ROOT))
+    nbclient.NotebookClient(notebook, timeout=250, kernel_name="python3").execute(cwd=str(ROOT))
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
     assert any("<table" in output.get("data", {}).get("text/html", "") for output in outputs)

@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
 
 def python(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=250, check=False
     )
 
 

@@ -71,7 +71,7 @@ def run(python: Path, *arguments: str, folder: Path) -> subprocess.CompletedProc
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     environment["PATH"] = f"{python.parent}{os.pathsep}{environment['PATH']}"
     return subprocess.run(
-        [*arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=110, check=False
+        [*arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=250, check=False
     )
 
 

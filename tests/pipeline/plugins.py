@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -355,6 +356,14 @@ class Calculator(Stage):
     reads = (Frame,)
 
     def process(self, message: Frame) -> Iterable[Message]:
+        output = self.context.output(self.options.path)
+        output.part.write_text(json.dumps(self._grown(self.context.threads)))
+        output.finish()
+        return ()
+
+    @staticmethod
+    @functools.cache  # a worker that loses its lease on a busy machine processes the frame again
+    def _grown(threads: int) -> dict[str, int]:
         import cv2
         import threadpoolctl
         import torch
@@ -362,7 +371,7 @@ class Calculator(Stage):
         array = np.ones((1024, 1024), np.float32)
         # The pool of numpy's BLAS has its threads before it is used.
         blas = [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
-        grown = {"share": self.context.threads, "numpy": max(blas) - 1}
+        grown = {"share": threads, "numpy": max(blas) - 1}
         for library, compute in {
             "torch": lambda: torch.from_numpy(array) @ torch.from_numpy(array),
             "opencv": lambda: cv2.GaussianBlur(np.ones((2048, 2048, 3), np.uint8), (9, 9), 2),
@@ -371,10 +380,7 @@ class Calculator(Stage):
             before = len(os.listdir("/proc/self/task"))
             compute()
             grown[library] = len(os.listdir("/proc/self/task")) - before
-        output = self.context.output(self.options.path)
-        output.part.write_text(json.dumps(grown))
-        output.finish()
-        return ()
+        return grown
 
 
 class Pools(Stage):

@@ -66,7 +66,7 @@ def receiver(port: int = 0) -> Iterator[tuple[Receiver, str]]:
         thread.join()
 
 
-def until(true: Callable[[], object], seconds: float = 20.0) -> None:
+def until(true: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until something is so; fail if it never is."""
     end = time.monotonic() + seconds
     while not true():

@@ -16,6 +16,10 @@ from pipeline.stage import SourceInfo
 from pipeline.testing import TestContext
 from stages.decoder import Decoder
 
+_LIMITS = ("connect_timeout_seconds", "read_timeout_seconds", "first_connection_seconds")
+_PATIENCE: dict[str, Any] = dict.fromkeys(_LIMITS, 60.0)
+"""On a machine that has much else to do no camera is given up, unless a test wants that."""
+
 
 @contextmanager
 def decoder(input: Path | str, once: bool = True, **options: Any) -> Iterator[tuple[Decoder, TestContext]]:
@@ -23,7 +27,7 @@ def decoder(input: Path | str, once: bool = True, **options: Any) -> Iterator[tu
     live = Decoder.is_live(str(input))
     context = TestContext(input=str(input), live=live)
     context.source = SourceInfo("clip", str(input), redact(str(input)), live, once)
-    source = Decoder(Decoder.Options(**options), context)
+    source = Decoder(Decoder.Options(**{**_PATIENCE, **options}), context)
     try:
         yield source, context
     finally:

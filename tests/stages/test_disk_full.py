@@ -36,7 +36,7 @@ machine.close()
 
 def run_limited(folder: Path, module: str, cls: str, limit: int, **options) -> str:
     script = _LIMITED.format(module=module, cls=cls, limit=limit, options=options)
-    done = subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, text=True, timeout=100)
+    done = subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

@@ -70,8 +70,8 @@ class Fleet:
                 host.step()
 
     def until(self, condition: Callable[[], bool]) -> None:
-        """Steps until it holds; an assertion after 30 s."""
-        deadline = time.monotonic() + 30
+        """Steps until it holds; an assertion after a minute."""
+        deadline = time.monotonic() + 60
         while not condition():
             assert time.monotonic() < deadline, {name: host.cameras for name, host in self.hosts.items()}
             self.steps()

@@ -75,11 +75,12 @@ def test_a_host_that_dies_loses_its_cameras_to_the_others(redis_server: PrivateS
         fleet.until(lambda: fleet.counts() == [2, 2])
         fleet.die("a")
         fleet.until(lambda: fleet.counts() == [4])
-        assert [row.state for row in overview(fleet.control, TIMES).hosts] == ["lost", "live"]
+        fleet.until(lambda: [row.state for row in overview(fleet.control, TIMES).hosts] == ["lost", "live"])
 
 
 def test_a_host_that_wakes_up_late_stops_its_camera_and_its_events_are_refused(redis_server: PrivateServer) -> None:
-    with fleet_on(redis_server, TIMES) as fleet:
+    times = replace(TIMES, lease_seconds=600)  # they run out when this test says so
+    with fleet_on(redis_server, times) as fleet:
         fleet.want(1)
         asleep = fleet.join("a")
         fleet.until(lambda: fleet.counts() == [1])
@@ -87,6 +88,8 @@ def test_a_host_that_wakes_up_late_stops_its_camera_and_its_events_are_refused(r
         seen = TellEvent("cam0", "begin", {"uid": "one"})
         assert old is not None and fleet.control.publish(old, seen) == "taken"
         fleet.die("a")
+        asleep._ownership._until["cam0"] = 0.0
+        fleet.control.client.delete(fleet.control.keys.lease("cam0"))
         fleet.join("b")
         fleet.until(lambda: fleet.counts() == [1])
         assert fleet.control.publish(old, TellEvent("cam0", "begin", {"uid": "two"})) == "stale"
@@ -131,9 +134,9 @@ def test_a_camera_that_a_host_cannot_start_is_shown_with_the_reason_and_goes_to_
     with fleet_on(redis_server, TIMES) as fleet:
         fleet.want(1)
         fleet.join("a", refuses=frozenset(["cam0"]))
-        fleet.until(lambda: overview(fleet.control, TIMES).cameras[0].state == "refused")
-        row = overview(fleet.control, TIMES).cameras[0]
-        assert (row.host, row.why) == ("a", "no such thing")
+        rows = lambda: overview(fleet.control, TIMES).cameras  # noqa: E731
+        refused = ("refused", "a", "no such thing")
+        fleet.until(lambda: (row := rows()[0]) and (row.state, row.host, row.why) == refused)
         fleet.join("b")
         fleet.until(lambda: fleet.hosts["b"].cameras == ("cam0",))
 
@@ -158,15 +161,16 @@ def test_cameras_go_on_while_the_control_redis_is_away_but_not_for_ever() -> Non
         fleet.want(1)
         host = fleet.join("a")
         fleet.until(lambda: fleet.counts() == [1])
+        last_there = time.monotonic()
+        host.step()
         server.stop()
-        away = time.monotonic()
         with pytest.raises(TransportError):
             host.step()
         while fleet.carriers["a"].cameras:
-            assert time.monotonic() - away < 30
+            assert time.monotonic() - last_there < 60
             host.keep()
             time.sleep(0.02)
-        assert time.monotonic() - away > TIMES.lease_seconds
+        assert time.monotonic() - last_there > TIMES.lease_seconds
         fleet.hosts.clear()
         host.abandon()
 

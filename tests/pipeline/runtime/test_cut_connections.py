@@ -52,7 +52,7 @@ def run_with_a_cut(folder: Path, server: PrivateServer, cut_at: int, moment: Mom
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(timeout=20)
+            thread.join(timeout=60)
         stuck = [name for name, thread in zip(plan.stages, threads, strict=True) if thread.is_alive()]
         for worker in workers:
             worker.abandon()

@@ -41,7 +41,7 @@ def test_it_ends_with_the_run_and_leaves_no_key(
         while not worker._tasks:
             time.sleep(0.02)
         run.reset()
-    thread.join(timeout=20)
+    thread.join(timeout=60)
     assert not thread.is_alive()
     assert "the run has ended" in caplog.text
     assert run.client.keys("*") == []
@@ -54,7 +54,7 @@ def test_it_waits_for_a_run_that_has_not_begun(worker: Worker, server: PrivateSe
     thread.join(timeout=1.0)
     assert thread.is_alive() and not worker._tasks
     worker.stop()
-    thread.join(timeout=20)
+    thread.join(timeout=60)
 
 
 def test_an_outage_is_two_lines(

@@ -74,9 +74,9 @@ def test_ten_sources_that_came_and_went_leave_nothing(run: ChangingRun, active: 
         list(people.map(lambda name: source_changes.add(active, "live", name=name), names))
         list(people.map(lambda name: source_changes.remove(active, name), names))
     run.wait(lambda: all(map(run.left, names)))
-    assert [path.name for path in _files(active) if path.name.startswith("n")] == []
+    run.wait(lambda: not any(path.name.startswith("n") for path in _files(active)))
     run.wait(lambda: not any(":n" in key for key in _keys(active)))
-    assert (run.supervisor.worker_pids, _descriptors(run)) == (pids, descriptors)
+    run.wait(lambda: (run.supervisor.worker_pids, _descriptors(run)) == (pids, descriptors))
 
 
 def test_what_a_lost_connection_cuts_is_answered_and_removed_all_the_same(
@@ -182,6 +182,7 @@ def test_a_password_from_another_machine_has_to_be_a_variable(
     assert source_changes.add(remote, "${CAM_PASSWORD}", name="r") == "added r"
     run.wait(lambda: run.frames("r") > 0)
     source_changes.remove(remote, "r")
+    run.wait(lambda: run.left("r"))
 
 
 def test_an_edit_adds_changes_and_removes_what_it_differs_in(run: ChangingRun, active: ActiveRun) -> None:

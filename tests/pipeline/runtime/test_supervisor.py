@@ -63,23 +63,30 @@ def test_every_frame_reaches_every_reader_once_and_the_summary_says_so(tmp_path:
 @pytest.mark.parametrize("payload", ["shm", "inline"])
 def test_killing_each_worker_in_turn_loses_and_doubles_nothing(tmp_path: Path, payload: str) -> None:
     chain = {"holder": {"use": "Holder", "reads": "decoder"}, "ledger": {"use": "Ledger", "reads": "holder"}}
-    plan = make_test_plan(tmp_path, chain, source={"frames": 400, "frames_per_second": 100}, payload=payload)
+    plan = make_test_plan(tmp_path, chain, source={"frames": 100_000, "frames_per_second": 100}, payload=payload)
     victims = ["decoder", "holder", "ledger"]
     killed: list[str] = []
+    due = 20
 
     def kill_next(status: Status) -> None:
-        frames = status["sources"]["a"]["stages"]["ledger"]["frames"]
-        if victims and frames >= 20 + 80 * len(killed):
-            for pid in kill_next.supervisor.worker_pids.get(victims[0], []):  # type: ignore[attr-defined]
-                os.kill(pid, signal.SIGKILL)
-                killed.append(victims.pop(0))
+        nonlocal due
+        supervisor, frames = kill_next.supervisor, status["sources"]["a"]["stages"]["ledger"]["frames"]  # type: ignore
+        if frames < due:
+            return
+        if not victims:
+            supervisor.drain()
+        for pid in supervisor.worker_pids.get(victims[0], []) if victims else []:
+            os.kill(pid, signal.SIGKILL)
+            killed.append(victims.pop(0))
+            due = frames + 40
 
     summary = supervise(plan, kill_next)
     assert killed == ["decoder", "holder", "ledger"]
-    assert ledger(plan) == [*map(str, range(400)), "end"]
+    *frames, end = ledger(plan)
+    assert (frames, end) == ([str(index) for index in range(len(frames))], "stopped")
     stages = summary["sources"]["a"]["stages"]
     assert [stages[name]["restarts"] for name in killed] == [1, 1, 1]
-    assert stages["ledger"]["frames"] == 400
+    assert stages["decoder"]["frames"] == stages["ledger"]["frames"] == len(frames)
 
 
 @pytest.mark.parametrize("limits", [{"slots": 4}, {"entries": 4}])

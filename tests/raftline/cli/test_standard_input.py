@@ -23,7 +23,7 @@ def piped(folder: Path, data: bytes | None) -> tuple[int, str]:
     (folder / "piped.yaml").write_text(YAML)
     given: dict[str, Any] = {"stdin": subprocess.DEVNULL} if data is None else {"input": data}
     arguments = command("run", "piped.yaml", "-i", "-", "-o", "out")
-    done = subprocess.run(arguments, check=False, cwd=folder, capture_output=True, timeout=100, **given)
+    done = subprocess.run(arguments, check=False, cwd=folder, capture_output=True, timeout=250, **given)
     return done.returncode, done.stderr.decode()
 
 

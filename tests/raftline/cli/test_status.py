@@ -41,7 +41,7 @@ def test_a_run_is_found_and_shown_while_it_runs(folder: Path) -> None:
     assert (status["pipeline"], status["state"]) == (MARK, "running")
     assert set(status["sources"]["a"]["stages"]) == {"counter", "sums"}
     shown = run(folder, "status", MARK).stdout
-    assert MARK in shown and "a (a.mp4): " in shown and "running for 0:00:" in shown
+    assert MARK in shown and "a (a.mp4): " in shown and "running for 0:0" in shown
 
 
 def test_a_check_tells_by_its_exit_code_alone(folder: Path) -> None:

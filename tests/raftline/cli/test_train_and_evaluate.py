@@ -52,7 +52,7 @@ def test_a_run_that_is_asked_to_end_saves_and_says_how_to_go_on(folder: Path, pr
                 process.send_signal(signal.SIGTERM)
                 break
         rest = process.stdout.read()
-        assert process.wait(60) == 0
+        assert process.wait(150) == 0
     assert "the same command resumes from the last checkpoint" in rest
     assert (folder / "trained" / "checkpoint.safetensors").is_file()
 

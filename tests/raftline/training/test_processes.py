@@ -39,7 +39,7 @@ def largest_difference(ours: Any, theirs: Any) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -69,7 +69,7 @@ def test_two_processes_learn_what_one_learns_from_all_their_clips(overrides: dic
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_two_processes_that_were_killed_end_with_the_same_weights_bit_by_bit(tmp_path: Path) -> None:
     options = small_options(tmp_path / "out", steps=2, processes=2, save_every_steps=1)
     start(options, "cpu")
@@ -80,7 +80,7 @@ def test_two_processes_that_were_killed_end_with_the_same_weights_bit_by_bit(tmp
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_process_that_cannot_use_its_data_ends_the_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     options = small_options(tmp_path / "out", processes=2, **{"synthetic.textures": str(tmp_path / "none")})
     with pytest.raises(ValueError, match=r"process \d of 2 ended with exit code 2; its own message is above"):
@@ -88,7 +88,7 @@ def test_a_process_that_cannot_use_its_data_ends_the_run(tmp_path: Path, capfd: 
     assert f"error: textures {tmp_path}/none: not there" in capfd.readouterr().err
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_process_that_dies_ends_the_run() -> None:
     with pytest.raises(ProcessError, match=r"process \d of 2 ended with exit code 1"):
         start_processes(2, "raftline.no_such_module", [])

@@ -17,7 +17,6 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
 from pipeline.config.yaml_file import read_configuration
-from pipeline.runtime.run_status import tell
 from pipeline.transport.redis_server import PrivateServer
 from pipeline.transport.redis_streams import RedisStreams
 from raftline.event_database import NAME, EventDatabase
@@ -32,7 +31,7 @@ PHONE = {"width": 390, "height": 800}
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=30_000)  # on a busy machine, too
+    expect.set_options(timeout=60_000)  # on a busy machine, too
     with chromium() as browser:
         yield browser
 
@@ -52,7 +51,7 @@ def garden(redis_server: PrivateServer, tmp_path_factory: pytest.TempPathFactory
     results.lay_out(folder / "out")
     write_clip(folder / "out/gate.recordings/one.mp4")
     with told.told_run(redis_server) as (run, transport):
-        tell(transport, told.status())
+        told.keep_telling(transport, told.status())
         with (
             told.run_directory(run, redis_server, folder / "out", file),
             client.served(run, fleet=tell_fleet(redis_server)) as page,
@@ -80,7 +79,7 @@ def looking(browser: Browser, garden: Garden, user: str | None = "ann", **option
         cookie = garden.page.app.state.access.sessions.begin(client.USERS[user][0])
         context.add_cookies([{"name": client.COOKIE, "value": cookie, "url": garden.page.url}])
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda message: wrong.append(message.text) if is_refusal(message) else None)
@@ -93,7 +92,7 @@ def looking(browser: Browser, garden: Garden, user: str | None = "ann", **option
 
 def until_played(video: Locator, seconds: float) -> None:
     """Wait until a clip plays at a place, or after it."""
-    for _ in range(400):
+    for _ in range(1200):
         if video.evaluate("video => video.currentTime") > seconds:
             assert video.evaluate("video => video.error") is None
             return
@@ -115,7 +114,6 @@ def test_a_wrong_password_is_told_and_the_right_one_leads_to_the_cameras(browser
         page.get_by_label("Password").fill("ann's password")
         page.get_by_label("Password").press("Enter")
         expect(page.get_by_role("heading", name="gate")).to_be_visible()
-        tell(garden.transport, told.status(63.0))  # a busy machine may have taken longer than a run may be silent
         expect(page.get_by_role("status").first).to_contain_text("garden running")
         page.get_by_role("button", name="Log out").click()
         expect(page.get_by_role("button", name="Log in")).to_be_visible()
@@ -128,9 +126,9 @@ def test_a_camera_that_is_lost_and_found_is_seen_without_loading_anew(browser: B
         expect(gate).to_contain_text("live")
         expect(page.get_by_role("article", name="yard")).to_have_count(0)  # not for bob
         lost = told.source(100, camera="lost", trouble="connection refused", next_try="2026-03-01T08:15:04+00:00")
-        tell(garden.transport, told.status(61.0, gate=lost))
+        told.keep_telling(garden.transport, told.status(61.0, gate=lost))
         expect(gate).to_contain_text("connection refused. Next try at")
-        tell(garden.transport, told.status(62.0))
+        told.keep_telling(garden.transport, told.status(62.0))
         expect(gate).to_contain_text("live")
 
 
@@ -229,7 +227,7 @@ def test_a_zone_that_is_drawn_is_saved(browser: Browser, garden: Garden) -> None
         corner.focus()
         corner.press("Shift+ArrowLeft")
         page.get_by_role("button", name="Save").click()
-        expect(page.get_by_text("Saved")).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("Saved")).to_be_visible(timeout=120_000)
         saved = read_configuration(garden.file)["stages"]["motion_mask"]["options"]["zones"]["gate"]["drive"]
         assert saved["does"] == "watch" and len(saved["corners"]) == 3
         assert np.allclose(saved["corners"], [[0.2, 0.25], [0.75, 0.25], [0.75, 0.75]], atol=0.01)

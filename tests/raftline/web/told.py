@@ -66,6 +66,12 @@ def status(seconds: float = 60.0, **sources: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def keep_telling(transport: RedisStreams, told: dict[str, Any]) -> None:
+    """Tell a status that does not age, as of a supervisor that tells it again and again, however long a test takes."""
+    tell(transport, told)
+    transport.client.expire(transport.keys.run_status, 36_000)
+
+
 @contextmanager
 def told_run(server: PrivateServer, output: Path | None = None) -> Iterator[tuple[WatchedRun, RedisStreams]]:
     """A run to watch, and a connection to tell its status by; nothing was told yet."""
@@ -77,9 +83,9 @@ def told_run(server: PrivateServer, output: Path | None = None) -> Iterator[tupl
 
 @contextmanager
 def watched(server: PrivateServer, output: Path | None = None, **sources: dict[str, Any]) -> Iterator[WatchedRun]:
-    """A run that has told its status once."""
+    """A run that tells its status."""
     with told_run(server, output) as (run, transport):
-        tell(transport, status(60.0, **sources))
+        keep_telling(transport, status(60.0, **sources))
         yield run
 
 

@@ -115,8 +115,8 @@ def ffmpeg(*to: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def wait_until(condition: Callable[[], object]) -> None:
-    """An assertion after 20 s."""
-    deadline = time.monotonic() + 20
+    """An assertion after a minute."""
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)

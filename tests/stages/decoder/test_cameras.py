@@ -6,7 +6,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice, pairwise
@@ -17,11 +17,13 @@ from av.container import InputContainer
 
 from pipeline.errors import InputError
 from pipeline.messages import Frame, Gap
+from pipeline.testing import TestContext
 from stages.decoder.cameras import webcam_options
 from stages.decoder.connection_probe import wait_for_answer
 from stages.decoder.containers import Limits, SourceSilent, open_rtsp
 from tests.data import data_path
 from tests.rtsp_server import rtsp_server
+from tests.stages.decoder.senders import wait_until
 from tests.stages.decoding import decoder
 
 
@@ -34,6 +36,20 @@ def _take(reading: Iterator[Frame | Gap], frames: int) -> list[Frame | Gap]:
         if frames == 0:
             break
     return messages
+
+
+@contextmanager
+def _once_in_trouble(context: TestContext, action: Callable[[], object]) -> Iterator[None]:
+    """Do something beside what follows, once the decoder has said that it has lost its camera."""
+
+    def act() -> None:
+        wait_until(lambda: context.said.get("trouble"))
+        action()
+
+    acting = threading.Thread(target=act)
+    acting.start()
+    yield
+    acting.join()
 
 
 def _frames(messages: list[Frame | Gap]) -> list[Frame]:
@@ -72,8 +88,8 @@ def test_the_senders_clock_comes_along_if_it_is_sent(clip):
         told = (frame.header.ntp_ns for frame in islice(source.read(0), 500))
         ntp_ns = next((ntp_ns for ntp_ns in told if ntp_ns is not None), None)
     assert ntp_ns is not None
-    # The server runs on this machine, so its clock is ours; a few seconds allow for a busy one.
-    assert abs(ntp_ns - time.time_ns()) < 5e9
+    # The server runs on this machine, so its clock is ours; a minute allows for a busy one.
+    assert abs(ntp_ns - time.time_ns()) < 60e9
 
 
 def test_a_camera_that_goes_and_comes_back_is_a_gap_and_goes_on(clip):
@@ -99,17 +115,15 @@ def test_a_camera_that_goes_and_comes_back_is_a_gap_and_goes_on(clip):
 
 
 def test_a_camera_that_falls_silent_is_reconnected(clip):
-    with rtsp_server(clip) as server, decoder(server.url, read_timeout_seconds=1.5) as (source, _):
+    with rtsp_server(clip) as server, decoder(server.url, read_timeout_seconds=3) as (source, context):
         reading = source.read(0)
         _take(reading, 10)
         server.pause()
-        back = threading.Timer(4, server.resume)
-        back.start()
-        messages = _take(reading, 60)
-        back.join()
+        with _once_in_trouble(context, server.resume):
+            messages = _take(reading, 10)
     gaps = _gaps(messages)
     assert [gap.reason for gap in gaps] == ["reconnect"]
-    assert gaps[0].detail == "nothing arrived for 1.5 s"
+    assert gaps[0].detail == "nothing arrived for 3 s"
 
 
 def test_a_short_silence_does_not_break_the_connection(clip):
@@ -170,10 +184,8 @@ def test_a_camera_that_refuses_tcp_is_read_by_udp_from_then_on(clip):
 def test_a_camera_that_was_never_seen_is_tried_until_it_comes(clip, caplog):
     with rtsp_server(clip) as server, decoder(server.url, once=False, reconnect_max_seconds=0.5) as (source, context):
         server.stop()
-        back = threading.Timer(1.5, server.start)
-        back.start()
-        messages = _take(source.read(0), 5)
-        back.join()
+        with _once_in_trouble(context, server.start):
+            messages = _take(source.read(0), 5)
     assert len(_frames(messages)) == len(messages) == 5
     assert "connection refused; trying again in" in caplog.text
     assert (context.said["camera"], context.said["trouble"], context.said["next_try"]) == ("connected", "", "")

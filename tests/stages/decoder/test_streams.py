@@ -25,7 +25,7 @@ from tests.stages.decoding import decode, decoder, fingerprint
 
 def take(input: str, count: int, **options: Any) -> tuple[list[Frame], list[Gap], dict[str, int], dict[str, Any]]:
     """The first frames, gaps, counts and status."""
-    with decoder(input, connect_timeout_seconds=8, **options) as (source, context):
+    with decoder(input, **options) as (source, context):
         frames, gaps = [], []
         for message in source.read(0):
             (frames if isinstance(message, Frame) else gaps).append(message)
@@ -108,7 +108,7 @@ def test_an_answer_that_is_a_playlist_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_a_live_playlist_is_read_and_a_recording_is_refused(tmp_path: Path) -> None:
-    listed = ["-f", "hls", "-hls_time", "1", "-hls_list_size", "4", "-hls_flags", "delete_segments"]
+    listed = ["-f", "hls", "-hls_time", "1", "-hls_list_size", "20", "-hls_flags", "delete_segments"]
     playlist = tmp_path / "live.m3u8"
     with web_server(files(tmp_path)) as address:
         with ffmpeg(*listed, str(playlist)):
@@ -131,7 +131,7 @@ def test_rtmp_is_read_from_who_serves_it() -> None:
 def test_mpeg_ts_over_udp_goes_on_when_its_sender_comes_back() -> None:
     url = f"udp://127.0.0.1:{free_port()}"
     send = ("-f", "mpegts", f"{url}?pkt_size=1316")
-    with decoder(url, once=False, read_timeout_seconds=1, reconnect_max_seconds=0.5) as (source, context):
+    with decoder(url, once=False, read_timeout_seconds=2, reconnect_max_seconds=0.5) as (source, context):
         reading = source.read(0)
         with ffmpeg(*send):
             first = [message for message, _ in zip(reading, range(10), strict=False)]
@@ -147,7 +147,7 @@ def test_mpeg_ts_over_udp_goes_on_when_its_sender_comes_back() -> None:
             assert len(list(itertools.islice(reading, 5))) == 5
             back.join()
     assert all(isinstance(message, Frame) for message in first)
-    assert gap.detail == "nothing arrived for 1 s"
+    assert gap.detail == "nothing arrived for 2 s"
 
 
 def test_srt_says_what_to_do_where_ffmpeg_lacks_it() -> None:

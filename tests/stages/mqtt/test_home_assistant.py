@@ -86,8 +86,10 @@ def test_what_is_published_is_what_the_discovery_announces(tmp_path: Path) -> No
         assert faults(payload) == []
         motion, event, image = payload["components"].values()
         until(lambda: heard.last(image["image_topic"]) == b"jpeg")
-        assert heard.last(payload["availability"][0]["topic"]) == b"online"  # as Home Assistant takes it by default
-        assert set(heard.all(motion["state_topic"])) <= {b"ON", b"OFF"}
+        until(lambda: len(heard.all(event["state_topic"])) == 2)
         types = [json.loads(each)["event_type"] for each in heard.all(event["state_topic"])]
         assert types == event["event_types"] == ["begin", "end"]
+        availability = payload["availability"][0]["topic"]
+        until(lambda: heard.last(availability) == b"online")  # as Home Assistant takes it by default
+        assert set(heard.all(motion["state_topic"])) <= {b"ON", b"OFF"}
         machine.close()

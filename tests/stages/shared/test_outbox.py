@@ -43,7 +43,7 @@ def test_letters_are_delivered_in_order_and_each_key_once(tmp_path):
     box = Outbox(tmp_path / "box", friend, LOG)
     for key in ("b", "a", "b", "c", "a"):
         box.put(key, {})
-    assert box.drain(20) == 0
+    assert box.drain(60) == 0
     box.close()
     assert friend.taken == ["b", "a", "c"]
 
@@ -56,7 +56,7 @@ def test_a_receiver_that_is_away_is_tried_again_and_said_once(tmp_path, caplog):
     until(lambda: friend.tries >= 4 and said and said[-1]["waiting"] == 2)
     assert said[-1] == {"delivered": 0, "waiting": 2, "receiver": "http://me:***@host is away"}
     friend.away = False
-    assert box.drain(20) == 0
+    assert box.drain(60) == 0
     box.close()
     assert friend.taken == ["a", "b"]
     assert said[-1] == {"delivered": 2, "waiting": 0, "receiver": ""}
@@ -74,7 +74,7 @@ def test_what_was_not_delivered_goes_out_with_the_next_run_and_nothing_twice(tmp
     for _ in range(2):
         box = Outbox(tmp_path / "box", friend, LOG)
         box.put("a", {})
-        assert box.drain(20) == 0
+        assert box.drain(60) == 0
         box.close()
     assert friend.taken == ["a"]
 
@@ -84,7 +84,7 @@ def test_a_letter_that_nobody_wants_does_not_hold_up_the_others(tmp_path, caplog
     box = Outbox(tmp_path / "box", friend, LOG)
     box.put("a", {"bad": True})
     box.put("b", {})
-    assert box.drain(20) == 0
+    assert box.drain(60) == 0
     box.close()
     assert friend.taken == ["b"] and "given up: bad letter" in caplog.text
 
@@ -96,7 +96,7 @@ def test_of_too_many_letters_the_oldest_are_given_up_and_that_is_said(tmp_path, 
         box.put(key, {})
     until(lambda: "more than 2 wait" in caplog.text)
     friend.away = False
-    assert box.drain(20) == 0
+    assert box.drain(60) == 0
     box.close()
     assert friend.taken == ["c", "d"]
 
@@ -106,7 +106,7 @@ def test_keys_of_what_was_delivered_are_forgotten_after_some_days(tmp_path):
     for _ in range(2):
         box = Outbox(tmp_path / "box", friend, LOG, kept_days=0.0)
         box.put("a", {})
-        assert box.drain(20) == 0
+        assert box.drain(60) == 0
         box.close()
     assert friend.taken == ["a", "a"]
 
@@ -116,12 +116,12 @@ def test_of_two_with_one_file_one_delivers_and_the_other_takes_over(tmp_path):
     boxes = [Outbox(tmp_path / "box", friend, LOG) for friend in (first, second)]
     for number in range(20):
         boxes[number % 2].put(str(number), {})
-    assert boxes[0].drain(20) == 0
+    assert boxes[0].drain(60) == 0
     assert sorted(first.taken + second.taken, key=int) == [str(number) for number in range(20)]
     assert not first.taken or not second.taken
     boxes[0].close()
     boxes[1].put("last", {})
-    assert boxes[1].drain(20) == 0 and second.taken[-1] == "last"
+    assert boxes[1].drain(60) == 0 and second.taken[-1] == "last"
     boxes[1].close()
 
 
@@ -146,7 +146,7 @@ def test_no_letter_is_lost_when_its_process_is_killed(tmp_path):
     assert killed.returncode == -signal.SIGKILL
     friend = Friend()
     box = Outbox(path, friend, LOG)
-    assert box.drain(20) == 0
+    assert box.drain(60) == 0
     box.close()
     assert friend.taken == [f"{number:02d}" for number in range(50)]
 

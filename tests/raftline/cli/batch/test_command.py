@@ -90,7 +90,7 @@ def test_ctrl_c_drains_what_is_under_way_and_begins_nothing_more(folder: Path) -
         assert "1 files finished (0 of them before), 0 failed, 1 left to another run" in said
         assert summary(folder / "out")["left_to_another_run"] == ["in/a.mp4"]
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 130
+        assert process.wait(timeout=150) == 130
         assert process.stdout is not None
         stopped = process.stdout.read()
     assert "stopping: no file is begun any more" in stopped
@@ -110,7 +110,7 @@ def test_a_file_whose_server_or_process_is_killed_is_done_all_the_same(folder: P
         wait_until_begun(folder)
         parts = psutil.Process(process.pid).children(recursive=True)
         next(each for each in parts if part in " ".join(each.cmdline())).kill()
-        assert process.wait(timeout=100) == 0
+        assert process.wait(timeout=250) == 0
         assert process.stdout is not None and "killed by SIGKILL; it begins anew" in process.stdout.read()
     for path in (folder / "out").rglob("*.sums.txt"):
         assert path.read_text().count("\n") == 20

@@ -167,7 +167,7 @@ def test_shards_share_a_bucket_and_one_that_is_killed_goes_on(server: S3Server, 
             assert time.monotonic() < deadline
             time.sleep(0.05)
         one.kill()
-        assert other.wait(100) == 0
+        assert other.wait(250) == 0
         assert other.stdout is not None
         said = other.stdout.read()
     wait_until_alone(tmp_path)
@@ -191,7 +191,7 @@ def test_what_ctrl_c_stops_is_delivered_and_done_later(server: S3Server, tmp_pat
     with running(tmp_path, *arguments, *slow) as process:
         wait_until_begun(tmp_path)
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        assert process.wait(150) == 130
     results = Store("s3://results/stop")
     assert {file.name for file in results.list()} == {"a.sums.txt", "a.summary.json", "summary.json"}
     assert "1 to do" in run(tmp_path, *arguments).stdout

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.transport.redis_server import PrivateServer
+from raftline.web.search import task
 from tests.raftline.web.client import Page, served
 from tests.raftline.web.search.crossing import BEGIN, record
 from tests.raftline.web.told import watched
@@ -16,6 +18,10 @@ from tests.stages.alerting import until
 
 RECORDINGS = "/api/sources/gate/recordings"
 RIGHT = json.dumps([[0.7, 0.2], [0.9, 0.2], [0.9, 0.8], [0.7, 0.8]])
+
+
+EAGER = "from raftline.web.search import program; program._NICE = 0; program.main()"
+"""Tests run beside others on all cores, which would leave next to nothing for a search."""
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +33,8 @@ def page(redis_server: PrivateServer, tmp_path_factory: pytest.TempPathFactory) 
     broken.write_bytes(b"no video")
     record(folder / "yard.recordings", "other", "yard")
     (folder / "gate.recordings" / "stray.mp4").write_bytes(b"not the recorder's")
-    with watched(redis_server, folder) as run, served(run) as page:
+    with pytest.MonkeyPatch.context() as patch, watched(redis_server, folder) as run, served(run) as page:
+        patch.setattr(task, "_PROGRAM", (sys.executable, "-c", EAGER))
         yield page
 
 
@@ -48,7 +55,7 @@ def test_a_clip_is_given_by_its_name_and_nothing_else_is(page: Page) -> None:
 def test_motion_is_found_as_it_goes_and_a_second_search_waits(page: Page) -> None:
     asks, told = page.client("bob"), []
     wanted = {"area": RIGHT, "begin": BEGIN - 100}
-    with asks.stream("GET", f"{RECORDINGS}/motion", params=wanted, timeout=110) as answer:
+    with asks.stream("GET", f"{RECORDINGS}/motion", params=wanted, timeout=250) as answer:
         for line in answer.iter_lines():
             told.append(json.loads(line))
             if len(told) == 1:
@@ -64,7 +71,7 @@ def test_motion_is_found_as_it_goes_and_a_second_search_waits(page: Page) -> Non
 def test_a_search_that_nobody_listens_to_ends_and_another_can_begin(page: Page) -> None:
     asks = page.client("bob")
     for _ in range(2):
-        with asks.stream("GET", f"{RECORDINGS}/motion", params={"area": RIGHT}, timeout=60) as answer:
+        with asks.stream("GET", f"{RECORDINGS}/motion", params={"area": RIGHT}, timeout=250) as answer:
             assert json.loads(next(answer.iter_lines()))["type"] == "progress"
         until(lambda: not page.app.state.searches.busy)
 

@@ -29,6 +29,8 @@ from tests.stages.frames import numbered_luma
 from tests.stages.recorder.packets import GOP, HEIGHT, WIDTH, encoded
 
 FPS = 25
+NUMBERS = 200
+"""So many frames differ; then they begin anew."""
 BOX = (32, 16, 40, 24)
 """x, y, width, height of what moves, in px."""
 _names = itertools.count()
@@ -36,7 +38,7 @@ _UNITS = 90_000 // FPS
 
 
 class PlayedRun(WatchedRun):
-    """Plays sources at `FPS` from `start` on. The packets repeat after 200 frames, at a keyframe."""
+    """Plays sources at `FPS` from `start` on. The packets repeat after `NUMBERS` frames, at a keyframe."""
 
     def __init__(self, server: PrivateServer, directory: Path, sources: tuple[str, ...], encoder: str) -> None:
         name = f"played{next(_names)}"
@@ -121,10 +123,10 @@ def played(server: PrivateServer, directory: Path, *sources: str, encoder: str =
 
 
 def picture(source: str, index: int) -> Frame:
-    """The frame that the packet of this index shows: its number, modulo 200, in the luma."""
+    """The frame that the packet of this index shows: its number, modulo `NUMBERS`, in the luma."""
     header = Header(source, index * _UNITS, Fraction(1, 90_000), time.time_ns(), 1, index + 1)
     gray = np.full((HEIGHT // 2, WIDTH // 2), 128, np.uint8)
-    planes = (numbered_luma(index % 200, HEIGHT, WIDTH), gray, gray)
+    planes = (numbered_luma(index % NUMBERS, HEIGHT, WIDTH), gray, gray)
     return Frame(header, index, WIDTH, HEIGHT, "yuv420p", planes, "bt709", "tv")
 
 
@@ -144,4 +146,4 @@ def flow(frame: Frame) -> Flow:
     return Flow(frame.header, replace(frame, planes=()), "warm", grid)
 
 
-__all__ = ["BOX", "FPS", "GOP", "PlayedRun", "flow", "mask", "picture", "played"]
+__all__ = ["BOX", "FPS", "GOP", "NUMBERS", "PlayedRun", "flow", "mask", "picture", "played"]

@@ -33,16 +33,22 @@ class Watched:
 
     def read(self, seconds: float = 0.0, frames: int = 0) -> None:
         """Take what comes for a time, or until so many more frames are there."""
-        wanted, deadline = len(self.times) + frames, time.monotonic() + (seconds or 30)
+        wanted, deadline = len(self.times) + frames, time.monotonic() + (seconds or 60)
         while time.monotonic() < deadline and (seconds or len(self.times) < wanted):
             try:
                 self._take(self.socket.recv(timeout=0.05))
             except TimeoutError:
                 continue
 
+    def is_quiet(self) -> bool:
+        """Whether no frame comes for a second."""
+        had = len(self.times)
+        self.read(seconds=1.0)
+        return len(self.times) == had
+
     def read_until(self, true: Callable[[], bool]) -> None:
         """Take what comes until something is so."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not true():
             assert time.monotonic() < deadline
             self.read(seconds=0.1)

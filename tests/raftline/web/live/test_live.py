@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from pipeline.transport.redis_server import PrivateServer
 from raftline.web.live.feeds import LiveFeeds
 from tests.raftline.web.client import COOKIE, USERS, served
-from tests.raftline.web.live.played_run import BOX, GOP, played
+from tests.raftline.web.live.played_run import BOX, FPS, GOP, NUMBERS, played
 from tests.raftline.web.live.sockets import Watched, watching
 from tests.stages.frames import read_number
 
@@ -25,11 +25,21 @@ def numbers(video: bytes) -> list[int]:
         return [read_number(frame.to_ndarray(format="gray8")) for frame in container.decode(video=0)]
 
 
+def follow(seen: list[int]) -> bool:
+    """Whether numbers of frames, which begin anew after `NUMBERS`, are those of one frame after the other."""
+    return all((after - before) % NUMBERS == 1 for before, after in pairwise(seen))
+
+
+def grow(seen: list[int]) -> bool:
+    """Whether none comes twice or goes back; more than half of the numbers are never left out."""
+    return all(0 < (after - before) % NUMBERS < NUMBERS / 2 for before, after in pairwise(seen))
+
+
 def feeds(page) -> LiveFeeds:
     return page.app.state.live_feeds
 
 
-def wait_until(true, seconds: float = 10.0) -> None:
+def wait_until(true, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
@@ -42,6 +52,7 @@ def test_a_viewer_begins_at_the_newest_keyframe_and_sees_each_frame(
 ) -> None:
     with played(redis_server, tmp_path / "run", encoder=encoder) as run, served(run, users=False) as page:
         wait_until(lambda: run.sent >= 15)
+        newest_keyframe = run.sent // GOP * GOP
         with watching(page, "gate") as viewer:
             viewer.read(frames=25)
     (head,) = viewer.heads
@@ -49,8 +60,8 @@ def test_a_viewer_begins_at_the_newest_keyframe_and_sees_each_frame(
         head["type"] == "video" and f'codecs="{codec}' in head["mime"] and (head["width"], head["height"]) == (128, 64)
     )
     seen = numbers(viewer.boxes)
-    assert seen[0] % GOP == 0 and seen[0] >= 10
-    assert seen == list(range(seen[0], seen[0] + len(seen)))
+    assert seen[0] % GOP == 0 and (seen[0] - newest_keyframe) % NUMBERS < NUMBERS / 2
+    assert follow(seen)
     assert all(after > before for before, after in pairwise(viewer.times))
 
 
@@ -70,8 +81,8 @@ def test_what_is_drawn_comes_with_the_time_of_its_frame(redis_server: PrivateSer
                 viewer.read_until(lambda kind=kind: sum(kind in each for each in viewer.told) >= 18)
             viewer.ask(overlays=[])
             assert any(is_left_alone(viewer) for _ in range(60))
-    first = numbers(viewer.boxes)[0]
     masks = {each["index"]: each for each in viewer.told if "boxes" in each}
+    first = min(masks) - (min(masks) - numbers(viewer.boxes)[0]) % NUMBERS
     flows = [each for each in viewer.told if "flow" in each]
     assert len(masks) >= 18 and len(flows) >= 18
     for index, each in masks.items():
@@ -93,10 +104,9 @@ def test_a_viewer_that_reads_nothing_costs_nothing_and_goes_on_at_a_keyframe(
         with watching(page, "gate", sock=full, max_queue=1, close_timeout=0.1), watching(page, "gate") as other:
             other.read(frames=5)
             (shared,) = feeds(page)._shared.values()
-            wait_until(lambda: any(viewer.left_out for viewer in shared.feed.viewers))
+            other.read_until(lambda: any(viewer.left_out for viewer in shared.feed.viewers))
             assert len(shared.feed.viewers) == 2
-            (stopped,) = (viewer for viewer in shared.feed.viewers if viewer.left_out)
-            assert stopped._bytes <= 3_500_000
+            assert all(viewer._bytes <= 3_500_000 for viewer in shared.feed.viewers)
             seen, sent = len(other.times), run.sent
             other.read(frames=20)
             assert len(other.times) >= seen + 20  # nobody waits for it
@@ -109,15 +119,13 @@ def test_a_paused_viewer_gets_nothing_and_goes_on_with_a_beginning(redis_server:
         with watching(page, "gate") as viewer:
             viewer.read(frames=12)
             viewer.ask(paused=True)
-            viewer.read(seconds=0.3)
-            had = len(viewer.times)
-            viewer.read(seconds=1.0)
-            assert len(viewer.times) == had
+            assert any(viewer.is_quiet() for _ in range(60))
+            had, sent = len(viewer.times), run.sent
+            wait_until(lambda: run.sent >= sent + 2 * GOP)
             viewer.ask(paused=False)
             viewer.read(frames=12)
     assert len(viewer.heads) == 2
-    seen = numbers(viewer.boxes)
-    assert seen[0] % GOP == 0 and seen[0] >= 20
+    assert numbers(viewer.boxes)[0] % GOP == 0 and viewer.times[had] > viewer.times[had - 1] + GOP / FPS
 
 
 def test_nothing_works_while_nobody_looks(redis_server: PrivateServer, tmp_path: Path) -> None:
@@ -139,9 +147,9 @@ def test_a_run_that_ends_closes_its_viewers_and_the_next_one_is_found(
             viewer.read(frames=2)
             run.end()
             with pytest.raises(ConnectionClosed, match="the run has ended"):
-                viewer.read(seconds=10)
+                viewer.read(seconds=60)
         with watching(page, "gate") as viewer, pytest.raises(ConnectionClosed, match="no run goes on"):
-            viewer.read(seconds=5)
+            viewer.read(seconds=60)
 
 
 def test_frames_are_encoded_once_for_all_and_small(redis_server: PrivateServer, tmp_path: Path) -> None:
@@ -153,8 +161,8 @@ def test_frames_are_encoded_once_for_all_and_small(redis_server: PrivateServer, 
             second.read(frames=10)
     assert 'codecs="avc1.' in viewer.heads[0]["mime"]
     seen = numbers(viewer.boxes)
-    assert len(seen) >= 14 and seen == sorted(set(seen))
-    by_index = {each["index"] % 200: each["t"] for each in viewer.told}
+    assert len(seen) >= 14 and grow(seen)
+    by_index = {each["index"] % NUMBERS: each["t"] for each in viewer.told}
     known = [(by_index[number], at) for number, at in zip(seen, viewer.times, strict=False) if number in by_index]
     assert len(known) >= 10 and all(told == pytest.approx(at, abs=1e-4) for told, at in known)
 
@@ -179,7 +187,7 @@ def test_jpegs_for_those_who_take_no_video(redis_server: PrivateServer, tmp_path
         assert asks.get("/api/live/gone/jpeg").status_code == 404
     jpegs = [part.partition(b"\r\n\r\n")[2] for part in got.split(b"--raftline-frame\r\n")[1:4]]
     seen = [numbers(jpeg.rstrip(b"\r\n"))[0] for jpeg in (still.content, *jpegs)]
-    assert seen == sorted(set(seen))
+    assert grow(seen)
 
 
 def test_a_camera_that_one_may_not_see_is_not_there(redis_server: PrivateServer, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def running(folder: Path) -> Iterator[None]:
                 yield
             finally:
                 run.send_signal(signal.SIGTERM)
-                run.wait(60)
+                run.wait(150)
 
 
 @pytest.mark.slow

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from pipeline.transport.redis_server import PrivateServer
 from raftline.flow.color import flow_color
 from tests.raftline.web.browser import chromium
 from tests.raftline.web.client import served
-from tests.raftline.web.live.played_run import BOX, PlayedRun, played
+from tests.raftline.web.live.played_run import BOX, NUMBERS, PlayedRun, played
 from tests.stages.recorder.packets import HEIGHT, WIDTH
 
 SIDES = {"gate": 0, "yard": 1}
@@ -74,11 +75,44 @@ def scene(redis_server: PrivateServer, tmp_path_factory: Any, browser: Any) -> I
 
 def until(tab: Any, expression: str) -> None:
     """Poll from here: the page's policy forbids it to evaluate text."""
-    for _ in range(600):
-        if tab.evaluate(expression):
-            return
+    until_true(tab, lambda: tab.evaluate(expression), expression)
+
+
+def until_true(tab: Any, true: Callable[[], object], what: str) -> None:
+    """Poll for two minutes: a loaded machine may take long to show anything."""
+    deadline = time.monotonic() + 120
+    while not true():
+        assert time.monotonic() < deadline, what
         tab.wait_for_timeout(100)
-    raise AssertionError(expression)
+
+
+def wait_until_all_is_drawn(tab: Any, source: str, frames: int = 25) -> None:
+    """Until so many frames in a row had what is drawn on them; on a loaded machine that may be late at first."""
+
+    def drawn() -> bool:
+        now = tab.evaluate(STATS, source)
+        missing = now["frames"] - now["found"]
+        if since and missing > since[-1][1]:
+            since.clear()
+        since.append((now["frames"], missing))
+        return since[-1][0] - since[0][0] >= frames
+
+    since: list[tuple[int, int]] = []
+    until_true(tab, drawn, f"frames of {source} without what is drawn on them")
+
+
+def check_numbers(tab: Any, source: str, count: int = 5) -> None:
+    """What is drawn is of the frame that is shown, so many times; not where the next one came while that was asked."""
+    checked: list[int] = []
+
+    def check() -> bool:
+        number, index, shown, current = tab.evaluate(NUMBER, source)
+        if index is not None and shown == current:
+            assert index % NUMBERS == number
+            checked.append(number)
+        return len(checked) == count
+
+    until_true(tab, check, f"numbers of {source}")
 
 
 def wait_for_frames(tab: Any, source: str, frames: int) -> dict[str, Any]:
@@ -89,19 +123,16 @@ def wait_for_frames(tab: Any, source: str, frames: int) -> dict[str, Any]:
 def test_two_cameras_play_and_every_frame_that_is_shown_has_what_is_drawn_on_it(scene: tuple[PlayedRun, Any]) -> None:
     _, tab = scene
     for source in SIDES:
-        stats = wait_for_frames(tab, source, 50)
+        stats = wait_for_frames(tab, source, 25)
         assert (stats["width"], stats["height"], stats["note"]) == (WIDTH, HEIGHT, "")
-        assert stats["missing"] == [] and stats["found"] == stats["frames"]
-        for number, index, shown, current in (tab.evaluate(NUMBER, source) for _ in range(5)):
-            assert shown == current and index % 200 == number
+        wait_until_all_is_drawn(tab, source)
+        check_numbers(tab, source)
 
 
 def test_overlays_are_switched_by_buttons(scene: tuple[PlayedRun, Any]) -> None:
     _, tab = scene
-    wait_for_frames(tab, "gate", 5)
     inside = ["gate", BOX[0] + BOX[2] // 2, BOX[1] + BOX[3] - 4]
-    red, _, _, alpha = tab.evaluate(PIXEL, inside)
-    assert red > 200 and alpha > 80
+    until(tab, f"(([red, , , alpha]) => red > 200 && alpha > 80)(({PIXEL})({inside}))")
     bar = tab.locator(".live").first.locator(".live-bar")
     bar.get_by_role("button", name="Mask").click()
     until(tab, f"({PIXEL})({inside})[3] === 0")
@@ -116,10 +147,11 @@ def test_the_pictures_of_a_stage_are_watched_with_nothing_drawn_on_them(scene: t
     _, tab = scene
     wait_for_frames(tab, "yard", 5)
     bar = tab.locator(".live").nth(1).locator(".live-bar")
-    shown = "() => window.live.yard.video.getVideoPlaybackQuality().totalVideoFrames"
+    before = tab.evaluate("window.live.yard.video.src")
     bar.get_by_label("Picture").select_option("steady")
-    until(tab, "window.live.yard.element.querySelector('button').disabled && window.live.yard.video.currentTime < 1")
-    until(tab, f"({shown})() > 10")
+    until(tab, f"![ '', '{before}' ].includes(window.live.yard.video.src)")
+    until(tab, "window.live.yard.video.getVideoPlaybackQuality().totalVideoFrames > 10")
+    assert tab.evaluate("window.live.yard.element.querySelector('button').disabled")
     number, overlay, _, _ = tab.evaluate(NUMBER, "yard")
     assert overlay is None and 0 <= number < 200
     assert tab.evaluate(PIXEL, ["yard", BOX[0] + 20, BOX[1] + 20])[3] == 0
@@ -140,8 +172,8 @@ def test_flow_is_drawn_in_the_colors_of_the_wheel(scene: tuple[PlayedRun, Any]) 
     np.testing.assert_allclose(tab.evaluate(COLORS, flows), expected, atol=3)
     bar = tab.locator(".live").first.locator(".live-bar")
     bar.get_by_role("button", name="Flow colors").click()
-    until(tab, f"({PIXEL})(['gate', {WIDTH // 2}, {HEIGHT - 6}])[0] > 240")  # 3 px to the right: red
-    assert tab.evaluate(PIXEL, ["gate", WIDTH // 2, HEIGHT - 6])[1] < 20
+    shown = f"({PIXEL})(['gate', {WIDTH // 2}, {HEIGHT - 6}])"
+    until(tab, f"(([red, green]) => red > 240 && green < 20)({shown})")  # 3 px to the right: red
     bar.get_by_role("button", name="Flow colors").click()
 
 
@@ -183,11 +215,17 @@ def test_before_and_after_are_of_one_moment(scene: tuple[PlayedRun, Any]) -> Non
     until(tab, f"window.live.yard.video.videoHeight === {2 * HEIGHT}")
     assert bar.locator("xpath=..").get_by_role("slider").is_visible()
     until(tab, "window.live.yard.video.currentTime > 0.5")
-    video, canvas = (tab.evaluate(PLACE, ["yard", tag]) for tag in ("video", "canvas"))
-    assert video == canvas  # also where the picture has another shape than its place on the page
-    for _ in range(3):
+    # Also where the picture has another shape than its place on the page.
+    places = lambda: [tab.evaluate(PLACE, ["yard", tag]) for tag in ("video", "canvas")]  # noqa: E731
+    until_true(tab, lambda: len({str(place) for place in places()}) == 1, "the canvas lies elsewhere")
+    same: list[int] = []
+
+    def compare() -> bool:
         before, after = tab.evaluate(COMPARED)
-        assert before == after
+        same.extend([before] * (before == after))  # the next frame may have come between the two
+        return len(same) == 3
+
+    until_true(tab, compare, "before and after are of two moments")
     bar.get_by_label("Picture").select_option("camera")
     until(tab, "window.live.yard.overlay()?.boxes?.length > 0")
 
@@ -198,10 +236,14 @@ def test_a_hidden_tab_gets_nothing_and_plays_on_when_it_is_back(scene: tuple[Pla
     hide = "(hidden) => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});"
     hide += " document.dispatchEvent(new Event('visibilitychange')); }"
     tab.evaluate(hide, True)
-    tab.wait_for_timeout(400)
-    before, sent = tab.evaluate(STATS, "yard"), run.sent
-    tab.wait_for_timeout(800)
-    assert tab.evaluate(STATS, "yard")["quality"] <= before["quality"] + 12 and run.sent >= sent + 15
+
+    def nothing_comes() -> bool:
+        before, sent = tab.evaluate(STATS, "yard")["quality"], run.sent
+        tab.wait_for_timeout(1000)
+        return tab.evaluate(STATS, "yard")["quality"] == before and run.sent >= sent + 10
+
+    until_true(tab, nothing_comes, "frames come to a hidden tab")
+    before = tab.evaluate(STATS, "yard")
     tab.evaluate(hide, False)
     wait_for_frames(tab, "yard", before["frames"] + 20)
 
@@ -218,5 +260,6 @@ def test_what_the_browser_does_not_play_is_encoded_for_it(
         tab.goto(f"{page.url}/api/openapi.json")
         tab.evaluate(MOUNT, ["gate", "camera", ["boxes"]])
         stats = wait_for_frames(tab, "gate", 25)
-        assert (stats["width"], stats["note"], stats["missing"]) == (WIDTH, "", [])
+        assert (stats["width"], stats["note"]) == (WIDTH, "")
+        wait_until_all_is_drawn(tab, "gate")
         tab.close()

@@ -45,7 +45,7 @@ def running(folder: Path) -> Iterator[WatchedRun]:
             yield WatchedRun(NAME)
         finally:
             run.send_signal(signal.SIGTERM)
-            run.wait(60)
+            run.wait(150)
 
 
 def done(watched: WatchedRun) -> tuple[int, int]:
