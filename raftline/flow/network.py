@@ -29,7 +29,7 @@ def open_raft(options: FlowOptions | None = None) -> UpdateLoop:
     if runtime == "openvino":
         from raftline.raft.compiled.loading import compile_raft  # imports an optional package
 
-        return prepare(compile_raft(model, precision, shipped=options.weights == "default"), options)
+        return prepare(compile_raft(model, precision, options.weights == "default", keep=True), options)
     return prepare(model.to_precision(precision), options)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from raftline.kernels.cell import CELL_PX
 from raftline.raft.compiled import graphs
 from raftline.raft.compiled.graph import Arithmetic, CompiledGraph
+from raftline.raft.compiled.kept_graphs import KeptGraphs
 from raftline.raft.compiled.layers import Layers, Ranges
 from raftline.raft.correlation import Correlation
 from raftline.raft.model import CoarseFlow, EncodedFrame, PairTerms, Raft, UpdateState, grid_coordinates
@@ -32,18 +33,21 @@ class CompiledRaft(Raft):
         model: in eval mode, float32, on the CPU; its weights are shared.
         precision: its `compiled` names the arithmetic.
         ranges: convolutions that are named in it multiply in 8 bits, everything else in float32.
+        kept: where compiled graphs are looked for, and kept.
     """
 
     runtime = "openvino"
 
-    def __init__(self, model: Raft, precision: Precision, ranges: Ranges | None = None) -> None:
+    def __init__(
+        self, model: Raft, precision: Precision, ranges: Ranges | None = None, kept: KeptGraphs | None = None
+    ) -> None:
         super(Raft, self).__init__()  # not Raft's own, which makes new weights
         self.architecture, self.dimensions, self.upsampling = model.architecture, model.dimensions, model.upsampling
         self.feature_encoder, self.context_encoder = model.feature_encoder, model.context_encoder
         self.update_block, self.mask_predictor = model.update_block, model.mask_predictor
         self.eval()
         self.precision = precision
-        self._ranges = ranges
+        self._ranges, self._kept = ranges, kept
         self._arithmetic: Arithmetic = "bf16" if precision.compiled == "bfloat16" else "f32"
         self._graphs: OrderedDict[object, Future[CompiledGraph]] = OrderedDict()
 
@@ -105,9 +109,20 @@ class CompiledRaft(Raft):
 
     def _compile(self, future: Future[CompiledGraph], part: graphs.Part, height: int, width: int, threads: int) -> None:
         try:
-            future.set_result(CompiledGraph(self._layers(part, height, width), self._arithmetic, threads))
+            future.set_result(self._compiled(part, height, width, threads))
         except BaseException as error:  # raised where the graph is asked for
             future.set_exception(error)
+
+    def _compiled(self, part: graphs.Part, height: int, width: int, threads: int) -> CompiledGraph:
+        """The graph as it was kept, or else compiled, and kept."""
+        names = part.__name__, height, width, threads, self._arithmetic
+        blob = None if self._kept is None else self._kept.get(*names)
+        graph = None if blob is None else CompiledGraph.read(blob, self._arithmetic, threads)
+        if graph is None:
+            graph = CompiledGraph.of(self._layers(part, height, width), self._arithmetic, threads)
+            if self._kept is not None:
+                self._kept.put(graph.written(), *names)
+        return graph
 
     def _layers(self, part: graphs.Part, height: int, width: int) -> Layers:
         layers = Layers(self._ranges)

@@ -75,10 +75,11 @@ def test_float32_is_the_flow_of_torch_on_clips_with_objects_and_noise() -> None:
 
 
 def test_what_a_pair_needs_is_compiled_while_its_first_frame_is_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    threads, by = torch.get_num_threads(), []
+    threads, by, compile_graph = torch.get_num_threads(), [], CompiledGraph.of
     monkeypatch.setattr(
-        "raftline.raft.compiled.network.CompiledGraph",
-        lambda *given: (by.append(threading.current_thread() is threading.main_thread()), CompiledGraph(*given))[1],
+        CompiledGraph,
+        "of",
+        lambda *given: (by.append(threading.current_thread() is threading.main_thread()), compile_graph(*given))[1],
     )
     earlier, later = shifted()
     flows = []
