@@ -170,7 +170,7 @@ class _Dis:
         first, *better = self._presets
         flow = first(earlier, later)
         for each in better:
-            if moves_as_one(flow, earlier.shape[1] // flow.shape[1]):
+            if moves_as_one(flow, earlier.shape[1] // flow.shape[1], first.scaled(earlier)):
                 break
             flow = each(earlier, later)
         return flow
@@ -185,16 +185,25 @@ class _AtFinestScale:
     def __init__(self, setting: _Setting) -> None:
         self._dis = cv2.DISOpticalFlow.create(setting.preset)
         self._factor = 2**setting.halvings
+        self._scaled: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]] = []
         self._dis.setFinestScale(0)
         if setting.quick:
             self._dis.setVariationalRefinementIterations(_QUICK_REFINEMENTS)
             self._dis.setUseSpatialPropagation(False)
 
     def __call__(self, earlier: npt.NDArray[np.uint8], later: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        size = (earlier.shape[1] // self._factor, earlier.shape[0] // self._factor)
-        small, small_later = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (earlier, later))
+        small, small_later = self.scaled(earlier), self.scaled(later)
+        self._scaled = [(earlier, small), (later, small_later)]
         flow = np.asarray(self._dis.calc(small, small_later, _NEW_ARRAY), np.float32) * np.float32(self._factor)
         return np.nan_to_num(flow, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+
+    def scaled(self, luma: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """A frame at the finest scale; one of the last two frames is scaled once."""
+        for whole, small in self._scaled:
+            if whole is luma:
+                return small
+        size = (luma.shape[1] // self._factor, luma.shape[0] // self._factor)
+        return cv2.resize(luma, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def _padded(luma: npt.NDArray[np.uint8], padding: Padding) -> npt.NDArray[np.uint8]:

@@ -38,6 +38,23 @@ def test_a_part_that_moves_on_its_own_counts_by_its_size(share: float, as_one: b
     assert moves_as_one(flow) == as_one
 
 
+def test_rows_that_are_read_late_move_the_frame_as_one() -> None:
+    assert moves_as_one(flow_of(np.array([[1.0, 0.02, 3.0], [0.0, 1.03, -2.0]])))
+
+
+def test_of_a_frame_with_luma_what_has_no_texture_does_not_count() -> None:
+    flow = np.zeros((HEIGHT, WIDTH, 2), np.float32)
+    wall = slice(0, WIDTH // 2)
+    wild = np.random.default_rng(0).normal(0, 5, (HEIGHT // 20, WIDTH // 40, 2)).astype(np.float32)
+    flow[:, wall] = cv2.resize(wild, (WIDTH // 2, HEIGHT))
+    luma = texture(0, HEIGHT, WIDTH)[..., 0].copy()
+    assert not moves_as_one(flow, luma=luma)
+    luma[:, wall] = 128
+    assert not moves_as_one(flow)
+    assert moves_as_one(flow, luma=luma)
+    assert not moves_as_one(flow, luma=np.full_like(luma, 128)), "with no texture at all, all of it counts"
+
+
 @pytest.mark.parametrize("size", [(8, 8), (16, 300), (1, 1)])
 def test_small_frames_are_judged_too(size: tuple[int, int]) -> None:
     assert moves_as_one(np.zeros((*size, 2), np.float32)) in (True, False)
