@@ -104,11 +104,13 @@ def test_a_warm_start_of_an_earlier_version_is_read_with_a_warning(caplog):
 
 def test_every_option_of_flow_is_one_of_the_stage():
     fields = OpticalFlow.Options.model_fields
-    own = {"max_side_px", "still_seconds", "accuracy", "store"}
+    own = {"max_side_px", "still_seconds", "accuracy", "store", "section_minutes"}
     assert fields.keys() == {field.name for field in dataclasses.fields(FlowOptions)} | own
     assert all(field.description for field in fields.values())
     chosen = {*own, *CHOSEN, "estimator"}
-    assert {value for name, value in OpticalFlow.Options() if name in chosen - {"still_seconds", "store"}} == {"auto"}
+    assert {
+        value for name, value in OpticalFlow.Options() if name in chosen - {"still_seconds", "store", "section_minutes"}
+    } == {"auto"}
     fixed = OpticalFlow.Options().model_dump(exclude=chosen)
     assert fixed == {name: value for name, value in dataclasses.asdict(FlowOptions()).items() if name not in chosen}
     assert "at most 1000" in allowed(schema_of(OpticalFlow.Options)["properties"]["iterations"])
