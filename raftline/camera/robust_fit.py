@@ -202,7 +202,9 @@ def _weighted_median(values: Any, weights: Any) -> Any:
     Hoare's selection: of the two parts on either side of a pivot, it goes on with the one that holds the median.
     """
     first, last = 0, values.size - 1
-    wanted = 0.5 * weights.sum()
+    wanted = 0.0
+    for n in range(weights.size):  # its method would load scipy.linalg
+        wanted += 0.5 * weights[n]
     while first < last:
         low, middle, high = values[first], values[(first + last) // 2], values[last]
         pivot = max(min(low, middle), min(max(low, middle), high))

@@ -73,7 +73,12 @@ def _compare(counts: Any, ratios: Any) -> None:
     """The logarithm of the ratio of the two shares of each bin, each with a part of its neighbours'."""
     scales, shares, part = np.zeros(2, np.float32), np.zeros(2, np.float32), np.float32(_NEIGHBOUR)
     for which in range(2):
-        scales[which] = np.float32(1) / max(counts[which].sum() * (np.float32(1) + np.float32(6) * part), np.float32(1))
+        total = np.float32(0)
+        for y in range(1, _BINS + 1):  # the method `sum` would load scipy.linalg
+            for u in range(1, _BINS + 1):
+                for v in range(1, _BINS + 1):
+                    total += counts[which, y, u, v]
+        scales[which] = np.float32(1) / max(total * (np.float32(1) + np.float32(6) * part), np.float32(1))
     for y in range(1, _BINS + 1):
         for u in range(1, _BINS + 1):
             for v in range(1, _BINS + 1):
