@@ -46,6 +46,7 @@ class Crew:
         """Stages that failed with new options and have those before again, and why; for the supervisor to tell."""
         self._declare(self.plan.sources)
         PlanFile.write(self._file, self.plan)
+        self._nursery = nursery
         self._new_worker = lambda stage: WorkerProcess(stage, self._file, self.rings, nursery, reaper)
         self.workers: list[WorkerProcess] = []
         self._hire()
@@ -107,6 +108,10 @@ class Crew:
                 del self._deaths[worker]
             if worker.pid is not None or not self.all_ended(worker.stage):
                 worker.start_if_due()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until a worker has ended, or for so long."""
+        self._nursery.wait(seconds)
 
     def all_ended(self, stage: str) -> bool:
         """Whether a stage has ended all sources. Without any it waits for one to be added."""

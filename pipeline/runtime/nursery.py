@@ -18,6 +18,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -139,6 +140,13 @@ class Nursery:
                 self._start_again()
         self._living.discard(pid)
         return self._ends.pop(pid)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until a worker has ended, or for so long."""
+        if self._hung_up:
+            time.sleep(seconds)
+        elif b"\n" in self._received or select.select([self._channel], [], [], seconds)[0]:
+            self._receive(wait=False)
 
     def close(self) -> None:
         """End it at once, also while it loads. Workers that still run are left to the reaper."""

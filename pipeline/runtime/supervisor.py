@@ -40,7 +40,7 @@ from pipeline.transport.redis_server import PrivateServer
 from pipeline.transport.redis_streams import RedisStreams
 
 _POLL_SECONDS = 0.05
-"""Between looks at the workers. Chosen by hand: below what a user notices, and cheap (a `waitpid` per worker)."""
+"""Between looks at the workers while none ends. Chosen by hand: below what a user notices, and cheap."""
 _STATUS_SECONDS = 0.5
 """Between two states of the progress display: often enough to look alive, with some reads of Redis each."""
 Status = dict[str, Any]
@@ -205,7 +205,7 @@ class Supervisor:
                 outage.over()
             except TransportLost as error:
                 outage.lasts(error)
-            time.sleep(_POLL_SECONDS)
+            crew.wait(_POLL_SECONDS)
 
     def _refresh(self, crew: Crew, transport: RedisStreams) -> bool:
         """Take changes; update and report the status. Returns whether every source has ended."""
