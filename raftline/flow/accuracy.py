@@ -33,6 +33,7 @@ _LESS: dict[Accuracy, dict[str, Any]] = {
         "early_stop_px": 0.05,
         "max_side_px": 384,
         "only_changed": True,
+        "changed_iterations": 2,
     },
     "full": {},
 }
@@ -57,6 +58,7 @@ CHOSEN = (
     "max_side_px",
     "one_motion_side_px",
     "only_changed",
+    "changed_iterations",
 )
 """Options whose value follows from the accuracy where the user sets none."""
 

@@ -126,6 +126,16 @@ class FlowOptions:
             "frame; elsewhere it is zero. Not where flow at every pixel is wanted, nor with still_seconds null"
         ),
     )
+    changed_iterations: int | None = field(
+        default=None,
+        metadata=described(
+            "RAFT only: updates where flow is estimated around what changes (only_changed) and goes on from the last "
+            "frame's, if fewer than iterations",
+            ge=1,
+            le=1000,
+            none="iterations",
+        ),
+    )
     correlation: CorrelationChoice = field(
         default="auto",
         metadata=described(

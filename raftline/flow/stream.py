@@ -128,7 +128,7 @@ class Stream:
             start, (last_frame, last_luma) = "resumed", before_cut
         elif self._options.warm_start != "never" and self._last_flow is not None:
             start = "warm"
-        options = self._options_for(start)
+        options = self._options_for(start, step.part)
         self.correlation_mode = self.update_loop.correlation_mode(encoded.features, options, step.confidence)
         lumas = None if last_luma is None or luma is None else (last_luma, luma)
         last_flow = self._last_flow if start == "warm" else None
@@ -167,19 +167,20 @@ class Stream:
         return self._last_frame
 
     def _move_on(self, step: "Step", encoded: EncodedFrame | None) -> None:
-        crop = step.padding.crop(step.image)
         self._last_frame, self._last_cells, self._last_part = encoded, step.cells, step.part
         self._last_image = step.image if self._store is not None else None
-        self._last_luma = luma_of(step.image, crop) if self._options.variational_refinement else None
+        refined = self._options.variational_refinement
+        self._last_luma = luma_of(step.image, step.padding.crop(step.image)) if refined else None
 
-    def _options_for(self, start: Start) -> FlowOptions:
+    def _options_for(self, start: Start, part: Part | None) -> FlowOptions:
         """Of a pair. The stream goes on from the flow of a cold start, which is worth more iterations."""
         options = self._options
         if start == "scene_cut":
             return replace(options, warm_start="never")
         if start in ("cold", "resumed") and options.warm_start != "never":
             return replace(options, iterations=max(options.iterations, options.cold_iterations))
-        return options
+        fewer = options.changed_iterations or options.iterations
+        return options if part is None else replace(options, iterations=min(options.iterations, fewer))
 
 
 @dataclass(frozen=True)
@@ -274,8 +275,7 @@ def _estimate(pairs: list[_Pair]) -> Iterator[FlowResult]:
     earlier = join([pair.earlier for pair in pairs])
     later = join([pair.later for pair in pairs])
     last, both_ways, camera = batch(flows) if flows else None, first.step.confidence, first.step.part is None
-    update_loop = first.step.stream.update_loop
-    coarse = update_loop(earlier, later, last, first.options, both_ways=both_ways, camera=camera)
+    coarse = first.step.stream.update_loop(earlier, later, last, first.options, both_ways=both_ways, camera=camera)
     for place, pair in enumerate(pairs):
         flow, hidden, guide = (part[place : place + 1] for part in (coarse.flow, coarse.hidden, coarse.guide))
         own = CoarseFlow(flow, hidden, guide, coarse.iterations)

@@ -22,12 +22,15 @@ def said_settings(options: FlowOptions, max_side_px: int | None, full_resolution
         return f"{size}, {options.dis_preset}"
     if options.one_motion_side_px is not None:
         size += f", {options.one_motion_side_px} px while it moves as one"
-    size += ", where it changes" if options.only_changed else ""
     stop = "" if options.early_stop_px is None else f" until less than {options.early_stop_px:g} px is gained"
     half = options.grid_refinement == "half" and not full_resolution
     refined = ("refined at half size" if half else "refined") if options.variational_refinement else "not refined"
     cold = max(options.iterations, options.cold_iterations)
-    return f"{size}, {options.iterations} updates (cold {cold}){stop}, {refined}"
+    updates = f"{options.iterations} updates (cold {cold})"
+    if options.only_changed:
+        fewer = min(options.iterations, options.changed_iterations or options.iterations)
+        updates += f", {fewer} where only a part changes"
+    return f"{size}, {updates}{stop}, {refined}"
 
 
 def said_session(said: SessionStatus) -> dict[str, str | int]:

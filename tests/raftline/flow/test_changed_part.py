@@ -104,6 +104,16 @@ def test_a_session_finds_in_the_part_what_it_finds_in_the_frame(update_loop: Upd
     assert moves_on_whole == 1 and moves_on_part < 0.4
 
 
+def test_a_part_that_goes_on_takes_fewer_updates(update_loop: UpdateLoop) -> None:
+    options = FlowOptions(iterations=3, cold_iterations=4, only_changed=True, changed_iterations=2)
+    session, done = FlowSession(update_loop, options), []
+    for at in range(4):
+        frame, changed = thing_at(at)
+        result = session(frame, full_resolution=at == 3, changed=changed)
+        done.append(result and result.iterations)
+    assert done == [None, 4, 2, 3]
+
+
 def test_a_session_that_is_restored_goes_on_with_the_same_part(update_loop: UpdateLoop) -> None:
     options = FlowOptions(iterations=2, cold_iterations=2, only_changed=True)
     session, other = FlowSession(update_loop, options), FlowSession(update_loop, options)
