@@ -149,6 +149,15 @@ class Context(Protocol):
         """
         ...
 
+    def holds_source(self) -> bool | None:
+        """Whether this host has the source, of hosts that share cameras: one that stood still may have lost it, or does
+        not know. What is told outside of how things are, rather than of events (`may_tell`), is the holder's to tell.
+
+        Returns:
+            None: hosts share nothing, the source is this run's own.
+        """
+        ...
+
     def shared(self, key: str, make: Callable[[], T]) -> T:
         """Return the object stored under `key`, calling `make` once per process.
 

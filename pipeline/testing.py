@@ -111,6 +111,9 @@ class TestContext(Context):
     def may_tell(self, key: str, seen_at: float) -> bool | None:
         return True
 
+    def holds_source(self) -> bool | None:
+        return None
+
     def run_folder(self, name: str, most_bytes: int = 0) -> Path | None:
         folder = self.directory / "run" / name
         if most_bytes:

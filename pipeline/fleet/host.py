@@ -18,6 +18,7 @@ from pipeline.fleet.facts import TIMES, HostReport, Times
 from pipeline.fleet.placement import Placement
 from pipeline.fleet.run_carrier import RunCarrier
 from pipeline.runtime.event_verdicts import EventVerdicts
+from pipeline.runtime.held_sources import HeldSources
 from pipeline.runtime.run_status import ActiveRun
 
 _LOOK_SECONDS = 0.1
@@ -135,6 +136,7 @@ class Host:
             return
         cameras, token = (lambda: self.placement.cameras), self.placement.token
         on_told = None if active.directory is None else EventVerdicts(active.directory).add
+        held = None if active.directory is None else HeldSources(active.directory)
         self._relay = EventRelay(active, self._event_stages, cameras, token, self._control, on_told)
         self._relay.start()
         while not self._ended.wait(_LOOK_SECONDS):
@@ -149,6 +151,8 @@ class Host:
                     self.placement.keep()
             except TransportError as error:
                 lost = _told_of(lost, str(error))
+            if held is not None:
+                held.tell(self.placement.held_until())
 
     def _active(self) -> ActiveRun:
         active = None if self._run is None else self._run.active

@@ -102,6 +102,10 @@ class Placement:
         held = self._held.get(camera)
         return None if held is None else held.token
 
+    def held_until(self) -> dict[str, float]:
+        """When the lease on each camera runs out unless it is renewed (see `Ownership.held_until`)."""
+        return self._ownership.held_until()
+
     def begin(self) -> None:
         """Say that this host is there. Raises `ConfigError` if another one of this name is at work."""
         deadline = _CLOCK() + self._times.lost_seconds + self._times.beat_seconds

@@ -13,6 +13,7 @@ from pipeline.config.plan import SourcePlan
 from pipeline.errors import ConfigError
 from pipeline.messages import Frame, Gap, Header
 from pipeline.runtime.event_verdicts import MayTell
+from pipeline.runtime.held_sources import HoldsSource
 from pipeline.runtime.output import OutputFile
 from pipeline.runtime.output_lock import OutputLock, Run
 from pipeline.runtime.run_folder import run_folder
@@ -56,6 +57,7 @@ class WorkerContext:
         self._run = run
         self._run_directory = run_directory if run_directory and run_directory.name else None  # all in one process
         self._may_tell = MayTell(self._run_directory)
+        self._holds_source = HoldsSource(self._run_directory, plan.info.name)
         self._locks: dict[Path, OutputLock] = {}
         self.finished_before: Collection[str] = ()
         """Paths of outputs that a worker before this one has finished, or was about to."""
@@ -108,6 +110,9 @@ class WorkerContext:
 
     def may_tell(self, key: str, seen_at: float) -> bool | None:
         return self._may_tell(key, seen_at)
+
+    def holds_source(self) -> bool | None:
+        return self._holds_source()
 
     def shared(self, key: str, make: Callable[[], T]) -> T:
         if key not in _shared:

@@ -21,6 +21,11 @@ _RENEWALS = 4
 """Renewals per lifetime of a lease, so that a few may be late or fail."""
 
 
+def lease_clock() -> float:
+    """Seconds by the clock that leases run out by."""
+    return time.clock_gettime(_CLOCK)
+
+
 class Leases(Protocol):
     """Who grants leases: a transport, or a fleet's control Redis."""
 
@@ -39,7 +44,7 @@ class Ownership:
         self._ttl_seconds = FOR_GOOD_SECONDS if ttl_seconds is None else ttl_seconds
         self._leases: dict[str, Lease] = {}
         self._until: dict[str, float] = {}
-        """When each lease runs out unless it is renewed, by `_CLOCK`."""
+        """When each lease runs out unless it is renewed, by `lease_clock`."""
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -49,7 +54,7 @@ class Ownership:
 
     def acquire(self, source: str) -> Lease | None:
         """Acquire the lease on a source; None while another worker holds it."""
-        until = time.clock_gettime(_CLOCK) + self._ttl_seconds
+        until = lease_clock() + self._ttl_seconds
         lease = self._transport.acquire(source, self._stage, self._worker, self._ttl_seconds)
         if lease is not None:
             with self._lock:
@@ -61,7 +66,12 @@ class Ownership:
 
         It asks no server: a process that stood still, and wakes up after its lease has run out, knows it at once.
         """
-        return source in self._leases and time.clock_gettime(_CLOCK) < self._until[source]
+        return source in self._leases and lease_clock() < self._until[source]
+
+    def held_until(self) -> dict[str, float]:
+        """When the lease on each source runs out unless it is renewed, by `lease_clock`."""
+        with self._lock:
+            return {source: self._until[source] for source in self._leases}
 
     def release(self, source: str) -> None:
         """Give a source back."""
@@ -85,7 +95,7 @@ class Ownership:
     def _keep(self) -> None:
         while not self._stopped.wait(self._ttl_seconds / _RENEWALS):
             for source, lease in list(self._leases.items()):
-                until = time.clock_gettime(_CLOCK) + self._ttl_seconds
+                until = lease_clock() + self._ttl_seconds
                 renewed = self._quietly(lease.renew)
                 with self._lock:
                     if self._leases.get(source) is not lease:

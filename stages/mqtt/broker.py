@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ class Broker:
         ca_file: Path | None,
         timeout_seconds: float,
     ) -> None:
-        """Begin to connect; returns at once.
+        """Of `connect`.
 
         Args:
             address: Of the broker.
@@ -74,6 +74,7 @@ class Broker:
             raise ConfigError("mqtt needs the package paho-mqtt: pip install 'raftline[events]'") from error
         self._name = f"MQTT broker {address.host}:{address.port}"
         self._log, self._on_connect, self._timeout = log, on_connect, timeout_seconds
+        self._hear: Callable[[str, bytes], None] = lambda topic, payload: None
         self._will_topic = will_topic
         self._trouble = ""
         client = paho.Client(CallbackAPIVersion.VERSION2)
@@ -86,14 +87,26 @@ class Broker:
         client.on_connect = self._connected
         client.on_connect_fail = lambda client, data: self._failed("cannot be reached")
         client.on_disconnect = self._disconnected
-        self._client = client
-        client.connect_async(address.host, address.port, _KEEP_ALIVE_SECONDS)
-        client.loop_start()
+        client.on_message = lambda client, data, message: self._hear(message.topic, bytes(message.payload))
+        self._client, self._address = client, address
 
-    def publish(self, topic: str, payload: str | bytes, *, retain: bool = False) -> None:
-        """Publish if there is a connection; else do nothing."""
-        if self._client.is_connected():
+    def connect(self) -> None:
+        """Begin to connect; returns at once."""
+        self._client.connect_async(self._address.host, self._address.port, _KEEP_ALIVE_SECONDS)
+        self._client.loop_start()
+
+    def publish(self, topic: str, payload: str | bytes, *, retain: bool = False) -> bool:
+        """Publish if there is a connection; else do nothing, and return False."""
+        connected = self._client.is_connected()
+        if connected:
             self._client.publish(topic, payload, qos=1, retain=retain)
+        return connected
+
+    def subscribe(self, topics: Sequence[str], hear: Callable[[str, bytes], None]) -> None:
+        """Call `hear`, in the connection's thread, with the topic and payload of what is published on some topics, and
+        of what is retained of them now; until the connection is lost."""
+        self._hear = hear
+        self._client.subscribe([(topic, 1) for topic in topics])
 
     def deliver(self, topic: str, payload: str | bytes, *, retain: bool = False) -> None:
         """Publish, and wait until the broker has it.
@@ -111,9 +124,9 @@ class Broker:
         if not message.is_published():
             raise NotTaken(f"{self._name} does not acknowledge")
 
-    def close(self) -> None:
-        """Say ``offline``, and leave."""
-        if self._client.is_connected():
+    def close(self, *, silently: bool) -> None:
+        """Say ``offline``, unless `silently`, and leave."""
+        if self._client.is_connected() and not silently:
             self._client.publish(self._will_topic, "offline", qos=1, retain=True).wait_for_publish(self._timeout)
         self._client.disconnect()
         self._client.loop_stop()
@@ -125,7 +138,6 @@ class Broker:
         if self._trouble:
             self._log.warning("%s is back", self._name)
         self._trouble = ""
-        client.publish(self._will_topic, "online", qos=1, retain=True)
         self._on_connect(self)
 
     def _disconnected(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:

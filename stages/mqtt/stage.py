@@ -14,6 +14,7 @@ from pipeline import stage
 from pipeline.messages import Data, EndOfStream, Message
 from stages.mqtt.broker import Address, Broker
 from stages.mqtt.home_assistant import discovery, object_id
+from stages.mqtt.retained import RetainedTopics
 from stages.shared.event_alerts import Alert, EventAlerts
 
 _NOT_IN_TOPICS = re.compile(r"[+#/\0]")
@@ -73,6 +74,12 @@ class Mqtt(EventAlerts):
             ca_file=options.ca_file,
             timeout_seconds=options.timeout_seconds,
         )
+        # Where hosts share cameras, it alone says how things are, for as long as this one has the camera.
+        self._shared: RetainedTopics | None = None
+        if self.context.holds_source() is not None:
+            self._shared = RetainedTopics(self._broker, self.context.holds_source, self._retained)
+            self._shared.start()
+        self._broker.connect()
         super().open()
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
@@ -86,17 +93,19 @@ class Mqtt(EventAlerts):
         ended = {event["uid"] for event in message.values["events"]}
         begun = [event["uid"] for event in message.values["begun"]]
         self._open_events = [uid for uid in self._open_events + begun if uid not in ended]
-        self._publish_motion(self._broker)
+        self._tell_motion()
 
     def flush(self, end: EndOfStream) -> Iterable[Message]:
         self._open_events = []
-        self._publish_motion(self._broker)
+        self._tell_motion()
         return super().flush(end)
 
     def close(self) -> None:
         super().close()
+        if shared := getattr(self, "_shared", None):
+            shared.close()
         if broker := getattr(self, "_broker", None):
-            broker.close()
+            broker.close(silently=self.context.holds_source() is False)
 
     def deliver(self, alert: Alert) -> None:
         if alert.thumbnail is not None and alert.thumbnail.exists():
@@ -108,7 +117,19 @@ class Mqtt(EventAlerts):
             device = object_id(self.context.source.name)
             told = json.dumps(discovery(self.context.source.name, self._topic))
             broker.publish(f"{self.options.discovery}/device/{device}/config", told, retain=True)
-        self._publish_motion(broker)
+        if self._shared is not None:
+            self._shared.listen()
+            return
+        for topic, payload in self._retained().items():
+            broker.publish(topic, payload, retain=True)
 
-    def _publish_motion(self, broker: Broker) -> None:
-        broker.publish(f"{self._topic}/motion", "ON" if self._open_events else "OFF", retain=True)
+    def _tell_motion(self) -> None:
+        if self._shared is not None:
+            self._shared.look()
+            return
+        topic = f"{self._topic}/motion"
+        self._broker.publish(topic, self._retained()[topic], retain=True)
+
+    def _retained(self) -> dict[str, str]:
+        motion = "ON" if self._open_events else "OFF"
+        return {f"{self._topic}/availability": "online", f"{self._topic}/motion": motion}

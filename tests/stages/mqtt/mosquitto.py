@@ -92,6 +92,10 @@ class Listener:
     def _hear(self, client: paho.Client, data: Any, message: paho.MQTTMessage) -> None:
         self.heard.append((message.topic, bytes(message.payload)))
 
+    def publish(self, topic: str, payload: str) -> None:
+        """Say something, to be retained."""
+        self._client.publish(topic, payload, qos=1, retain=True).wait_for_publish(30)
+
     def last(self, topic: str) -> bytes | None:
         """The newest payload of a topic."""
         return next((payload for heard, payload in reversed(list(self.heard)) if heard == topic), None)

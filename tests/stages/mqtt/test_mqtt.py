@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from pipeline.testing import TestContext
 from stages.mqtt import Mqtt
 from stages.shared import outbox
 from tests.stages.alerting import told, until
@@ -78,6 +80,42 @@ def test_what_is_retained_greets_who_comes_later(tmp_path: Path) -> None:
             until(lambda: heard.last("homeassistant/device/raftline_clip/config"))
             assert heard.all("raftline/clip/event") == []  # an event is news, not a state
         machine.close()
+
+
+def changes(payloads: list[bytes]) -> list[bytes]:
+    return [payload for payload, _ in itertools.groupby(payloads)]
+
+
+class Sharing(TestContext):
+    """Of a host among others that share cameras."""
+
+    holds = True
+
+    def holds_source(self) -> bool | None:
+        return self.holds
+
+
+def test_of_hosts_that_share_a_camera_the_one_that_has_it_says_how_things_are(tmp_path: Path) -> None:
+    lost, found = (Sharing(source="clip", directory=tmp_path / name) for name in ("lost", "found"))
+    with mosquitto(tmp_path) as broker, listener(broker.port) as heard:
+        url = f"mqtt://127.0.0.1:{broker.port}"
+        zombie = Machine(Mqtt, lost, url=url)
+        zombie.deliver(told(0, tmp_path, begun=(1,)))
+        until(lambda: heard.last("raftline/clip/motion") == b"ON")
+        lost.holds = False  # it stood still for longer than its lease
+        heir = Machine(Mqtt, found, url=url)
+        until(lambda: heard.last("raftline/clip/motion") == b"OFF")
+        zombie.deliver(told(1, tmp_path, ended=(1,), begun=(3,)), end(2))
+        zombie.close()
+        heard.publish("raftline/clip/availability", "offline")  # as a broker does once a dead host's connection breaks
+        until(lambda: heard.all("raftline/clip/availability")[-2:] == [b"offline", b"online"])
+        heir.deliver(told(0, tmp_path, begun=(2,)))
+        until(lambda: heard.last("raftline/clip/motion") == b"ON")
+        heir.deliver(end(1))
+        heir.close()
+        until(lambda: heard.last("raftline/clip/availability") == b"offline")
+        assert changes(heard.all("raftline/clip/availability")) == [b"online", b"offline"] * 2
+        assert changes(heard.all("raftline/clip/motion")) == [b"OFF", b"ON", b"OFF", b"ON", b"OFF"]
 
 
 _KILLED = """
