@@ -20,8 +20,7 @@ from pipeline.transport.base import START
 from pipeline.transport.memory import MemoryTransport
 from tests.pipeline.running import make_test_plan
 
-SIDE_PX = 512
-"""A ring of 8 slots of such frames does not get more."""
+SIDE_PX = 64
 BEGUN = MotionEvent(1, 0.1, None, 0.1, 0.05)
 
 
@@ -35,7 +34,8 @@ class Bench:
 
     def __init__(self, folder: Path, **top: Any) -> None:
         stages = {"masks": {"use": "Masker", "reads": "decoder"}, "notes": {"use": "Notes", "reads": "masks"}}
-        self.plan = make_test_plan(folder, stages, policy="live", **top)
+        limits = {"slots": 8, "max_latency_ms": 60_000}
+        self.plan = make_test_plan(folder, stages, policy="live", limits=limits, **top)
         self.transport, self.folder = MemoryTransport(), folder
         tokens = {}
         for stage in self.plan.stages:
@@ -72,16 +72,16 @@ class Bench:
 def test_what_tells_of_an_event_reaches_the_stage_though_its_pixels_are_gone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bench = Bench(tmp_path, limits={"slots": 8})
-    bench.write(40, begun_at=2)
+    bench = Bench(tmp_path)
+    bench.write(60, begun_at=2)
     with caplog.at_level(logging.DEBUG):
         noted = bench.work_off()
     bench.close()
     assert noted[0] == ("recycled", 2, BEGUN.id)
     assert len(noted) > 1 and all(kind == "process" for kind, *_ in noted[1:])
-    counted, dropped = bench.transport.counters("a", "notes"), 40 - (len(noted) - 1)
+    counted, dropped = bench.transport.counters("a", "notes"), 60 - (len(noted) - 1)
     assert counted["dropped:recycled"] == dropped
-    assert counted["frames"] == 40 - dropped
+    assert counted["frames"] == 60 - dropped
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.DEBUG]
     assert said == [f"dropped: recycled of a at 1-{sequence}" for sequence in range(1, dropped + 1)]
 
