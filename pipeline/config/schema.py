@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
@@ -15,6 +15,8 @@ from pipeline.config.names import check_source_name
 from pipeline.errors import ConfigError
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
+_REDIS_PORT = 6379
+"""Of ``redis://`` and ``rediss://`` where a URL names none."""
 
 
 def _check_name(name: str) -> str:
@@ -41,6 +43,15 @@ def check_redis_url(url: str) -> str:
     except ValueError:
         raise ValueError("a port from 1 to 65535") from None
     return url
+
+
+def redis_place(url: str) -> str:
+    """The server and database that a URL names, in the same words however it is written, without user and password."""
+    parts = urlsplit(url)
+    database = dict(parse_qsl(parts.query)).get("db", "" if parts.scheme == "unix" else parts.path.strip("/")) or "0"
+    if parts.scheme == "unix":
+        return f"unix {parts.path} {database}"
+    return f"{parts.hostname}:{parts.port or _REDIS_PORT} {database}"
 
 
 Name = Annotated[str, AfterValidator(_check_name)]

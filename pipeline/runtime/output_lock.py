@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.config.plan import Plan
+from pipeline.config.schema import redis_place
 from pipeline.errors import OutputInWork
-from pipeline.redaction import redact
 from pipeline.runtime.output import remove_parts, unwritable
 
 _ATTEMPTS, _PAUSE_SECONDS = 50, 0.02
@@ -44,7 +44,7 @@ class Run(NamedTuple):
 def run_of(plan: Plan) -> Run:
     """The run of a plan. A server lets only one run use a pipeline's name at a time."""
     unique = f"{socket.gethostname()} {os.getpid()} {id(plan)}"
-    key = unique if plan.redis_url is None else f"{redact(plan.redis_url)} {plan.name}"
+    key = unique if plan.redis_url is None else f"{redis_place(plan.redis_url)} {plan.name}"
     return Run(key, plan.run or this_process())
 
 

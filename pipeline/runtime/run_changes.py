@@ -166,14 +166,14 @@ class RunChanges:
         for stage, why in self._crew.taken_back.items():
             live.take_back(stage, self._crew.plan.stages[stage].given)
             self._trouble = redact(f"stage {stage} failed with its new options, and has those before again: {why}")
-            self._note(str(live.file), self._trouble)
+            self._note(str(live.file), self._trouble, logging.WARNING)
         self._crew.taken_back.clear()
 
-    def _note(self, by: str, told: str) -> None:
+    def _note(self, by: str, told: str, level: int = logging.INFO) -> None:
         self._changes.append(
             {"when": datetime.now().astimezone().isoformat(timespec="seconds"), "by": by, "what": told}
         )
-        log.warning("%s: %s", by, told)
+        log.log(level, "%s: %s", by, told)
 
 
 def _proposal(live: LiveConfig, request: Request) -> Config:

@@ -200,6 +200,7 @@ class EventLog(stage.Stage):
             self._write(running, end_seconds, running.event.uncertain, cut_short=moved_seconds >= self._last_seconds)
         if self._at_once:
             with writing(self._output.part):
+                log.path.touch()  # it may have been rotated away
                 shutil.copyfile(log.path, self._output.part)
         self._output.finish()
         self._end_rows(failed=False)

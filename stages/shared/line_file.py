@@ -16,11 +16,15 @@ class LineFile:
     because the messages they came from are delivered again.
     """
 
-    def __init__(self, path: Path, length: int) -> None:
-        """For a file that exists and holds `length` bytes. Raises `OutputError`."""
+    def __init__(self, path: Path, length: int, rotates: bool = False) -> None:
+        """For a file that exists and holds `length` bytes. Raises `OutputError`.
+
+        `rotates`: someone may move it away, or empty it, while it grows; the lines go on in what is there then.
+        """
         with writing(path):
             self._inode = path.stat().st_ino
         self.path = path
+        self._rotates = rotates
         self.length = length
         """Bytes, including the lines that were there before."""
 
@@ -38,7 +42,7 @@ class LineFile:
             path.touch()
             length = path.read_bytes().rfind(b"\n") + 1
             os.truncate(path, length)
-        return cls(path, length)
+        return cls(path, length, rotates=True)
 
     @classmethod
     def resumed(cls, path: Path, length: int, in_place: bool = False) -> LineFile:
@@ -59,7 +63,7 @@ class LineFile:
                 path.touch()
                 length = min(length, path.stat().st_size)
                 os.truncate(path, length)
-            return cls(path, length)
+            return cls(path, length, rotates=True)
         if not length:
             return cls.new(path)
         with writing(path):
@@ -75,6 +79,8 @@ class LineFile:
         """Add a line. It is with the operating system when the call returns. Raises `OutputError`."""
         data = line.encode() + b"\n"
         with writing(self.path):
+            if self._rotates:
+                self._follow()
             with open(self.path, "r+b", buffering=0) as file:
                 if os.fstat(file.fileno()).st_ino != self._inode:
                     raise OutputError(f"{self.path}: was replaced; another worker has taken over, or someone moved it")
@@ -83,6 +89,12 @@ class LineFile:
                 while view:
                     view = view[file.write(view) :]
         self.length += len(data)
+
+    def _follow(self) -> None:
+        self.path.touch()
+        found = self.path.stat()
+        if found.st_ino != self._inode or found.st_size < self.length:
+            self._inode, self.length = found.st_ino, found.st_size
 
     def lines(self) -> list[str]:
         """All lines that count. Raises `OutputError`."""

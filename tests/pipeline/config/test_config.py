@@ -9,6 +9,7 @@ import pytest
 from pipeline.config import Config, Plan, load_config, make_plan, source_name
 from pipeline.config.names import check_source_name
 from pipeline.config.overrides import parse_override
+from pipeline.config.schema import redis_place
 from pipeline.stage import Demand
 from tests.pipeline.config_bench import YAML, lay_out, plan, refusal, write
 
@@ -251,3 +252,21 @@ def test_every_configuration_that_is_shipped_is_valid_and_says_its_units(file: P
 )
 def test_an_override_is_a_key_path_and_a_value_in_yaml(override: str, parsed: tuple[str, object]) -> None:
     assert parse_override(override) == parsed
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        ("redis://cam.lan", "redis://CAM.lan:6379", "redis://me:word@cam.lan/0", "redis://cam.lan:6379/?db=0"),
+        ("redis://cam.lan/2", "rediss://cam.lan:6379/2", "redis://cam.lan?db=2"),
+        ("unix:///run/redis", "unix://me:word@/run/redis", "unix:///run/redis?db=0"),
+        ("unix:///run/redis?db=1",),
+        ("redis://other.lan",),
+        ("redis://cam.lan:6380",),
+    ],
+)
+def test_one_redis_is_one_place_however_its_url_is_written(urls: tuple[str, ...]) -> None:
+    places = {redis_place(url) for url in urls}
+    assert len(places) == 1
+    assert "word" not in places.pop()
+    assert redis_place(urls[0]) not in {redis_place("redis://another.lan"), redis_place("unix:///another")}

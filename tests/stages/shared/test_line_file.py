@@ -64,3 +64,34 @@ def test_a_file_that_was_removed_is_named(tmp_path):
     (tmp_path / "a.jsonl").unlink()
     with pytest.raises(OutputError, match=r"a\.jsonl: cannot write: No such file"):
         file.append("first")
+
+
+def _moved_away(path):
+    path.rename(path.with_suffix(".1"))
+
+
+def _replaced(path):
+    _moved_away(path)
+    path.write_text("another's\n")
+
+
+def _emptied(path):
+    path.with_suffix(".1").write_bytes(path.read_bytes())
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("rotate", [_moved_away, _replaced, _emptied])
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_file_that_is_rotated_while_it_grows_goes_on_in_a_new_one(tmp_path, rotate, resumed):
+    path = tmp_path / "a.jsonl"
+    file = LineFile.extended(path)
+    file.append("first, which is long")
+    if resumed:
+        file = LineFile.resumed(path, file.length, in_place=True)
+    rotate(path)
+    file.append("second")
+    file.append("third")
+    before = "another's\n" if rotate is _replaced else ""
+    assert path.read_text() == f"{before}second\nthird\n"
+    assert path.with_suffix(".1").read_text() == "first, which is long\n"
+    assert file.length == path.stat().st_size
