@@ -3,43 +3,63 @@
 from __future__ import annotations
 
 import gc
+import importlib
 from pathlib import Path
 from typing import Any
 
 import typer
+import typer.main
 from typer.core import TyperGroup
 
-from raftline.cli.batch.command import batch
-from raftline.cli.configs import configs
-from raftline.cli.contact_sheet import contact_sheet
-from raftline.cli.dead_letters import dead_letters
-from raftline.cli.doctor import doctor
-from raftline.cli.evaluate import evaluate
-from raftline.cli.event_sheet import event_sheet
-from raftline.cli.events import events
-from raftline.cli.export import export
-from raftline.cli.flow import flow
-from raftline.cli.run import run
-from raftline.cli.serve import serve
-from raftline.cli.source import source
-from raftline.cli.stages import stages
-from raftline.cli.status import status
-from raftline.cli.train import train
-from raftline.cli.validate import validate
-from raftline.cli.web import web
-from raftline.cli.worker import worker
 from raftline.shipped import shipped_configurations
 
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 """Python's 700 make a tenth of a command's start a search for garbage among modules, which stay. Chosen by hand."""
 
 
+_MODULES = {
+    "run": "raftline.cli.run",
+    "batch": "raftline.cli.batch.command",
+    "serve": "raftline.cli.serve",
+    "worker": "raftline.cli.worker",
+    "status": "raftline.cli.status",
+    "web": "raftline.cli.web",
+    "validate": "raftline.cli.validate",
+    "flow": "raftline.cli.flow",
+    "train": "raftline.cli.train",
+    "evaluate": "raftline.cli.evaluate",
+    "contact-sheet": "raftline.cli.contact_sheet",
+    "event-sheet": "raftline.cli.event_sheet",
+    "export": "raftline.cli.export",
+    "doctor": "raftline.cli.doctor",
+    "source": "raftline.cli.source",
+    "stages": "raftline.cli.stages",
+    "configs": "raftline.cli.configs",
+    "dead-letters": "raftline.cli.dead_letters",
+    "events": "raftline.cli.events",
+}
+"""Where each command, a function or a group of commands of its name, is defined; in the order of the help."""
+
+
 class _Commands(TyperGroup):
-    """Says which command was meant where a configuration or a file was given in its place."""
+    """Loads a command when it is asked for: to load all of them takes 0.1 s.
+
+    Says which command was meant where a configuration or a file was given in its place.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(_MODULES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in _MODULES and cmd_name not in self.commands:
+            self.commands[cmd_name] = _loaded(cmd_name)
+        return super().get_command(ctx, cmd_name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         given = args[0] if args else ""
         if self.get_command(ctx, given) is None:
+            for name in _MODULES:  # among which the nearest is named
+                self.get_command(ctx, name)
             if given in shipped_configurations():
                 ctx.fail(f"{given!r} is a configuration, not a command. Write: raftline run {given}")
             if Path(given).is_file():
@@ -57,15 +77,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-ON_VIDEO = (run, batch, serve, worker, status, web, validate)
-BESIDES = (flow, train, evaluate, contact_sheet, event_sheet, export, doctor)
-for command in (*ON_VIDEO, *BESIDES):
-    app.command()(command)
-app.add_typer(source, name="source")
-app.add_typer(stages, name="stages")
-app.add_typer(configs, name="configs")
-app.add_typer(dead_letters, name="dead-letters")
-app.add_typer(events, name="events")
+
+
+@app.callback()
+def _group() -> None:
+    """Nothing of its own."""
+
+
+def _loaded(name: str) -> Any:
+    """The command of a name, as it would be among all of them."""
+    found = getattr(importlib.import_module(_MODULES[name]), name.replace("-", "_"))
+    holder = typer.Typer(add_completion=False)
+    if isinstance(found, typer.Typer):
+        holder.add_typer(found, name=name)
+    else:
+        holder.command(name)(found)
+    return typer.main.get_group(holder).commands[name]
 
 
 def main() -> None:

@@ -18,14 +18,13 @@ from pipeline.remote.urls import is_remote
 from raftline.cli.arguments import ConfigFile, Debug, Inputs, Overrides, Redis, read_config
 from raftline.cli.failures import INTERRUPTED, USER_MISTAKE, reported, say_error, show_tracebacks
 from raftline.cli.output_directory import make_output_directory
-from raftline.cli.progress import Lines, RunProgress, progress_of
-from raftline.cli.results import show_results
 
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
     from pipeline.config import Plan
     from pipeline.config.schema import Config
+    from raftline.cli.progress import RunProgress
 
 _BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 
@@ -106,6 +105,8 @@ def run(
         plan, summary = _in_process(_checked(read), metrics_port)
     else:
         plan, summary = _supervise(read, metrics_port)
+    from raftline.cli.results import show_results
+
     show_results(summary, plan.output)
     code = outcome(summary)
     if code:
@@ -157,6 +158,8 @@ def _supervise(read: Callable[[], Config], metrics_port: int | None) -> tuple[Pl
         forkable = open_files() == opened  # what a plug-in has opened would be closed in a fork
     with Nursery.for_plan(plan, fork=forkable) as nursery, page_of(configuration):
         make_output_directory(plan.output)
+        from raftline.cli.progress import progress_of  # while the workers' parent loads what it needs
+
         with shown_status(progress_of(plan), metrics_port) as on_status:
             live = LiveConfig(configuration, read)
             return plan, Supervisor(plan, nursery=nursery, on_status=on_status, live=live).run()
@@ -187,6 +190,7 @@ def page_of(configuration: Config, fleet: tuple[str, str] | None = None) -> Iter
 def _in_process(configuration: Config, metrics_port: int | None) -> tuple[Plan, dict[str, Any]]:
     from pipeline.config import make_plan
     from pipeline.runtime.foreground import run_in_foreground
+    from raftline.cli.progress import Lines
 
     plan = make_plan(configuration)
     make_output_directory(plan.output)
