@@ -13,6 +13,7 @@ import numpy as np
 
 from raftline.camera.plane_models import PLANE_MODELS, ModelName, PlaneModel
 from raftline.camera.robust_fit import RobustFit, consensus, refine
+from raftline.camera.robust_weights import median
 from raftline.camera.transforms import centred, centred_points, frame_corners, transform_points
 from raftline.kernels.cell import CELL_PX
 from raftline.kernels.compiled import compiled
@@ -109,7 +110,7 @@ def fit_camera_motion(
     if samples.independent(samples.trust) < _MIN_EFFECTIVE_POINTS:
         return CameraMotion.unknown("too little texture for any motion to be seen")
     _, half_diagonal = centred(width, height)
-    gate_px = max(_GATE_PX, width / _GATE_FRAME_PX) + _GATE_SHARE * float(np.median(np.hypot(*samples.flow)))
+    gate_px = max(_GATE_PX, width / _GATE_FRAME_PX) + _GATE_SHARE * median(np.hypot(*samples.flow))
     residual_px = consensus(samples.points, samples.flow, samples.trust, half_diagonal, gate_px)
 
     def fitted(name: ModelName) -> _Candidate | str:

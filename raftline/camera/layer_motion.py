@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from raftline.camera.robust_weights import median
 from raftline.kernels.compiled import compiled
 
 _GATE_PX, _GATE_FRAME_PX, _GATE_SHARE = 1.0, 1280, 0.03
@@ -57,7 +58,7 @@ def layers_of(
     finite = np.isfinite(flow_px[..., 0]) & np.isfinite(flow_px[..., 1])
     flow_px = np.where(finite[..., None], flow_px, 0).astype(np.float32)
     weight = (weights * finite).astype(np.float32)
-    typical_px = float(np.median(np.hypot(flow_px[..., 0], flow_px[..., 1])))
+    typical_px = median(np.hypot(flow_px[..., 0], flow_px[..., 1]))
     gate_px = max(_GATE_PX, width / _GATE_FRAME_PX) + _GATE_SHARE * typical_px
     rest, follows = np.empty(flow_px.shape, np.float32), np.empty(weight.shape, np.float32)
     _leave(flow_px, x, y, matrix, gate_px, rest, follows)

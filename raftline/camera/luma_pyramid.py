@@ -119,7 +119,7 @@ def _strongest(image: Any, trust: Any, cell_rows: Any, cell_columns: Any, streng
     It is 0 at the image's border.
     """
     height, width = image.shape
-    here = np.zeros((2, width), np.float32)
+    here, cells, row_of_cells = np.zeros((2, width), np.float32), np.zeros(width, np.float32), -1
     blocks_each_row = width // 2
     for block_row in range(height // 2):
         for k in range(2):
@@ -127,11 +127,14 @@ def _strongest(image: Any, trust: Any, cell_rows: Any, cell_columns: Any, streng
             if i == 0 or i == height - 1:
                 here[k] = 0.0
                 continue
-            cells = trust[cell_rows[i]]
+            if cell_rows[i] != row_of_cells:  # spread over the row's px, so that what follows vectorizes
+                row_of_cells = cell_rows[i]
+                for j in range(width):
+                    cells[j] = trust[row_of_cells, cell_columns[j]]
             for j in range(1, width - 1):
                 x = (image[i, j + 1] - image[i, j - 1]) * np.float32(0.5)
                 y = (image[i + 1, j] - image[i - 1, j]) * np.float32(0.5)
-                here[k, j] = (x * x + y * y) * cells[cell_columns[j]]
+                here[k, j] = (x * x + y * y) * cells[j]
         for block in range(blocks_each_row):
             left = 2 * block
             upper = left + (here[0, left] < here[0, left + 1])

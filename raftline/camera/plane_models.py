@@ -6,6 +6,7 @@ in px that it causes half a diagonal away from the centre, and all are comparabl
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -91,9 +92,8 @@ class PlaneModel:
             width: Width of the frame, px.
             height: Height of the frame, px.
         """
-        corners = centred_points(frame_corners(width, height).T, width, height)
-        rows = self.design(corners, corners)[:, : len(covariance)]
-        return float(np.sqrt(np.einsum("ajn,jk,akn->n", rows, covariance, rows).mean()))
+        products = _corner_products(self.name, width, height)
+        return float(np.sqrt((products[: len(covariance), : len(covariance)] * covariance).sum()))
 
 
 PLANE_MODELS: dict[str, PlaneModel] = {
@@ -103,3 +103,11 @@ PLANE_MODELS: dict[str, PlaneModel] = {
     "rolling_shutter": PlaneModel("rolling_shutter", 8, _rolling_shutter, "affine", extra=2),
     "homography": PlaneModel("homography", 8, _homography, "affine"),
 }
+
+
+@functools.lru_cache(maxsize=16)
+def _corner_products(name: ModelName, width: int, height: int) -> np.ndarray:
+    """Return the products (K, K) of what two parameters add to the displacement, averaged over the corners."""
+    corners = centred_points(frame_corners(width, height).T, width, height)
+    rows = PLANE_MODELS[name].design(corners, corners)
+    return np.einsum("ajn,akn->jk", rows, rows) / corners.shape[1]

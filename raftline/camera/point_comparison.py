@@ -64,12 +64,7 @@ class PointComparison:
 
     def correlation(self) -> float:
         """Return Pearson's correlation of the points in the image with what is there; NaN if one is constant."""
-        inside = self._weights >= 0.0
-        one = self._points.value[inside]
-        other = self._difference[inside] + one
-        one, other = one - one.mean(), other - other.mean()
-        with np.errstate(invalid="ignore"):
-            return float((one @ other) / np.sqrt((one @ one) * (other @ other)))
+        return _correlation(self._points.value, self._difference, self._weights)
 
 
 @compiled
@@ -163,3 +158,24 @@ def _weigh(
     for i in range(count):
         for j in range(i):
             normal[j, i] = normal[i, j]
+
+
+@compiled
+def _correlation(value: Any, difference: Any, weights: Any) -> Any:
+    """Correlate values (N,) with value + difference, where the weight is not negative."""
+    inside, mean, mean_difference = 0, 0.0, 0.0
+    for n in range(value.size):
+        if weights[n] >= 0.0:
+            inside += 1
+            mean += value[n]
+            mean_difference += difference[n]
+    mean, mean_difference = mean / max(inside, 1), mean_difference / max(inside, 1)
+    both = ones = others = 0.0
+    for n in range(value.size):
+        if weights[n] >= 0.0:
+            one = value[n] - mean
+            other = one + difference[n] - mean_difference
+            both += one * other
+            ones += one * one
+            others += other * other
+    return both / np.sqrt(ones * others)

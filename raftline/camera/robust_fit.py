@@ -14,7 +14,7 @@ import numpy as np
 
 from raftline.camera.normal_equations import inverse_of, reweigh
 from raftline.camera.plane_models import PlaneModel
-from raftline.camera.robust_weights import TUKEY_SIGMAS
+from raftline.camera.robust_weights import TUKEY_SIGMAS, median
 from raftline.kernels.compiled import compiled
 
 _HYPOTHESES = 160
@@ -81,7 +81,7 @@ def consensus(
     first, second = first[apart], second[apart]
     turn = (end[first] - end[second]) / (start[first] - start[second])
     shift = end[first] - turn * start[first]
-    typical = np.median(flow[0]) + 1j * np.median(flow[1])
+    typical = median(flow[0]) + 1j * median(flow[1])
     turn = np.concatenate([turn, [1.0, 1.0]])
     shift = np.concatenate([shift, [0.0, typical / half_diagonal]])
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from raftline.camera.camera_motion import grid_centres
 from raftline.camera.mesh import centre_shift, hat_weights, mesh_shape
+from raftline.camera.robust_weights import median
 from raftline.kernels.compiled import compiled
 
 _SIDE_CELLS = 80
@@ -117,7 +119,7 @@ def _beside_plane(
     mean, cells, reach_px = np.empty((2, *mesh_shape(*size))), np.empty(mesh_shape(*size)), np.inf
     for done in range(_ROUNDS):
         if done:
-            reach_px = max(_ROBUST_PX, _REACH_MEDIANS * float(np.median(np.sqrt(squared))))
+            reach_px = max(_ROBUST_PX, _REACH_MEDIANS * math.sqrt(median(squared)))
         _average(rest, trust, reach_px, across, down, squared, mean, cells)
     return mean, cells
 

@@ -15,6 +15,7 @@ from raftline.camera.camera_motion import CameraMotion, confidence_of
 from raftline.camera.direct_alignment import MAX_ERROR_PX, MIN_SIGMA, align, following
 from raftline.camera.luma_pyramid import LumaPyramid
 from raftline.camera.plane_models import PLANE_MODELS, ModelName
+from raftline.camera.robust_weights import median
 from raftline.camera.transforms import centred, transform_xy
 
 _MOST_OFF_PX, _HARDLY_OFF_PX = 0.5, 0.3
@@ -112,7 +113,7 @@ def searched(before: LumaPyramid, after: LumaPyramid, trust: np.ndarray, around:
     for down in range(-_SEARCHED_STEPS * step, _SEARCHED_STEPS * step + 1, step):
         for right in range(-_SEARCHED_STEPS * step, _SEARCHED_STEPS * step + 1, step):
             there = image[np.clip(y + down, 0, height - 1), np.clip(x + right, 0, width - 1)] - value
-            off = float(np.abs(there - np.median(there)).mean()) if len(there) else 0.0
+            off = float(np.abs(there - median(there)).mean()) if len(there) else 0.0
             least, best = min((least, best), (off, (right, down)))
     scale = before.width / width
     return np.array([[1.0, 0.0, best[0] * scale], [0.0, 1.0, best[1] * scale], [0.0, 0.0, 1.0]]) @ around

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +40,7 @@ def moves_as_one(flow_px: npt.NDArray[np.float32], step_px: int = 1, luma: npt.N
     height, width = (side * step_px for side in flow_px.shape[:2])
     size = (max(2, width // _STEP_PX), max(2, height // _STEP_PX))
     blocks = np.asarray(cv2.resize(flow_px, size, interpolation=cv2.INTER_AREA), np.float32)
-    rows, columns = np.mgrid[: size[1], : size[0]].astype(np.float32) * _STEP_PX
-    here = np.stack([columns, rows], axis=-1).reshape(-1, 2)
+    here = _places(size)
     there = here + blocks.reshape(-1, 2)
     if luma is not None and (textured := _textured(luma, size)).sum() >= _LEAST_BLOCKS:
         here, there = here[textured], there[textured]
@@ -48,6 +49,13 @@ def moves_as_one(flow_px: npt.NDArray[np.float32], step_px: int = 1, luma: npt.N
         here, there, method=cv2.RANSAC, ransacReprojThreshold=agrees_px, maxIters=_RANSAC_ROUNDS, refineIters=0
     )
     return found is not None and _share(here, there, agree.ravel() > 0, agrees_px) >= _SAME_SHARE
+
+
+@functools.lru_cache(maxsize=8)
+def _places(size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Where blocks (w, h) lie, row after row: (N, 2) px."""
+    rows, columns = np.mgrid[: size[1], : size[0]].astype(np.float32) * _STEP_PX
+    return np.stack([columns, rows], axis=-1).reshape(-1, 2)
 
 
 def _textured(luma: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.bool_]:
@@ -60,6 +68,9 @@ def _share(
     here: npt.NDArray[np.float32], there: npt.NDArray[np.float32], agree: npt.NDArray[np.bool_], agrees_px: float
 ) -> float:
     """Share of the blocks that agree with the affine motion of those that agree with three of them."""
-    places = np.column_stack([here, np.ones(len(here), np.float32)]).astype(np.float64)
-    motion = np.linalg.lstsq(places[agree], there[agree], rcond=None)[0]
-    return float((np.linalg.norm(places @ motion - there, axis=1) <= agrees_px).mean())
+    places = np.empty((len(here), 3))
+    places[:, :2], places[:, 2] = here, 1.0
+    those = places[agree]
+    motion = np.linalg.lstsq(those.T @ those, those.T @ there[agree], rcond=None)[0]
+    off = places @ motion - there
+    return float((np.einsum("nd,nd->n", off, off) <= agrees_px**2).mean())
