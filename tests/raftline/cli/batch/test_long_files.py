@@ -43,7 +43,7 @@ def assert_as_in_one_piece(folder: Path, output: str) -> None:
     hidden = [path.name for path in (folder / output).iterdir() if path.name.startswith(".") or ".part" in path.name]
     assert hidden == [".batch.json"]  # of the page
     told = json.loads((folder / output / "open_hevc.summary.json").read_text())
-    assert told["state"] == "finished" and set(told["tasks"]) >= {"in-order", "rest-0", "rest-3"}
+    assert told["state"] == "finished" and set(told["tasks"]) >= {"path", "measure-0", "measure-4", "rest-3"}
     assert told["sources"]["open_hevc"]["stages"]["video"]["frames"] == 42
     assert told["sources"]["open_hevc"]["stages"]["video"]["status"]["audio"] == "aac copied"
 
@@ -55,20 +55,20 @@ def test_it_gives_what_it_gives_in_one_piece_and_is_not_done_twice(folder: Path)
     assert "1 finished before, 0 to do" in run(folder, *batch).stdout
 
 
-@pytest.mark.parametrize("until", ["moves", "rest-1/summary.json"])
+@pytest.mark.parametrize("until", ["measure-1/summary.json", "moves", "rest-1/summary.json"])
 def test_a_killed_driver_goes_on_with_what_is_not_finished(folder: Path, until: str) -> None:
-    output = f"killed-{until[:4]}"
+    output = f"killed-{until.partition('/')[0]}"
     batch = ("batch", "long.yaml", "open_hevc.mkv", "-o", output, *IN_SEGMENTS)
     left = folder / output / ".open_hevc.segments"
     with running(folder, *batch) as process:
         _wait_for(left / until)
         process.kill()
     wait_until_alone(folder)
-    begun = json.loads((left / "in-order.json").read_text())["started"] if until != "moves" else None
+    kept = {path.parent.name: json.loads(path.read_text()) for path in left.glob("measure-*/summary.json")}
     run(folder, *batch)
     assert_as_in_one_piece(folder, output)
-    after = json.loads((folder / output / "open_hevc.summary.json").read_text())
-    assert begun in (None, after["started"])  # of the run in order, which was not repeated
+    tasks = json.loads((folder / output / "open_hevc.summary.json").read_text())["tasks"]
+    assert kept and all(tasks[name]["seconds"] == told["seconds"] for name, told in kept.items())  # not done again
 
 
 @pytest.fixture
@@ -80,10 +80,10 @@ def on_ray() -> Iterator[tuple]:
 @pytest.mark.timeout(900)
 def test_segments_go_to_the_nodes_of_a_cluster_also_when_one_is_lost(folder: Path, on_ray: tuple) -> None:
     cluster, ray = on_ray
-    path = folder / "lost" / "open_hevc.path.jsonl"
+    measured = folder / "lost" / ".open_hevc.segments" / "measure-1" / "measured.jsonl"
     with running(folder, "batch", "long.yaml", "open_hevc.mkv", "-o", "lost", *ray) as process:
-        _wait_for(path.with_name(f"{path.name}.measured.part"))
-        cluster.kill_a_node(holding=path.with_name(f".{path.name}.lock"))  # that goes through the file in order
+        _wait_for(measured.with_name(f"{measured.name}.measured.part"))
+        cluster.kill_a_node(holding=measured.with_name(f".{measured.name}.lock"))
         assert process.wait(_PATIENCE_SECONDS) == 0
         assert process.stdout is not None
         said = process.stdout.read()
