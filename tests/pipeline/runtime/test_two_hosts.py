@@ -43,7 +43,7 @@ Worker(plan, "log", transport, "far", Path(sys.argv[1]).parent, False, float(sys
 @pytest.fixture
 def plan(tmp_path: Path, server: PrivateServer, monkeypatch: pytest.MonkeyPatch) -> Plan:
     monkeypatch.setattr(worker_module, "_ACQUIRE_EVERY_SECONDS", 0.05)
-    log = {"use": "Logger", "reads": "decoder", "options": {"seconds_per_frame": 0.02}}
+    log = {"use": "Logger", "reads": "decoder", "options": {"seconds_per_frame": 0.005}}
     plan = make_test_plan(tmp_path, {"log": log}, source={"frames": FRAMES}, payload="inline")
     run = RedisStreams(server.url, plan.name)
     run.reset()
@@ -59,7 +59,7 @@ def written(plan: Plan) -> list[list[str]]:
 
 @contextlib.contextmanager
 def far_worker(plan: Plan, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    (folder / "plan.json").write_text(plan.to_json())
+    (folder / "plan.json").write_text(slower(plan).to_json())
     command = [sys.executable, "-c", FAR, str(folder / "plan.json"), str(LEASE_SECONDS)]
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     try:
@@ -67,6 +67,12 @@ def far_worker(plan: Plan, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.kill()
         process.wait()
+
+
+def slower(plan: Plan) -> Plan:
+    """The log takes its time: this test may look late how far the far worker is."""
+    log = replace(plan.stages["log"], given={"seconds_per_frame": 0.1})
+    return replace(plan, stages={**plan.stages, "log": log})
 
 
 @contextlib.contextmanager
@@ -89,7 +95,7 @@ def near_workers(plan: Plan, *stages: str) -> Iterator[list[threading.Thread]]:
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120  # a worker loads its modules meanwhile
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)

@@ -31,6 +31,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.timeout(600)  # three commands that load PyTorch
 def test_train_tells_how_it_goes_and_its_weights_are_those_of_other_commands(folder: Path) -> None:
     told = run(folder, "train", "config.yaml", "--device", "cpu").stdout
     for words in ("from scratch to 2", "step 1/2  loss", "clips/s", "left", "validation EPE", "2 of 2 steps done"):

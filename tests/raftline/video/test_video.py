@@ -198,6 +198,7 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     write_video(tmp_path / "clip.mp4", scene_frames(60))
     (tmp_path / "user.py").write_text(
         "import os, signal\nfrom raftline import video\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         "def stop(done, of):\n    if done > 5: os.kill(os.getpid(), signal.SIGINT)\n"
         "video.stabilize('clip.mp4', 'steady.mp4', estimator='dis', on_progress=stop)\n"
     )
