@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner, Result
 
+from raftline.cli.app import app
 from raftline.cli.doctor import examine
 from raftline.flow.files import read_flow
 from tests.command_line import run
@@ -27,6 +30,19 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs a command in this process, which has loaded PyTorch: called with its arguments and exit code."""
+    monkeypatch.chdir(folder)
+
+    def invoke(*arguments: object, code: int = 0) -> Result:
+        done = CliRunner().invoke(app, list(map(str, arguments)))
+        assert done.exit_code == code, done.output
+        return done
+
+    return invoke
+
+
 @pytest.mark.parametrize("estimator", ["raft", "dis"])
 def test_flow_of_two_pictures_is_where_the_pixels_went(folder: Path, estimator: str) -> None:
     said = run(folder, "flow", "first.png", "second.png", "-o", "out/flow.flo", "--estimator", estimator).stdout
@@ -40,8 +56,8 @@ def test_flow_of_two_pictures_is_where_the_pixels_went(folder: Path, estimator: 
     assert "on cpu" in said or "on cuda" in said
 
 
-def test_flow_as_a_picture_is_in_color(folder: Path) -> None:
-    run(folder, "flow", "first.png", "second.png", "-o", "flow.png", "--estimator", "dis")
+def test_flow_as_a_picture_is_in_color(folder: Path, here: Callable[..., Result]) -> None:
+    here("flow", "first.png", "second.png", "-o", "flow.png", "--estimator", "dis")
     picture = cv2.imread(str(folder / "flow.png"))
     assert picture is not None
     assert picture.shape == (96, 128, 3)
@@ -62,16 +78,18 @@ def test_flow_as_a_picture_is_in_color(folder: Path) -> None:
         (["first.png", "second.png", "-o", "flow.flo", "--device", "gpu"], "expected auto, cpu, cuda or cuda:N"),
     ],
 )
-def test_what_cannot_be_done_is_one_line_and_leaves_no_file(folder: Path, arguments: list[str], words: str) -> None:
-    done = run(folder, "flow", *arguments, code=2)
+def test_what_cannot_be_done_is_one_line_and_leaves_no_file(
+    folder: Path, here: Callable[..., Result], arguments: list[str], words: str
+) -> None:
+    done = here("flow", *arguments, code=2)
     assert words in done.stderr
     assert done.stderr.startswith("error: ")
     assert not list(folder.glob("flow*"))
 
 
-def test_evaluate_writes_its_results_as_json(folder: Path) -> None:
+def test_evaluate_writes_its_results_as_json(folder: Path, here: Callable[..., Result]) -> None:
     chairs = data_path("flow", "chairs")
-    run(folder, "evaluate", "--weights", "dis", "--dataset", f"chairs:{chairs}", "--json", "results/out.json")
+    here("evaluate", "--weights", "dis", "--dataset", f"chairs:{chairs}", "--json", "results/out.json")
     results = json.loads((folder / "results" / "out.json").read_text())
     assert (results["weights"], results["warm_start"]) == ("dis", "never")
     row = results["results"][0]
@@ -88,8 +106,8 @@ def test_evaluate_writes_its_results_as_json(folder: Path) -> None:
         ("sintel:nowhere", "nowhere is not there"),
     ],
 )
-def test_a_data_set_that_is_not_there_is_named(folder: Path, dataset: str, words: str) -> None:
-    assert words in run(folder, "evaluate", "--weights", "dis", "--dataset", dataset, code=2).stderr
+def test_a_data_set_that_is_not_there_is_named(here: Callable[..., Result], dataset: str, words: str) -> None:
+    assert words in here("evaluate", "--weights", "dis", "--dataset", dataset, code=2).stderr
 
 
 def test_doctor_says_what_is_there_and_what_it_lacks(folder: Path) -> None:

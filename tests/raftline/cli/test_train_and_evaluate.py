@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from raftline.cli.app import app
 from tests.command_line import run, running
 from tests.raftline.evaluation.test_evaluation import sintel_like
 
@@ -31,14 +33,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.timeout(600)  # three commands that load PyTorch
-def test_train_tells_how_it_goes_and_its_weights_are_those_of_other_commands(folder: Path) -> None:
+@pytest.mark.timeout(600)  # commands that load PyTorch
+def test_train_tells_how_it_goes_and_its_weights_are_those_of_other_commands(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told = run(folder, "train", "config.yaml", "--device", "cpu").stdout
     for words in ("from scratch to 2", "step 1/2  loss", "clips/s", "left", "validation EPE", "2 of 2 steps done"):
         assert words in told
     assert "  loss " not in run(folder, "train", "config.yaml", "--device", "cpu").stdout  # there is nothing to do
-    weights = "trained/weights.safetensors"
-    run(folder, "evaluate", "--dataset", "synthetic:1", "--weights", weights, "--iterations", 1, "--json", "out.json")
+    monkeypatch.chdir(folder)
+    evaluate = ["evaluate", "--dataset", "synthetic:1", "--weights", "trained/weights.safetensors"]
+    done = CliRunner().invoke(app, [*evaluate, "--iterations", "1", "--json", "out.json"])  # PyTorch is loaded here
+    assert done.exit_code == 0, done.output
     row = json.loads((folder / "out.json").read_text())["results"][0]
     assert row["dataset"] == "synthetic" and row["epe_px"] > 0
 
