@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+_WAY = ("flow", "motion_mask", "ledger")
+"""Of the stages in `benchmarks.storm.runs`: what one beside it drops, such as the event log, explains nothing."""
 _DROPPED = re.compile(r"raftline\.(\w+)\.(\S+): dropped: (\w+) of \S+ at (\d+)-(\d+)$")
 _TRIMMED = re.compile(r"raftline\.(\w+)\.(\S+): trimmed: (\d+) unread of \S+ after (\d+)-(\d+) and before (\d+)-(\d+)$")
 
@@ -37,13 +39,13 @@ class Fates:
     trimmed: list[Trimmed] = field(default_factory=list)
 
 
-def fates(log: Iterable[str], camera: str) -> Fates:
-    """Read the lines of a log."""
+def fates(log: Iterable[str], camera: str, way: Collection[str] = _WAY) -> Fates:
+    """Read the lines of a log that are of stages on the `way` to the ledger."""
     found = Fates()
     for line in log:
-        if (match := _DROPPED.search(line)) and match[2] == camera:
+        if (match := _DROPPED.search(line)) and match[2] == camera and match[1] in way:
             found.dropped[int(match[4]), int(match[5])] = f"{match[3]} at {match[1]}"
-        elif (match := _TRIMMED.search(line)) and match[2] == camera:
+        elif (match := _TRIMMED.search(line)) and match[2] == camera and match[1] in way:
             after = int(match[5]) if match[4] == match[6] else 0
             _merge(found.trimmed, Trimmed(match[1], int(match[6]), after, int(match[7]), int(match[3])))
     return found

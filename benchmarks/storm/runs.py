@@ -39,6 +39,7 @@ class Run:
 
     def __init__(self, name: str, sources: Mapping[str, str], redis_url: str, output: Path, files: bool) -> None:
         self.name, self.output, self.sources = name, output, dict(sources)
+        self._log_level = "WARNING" if files else "DEBUG"  # tells of each message that is dropped, as no file's is
         output.parent.mkdir(parents=True, exist_ok=True)
         stages = {**_MASKS, **(_FILES if files else {})}
         config = {
@@ -59,7 +60,7 @@ class Run:
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-            "RAFTLINE_LOG": "DEBUG",  # tells of each message that is dropped
+            "RAFTLINE_LOG": self._log_level,
         }
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)

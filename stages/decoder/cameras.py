@@ -7,6 +7,7 @@ import logging
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from av.container import InputContainer
 
 from pipeline.errors import InputError
 from stages.decoder.camera_times import ArrivalTimes, CameraTimes
-from stages.decoder.connection_probe import wait_for_answer
+from stages.decoder.connection_probe import wait_for_answer, wait_for_restart
 from stages.decoder.containers import Limits, SourceSilent, open_rtsp, open_url, open_webcam, stream_to_decode
 from stages.decoder.hardware import VideoHardware
 from stages.decoder.inputs import HLS, RTSP, WEBCAM, kind_of
@@ -36,6 +37,9 @@ _FIRST_PAUSE_SECONDS = 0.5
 _REFUSED_PAUSE_SECONDS = (15.0, 600.0)
 """The first and the longest pause where the camera refuses the user or the password, so that it locks nobody out:
 cameras do so after five to ten wrong attempts within some minutes. Chosen by hand."""
+_EARLY_TRIES, _EARLY_WITHIN_SECONDS = 2, 600.0
+"""A camera that refused the password and restarts is tried again at once, so often within so long: with the doubled
+pauses after them these are no more tries in five minutes than without. Chosen by hand."""
 _CLOCK_HZ = 90_000
 """Of video in MPEG transport streams and RTP (RFC 3551, section 5), for streams that tell no time base."""
 _JITTER = (0.5, 1.0)
@@ -108,6 +112,7 @@ class Camera:
         self._heard: float | None = None
         self._pauses = GrowingPause(_FIRST_PAUSE_SECONDS, settings.reconnect_max_seconds)
         self._refused_pauses = GrowingPause(*_REFUSED_PAUSE_SECONDS)
+        self._early_tries: deque[float] = deque(maxlen=_EARLY_TRIES)
         self._kind = kind_of(settings.address) or RTSP
         self._transport = "tcp" if settings.transport == "auto" else settings.transport
 
@@ -247,8 +252,17 @@ class Camera:
         seconds = (self._refused_pauses if refused else self._pauses).failed() * random.uniform(*_JITTER)
         self._status(trouble=trouble, next_try=_clock_time(seconds))
         self._log.warning("%s: %s; trying again in %.1f s", self._settings.display, trouble, seconds)
-        if not self._stopped.wait(seconds):
+        if not (refused and self._may_try_early()):
+            self._stopped.wait(seconds)
+        elif wait_for_restart(self._settings.address, seconds, self._stopped):
+            self._early_tries.append(time.monotonic())
+            self._log.info("%s: the camera was away and is back: trying now", self._settings.display)
+        if not self._stopped.is_set():
             self._status(next_try="")
+
+    def _may_try_early(self) -> bool:
+        tries = self._early_tries
+        return len(tries) < _EARLY_TRIES or time.monotonic() - tries[0] > _EARLY_WITHIN_SECONDS
 
     @property
     def _away(self) -> bool:

@@ -8,6 +8,7 @@ LOG = """\
 WARNING raftline.decoder.cam: cam: connection refused; trying again in 0.4 s
 DEBUG raftline.flow.cam: dropped: late of cam at 7-3
 DEBUG raftline.flow.other: dropped: late of other at 7-4
+DEBUG raftline.events.cam: dropped: late of cam at 7-4
 DEBUG raftline.motion_mask.cam: dropped: recycled of cam at 7-6
 DEBUG raftline.flow.cam: trimmed: 2 unread of cam after 7-8 and before 7-12
 DEBUG raftline.flow.cam: trimmed: 1 unread of cam after 7-8 and before 7-11
