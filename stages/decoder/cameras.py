@@ -137,6 +137,7 @@ class Camera:
                         self._status(camera="connected", since=_clock_time(), trouble="", next_try="")
                         self._pauses.reset()
                         self._refused_pauses.reset()
+                        self._early_tries.clear()  # a login that succeeds ends a camera's count of failed ones
                     lost, self._heard = "", time.monotonic()
                     yield frame
                 trouble = "the camera ended the stream"
