@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+import av
+import av.error
 import pytest
 
 from stages.decoder import cameras
 from stages.decoder.connection_probe import wait_for_answer, wait_for_restart
+from stages.decoder.containers import Limits
 from tests.rtsp_server import RtspServer, rtsp_server
 from tests.stages.decoding import decoder
 
@@ -160,3 +164,27 @@ def test_a_refused_password_is_tried_at_once_when_the_camera_is_back(
             source.stop()
     assert len(first) == 1
     assert sum("401" in trouble for trouble in tries) == 1
+
+
+def test_a_camera_that_restarts_again_and_again_is_tried_twice_early_and_then_seldom(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries: list[int] = []
+
+    class Refused(cameras.Camera):
+        def _connection(self) -> Iterator[av.VideoFrame]:
+            tries.append(len(tries))
+            raise av.error.HTTPUnauthorizedError(401, "401 Unauthorized")
+
+    class UntilAsked(threading.Event):
+        """Stops as soon as somebody waits for the whole pause."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            self.set()
+            return True
+
+    monkeypatch.setattr(cameras, "wait_for_restart", lambda *_: True)
+    settings = cameras.CameraSettings("rtsp://me:word@127.0.0.1/x", "rtsp://me:***@127.0.0.1/x", Limits())
+    camera = Refused(settings, UntilAsked(), logging.getLogger("test"), lambda name: None, lambda **said: None)
+    assert list(camera.frames()) == []
+    assert len(tries) == 3
