@@ -164,6 +164,7 @@ def test_every_part_of_the_library_has_its_floor() -> None:
 
 CONTRACT = (
     "pipeline.stage",
+    "pipeline.sections",
     "pipeline.segments",
     "pipeline.messages",
     "pipeline.errors",
