@@ -1,6 +1,6 @@
 """Loading this module readies numba for the first kernel.
 
-It takes 0.3 s of a core, in every process anew, unless it was done before the process was forked.
+It takes 0.2 s of a core, in every process anew, unless it was done before the process was forked.
 """
 
 import numpy as np
