@@ -127,8 +127,9 @@ class Gathers(Divides):
 
     @classmethod
     @abstractmethod
-    def of_section(cls, number: int) -> Mapping[str, Any]:
-        """Options, over those that are given, with which it collects results from a section on into the outputs."""
+    def of_section(cls, number: int, end: int | None) -> Mapping[str, Any]:
+        """Options, over those that are given, with which it collects results from a section on, up to the section
+        `end`, into the outputs; None: to the end of the file."""
 
     @classmethod
     @abstractmethod

@@ -124,6 +124,9 @@ class StabilizationOptions(stage.Options):
         None,
         description="whole_clip: number of the section to begin with; earlier frames only teach; null: the first",
     )
+    section_end: int | None = Field(
+        None, description="whole_clip: number of the section that follows the last one; null: to the end of the file"
+    )
     moves: str | None = Field(
         None,
         description="whole_clip: write how each frame is to be moved into this file, and no frames: the stage "

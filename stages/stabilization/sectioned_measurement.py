@@ -19,10 +19,13 @@ class SectionedMeasurement:
         new: A measurement that begins.
         sections: When to begin anew.
         first: Section before which nothing is measured; None: there is none.
+        end: Section from which on nothing is measured, so that it has no run-up; None: there is none.
     """
 
-    def __init__(self, new: Callable[[], Measurement], sections: Sections, first: int | None) -> None:
-        self._new, self._sections, self._first = new, sections, first
+    def __init__(
+        self, new: Callable[[], Measurement], sections: Sections, first: int | None = None, end: int | None = None
+    ) -> None:
+        self._new, self._sections, self._first, self._end = new, sections, first, end
         self._now: Measurement | None = None
         """Of the current section; None: it is not to be measured."""
         self._next: Measurement | None = None
@@ -93,7 +96,7 @@ class SectionedMeasurement:
             self._now, self._next = self._counted(self._next or self._new()), None
             self._section, self._begun = number, max(self._begun, number)
             self._first_index = message.frame.index
-        if begun > self._begun:
+        if begun > self._begun and (self._end is None or begun < self._end):
             self._next, self._begun = self._new(), begun
 
     def _restored(self, state: Mapping[str, Any] | None) -> Measurement | None:

@@ -79,8 +79,8 @@ class Stabilization(stage.Stage, Gathers, WorksInSections):
         return Sections.of_minutes(options.section_minutes)
 
     @classmethod
-    def of_section(cls, number: int) -> Mapping[str, Any]:
-        return {"smoothing": "whole_clip", "measured": _MEASURED, "section": number}
+    def of_section(cls, number: int, end: int | None) -> Mapping[str, Any]:
+        return {"smoothing": "whole_clip", "measured": _MEASURED, "section": number, "section_end": end}
 
     @classmethod
     def gather(cls, options: Any, context: Context, parts: Sequence[Path]) -> int:
@@ -125,7 +125,8 @@ class Stabilization(stage.Stage, Gathers, WorksInSections):
         if looks_ahead:
             return Measurement(self.options, self.context, self.options.look_ahead_seconds)
         new = partial(Measurement, self.options, self.context, float("inf"))
-        return SectionedMeasurement(new, Sections.of_minutes(self.options.section_minutes), self.options.section)
+        sections = Sections.of_minutes(self.options.section_minutes)
+        return SectionedMeasurement(new, sections, self.options.section, self.options.section_end)
 
     def process(self, message: Flow) -> Iterable[Message]:
         if _position(message) <= self._last:

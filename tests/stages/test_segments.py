@@ -116,10 +116,11 @@ def test_what_is_gathered_of_sections_is_what_is_measured_in_one_piece(tmp_path:
     run_stage(Stabilization, _flows(tmp_path, decoded(path), minutes), in_one, TestContext(directory=tmp_path))
     parts = []
     sections = Decoder.cut_sections(Decoder.Options.model_validate({}), str(path), Sections.of_minutes(0.3 / 60))
-    for number, span in sections:
+    ends = [*(number for number, _ in sections[1:]), None]
+    for (number, span), end in zip(sections, ends, strict=True):
         parts.append(tmp_path / f"part-{number}")
         flows = _flows(tmp_path, decoded(path, span), minutes, killed_after=[7])
-        options, context = {**minutes, **Stabilization.of_section(number)}, TestContext(directory=parts[-1])
+        options, context = {**minutes, **Stabilization.of_section(number, end)}, TestContext(directory=parts[-1])
         run_stage(Stabilization, flows, options, context, killed_after=[2, 9])
     options = Stabilization.Options.model_validate({**minutes, "moves": str(tmp_path / "gathered")})
     frames = Stabilization.gather(options, TestContext(directory=tmp_path), parts)

@@ -115,15 +115,15 @@ class Segments:
         stages = {self.plan.source_stage: self.plan.stages[self.plan.source_stage], name: stage}
         return self._with(f"ahead-{number}", stages, of_span, self.part(f"ahead-{number}"))
 
-    def measure(self, number: int, span: Span) -> Plan:
-        """The run that measures a section."""
+    def measure(self, number: int, span: Span, end: int | None) -> Plan:
+        """The run that measures a section; and those up to the section `end`, or the end of the file."""
         source = self._source
         assert self._divided is not None and issubclass(source.cls, CutsFiles)
         name, of_span = self._divided[0], source.cls.of_span(span, {})
         cls, stages = self.plan.stages[name].cls, self.in_order().stages
         assert issubclass(cls, Gathers)
         stages = {
-            each: _over(self.plan.stages[each], cls.of_section(number) if each == name else {}) for each in stages
+            each: _over(self.plan.stages[each], cls.of_section(number, end) if each == name else {}) for each in stages
         }
         return self._with(f"measure-{number}", stages, of_span or {}, self.part(f"measure-{number}"))
 

@@ -62,8 +62,12 @@ class FileTasks:
         self._segments.begin(f"{self._file.fingerprint(self._plan)} {spans} {sections}")
         if not sections:
             return self._go_in_order(spans, seconds)
-        measure = [{"do": "measure", "number": number, "span": span} for number, span in sections]
         numbers = [number for number, _ in sections]
+        ends = [*numbers[1:], None]
+        measure = [
+            {"do": "measure", "number": number, "span": span, "end": end, "place": place}
+            for place, ((number, span), end) in enumerate(zip(sections, ends, strict=True))
+        ]
         return {"next": measure, "then": {**task, "do": "path", "spans": spans, "numbers": numbers}}
 
     def _go_in_order(self, spans: Sequence[Span], seconds: float) -> Told:
@@ -77,7 +81,7 @@ class FileTasks:
         return self._concluded(summary, earlier)
 
     def _measure(self, task: Told) -> Told:
-        plan = self._segments.measure(task["number"], Span(*task["span"]))
+        plan = self._segments.measure(task["number"], Span(*task["span"]), task["end"])
         if said_before(plan.output / _SUMMARY) is None:
             answer = self._unfinished(self._supervised(plan, _SUMMARY))
             if answer is not None and answer["error"] == "interrupted":

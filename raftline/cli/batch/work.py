@@ -96,7 +96,7 @@ class FileWork:
         """What is shown of a task."""
         said = {
             "in-order": "in order",
-            "measure": f"measuring, section {task.get('number', 0) + 1}",
+            "measure": f"measuring, section {task.get('place', 0) + 1}",
             "path": "path",
             "ahead": f"ahead, part {task.get('number', 0) + 1}",
             "rest": f"segment {task.get('number', 0) + 1}",

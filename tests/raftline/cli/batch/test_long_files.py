@@ -61,7 +61,7 @@ def test_a_killed_driver_goes_on_with_what_is_not_finished(folder: Path, until: 
     batch = ("batch", "long.yaml", "open_hevc.mkv", "-o", output, *IN_SEGMENTS)
     left = folder / output / ".open_hevc.segments"
     with running(folder, *batch) as process:
-        _wait_for(left / until)
+        _wait_for(left, until)
         process.kill()
     wait_until_alone(folder)
     kept = {path.parent.name: json.loads(path.read_text()) for path in left.glob("measure-*/summary.json")}
@@ -80,10 +80,9 @@ def on_ray() -> Iterator[tuple]:
 @pytest.mark.timeout(900)
 def test_segments_go_to_the_nodes_of_a_cluster_also_when_one_is_lost(folder: Path, on_ray: tuple) -> None:
     cluster, ray = on_ray
-    measured = folder / "lost" / ".open_hevc.segments" / "measure-1" / "measured.jsonl"
     with running(folder, "batch", "long.yaml", "open_hevc.mkv", "-o", "lost", *ray) as process:
-        _wait_for(measured.with_name(f"{measured.name}.measured.part"))
-        cluster.kill_a_node(holding=measured.with_name(f".{measured.name}.lock"))
+        measuring = _wait_for(folder / "lost" / ".open_hevc.segments", "measure-*/.measured.jsonl.lock")
+        cluster.kill_a_node(holding=measuring)
         assert process.wait(_PATIENCE_SECONDS) == 0
         assert process.stdout is not None
         said = process.stdout.read()
@@ -92,11 +91,13 @@ def test_segments_go_to_the_nodes_of_a_cluster_also_when_one_is_lost(folder: Pat
     assert "raylet" not in said  # what Ray prints of that
 
 
-def _wait_for(path: Path) -> None:
+def _wait_for(folder: Path, pattern: str) -> Path:
+    """One that there is."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while not path.exists():
+    while (found := next(folder.glob(pattern), None)) is None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    return found
 
 
 def _digest(data: bytes) -> str:

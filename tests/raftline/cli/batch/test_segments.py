@@ -88,9 +88,10 @@ def test_sections_are_measured_separately_where_no_other_stage_needs_all_before(
     of_file = segments(tmp_path, clip, *minutes, yaml=alone)
     (_, first), (number, second), *_ = of_file.sections()
     assert first.seek is first.first is None and first.end is not None and number == 1
-    measure = of_file.measure(number, second)
+    measure = of_file.measure(number, second, 2)
     assert list(measure.stages) == ["decoder", "flow", "stabilization"] and measure.output.name == "measure-1"
-    assert option(measure, "stabilization", "section") == 1 and option(measure, "flow", "store") is None
+    assert option(measure, "stabilization", "section") == 1 and option(measure, "stabilization", "section_end") == 2
+    assert option(measure, "flow", "store") is None
     assert option(measure, "stabilization", "moves") is None and measure.stages["stabilization"].readers == ()
     assert option_of(of_file.gathering(), "moves") == option(of_file.in_order(), "stabilization", "moves")
 
