@@ -27,6 +27,6 @@ def test_ruff_finds_nothing() -> None:
     run("ruff", "check", "--quiet", ".")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_pyright_finds_no_wrong_type() -> None:
     run("pyright", "--pythonpath", sys.executable)

@@ -158,10 +158,10 @@ class Ledger(Stage):
         self._file = self.context.output(self.options.path)
 
     def snapshot(self) -> Mapping[str, Any]:
-        return {"lines": self._lines}
+        return {"lines": _packed(self._lines)}
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
-        self._lines = list(snapshot["lines"])
+        self._lines = [str(int(line) + k) if k else line for line, count in snapshot["lines"] for k in range(count)]
 
     def process(self, message: Frame) -> Iterable[Message]:
         time.sleep(self.options.seconds_per_frame)
@@ -181,6 +181,17 @@ class Ledger(Stage):
         self._file.part.write_text("\n".join([*self._lines, end.reason]))
         self._file.finish()
         return ()
+
+
+def _packed(lines: Sequence[str]) -> list[list[Any]]:
+    """Each line with how many numbers follow it one by one: a snapshot that does not grow with the run."""
+    packed: list[list[Any]] = []
+    for line in lines:
+        if packed and line.isdigit() and packed[-1][0].isdigit() and int(line) == int(packed[-1][0]) + packed[-1][1]:
+            packed[-1][1] += 1
+        else:
+            packed.append([line, 1])
+    return packed
 
 
 class Logger(Stage):

@@ -69,7 +69,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, "_ACQUIRE_EVERY_SECONDS", 0.05)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("stage", ["decoder", "relay", "ledger"])
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_cut_at_any_command_loses_nothing(tmp_path: Path, server: PrivateServer, stage: str, moment: Moment) -> None:

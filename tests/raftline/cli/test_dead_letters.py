@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from pipeline.transport.redis_streams import RedisStreams
 from tests.command_line import lay_out, run, running, wait_until_begun
 from tests.stages.alerting import until
 
-MARK = "dead-letters-of-this-test"
+MARK = f"dead-letters-of-{os.getpid()}"  # another session may run the same test
 FOREIGN = {"nonsense": {b"hello": b"world"}, "tomorrow": {b"format": b"raftline/99", b"type": b"Frame", b"body": b"{}"}}
 
 
@@ -25,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Where a run is under way that could not take frame 3, nor what was written by somebody else."""
     folder = tmp_path_factory.mktemp("letters")
     lay_out(folder)
-    slow = ["--set", f"name={MARK}", "--set", "stages.counter.options={frames: 1000000, pause_seconds: 0.03}"]
+    slow = ["--set", f"name={MARK}", "--set", "stages.counter.options={frames: 100000, pause_seconds: 0.1}"]
     fails = ["--set", "stages.sums.options.fail_at=3"]
     with running(folder, "run", "counting.yaml", "-i", "a.mp4", "-o", "out", *slow, *fails):
         wait_until_begun(folder)

@@ -14,6 +14,7 @@ from pipeline.fleet.facts import CameraStatus, HostReport
 from pipeline.transport.redis_server import PrivateServer
 from raftline.cli.app import app
 from raftline.cli.serve import _sections
+from tests.stages.alerting import until
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +42,15 @@ def test_a_fleets_cameras_are_added_shown_changed_and_removed(server: PrivateSer
     assert "changed door" in run("source", "change", "door", "--set", "read_timeout_seconds=5", *at).output
     control = Control(server.url, "yard")
     assert control.section("door") == {"input": "rtsp://me:s3cr3t@10.0.0.7/x", "options": {"read_timeout_seconds": 5}}
-    control.beat("rack-1", HostReport("1", ("door",), cores=4, cpu_cores=0.5))
-    control.tell_states("rack-1", {"door": CameraStatus("live")})
-    told = json.loads(run("status", "--json", *at).output)
+
+    def told() -> tuple[str, str, str]:  # a host that says nothing for some seconds is lost
+        control.beat("rack-1", HostReport("1", ("door",), cores=4, cpu_cores=0.5))
+        control.tell_states("rack-1", {"door": CameraStatus("live")})
+        all_of_it = json.loads(run("status", "--json", *at).output)
+        return all_of_it["fleet"], all_of_it["cameras"][0]["state"], all_of_it["hosts"][0]["name"]
+
+    until(lambda: told() == ("yard", "live", "rack-1"))
     control.close()
-    assert told["fleet"] == "yard" and told["cameras"][0]["state"] == "live" and told["hosts"][0]["name"] == "rack-1"
     assert "removed door" in run("source", "remove", "door", *at).output
     assert "0 of 0 cameras are live" in run("source", "list", *at).output
 

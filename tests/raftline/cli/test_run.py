@@ -218,7 +218,7 @@ def test_a_run_in_one_process_has_no_redis() -> None:
     assert result.exit_code == 2 and said in result.output
 
 
-SLOW = ("--set", "stages.counter.options={frames: 100000, pause_seconds: 0.01}")
+SLOW = ("--set", "stages.counter.options={frames: 100000, pause_seconds: 0.1}")
 
 
 @pytest.mark.parametrize(("given", "code"), [("a.mp4", 130), ("rtsp://host/a", 0)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from tests.command_line import lay_out, run, running, wait_until_begun
 from tests.raftline.cli.test_run import SLOW
 
-MARK = "sources-of-this-test"
+MARK = f"sources-of-{os.getpid()}"  # another session may run the same test
 
 
 @pytest.fixture(scope="module")

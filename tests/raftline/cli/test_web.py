@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from tests.raftline.cli.test_run import SLOW
 
 def test_the_page_starts_with_its_run_and_ends_with_it_however_that_ends(tmp_path: Path) -> None:
     lay_out(tmp_path)
-    name = "page-of-this-test"
+    name = f"page-of-{os.getpid()}"
     with running(
         tmp_path,
         "run",

@@ -77,7 +77,7 @@ def test_an_input_that_gives_nothing_is_refused(folder: Path) -> None:
         assert f"error: {given}: {why}" in done.stderr
 
 
-SLOW = ("--set", "stages.counter.options={frames: 100000, pause_seconds: 0.01}")
+SLOW = ("--set", "stages.counter.options={frames: 100000, pause_seconds: 0.1}")
 
 
 def test_ctrl_c_drains_what_is_under_way_and_begins_nothing_more(folder: Path) -> None:

@@ -187,7 +187,7 @@ def test_what_ctrl_c_stops_is_delivered_and_done_later(server: S3Server, tmp_pat
     lay_out(tmp_path)
     Store("s3://clips/stop").write("a.mp4", b"x")
     arguments = ("batch", "counting.yaml", "s3://clips/stop", "-o", "s3://results/stop", "--scratch", "scratch")
-    slow = ("--set", "stages.counter.options={frames: 100000, pause_seconds: 0.01}")
+    slow = ("--set", "stages.counter.options={frames: 100000, pause_seconds: 0.1}")
     with running(tmp_path, *arguments, *slow) as process:
         wait_until_begun(tmp_path)
         process.send_signal(signal.SIGINT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from tests.raftline.web.live.test_live_in_browser import MOUNT, STATS, until
 from tests.rtsp_server import rtsp_server
 
 FPS = 5
-NAME = "live-cameras"
+NAME = f"live-cameras-{os.getpid()}"
 
 
 def configuration(output: Path, sources: dict[str, str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ from tests.raftline.web.client import Page, served
 from tests.raftline.web.live.sockets import watching
 from tests.stages.alerting import until
 
-NAME = "stalled-viewer"
+NAME = f"stalled-viewer-{os.getpid()}"
 CONFIGURATION: dict[str, Any] = {
     "name": NAME,
     "policy": "live",
