@@ -165,17 +165,17 @@ def processes_of(folder: Path) -> list[str]:
 
 
 def wait_until_begun(folder: Path) -> None:
-    """Until frames are made; an assertion after a minute."""
+    """Until frames are made; an assertion after some minutes."""
     _wait((folder / "begun").exists, "no frame was made")
 
 
 def wait_until_alone(folder: Path) -> None:
-    """Until no process works in `folder`; an assertion after a minute."""
+    """Until no process works in `folder`; an assertion after some minutes."""
     _wait(lambda: not processes_of(folder), f"still running in {folder}")
 
 
 def _wait(condition: Any, otherwise: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while not condition():
         assert time.monotonic() < deadline, otherwise
         time.sleep(0.05)
