@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+import re
 from pathlib import Path
 
 import yaml
@@ -11,20 +11,12 @@ TESTS = Path(__file__).parents[1]
 PROMISES = yaml.safe_load((Path(__file__).with_name("promises.yaml")).read_text())
 
 
-def names_in(file: Path) -> set[str]:
-    """Of the functions at the top of a file."""
-    return {node.name for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)}
-
-
 def test_every_promise_names_tests_that_are_there() -> None:
-    missing = []
-    for chapter in PROMISES.values():
-        for promise in chapter:
-            for each in promise.get("tests", ()):
-                file, _, name = each.partition("::")
-                if not (TESTS / file).is_file() or name not in names_in(TESTS / file):
-                    missing.append(each)
-    assert not missing
+    files = [file.read_text() for file in TESTS.rglob("test_*.py")]
+    there = {name for text in files for name in re.findall(r"^def (test_\w+)", text, re.MULTILINE)}
+    named = {name for chapter in PROMISES.values() for each in chapter for name in each.get("tests", ())}
+    assert named <= there, f"gone, or called otherwise now: {sorted(named - there)}"
+    assert len(named) > 90
 
 
 def test_every_promise_has_a_test_or_is_measured() -> None:
