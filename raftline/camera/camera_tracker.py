@@ -7,7 +7,7 @@ Constants without another reason were tuned by hand on the large movers of `pyth
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,12 @@ from raftline.camera.direct_alignment import (
     following,
     refined_motion,
 )
-from raftline.camera.luma_pyramid import LumaPyramid
+from raftline.camera.layer_order import LayerOrder
 from raftline.camera.parallax import ParallaxField
 from raftline.camera.plane_models import ModelName
+from raftline.camera.revision import Revision
 from raftline.camera.richer_plane import RicherPlane
+from raftline.camera.step import Step, followed, seen, world
 from raftline.camera.world_memory import Sighting, WorldMemory
 from raftline.camera.world_motion import agreement, motion_of_trusted
 
@@ -34,37 +36,12 @@ _TOGETHER = 0.75
 """Share of the flow in one motion with which nothing moves by itself, whatever was believed."""
 _RICHER_POINTS = 1250
 """Points of flow that a homography in place of a similarity is fitted to, in the same time: alignment follows."""
-_SEEN_TEXTURE = 0.1
-"""Weight of a cell's texture from which it counts fully."""
-_WORLD_TRUST, _WORLD_SHARE = 0.25, 0.1
-"""Trust from which a cell takes part where much of the frame moves by itself: a belief of one half, squared; and the
-share of the cells, the most trusted ones, that do at least."""
+_UNSEEN_SECONDS, _UNSEEN_CONFIDENCE = 0.5, 0.2
+"""Time for which the camera's motion is told by what moves past it alone, and the confidence in that."""
 _FOLLOWED = 0.6
 """Share of the world whose flow follows a motion from which that is believed without a search on the frames themselves.
 Of 0.6, 0.8 and never, the first leaves most gain on foreground, sweep, walker_left and two_layers (421, 375, 401, 149;
 never: 413, 333, 399, 142), and takes 19 CPU ms of a handheld 640x360 frame instead of 48."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """What is seen of a frame, and of the way to it."""
-
-    index: int
-    """Index of the frame."""
-    seconds: float
-    """Time since the frame before."""
-    flow_px: np.ndarray
-    """(ceil(H/8), ceil(W/8), 2) float px: flow into the frame from the one before."""
-    texture: np.ndarray
-    """(ceil(H/8), ceil(W/8)) >= 0: trust in the flow: texture, confidence, zones."""
-    allowed: np.ndarray | None
-    """(ceil(H/8), ceil(W/8)) 0-1: cells that may tell the camera's motion; None: all."""
-    before: LumaPyramid | None
-    """The last frame of known motion."""
-    now: LumaPyramid
-    """The frame."""
-    apart: bool
-    """Frames without a motion lie between `before` and the frame."""
 
 
 class CameraTracker:
@@ -85,8 +62,11 @@ class CameraTracker:
         self._fixed: ModelName = model or "similarity"
         self._richer = None if model is not None else RicherPlane()
         self._belief, self._memory = BackgroundBelief(width, height), WorldMemory()
+        self._order = LayerOrder()
         self._since = np.eye(3)
         """Motion over the frames without one up to the last, as far as their flow tells."""
+        self._unseen = 0.0
+        """Time for which the world has been out of sight, s."""
 
     @property
     def gains(self) -> np.ndarray | None:
@@ -100,8 +80,8 @@ class CameraTracker:
             return self._fixed
         return self._richer.model
 
-    def take(self, step: Step) -> tuple[CameraMotion, list[tuple[int, float, float]]]:
-        """Return the motion into a frame, and the frames that it revises (see `BackgroundBelief.add`)."""
+    def take(self, step: Step) -> tuple[CameraMotion, list[Revision]]:
+        """Return the motion into a frame, and the frames that it revises put right."""
         motion, sighting = self._motion(step)
         if motion.confidence < _MIN_CONFIDENCE:
             self._lose(step)
@@ -125,12 +105,36 @@ class CameraTracker:
         sighting = self._sighting(step, likely) if doubtful else None
         if sighting is None:
             motion = self._across(step) if likely is None else self._fitted(step, likely)
-            if doubtful or motion.confidence >= _MIN_CONFIDENCE:
+            if motion.confidence >= _MIN_CONFIDENCE:
+                self._unseen = 0.0
                 return motion, None
+            if doubtful:
+                return self._unseen_world(step, motion), None
             sighting = self._sighting(step, likely)
             if sighting is None:
-                return motion, None
+                return self._unseen_world(step, motion), None
+        self._unseen = 0.0
         return sighting.motion, sighting
+
+    def _unseen_world(self, step: Step, motion: CameraMotion) -> CameraMotion:
+        """Return the motion of a world that is out of sight: what moves past it does so as a moment ago."""
+        self._unseen += step.seconds
+        found = None if step.apart or self._unseen > _UNSEEN_SECONDS else self._beside(step)
+        if found is None:
+            return motion
+        self._order.doubt()
+        return CameraMotion(found, "similarity", 0.0, _UNSEEN_CONFIDENCE, 0.0)
+
+    def _beside(self, step: Step) -> np.ndarray | None:
+        """Return the camera's motion (3, 3) if what moves by itself goes on as it did; None: nothing does."""
+        if step.before is None:
+            return None
+        whole = self._fit(step, step.texture)
+        return self._order.camera_beside(step.before, step.now, whole.matrix, self._movers(step))
+
+    def _movers(self, step: Step) -> np.ndarray:
+        """Return how far cells (rows, columns) of the frame before are known to move by themselves, 0-1."""
+        return np.clip(1.0 - 2.0 * self._belief.cells(*step.texture.shape), 0.0, 1.0)
 
     def _likely(self, step: Step) -> CameraMotion:
         """Return the motion that the flow of what is trusted follows, as precise as the frames tell it."""
@@ -175,18 +179,25 @@ class CameraTracker:
         most = None if self._model == self._fixed else _RICHER_POINTS
         return fit_camera_motion(step.flow_px, *self._size, self._model, weights, most)
 
-    def _learn(self, step: Step, motion: CameraMotion) -> list[tuple[int, float, float]]:
-        taken = (step.index, step.seconds, step.flow_px, motion.matrix, step.texture)
+    def _learn(self, step: Step, motion: CameraMotion) -> list[Revision]:
         agrees = None
         if step.before is not None:
             agrees = agreement(step.before, step.now, motion.matrix, *self._belief.shape(step.flow_px))
-        known = self._parallax is not None and self._parallax.supported
-        revised = self._belief.add(*taken, settled=known, agrees=agrees)
-        if revised or self._parallax is None:
-            return revised
-        revised = self._parallax.add(*taken)
+        movers = self._movers(step)
+        layers = self._belief.add(step.seconds, step.flow_px, motion.matrix, step.texture, agrees)
+        if self._parallax is None or not self._parallax.supported:
+            taken = (step.index, step.seconds, step.before, step.now, motion.matrix)
+            revised = self._order.add(*taken, layers, movers, self._belief.contested)
+            if revised:
+                self._belief.turn(layers)
+                return revised
+        else:  # the two layers are depths of one world
+            self._order.lose()
+        if self._parallax is None:
+            return []
+        revised = self._parallax.add(step.index, step.seconds, step.flow_px, motion.matrix, step.texture)
         if revised:  # the layer that was followed is not the one to follow
-            self._belief = BackgroundBelief(*self._size)
+            self._belief, self._order = BackgroundBelief(*self._size), LayerOrder()
         return revised
 
     def _lose(self, step: Step) -> None:
@@ -195,6 +206,9 @@ class CameraTracker:
         if self._parallax is not None:
             self._parallax.lose(step.seconds)
         self._belief.lose(step.flow_px)
+        self._order.lose()
+        if self._belief.trust(*step.texture.shape) is None:  # all is forgotten
+            self._order = LayerOrder()
 
     def _fitted(self, step: Step, motion: CameraMotion) -> CameraMotion:
         """Return `motion` as far as it is believed, else that of the trusted cells."""
@@ -202,21 +216,19 @@ class CameraTracker:
             return motion
         plane = self._trusted(step)
         contested = self._belief.contested
-        if motion.confidence >= _MIN_CONFIDENCE and not (
-            contested and _followed(motion, step.flow_px, plane) < _FOLLOWED
-        ):
+        if motion.confidence >= _MIN_CONFIDENCE and not (contested and followed(motion, step, plane) < _FOLLOWED):
             return motion
         trust = np.ones(step.texture.shape) if plane is None else plane
-        if contested:  # what has no texture agrees with any motion
-            trust = trust * np.minimum(step.texture / _SEEN_TEXTURE, 1.0)
+        if contested:
+            trust = trust * seen(step.texture)
         return self._among_trusted(step, motion, trust)
 
     def _across(self, step: Step) -> CameraMotion:
         """Return the motion from the last frame that has one, over those that have none."""
         trust = self._trusted(step)
         if step.before is not None:
-            world = _world(np.ones(step.texture.shape) if trust is None else trust)
-            found = motion_of_trusted([np.eye(3), self._since], step.before, step.now, self._model, world)
+            shows = world(np.ones(step.texture.shape) if trust is None else trust)
+            found = motion_of_trusted([np.eye(3), self._since], step.before, step.now, self._model, shows)
             if found is not None:
                 return found
         motion = self._fit(step, step.texture)
@@ -228,8 +240,14 @@ class CameraTracker:
         """Return the motion under which the trusted cells of two frames agree best, wherever the flow leads."""
         assert step.before is not None
         weak = fit_camera_motion(step.flow_px, *self._size, "translation", trust)
+        beside = self._beside(step) if self._belief.contested else None
         found = motion_of_trusted(
-            [motion.matrix, weak.matrix], step.before, step.now, self._model, _world(trust), step.flow_px
+            [*([] if beside is None else [beside]), motion.matrix, weak.matrix],
+            step.before,
+            step.now,
+            self._model,
+            world(trust),
+            step.flow_px,
         )
         if found is not None or not self._belief.contested:
             return found or motion
@@ -250,7 +268,9 @@ class CameraTracker:
             "size": self._size,
             "parallax": self._parallax.state() if self._parallax else None,
             "belief": self._belief.state(),
+            "order": self._order.state(),
             "memory": self._memory.state(),
+            "unseen": self._unseen,
             "since": self._since.ravel().tolist(),
             "richer": self._richer.state() if self._richer else None,
         }
@@ -262,18 +282,9 @@ class CameraTracker:
         width, height = state["size"]
         found = cls(width, height, model, parallax)
         found._belief = BackgroundBelief.from_state(state["belief"])
+        found._order = LayerOrder.from_state(state["order"])
         found._memory = WorldMemory.from_state(state["memory"])
+        found._unseen = state["unseen"]
         found._since = np.array(state["since"]).reshape(3, 3)
         found._richer = RicherPlane.from_state(state["richer"]) if state["richer"] else None
         return found
-
-
-def _followed(motion: CameraMotion, flow_px: np.ndarray, trust: np.ndarray | None) -> float:
-    """Return the share of what is the world whose flow follows a motion."""
-    world = _world(np.ones(flow_px.shape[:2]) if trust is None else trust)
-    return float((following(flow_px, motion) * world).sum() / max(float(world.sum()), 1e-9))
-
-
-def _world(trust: np.ndarray) -> np.ndarray:
-    """Return trust (rows, columns) of what is the world, 0 of all else."""
-    return np.where(trust >= min(_WORLD_TRUST, float(np.quantile(trust, 1.0 - _WORLD_SHARE))), trust, 0.0)

@@ -19,6 +19,7 @@ import numpy as np
 from raftline.camera.camera_motion import grid_centres
 from raftline.camera.cholesky import BandedCholesky
 from raftline.camera.mesh import centre_shift, mesh_shape, mesh_smoothness
+from raftline.camera.revision import Revision, revision
 from raftline.camera.vertex_motion import VertexMotion, mesh_weights
 
 _MEMORY_SECONDS, _MEMORY_FRAMES = 1.0, 20
@@ -106,7 +107,7 @@ class ParallaxField:
 
     def add(
         self, index: int, seconds: float, flow_px: np.ndarray, matrix: np.ndarray, weights: np.ndarray
-    ) -> list[tuple[int, float, float]]:
+    ) -> list[Revision]:
         """Take the next frame.
 
         Args:
@@ -117,8 +118,7 @@ class ParallaxField:
             weights: (ceil(H/8), ceil(W/8)) >= 0: trust in the flow.
 
         Returns:
-            (index, x px, y px) of frames that turn out to have been fitted to another plane: their motion is to be
-            shifted by so much more.
+            The frames that turn out to have been fitted to another plane.
         """
         seen = VertexMotion.measure(index, seconds, flow_px, matrix, weights, (self.width, self.height))
         self._take(seen)
@@ -144,7 +144,7 @@ class ParallaxField:
         moments = self._moments + seen.counted * np.stack(sums)
         self._moments = moments.astype(np.float32).astype(np.float64)  # as the state holds them
 
-    def _revise(self) -> list[tuple[int, float, float]]:
+    def _revise(self) -> list[Revision]:
         """Look at the first frames again, knowing the gains: before, each fit took one plane or the other."""
         early, self._early, self._learning = self._early, [], False
         revised = early
@@ -158,7 +158,7 @@ class ParallaxField:
             self._strength = 1.0
         pairs = zip(early, revised, strict=True)
         moved = [(seen.index, *np.round(now.shift - seen.shift, _DIGITS)) for seen, now in pairs]
-        return [(index, float(x), float(y)) for index, x, y in moved if x or y]
+        return [revision(index, shifted(np.eye(3), x, y)) for index, x, y in moved if x or y]
 
     def _gains_of_usual_plane(self, early: list[VertexMotion]) -> np.ndarray:
         """Return the gains relative to the plane that most frames were fitted to, weighted by the px they moved."""

@@ -10,7 +10,6 @@ Constants without another reason were tuned by hand on `python -m benchmarks.sta
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -23,12 +22,17 @@ from raftline.camera.direct_alignment import MAX_ERROR_PX, align
 from raftline.camera.luma_pyramid import LumaPyramid
 from raftline.camera.packed_maps import as_packed, packed_map, unpacked_map
 from raftline.camera.plane_models import PLANE_MODELS, ModelName
+from raftline.camera.small_picture import (
+    SIDE_PX,
+    packed_picture,
+    small_picture,
+    unpacked_picture,
+    whole_levels,
+)
 from raftline.camera.transforms import frame_corners, transform_points
 from raftline.camera.world_motion import agreement, searched
 from raftline.kernels.cell import CELL_PX
 
-_SIDE_PX = 160
-"""Longer side of the picture: enough to tell motions apart, and small in a snapshot."""
 _RENEWED_SECONDS, _RENEWED_CONTESTED_SECONDS = 0.5, 1.0
 """Age at which the picture is taken anew; the same while much moves by itself, when its rest is resampled."""
 _SHOWN = 0.7
@@ -96,7 +100,7 @@ class WorldMemory:
         lasts = _RENEWED_CONTESTED_SECONDS if contested else _RENEWED_SECONDS
         if not anew and self._picture is not None and self._age < lasts:
             return
-        small = _small(now)
+        small = small_picture(now)
         trust = np.where(belief >= _SHOWN, np.minimum(4 * texture, 1.0), 0.0).astype(np.float32)
         if self._picture is None or anew or not contested:
             self._picture = small
@@ -127,7 +131,7 @@ class WorldMemory:
         picture = self._picture
         if picture is None or self._trust.sum() <= 0:
             return None
-        small = _small(now)
+        small = small_picture(now)
         first, pose = self._best(small, guesses)
         found = None
         for _ in range(2):
@@ -164,7 +168,7 @@ class WorldMemory:
         if self._picture is None or self._trust.sum() <= 0:
             return None
         pose = motion.matrix @ self._pose
-        agrees = self._agreement(_small(now), pose)
+        agrees = self._agreement(small_picture(now), pose)
         share = self._share(agrees)
         if share < max(_LEAST_SHARE, _AS_BEFORE * self._share_seen):
             return None
@@ -182,7 +186,7 @@ class WorldMemory:
             return matrix, None
         corners = frame_corners(now.width, now.height)
         apart = np.abs(transform_points(found.matrix, corners) - transform_points(matrix, corners)).max()
-        if apart > _MOST_APART_PX * max(1.0, max(now.width, now.height) / _SIDE_PX):
+        if apart > _MOST_APART_PX * max(1.0, max(now.width, now.height) / SIDE_PX):
             return matrix, None
         return found.matrix, found.error_px
 
@@ -222,7 +226,7 @@ class WorldMemory:
             borderMode=cv2.BORDER_REPLICATE,
         )
         mask = cv2.resize(shown.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
-        level = _rounded(np.where(mask > 0, now.levels[0], moved))
+        level = whole_levels(np.where(mask > 0, now.levels[0], moved))
         old_trust = _cells_moved(self._trust, self._pose) * _FADING
         return LumaPyramid((level,), now.width, now.height), np.where(shown, trust, old_trust)
 
@@ -233,7 +237,7 @@ class WorldMemory:
         image = self._picture.levels[0]
         return {
             "size": [self._picture.width, self._picture.height],
-            "picture": [*image.shape, base64.b64encode(image.astype(np.uint8).tobytes()).decode("ascii")],
+            "picture": packed_picture(image),
             "trust": packed_map(self._trust),
             "pose": self._pose.ravel().tolist(),
             "age": self._age,
@@ -246,28 +250,12 @@ class WorldMemory:
         found = cls()
         if state is None:
             return found
-        rows, columns, text = state["picture"]
-        image = np.frombuffer(base64.b64decode(text), np.uint8).astype(np.float32).reshape(rows, columns)
-        found._picture = LumaPyramid((image,), *state["size"])
+        found._picture = LumaPyramid((unpacked_picture(state["picture"]),), *state["size"])
         trust = unpacked_map(state["trust"])
         found._trust = found._trust if trust is None else trust
         found._pose = np.array(state["pose"]).reshape(3, 3)
         found._age, found._share_seen = state["age"], state["share_seen"]
         return found
-
-
-def _small(frame: LumaPyramid) -> LumaPyramid:
-    """Return a frame at the picture's size, in whole grey levels."""
-    image = frame.levels[0]
-    scale = _SIDE_PX / max(image.shape)
-    if scale < 1:
-        size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return LumaPyramid((_rounded(image),), frame.width, frame.height)
-
-
-def _rounded(image: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(image), 0, 255).astype(np.float32)
 
 
 def _cells_moved(cells: np.ndarray, matrix: np.ndarray) -> np.ndarray:

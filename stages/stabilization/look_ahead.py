@@ -12,7 +12,8 @@ import numpy as np
 from pipeline.messages import Flow, Gap, Message
 from pipeline.stage import Context
 from raftline.camera.bars import Bars
-from raftline.camera.parallax import of_far_plane, shifted
+from raftline.camera.parallax import of_far_plane
+from raftline.camera.revision import revised
 from raftline.stabilize.path.cutoff_choice import INTENDED_HZ
 from raftline.stabilize.path.look_ahead import TRIPOD_HZ, LookAheadSmoother
 from raftline.stabilize.path.path_records import PathRecord
@@ -154,9 +155,9 @@ def _mesh_gains(record: PathRecord) -> np.ndarray | None:
 def _far_motion(record: PathRecord, latest: PathRecord) -> np.ndarray:
     """Return the far plane's motion (3, 3) into a frame, revised by `latest`, the same record or a later one."""
     matrix = record.matrix
-    for index, x, y in latest.revised:
+    for index, correction in latest.revised:
         if index == record.index:
-            matrix = shifted(matrix, x, y)
+            matrix = revised(matrix, correction)
     gains = latest.gains
     if gains is not None:
         matrix = of_far_plane(matrix, gains, record.width, record.height)[0]

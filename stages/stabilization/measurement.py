@@ -14,12 +14,14 @@ from pipeline.messages import Flow, Frame
 from pipeline.stage import Context
 from raftline.camera.bars import Bars, bars_of
 from raftline.camera.camera_motion import CameraMotion
-from raftline.camera.camera_tracker import CameraTracker, Step
+from raftline.camera.camera_tracker import CameraTracker
 from raftline.camera.direct_alignment import following
 from raftline.camera.luma_pyramid import LumaPyramid
 from raftline.camera.parallax import ParallaxField
 from raftline.camera.plane_models import ModelName
+from raftline.camera.revision import Revision
 from raftline.camera.row_shear import row_shear
+from raftline.camera.step import Step
 from raftline.camera.texture import texture_weights
 from raftline.camera.zones import zone_mask
 from raftline.kernels.cell import CELL_PX
@@ -125,8 +127,8 @@ class Measurement:
 
     def _measured(
         self, message: Flow, luma: np.ndarray, before: LumaPyramid | None, now: LumaPyramid
-    ) -> tuple[CameraMotion, list[tuple[int, float, float]], tuple[float, float] | None]:
-        """Return the motion into a frame, the frames that it revises (see `ParallaxField.add`), and the rows' shear."""
+    ) -> tuple[CameraMotion, list[Revision], tuple[float, float] | None]:
+        """Return the motion into a frame, the frames put right, and the rows' shear."""
         weights = texture_weights(luma)
         if message.confidence is not None:
             weights = weights * np.asarray(message.confidence)

@@ -11,7 +11,8 @@ import numpy as np
 
 from pipeline.messages import Flow, Gap, Header, Message
 from pipeline.stage import Context
-from raftline.camera.parallax import of_far_plane, shifted
+from raftline.camera.parallax import of_far_plane
+from raftline.camera.revision import revised
 from raftline.camera.transforms import motion_matrices, motion_vectors
 from raftline.stabilize.path.cutoff_choice import choose_cutoff
 from raftline.stabilize.path.parallax_smoothing import smooth_gains
@@ -197,13 +198,13 @@ def measured_path(records: Sequence[PathRecord]) -> tuple[CameraPath, list[np.nd
     size = run.width, run.height
     smooth = smooth_gains(run.times, [record.gains for record in records])
     matrices, gains = motion_matrices(run.motions, *size), list(smooth)
-    revised = [each for record in records for each in record.revised]
-    for index, x, y in revised:
-        matrices[index - records[0].index] = shifted(matrices[index - records[0].index], x, y)
+    corrections = [each for record in records for each in record.revised]
+    for index, correction in corrections:
+        matrices[index - records[0].index] = revised(matrices[index - records[0].index], correction)
     for at, each in enumerate(smooth):
         if each is not None:
             matrices[at], gains[at] = of_far_plane(matrices[at], each, *size)
-    if revised or any(each is not None for each in gains):
+    if corrections or any(each is not None for each in gains):
         run = replace(run, motions=motion_vectors(matrices, *size))
     own = own_frames(run)  # a duplicate shows what the frame before shows
     return run, [gains[at] for at in np.maximum.accumulate(np.where(own, np.arange(len(own)), 0))]

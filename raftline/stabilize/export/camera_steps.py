@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from raftline.camera.revision import revised
+
 
 @dataclass(frozen=True)
 class CameraStep:
@@ -42,8 +44,8 @@ def read_steps(path: Path) -> list[CameraStep]:
         try:
             values = json.loads(line)
             steps.append(_step(values))
-            for index, x, y in values.get("revised", ()):
-                steps[index] = _shifted(steps[index], x, y)
+            for index, correction in values.get("revised", ()):
+                steps[index] = replace(steps[index], camera=revised(steps[index].camera, correction))
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise ValueError(
                 f"{path}, line {number}: expected a frame of a camera path, as the stage stabilization writes it to "
@@ -64,9 +66,3 @@ def _step(values: dict[str, Any]) -> CameraStep:
     return CameraStep(
         float(values["pts_seconds"]), *size, np.eye(3) if starts else matrix, starts, confidence, str(values["model"])
     )
-
-
-def _shifted(step: CameraStep, x: float, y: float) -> CameraStep:
-    """A step whose shift was found to be too short when later frames were seen."""
-    moved = np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
-    return replace(step, camera=moved @ step.camera)

@@ -11,6 +11,7 @@ import numpy as np
 from raftline.camera.bars import Bars
 from raftline.camera.camera_motion import CameraMotion
 from raftline.camera.mesh import mesh_shape
+from raftline.camera.revision import Revision
 from raftline.stabilize.path.path_smoothing import CameraPath, camera_path
 
 
@@ -42,8 +43,8 @@ class PathRecord:
     """The frame repeats the one before."""
     parallax_percent: tuple[int, ...] | None = None
     """Gains of the mesh (see `raftline.camera.parallax`), row-major, in percent; None: one plane."""
-    revised: tuple[tuple[int, float, float], ...] = ()
-    """Index of frames of the path up to this one; px along x and y by which their `camera` shifts too little."""
+    revised: tuple[Revision, ...] = ()
+    """What puts `camera` of frames of the path up to this one right: their index, and a matrix that follows it."""
     bars_px: tuple[int, int, int, int] | None = (0, 0, 0, 0)
     """Width of the black bars, left, top, right, bottom, px, that all frames up to this one have; None: they were too
     dark to show any."""
@@ -62,7 +63,7 @@ class PathRecord:
         starts_path: bool = False,
         duplicate: bool = False,
         gains: np.ndarray | None = None,
-        revised: Sequence[tuple[int, float, float]] = (),
+        revised: Sequence[Revision] = (),
         bars: tuple[int, int, int, int] | None = (0, 0, 0, 0),
         row_shear_px: tuple[float, float] | None = None,
     ) -> PathRecord:
@@ -89,7 +90,7 @@ class PathRecord:
         """Make a record of the JSON values of `to_json`."""
         percent = values["parallax_percent"]
         gains = None if percent is None else tuple(percent)
-        revised = tuple((index, x, y) for index, x, y in values["revised"])
+        revised = tuple((index, tuple(correction)) for index, correction in values["revised"])
         shear, bars = values["row_shear_px"], values["bars_px"]
         return cls(
             **{

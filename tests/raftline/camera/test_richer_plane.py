@@ -6,10 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from raftline.camera.camera_tracker import CameraTracker, Step
+from raftline.camera.camera_tracker import CameraTracker
 from raftline.camera.direct_alignment import Alignment
 from raftline.camera.luma_pyramid import LumaPyramid
 from raftline.camera.richer_plane import RicherPlane, bent_px
+from raftline.camera.step import Step
 from raftline.camera.texture import texture_weights
 from raftline.camera.transforms import frame_corners, transform_points
 from raftline.stabilize.warp.warp import warp_image

@@ -129,7 +129,7 @@ def test_plain_json_has_the_times_as_they_are_and_the_rotation(steps: list[Camer
 def test_what_was_revised_later_counts(tmp_path: Path) -> None:
     lines = path_lines()
     last = json.loads(lines[-1])
-    lines[-1] = json.dumps({**last, "revised": [[3, 2.0, -1.0]]})
+    lines[-1] = json.dumps({**last, "revised": [[3, [1, 0, 2.0, 0, 1, -1.0, 0, 0, 1]]]})
     path = tmp_path / "a.path.jsonl"
     path.write_text("\n".join(lines))
     revised, plainly = read_steps(path)[3].camera, np.array(json.loads(lines[3])["camera"]).reshape(3, 3)
