@@ -66,7 +66,11 @@ class MotionMask(stage.Stage):
             2.0, ge=0, le=600, description="motion after a pause of at most this long belongs to the same event, s"
         )
         stopped_seconds: float = Field(
-            1.0, ge=0, le=3600, description="fixed camera only: an object that stops stays in the mask this long, s"
+            1.0,
+            ge=0,
+            le=3600,
+            description="an object that stops stays in the mask this long, s; under a camera that moves, at most as "
+            "long as it was seen moving",
         )
         margin_px: int = Field(
             0, ge=0, le=100, description="grow the mask by this many px, for example to blur or to fill in objects"

@@ -63,7 +63,7 @@ FOLLOWING_SCENES = {
     "wood": FollowingScene(size=(640, 360), speed_px=6.0, turns=0.5, photographs=(2, 20, 1), seed=4, trees=16),
     "open": FollowingScene(size=(640, 360), speed_px=-4.0, turns=0.0, photographs=(13, 17, 11), seed=5, trees=2),
 }
-"""Those on which masks were tuned: park, small, left; the others were only measured."""
+"""Masks were tuned on each of them in some respect: docs/benchmarks.md says on which in which."""
 
 
 def following_clip(data: Path, name: str) -> Clip:

@@ -64,7 +64,7 @@ def foreground(
     near = grown(flowing, _NEAR_SHARE * wide)
     beside = strong if changing is None else strong & grown(changing, _REACH_SHARE * wide / 2)
     seen = None if seen_moving is None else seen_moving & ~known
-    place = _surroundings(near | beside if seen is None else near | beside | seen, max(8, _FARTHEST_SHARE * wide))
+    place = surroundings(near | beside if seen is None else near | beside | seen, max(8, _FARTHEST_SHARE * wide))
     moves[place] = _moving(mean[place], near[place], beside[place], None if seen is None else seen[place], mean.shape)
     return moves, strong & ~moves
 
@@ -84,7 +84,7 @@ def _moving(
     return _without_small_holes(tidy, _SMALL_HOLE_SHARE * frame[0] * frame[1])
 
 
-def _surroundings(mask: np.ndarray, points: float) -> tuple[slice, slice]:
+def surroundings(mask: np.ndarray, points: float) -> tuple[slice, slice]:
     """Rows and columns of a mask, bool (h, w), and so many points to all sides."""
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     margin = int(np.ceil(points))

@@ -55,7 +55,7 @@ class MotionDetector:
         self._velocities = options.velocity_filter()
         self._events = events
         self._background = RegisteredBackground(*grid.shape, _MEMORY_SECONDS, shadows_out=not options.shadows)
-        self._segmenter = MotionSegmenter(grid, self._thresholds, self._background)
+        self._segmenter = MotionSegmenter(grid, self._thresholds, self._background, options.stopped_seconds)
         trackers = (
             RegionTracker(options.persistence_seconds, options.hold_seconds, grid.step_px, self._thresholds.low_px_s)
             for _ in range(2)
@@ -182,6 +182,7 @@ class MotionDetector:
         shown = [self._shows(track, frame.seconds) for track in tracks]
         tentative = [self._may_be_confirmed(track, frame.seconds) for track in tracks]
         mask = _drawn(regions, labels, shown)
+        self._segmenter.shown(mask, frame.step_seconds)
         self._background.learn(segmentation.unlearned | mask, segmentation.doubtful, frame.step_seconds)
         objects = tuple(
             self._object(region.box, region.area, track, track.moved_seconds == frame.seconds)

@@ -64,7 +64,7 @@ class MotionMaskOptions:
     after_seconds: float = 0.0
     """An event lasts this much longer than its last motion, s."""
     stopped_seconds: float = 1.0
-    """Fixed camera only: an object that stops stays in the mask for this long, s."""
+    """An object that stops stays in the mask this long, s; under a camera that moves, at most as long as it moved."""
     margin_px: int = 0
     """The mask is grown by this many px."""
     shadows: bool = False

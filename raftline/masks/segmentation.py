@@ -34,6 +34,7 @@ from raftline.masks.residual_motion import (
     seen_moving,
     sweep_noise_px,
 )
+from raftline.masks.stopped_objects import StoppedObjects
 
 _REMEMBERED_CELLS = 1
 """How far around what moved a frame ago the lower speed threshold is enough, in cells: what an object moves by in a
@@ -93,7 +94,9 @@ class _FlowMotion:
 class MotionSegmenter:
     """Tells moving points from the rest, for the frames of one size."""
 
-    def __init__(self, grid: WorkingGrid, thresholds: Thresholds, background: RegisteredBackground) -> None:
+    def __init__(
+        self, grid: WorkingGrid, thresholds: Thresholds, background: RegisteredBackground, stopped_seconds: float
+    ) -> None:
         self._grid = grid
         self._thresholds = thresholds
         self._background = background
@@ -103,6 +106,9 @@ class MotionSegmenter:
         """For how long each point has looked unlike the background."""
         self._exposure = ExposureTransient()
         self._depth = DepthShown()
+        self._stopped = StoppedObjects(grid, stopped_seconds)
+        self._goes_on: np.ndarray | None = None
+        """Of the frame, what moves in it; None: the camera stands."""
         self._unlearned_seconds = 0.0
         """Of the frames in which nothing changed, those not learned yet."""
         self._rested_seconds = 0.0
@@ -112,6 +118,7 @@ class MotionSegmenter:
         """Forget what moved: the next frame does not follow from the last one."""
         self._cells, self._depth = np.zeros((0, 0), bool), DepthShown()
         self._unlike_seconds[:] = 0.0
+        self._stopped.forget()
 
     def segment(self, frame: FrameInput, camera: FrameCamera, previous: np.ndarray | None) -> Segmentation:
         """Find what moves in a frame, and place the frame on the background.
@@ -133,7 +140,8 @@ class MotionSegmenter:
         pair = self._pair_motion(frame, camera, previous, flow.cells, flowing & ~flow.seen.known)
         moved_here = None if pair is None else carried_forward(*pair)
         moves, unlike = foreground(flow.distance, flow.seen.known, flowing, moved_here, changing)
-        outlined = moves if camera.stands else self._outlined(moves, frame, flow, flowing)
+        self._goes_on = None if camera.stands else moves
+        outlined = moves if camera.stands else self._outlined(self._with_stopped(moves, frame), frame, flow, flowing)
         return Segmentation(
             flow.cells,
             outlined,
@@ -143,6 +151,18 @@ class MotionSegmenter:
             flow.scenery is not None,
             pair if after_first else None,
         )
+
+    def shown(self, mask: np.ndarray, step_seconds: float) -> None:
+        """Take what of the frame is shown in the end, bool (h, w): it stays for a while when it stops."""
+        if self._goes_on is None:
+            self._stopped.forget()
+        else:
+            self._stopped.take(mask, self._goes_on, step_seconds)
+
+    def _with_stopped(self, moves: np.ndarray, frame: FrameInput) -> np.ndarray:
+        """What moves, and what stopped lately, under a camera that moves. bool (h, w)."""
+        stopped = self._stopped.found(moves, frame.flow, frame.step_seconds)
+        return moves if stopped is None else moves | stopped
 
     def _outlined(self, moves: np.ndarray, frame: FrameInput, flow: _FlowMotion, flowing: np.ndarray) -> np.ndarray:
         """What moves, its outlines drawn by color. bool (h, w)."""
@@ -177,6 +197,7 @@ class MotionSegmenter:
             "unlike_seconds": self._unlike_seconds,
             "exposure": self._exposure.full_state(),
             "depth": self._depth.full_state(),
+            "stopped": self._stopped.full_state(),
             "rested": [self._unlearned_seconds, self._rested_seconds],
         }
 
@@ -185,6 +206,7 @@ class MotionSegmenter:
         self._cells, self._unlike_seconds = state["cells"], state["unlike_seconds"]
         self._exposure.restore_full(state["exposure"])
         self._depth.restore_full(state["depth"])
+        self._stopped.restore_full(state["stopped"])
         self._unlearned_seconds, self._rested_seconds = state["rested"]
 
     def _flow_motion(self, frame: FrameInput, camera: FrameCamera) -> _FlowMotion:

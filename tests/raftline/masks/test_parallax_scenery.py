@@ -1,43 +1,78 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from raftline.masks.parallax_scenery import DepthShown, parallax_scenery, shows_depth
 
-ROWS, COLUMNS = 20, 30
-PLANE_PX = np.array([-5.0, 0.3], np.float32)
-TREE, RIDER, BALL = (np.s_[4:12, 3:6], np.s_[8:12, 14:17], np.s_[14:17, 24:27])
+ROWS, COLUMNS = 24, 40
+TREE, POST, RIDER, BALL = (np.s_[2:14, 3:6], np.s_[:20, 30:32], np.s_[13:18, 18:22], np.s_[16:19, 34:37])
+HORIZON = np.s_[:7, 10:25]
 
 
-def scene(depth_px: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Flow, what the plane leaves of it, and the moving cells; the ground besides the plane spreads by `depth_px`."""
+def scene(depth_px: float, turn_px: float = -3.0, roll: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Flow, what the ground's plane leaves of it, and the moving cells.
+
+    The camera goes to the right, and turns; ground at the bottom goes by `depth_px` farther than the horizon.
+    """
     rng = np.random.default_rng(0)
-    left = rng.normal(0, 0.03, (ROWS, COLUMNS, 2)).astype(np.float32)
-    left[..., 0] += rng.normal(0, depth_px, (ROWS, COLUMNS)).astype(np.float32)
+    y, x = np.mgrid[0:ROWS, 0:COLUMNS].astype(np.float32)
+    nearness = np.maximum((y - 8) / (ROWS - 9), 0.1)
     moving = np.zeros((ROWS, COLUMNS), bool)
-    for thing, motion in ((TREE, (-1.5, 0.0)), (RIDER, (4.5, 0.0)), (BALL, (-1.0, 3.0))):
-        left[thing], moving[thing] = motion, True
-    return PLANE_PX + left, left, moving
+    nearness[TREE], nearness[POST] = 0.35, 0.9
+    flow = np.stack([turn_px - depth_px * nearness, np.zeros_like(y)], axis=-1)
+    flow += rng.normal(0, 0.03, flow.shape)
+    flow[RIDER], flow[BALL] = (0.3, 0.0), (turn_px - 0.5 * depth_px, 4.0)
+    plane = np.stack([turn_px - depth_px * (y - 8) / (ROWS - 9), np.zeros_like(y)], axis=-1)
+    turned = roll * np.stack([-(y - ROWS / 2), x - COLUMNS / 2], axis=-1)
+    residual = (flow - plane).astype(np.float32)
+    moving = np.hypot(*np.moveaxis(residual, -1, 0)) > 1.0
+    return (flow + turned).astype(np.float32), residual, moving
 
 
-def test_what_passes_by_faster_in_a_scene_of_many_depths_is_scenery_and_who_is_followed_is_not() -> None:
-    scenery = parallax_scenery(*scene(0.4))
-    assert scenery is not None and scenery[TREE].all()
-    assert not scenery[RIDER].any() and not scenery[BALL].any()
+def share(scenery: np.ndarray | None, moving: np.ndarray, part: tuple[slice, slice]) -> float:
+    """How much of the moving cells of a part is scenery."""
+    assert scenery is not None and moving[part].any()
+    return float(scenery[part][moving[part]].mean())
 
 
-def test_a_scene_in_one_plane_shows_no_parallax() -> None:
-    assert parallax_scenery(*scene(0.0)) is None
+@pytest.mark.parametrize(("turn_px", "roll"), [(-3.0, 0.0), (-3.0, 0.05), (-0.5, 0.0), (2.0, 0.0)])
+def test_what_is_as_fast_as_scenery_is_scenery_and_who_is_followed_is_not(turn_px: float, roll: float) -> None:
+    """Also where the ground's plane, seen beyond the horizon, would go the other way."""
+    flow, residual, moving = scene(4.0, turn_px, roll)
+    scenery = parallax_scenery(flow, residual, moving)
+    assert all(share(scenery, moving, part) > 0.9 for part in (TREE, POST, HORIZON))
+    assert share(scenery, moving, BALL) == 0.0
+    assert turn_px > 0 or share(scenery, moving, RIDER) == 0.0  # it would be as fast as what is near
 
 
-def test_before_a_camera_that_hardly_moves_nothing_is_near_scenery() -> None:
-    _, left, moving = scene(0.4)
-    scenery = parallax_scenery(left + np.float32(0.2), left, moving)
-    assert scenery is not None and not scenery.any()
+def test_it_is_so_from_right_to_left_too() -> None:
+    flow, residual, moving = scene(4.0)
+    mirrored = np.array((-1, 1), np.float32)
+    scenery = parallax_scenery(flow * mirrored, residual * mirrored, moving)
+    assert share(scenery, moving, TREE) > 0.9 and share(scenery, moving, RIDER) == 0.0
+
+
+def test_layers_show_depth_where_all_but_one_count_as_moving() -> None:
+    """A horizon that is rigid and large takes the camera's plane: what follows it shows no depth."""
+    flow, _, _ = scene(4.0)
+    residual = flow - flow[HORIZON].mean(axis=(0, 1), dtype=np.float32)
+    moving = np.abs(residual[..., 0]) > 0.3
+    scenery = parallax_scenery(flow, residual, moving)
+    assert share(scenery, moving, np.s_[20:, :]) > 0.9 and share(scenery, moving, TREE) > 0.9
+    assert share(scenery, moving, RIDER) == 0.0
+
+
+def test_a_scene_in_one_plane_shows_no_parallax_whoever_moves_in_it() -> None:
+    flow, residual, moving = scene(0.0)
+    assert moving[RIDER].all() and moving[BALL].all()
+    assert parallax_scenery(flow, residual, moving) is None
 
 
 def test_depth_is_seen_beside_what_moves() -> None:
-    assert shows_depth(*scene(0.4)[1:])
+    _, residual, moving = scene(4.0)
+    spread = residual + np.random.default_rng(1).normal(0, (0.4, 0.0), residual.shape).astype(np.float32)
+    assert shows_depth(spread, moving)
     assert not shows_depth(*scene(0.0)[1:])
 
 
