@@ -83,7 +83,7 @@ def lines_of(files: Sequence[Path]) -> list[dict[str, Any]]:
         by = frames - measured[0]["index"] if measured else 0  # each part numbers its frames from its own begin
         for frame in measured:
             frame["index"] += by
-            frame["revised"] = [[index + by, x, y] for index, x, y in frame["revised"]]
+            frame["revised"] = [[index + by, correction] for index, correction in frame["revised"]]
         lines += own
         frames += len(measured)
     return lines
