@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -66,6 +68,14 @@ class Yard:
             time.sleep(0.1)
         return time.monotonic() - begin
 
+    def under_way(self, name: str) -> set[str]:
+        """Keys of alerts of a killed host that it may have delivered without a note, or not yet told the fleet of."""
+        found = set[str]()
+        for file in (self.folder / name).glob("*.outbox"):
+            with contextlib.closing(sqlite3.connect(file)) as letters:
+                found |= {key for (key,) in letters.execute("SELECT key FROM letters WHERE done_at IS NULL")}
+        return found
+
     def words(self) -> Iterator[str]:
         """All that can be read: logs, command lines, the control Redis, what status says."""
         yield from ((self.folder / f"{name}.log").read_text() for name in self.hosts)
@@ -124,6 +134,7 @@ def test_a_host_that_is_killed_or_stands_still_is_replaced_and_no_event_is_told_
     leased = yard.until(lambda seen: {camera.host for camera in seen.cameras} == {"b"})
     killed = leased + yard.until(live_on(b=6))
     yard.hosts["a"].wait()
+    under_way = yard.under_way("a")
     yard.start("a")
     yard.until(live_on(a=3, b=3))
     yard.signal_all("a", signal.SIGSTOP)
@@ -135,8 +146,11 @@ def test_a_host_that_is_killed_or_stands_still_is_replaced_and_no_event_is_told_
     print(f"after a kill leased by the other in {leased:.1f} s, live in {killed:.1f} s", end="; ")
     print(f"after a standstill live in {stopped:.1f} s; {len(events)} events, {len(alerts)} alerts")
     assert len({(event.uid, event.state) for event in events}) == len(events)
-    assert len(set(alerts)) == len(alerts) > 0
-    assert set(alerts) <= {f"{event.uid}.{event.state}" for event in events}  # none of a host that had lost the camera
+    times = Counter(alerts)
+    assert times and max(times.values()) <= 2
+    assert {alert for alert in times if times[alert] > 1} <= under_way
+    unknown = set(alerts) - {f"{event.uid}.{event.state}" for event in events}
+    assert unknown <= under_way  # none of a host that had lost the camera
     for number in range(CAMERAS):
         check_order([event for event in events if event.camera == f"cam{number}"])
 

@@ -50,7 +50,7 @@ class Letter:
 
     key: str
     """Of its own: a letter that was put twice is delivered once. The receiver may tell a repeat by it: where the power
-    fails between delivery and the note of it, a letter comes a second time."""
+    fails, or a process is killed, between delivery and the note of it, a letter comes a second time."""
     body: Mapping[str, Any]
     """JSON values."""
     put_at: float
