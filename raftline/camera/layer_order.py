@@ -143,7 +143,7 @@ class LayerOrder:
         Args:
             before: The frame before.
             now: The frame.
-            guess: (3, 3) px to px: the other layer's motion as the flow tells it.
+            guess: (3, 3) px to px: what most of the flow follows: the other layer, or the world after all.
             movers: As in `add`.
         """
         if self._offset is None or not self._steady:
@@ -151,8 +151,22 @@ class LayerOrder:
         found = align(before, now, guess, PLANE_MODELS["similarity"], movers)
         if found is None or not found.better or found.error_px > MAX_ERROR_PX:
             return None
+        if not self._follows(now, found.matrix):
+            return found.matrix
         matrix = np.linalg.inv(self._offset) @ found.matrix
         return matrix / matrix[2, 2]
+
+    def _follows(self, now: LumaPyramid, matrix: np.ndarray) -> bool:
+        """Tell whether the other layer, as it was a moment ago, goes by a motion, or past the world that does."""
+        if self._picture is None or self._offset is None:
+            return True
+        small, other = small_picture(now), np.maximum(self._label, 0.0)
+        left = []
+        for motion in (matrix, self._offset @ matrix):
+            image, inside = _moved(self._picture, small, motion @ self._motions[1])
+            weight = inside * _moved(other, small, motion @ self._motions[1])[0]
+            left.append(float((weight * np.abs(image - small.levels[0])).sum() / max(float(weight.sum()), 1e-6)))
+        return left[0] <= left[1]
 
     def _other(
         self, before: LumaPyramid, now: LumaPyramid, matrix: np.ndarray, layers: Layers, movers: np.ndarray
@@ -174,23 +188,24 @@ class LayerOrder:
 
     def _weigh(self, before: LumaPyramid, now: LumaPyramid, seconds: float, motions: np.ndarray, rim: float) -> bool:
         """Gather evidence; return whether it says that the camera's layer lies in front."""
-        earlier, later = small_picture(before), small_picture(now)
         if self._picture is not None:
             self._motions, self._age = motions @ self._motions, self._age + seconds
-            if self._apart_px(later) >= _LEAST_APART_PX:
-                found = _COVERED_SHARE * self._covered(later) + _RIM_SHARE * rim
+            if self._apart_px(now) >= _LEAST_APART_PX:
+                found = _COVERED_SHARE * self._covered(small_picture(now)) + _RIM_SHARE * rim
                 self._evidence = float(np.clip(self._evidence + found, -_MOST, _MOST))
                 self._picture = None
         if self._picture is None or self._age > _MEMORY_SECONDS:
-            self._picture, self._label = later.levels[0], _labels(earlier, later, motions)
+            later = small_picture(now)
+            self._picture, self._label = later.levels[0], _labels(small_picture(before), later, motions)
             self._motions, self._age = np.stack([np.eye(3), np.eye(3)]), 0.0
         return self._evidence < _TURNED
 
     def _apart_px(self, now: LumaPyramid) -> float:
         """Return how far the layers have moved apart in the middle of the frame since the picture, px of it."""
+        assert self._picture is not None
         middle = np.array([[now.width / 2, now.height / 2]])
         camera, other = (transform_points(each, middle)[0] for each in self._motions)
-        return float(np.hypot(*(other - camera))) * now.levels[0].shape[1] / now.width
+        return float(np.hypot(*(other - camera))) * self._picture.shape[1] / now.width
 
     def _covered(self, now: LumaPyramid) -> float:
         """Return 1 if the frame shows the other layer where both foretell something, -1 if the camera's."""

@@ -108,6 +108,15 @@ def test_a_world_out_of_sight_is_told_by_what_moves_past_it() -> None:
     assert order.camera_beside(FRAMES[19], FRAMES[20], motions(20)[1], inside(19).astype(np.float32)) is None
 
 
+def test_flow_that_follows_the_world_after_all_is_not_taken_for_what_moves_past_it() -> None:
+    order = LayerOrder()
+    follow(order, range(1, 20), followed=0)
+    mistaken = 1.0 - inside(19).astype(np.float32)
+    beside = order.camera_beside(FRAMES[19], FRAMES[20], motions(20)[0], mistaken)
+    assert beside is not None
+    assert beside[:2, 2] == pytest.approx(motions(20)[0][:2, 2], abs=0.25)
+
+
 def test_it_goes_on_from_its_state() -> None:
     order = LayerOrder()
     follow(order, range(1, 5), followed=1)
