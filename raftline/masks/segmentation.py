@@ -229,8 +229,6 @@ class MotionSegmenter:
         scenery = None if camera.stands else self._scenery(frame.flow, residual_px, cells)
         if scenery is not None:
             cells = moving(np.where(scenery[..., None], np.float32(0), residual_px))
-            # The background learned it where the camera's plane would have it.
-            seen.known[on_points(scenery, self._grid)] = False
         return _FlowMotion(cells, seen, distance, scenery)
 
     def _scenery(self, grid_px: np.ndarray, residual_px: np.ndarray, cells: CellMotion) -> np.ndarray | None:
