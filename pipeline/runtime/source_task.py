@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import queue
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from pipeline.runtime.hosted import HostedSource
 from pipeline.runtime.metrics import ELAPSED_US, FRAMES
 from pipeline.runtime.output_lock import run_of
 from pipeline.runtime.publisher import Acknowledgement, Publisher
+from pipeline.runtime.read_ahead import ReadAhead
 from pipeline.stage import Source
 from pipeline.transport.base import Commit, Position, Transport
 
@@ -63,9 +63,11 @@ class SourceTask:
         self._last_step = 0
         self._stopping = threading.Event()
         self._goes_on = threading.Event()
-        self._given_up = threading.Event()
-        self._read_ahead: queue.Queue[Commit | BaseException | None] = queue.Queue(_READ_AHEAD)
-        self._gather_seconds = _GATHER_SECONDS if self._plan.policy == "lossless" else 0.0
+        self._read_ahead: ReadAhead[Commit | BaseException | None] = ReadAhead(
+            _READ_AHEAD,
+            _GATHER_SECONDS if self._plan.policy == "lossless" else 0.0,
+            ends=lambda item: not isinstance(item, Commit),
+        )
         self.publisher = Publisher(plan, transport, source, stage, token, ring_directory)
         self._hosted = self._host(stage)
         self._source = self._hosted.source
@@ -136,39 +138,27 @@ class SourceTask:
         reader.start()
         try:
             while True:
-                items = self._gathered()
+                items = self._read_ahead.take(self.publisher.at_once)
                 commits = [item for item in items if isinstance(item, Commit)]
                 if commits:
                     self.publisher.send(commits)
                 if len(commits) < len(items):
                     return self._how_it_ended(items[-1])
         finally:
-            self._given_up.set()
+            self._read_ahead.give_up()
             self._source.stop()
             reader.join()
-
-    def _gathered(self) -> list[Commit | BaseException | None]:
-        """Return what the reader hands over within a moment; what ends it comes last."""
-        items = [self._read_ahead.get()]
-        until = time.monotonic() + self._gather_seconds
-        while len(items) < self.publisher.at_once and isinstance(items[-1], Commit):
-            try:
-                left = until - time.monotonic()
-                items.append(self._read_ahead.get(timeout=left) if left > 0 else self._read_ahead.get_nowait())
-            except queue.Empty:
-                break
-        return items
 
     def _read(self) -> None:
         """Read ahead a little: decoding goes on while Redis is waited for. Whatever ends it is handed over, too."""
         ended: BaseException | None = None
         try:
             for commit in self._commits():
-                if not self._hand_over(commit) or self._stopping.is_set() or self._goes_on.is_set():
+                if not self._read_ahead.put(commit) or self._stopping.is_set() or self._goes_on.is_set():
                     break
         except BaseException as error:
             ended = error
-        self._hand_over(ended)
+        self._read_ahead.put(ended)
 
     def _commits(self) -> Iterator[Commit]:
         """Read, and make ready to be published."""
@@ -177,15 +167,6 @@ class SourceTask:
             if count == 0:
                 with self._hosted.calling("frame_count"):
                     self._expect(self._source.frame_count())
-
-    def _hand_over(self, item: Commit | BaseException | None) -> bool:
-        while not self._given_up.is_set():
-            try:
-                self._read_ahead.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
 
     def _how_it_ended(self, error: Commit | BaseException | None) -> tuple[EndReason, str | None]:
         if isinstance(error, InputError):
