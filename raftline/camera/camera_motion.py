@@ -13,8 +13,8 @@ import numpy as np
 
 from raftline.camera.plane_models import PLANE_MODELS, ModelName, PlaneModel
 from raftline.camera.robust_fit import RobustFit, consensus, refine
-from raftline.camera.robust_weights import median
 from raftline.camera.transforms import centred, centred_points, frame_corners, transform_points
+from raftline.flow.median import median
 from raftline.kernels.cell import CELL_PX
 from raftline.kernels.compiled import compiled
 

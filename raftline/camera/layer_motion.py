@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from raftline.camera.robust_weights import median
+from raftline.flow.median import median
 from raftline.kernels.compiled import compiled
 
 _GATE_PX, _GATE_FRAME_PX, _GATE_SHARE = 1.0, 1280, 0.03

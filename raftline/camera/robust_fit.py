@@ -14,7 +14,8 @@ import numpy as np
 
 from raftline.camera.normal_equations import inverse_of, reweigh
 from raftline.camera.plane_models import PlaneModel
-from raftline.camera.robust_weights import TUKEY_SIGMAS, median
+from raftline.camera.robust_weights import TUKEY_SIGMAS
+from raftline.flow.median import median
 from raftline.kernels.compiled import compiled
 
 _HYPOTHESES = 160

@@ -1,4 +1,4 @@
-"""The robust weights of every least-squares fit of camera motion, to displacements as to pixel values; the median."""
+"""The robust weights of every least-squares fit of camera motion, to displacements as to pixel values."""
 
 from __future__ import annotations
 
@@ -19,12 +19,3 @@ def tukey_weights(residual: np.ndarray, sigma: float) -> np.ndarray:
         (N,) in [0, 1], of the residual's dtype: 1 at 0, 0 beyond `TUKEY_SIGMAS` sigmas.
     """
     return np.maximum(1.0 - (residual / (TUKEY_SIGMAS * sigma)) ** 2, 0.0) ** 2
-
-
-def median(values: np.ndarray) -> float:
-    """Return the median of some numbers, at least one: `np.median` without its checks, which take as long again."""
-    flat, half = values.reshape(-1), values.size // 2
-    if values.size % 2:
-        return float(np.partition(flat, half)[half])
-    ranked = np.partition(flat, (half - 1, half))
-    return 0.5 * (float(ranked[half - 1]) + float(ranked[half]))

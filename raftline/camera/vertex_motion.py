@@ -16,7 +16,7 @@ import numpy as np
 
 from raftline.camera.camera_motion import grid_centres
 from raftline.camera.mesh import centre_shift, hat_weights, mesh_shape
-from raftline.camera.robust_weights import median
+from raftline.flow.median import median
 from raftline.kernels.compiled import compiled
 
 _SIDE_CELLS = 80

@@ -15,8 +15,8 @@ from raftline.camera.camera_motion import CameraMotion, confidence_of
 from raftline.camera.direct_alignment import MAX_ERROR_PX, MIN_SIGMA, align, following
 from raftline.camera.luma_pyramid import LumaPyramid
 from raftline.camera.plane_models import PLANE_MODELS, ModelName
-from raftline.camera.robust_weights import median
 from raftline.camera.transforms import centred, transform_xy
+from raftline.flow.median import median
 
 _MOST_OFF_PX, _HARDLY_OFF_PX = 0.5, 0.3
 """Of an alignment, `off_px` up to which it is believed; and without the flow's word for it."""

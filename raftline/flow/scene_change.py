@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raftline.flow.block_means import block_differences, block_means
+from raftline.flow.median import median
 from raftline.kernels.compiled import compiled
 from raftline.raft.rgb import luma_of
 
@@ -264,7 +265,7 @@ def _noise_std(thumbnail: npt.NDArray[np.float32]) -> float:
     normal variable, 6 the norm of the kernel.
     """
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-    return float(np.median(np.abs(cv2.filter2D(thumbnail, -1, kernel)))) / (0.6745 * 6)
+    return median(np.abs(cv2.filter2D(thumbnail, -1, kernel))) / (0.6745 * 6)
 
 
 def _thumbnail(luma: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from raftline.flow.changed_part import Box, changed_box
+from raftline.flow.median import median
 from raftline.kernels.compiled import compiled
 from raftline.state_trees import from_tree, tree_of
 
@@ -156,7 +157,7 @@ class StillnessDetector:
         Then the frame's own noise is taken up, unless that is too much.
         """
         kept = _kept(step_seconds, _NOISE_SECONDS if self.still else _UNREST_SECONDS)
-        self._noise_levels = max(kept * self._noise_levels, float(np.median(differs[-1])))
+        self._noise_levels = max(kept * self._noise_levels, median(differs[-1]))
         noise_levels = min(self._noise_levels, _MOST_NOISE_LEVELS)
         most = np.float32(max(noise_levels + _MOST_LEVELS, _MOST_OF_NOISE * noise_levels))
         kept = np.float32(_kept(step_seconds, _NOISE_SECONDS))
