@@ -33,37 +33,23 @@ from stages.stabilization.correction import Corrector, appended, flat, write_plo
 from stages.stabilization.kept_frames import KeptFrames
 from stages.stabilization.moves import Move, write_moves
 from stages.stabilization.options import StabilizationOptions
-from stages.stabilization.spool import Spool
+from stages.stabilization.spool import Spooling
 
 
-class WholeClip:
+class WholeClip(Spooling):
     """Spools measurements, and corrects the frames of a second reading of the source."""
-
-    unacked_window = 0
-    """No message is held back."""
 
     def __init__(self, options: StabilizationOptions, context: Context) -> None:
         """Begin with no frame."""
+        super().__init__(options.path, context)
         self._options, self._context = options, context
-        self._output = context.output(options.path)
-        self._spool = Spool(self._output.part.with_name(f"{self._output.path.name}.measured.part"), context)
-        self._finished = False
         self.frames = KeptFrames() if options.moves is None else None  # else others correct them
 
     def take(self, message: Flow, record: PathRecord) -> Iterable[Message]:
         """Spool a measurement; yields nothing."""
         if self.frames is not None:
             self.frames.add(message.frame)
-        self._spool.add(message, record)
-        return ()
-
-    def take_again(self, message: Flow) -> None:
-        """Do nothing: the message is in the spool."""
-
-    def gap(self, gap: Gap) -> Iterable[Message]:
-        """Spool a gap; yields nothing."""
-        self._spool.add_gap(gap)
-        return ()
+        return super().take(message, record)
 
     def finish(self) -> Iterator[Message]:
         """Smooth the path, yield all frames corrected, and gaps, and complete the files of path and plot."""
@@ -157,25 +143,11 @@ class WholeClip:
             yield corrector(replace(frame, header=header), *move)
         frames.close()
 
-    def discard(self) -> None:
-        """Remove the path's file and the spool."""
-        self._finished = True
-        self._output.discard()
-
-    def state(self) -> dict[str, Any]:
-        """Return how much of the spool is valid."""
-        return self._spool.state()
-
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken. Raises `OutputError`."""
         if self.frames is not None:
             self.frames.miss()
-        self._spool.restore(state)
-
-    def close(self) -> None:
-        """Remove the spool if it is no longer needed."""
-        if self._finished:
-            self._spool.remove()
+        super().restore(state)
 
 
 def _sweeps(run: CameraPath, readout_seconds: float) -> list[np.ndarray | None]:
