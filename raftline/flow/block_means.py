@@ -1,4 +1,4 @@
-"""Means of the blocks of a plane, and of its difference from another: each a single pass."""
+"""Means of the blocks of a plane, in a single pass."""
 
 from __future__ import annotations
 
@@ -24,26 +24,9 @@ def block_means(plane: npt.NDArray[np.uint8], rows: int, columns: int) -> npt.ND
         float32 (rows, columns).
     """
     means = np.empty((rows, columns), np.float32)
-    y, x = _edges(plane, rows, columns)
-    _means(plane, y, x, means)
-    return means
-
-
-def block_differences(
-    plane: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8], rows: int, columns: int
-) -> npt.NDArray[np.float32]:
-    """Compute the means of the absolute difference of two planes of one size, as `block_means`."""
-    means = np.empty((rows, columns), np.float32)
-    y, x = _edges(plane, rows, columns)
-    _differences(plane, other, y, x, means)
-    return means
-
-
-def _edges(
-    plane: npt.NDArray[np.uint8], rows: int, columns: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     height, width = plane.shape
-    return np.arange(rows + 1) * height // rows, np.arange(columns + 1) * width // columns
+    _means(plane, np.arange(rows + 1) * height // rows, np.arange(columns + 1) * width // columns, means)
+    return means
 
 
 @compiled
@@ -57,24 +40,6 @@ def _means(plane: Any, y: Any, x: Any, means: Any) -> None:
         for i in range(y[row], y[row + 1]):
             for j in range(width):
                 sums[j] += np.int32(plane[i, j])
-        for column in range(means.shape[1]):
-            total = np.int64(0)
-            for j in range(x[column], x[column + 1]):
-                total += sums[j]
-            means[row, column] = np.float32(total / ((y[row + 1] - y[row]) * (x[column + 1] - x[column])))
-
-
-@compiled
-def _differences(plane: Any, other: Any, y: Any, x: Any, means: Any) -> None:
-    """The same of the absolute difference of two planes (H, W)."""
-    width = plane.shape[1]
-    sums = np.empty(width, np.int32)
-    for row in range(means.shape[0]):
-        for j in range(width):
-            sums[j] = 0
-        for i in range(y[row], y[row + 1]):
-            for j in range(width):
-                sums[j] += abs(np.int32(plane[i, j]) - np.int32(other[i, j]))
         for column in range(means.shape[1]):
             total = np.int64(0)
             for j in range(x[column], x[column + 1]):

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from raftline.flow.block_means import block_differences, block_means
+from raftline.flow.block_means import block_means
 from raftline.flow.median import median
 from raftline.kernels.compiled import compiled
 from raftline.raft.rgb import luma_of
@@ -123,7 +123,7 @@ def block_difference(luma1: npt.NDArray[np.uint8], luma2: npt.NDArray[np.uint8])
     """
     height, width = luma1.shape
     rows, columns = max(1, round(height / _BLOCK_PX)), max(1, round(width / _BLOCK_PX))
-    return float(block_differences(luma1, luma2, rows, columns).max())
+    return float(block_means(cv2.absdiff(luma1, luma2).astype(np.uint8, copy=False), rows, columns).max())
 
 
 def dissimilarity(
