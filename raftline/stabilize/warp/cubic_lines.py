@@ -23,10 +23,11 @@ _STEP_RANGE = (0.1, 4.0)
 _BLOCK = 16
 """Pixels of the output interpolated at once: two vectors of AVX2. Of 8 the compiler makes no vectors, 32 are no faster.
 """
-_NEAR_ONE = 2.0 / (_BLOCK - 1)
-"""Distance of a step from 1 up to which the pixels of a block are at most two columns off from lying side by side."""
-_SPARE = 2
-"""Values before those of a line, which a block may read and does not use."""
+_SPARE = 3
+"""Columns by which the pixels of a block are at most off from lying side by side, and values before those of a line,
+which a block may read and does not use."""
+_NEAR_ONE = _SPARE / (_BLOCK - 1)
+"""Distance of a step from 1 up to which that holds: 0.2."""
 
 
 def crossed_by_lines(knots: np.ndarray, source_x: np.ndarray, source_y: np.ndarray) -> bool:
@@ -108,11 +109,10 @@ def _interpolate_down(image: Any, firsts: Any, knots: Any, source_x: Any, source
                 found = line[lead + column - first : lead + stop - first]
                 for k in range(stop - column):
                     t = far + down * np.float32(np.int32(k))
-                    u = np.float32(1.0) - t
-                    before, after = np.float32(-0.75) * t * u * u, np.float32(-0.75) * u * t * t
-                    here = (np.float32(1.25) * t - np.float32(2.25)) * t * t + np.float32(1.0)
-                    there = np.float32(1.0) - before - here - after
-                    found[k] = before * a[k] + here * b[k] + there * c[k] + after * d[k]
+                    before, here, there, after = np.float32(a[k]), np.float32(b[k]), np.float32(c[k]), np.float32(d[k])
+                    linear, fall = np.float32(0.75) * (there - before), here - there
+                    cubic = np.float32(0.75) * (after - before) + np.float32(1.25) * fall
+                    found[k] = ((cubic * t - (fall + linear + cubic)) * t + linear) * t + here
                 column = stop
             line[:lead] = line[lead]
             line[lead + end - first : count] = line[lead + end - first - 1]
@@ -158,10 +158,10 @@ def _interpolate_in_blocks(values: Any, firsts: Any, knots: Any, source_x: Any, 
     """Do what `_interpolate_along` does, for steps near 1, in half of its time.
 
     Columns then grow by about one a pixel. So a block reads its values side by side, and each pixel takes four of the
-    six that are nearest. What a block writes beyond its piece, the next one overwrites.
+    seven that are nearest. What a block writes beyond its piece, the next one overwrites.
     """
     sums = np.empty(warped.shape[1] + _BLOCK, np.float32)
-    one, two, three_quarters = np.float32(1.0), np.float32(2.0), np.float32(0.75)
+    zero, one, two, three_quarters = np.float32(0.0), np.float32(1.0), np.float32(2.0), np.float32(0.75)
     for row in range(source_x.shape[0]):
         for piece in range(knots.size - 1):
             step = (source_x[row, piece + 1] - source_x[row, piece]) / (knots[piece + 1] - knots[piece])
@@ -174,15 +174,19 @@ def _interpolate_in_blocks(values: Any, firsts: Any, knots: Any, source_x: Any, 
                 near, found = values[row, piece][_SPARE + k + whole :], sums[firsts[piece] + k :]
                 for i in range(_BLOCK):
                     t = begin + along * np.float32(np.int32(i))
-                    second, third = t >= one, t >= two
-                    # All six are read whatever is taken: else the compiler makes no vectors.
-                    u, v, w, x, y, z = near[i], near[i + 1], near[i + 2], near[i + 3], near[i + 4], near[i + 5]
-                    a, b = w if third else (v if second else u), x if third else (w if second else v)
-                    c, d = y if third else (x if second else w), z if third else (y if second else x)
-                    t -= two if third else (one if second else np.float32(0.0))
-                    linear = three_quarters * (c - a)
-                    cubic = three_quarters * (d - a) + np.float32(1.25) * (b - c)
-                    found[i] = ((cubic * t + (c - b - linear - cubic)) * t + linear) * t + b
+                    # All seven are read whatever is taken: else the compiler makes no vectors.
+                    p, q, r, s, u = near[i], near[i + 1], near[i + 2], near[i + 3], near[i + 4]
+                    v, w = near[i + 5], near[i + 6]
+                    by_two = t >= two
+                    p, q, r, s = r if by_two else p, s if by_two else q, u if by_two else r, v if by_two else s
+                    u = w if by_two else u
+                    t -= two if by_two else zero
+                    by_one = t >= one
+                    a, b, c, d = q if by_one else p, r if by_one else q, s if by_one else r, u if by_one else s
+                    t -= one if by_one else zero
+                    linear, fall = three_quarters * (c - a), b - c
+                    cubic = three_quarters * (d - a) + np.float32(1.25) * fall
+                    found[i] = ((cubic * t - (fall + linear + cubic)) * t + linear) * t + b
         shown = warped[row]
         for k in range(shown.size):
             rounded = min(max(sums[k] + np.float32(0.5), np.float32(0.0)), np.float32(255.0))

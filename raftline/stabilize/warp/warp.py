@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -17,9 +18,12 @@ _MIN_MIRRORED_PX = 8
 """OpenCV 5.0 does not return from mirroring an image of one pixel; this is well above."""
 _AFFINE_TOLERANCE = 1e-12
 """Perspective below it is rounding; the affine warp is faster."""
-_PIECE_PX, _PIECE_ERROR_PX = 128, 0.01
-"""Length of the straight pieces by which rows under perspective are followed, and how far these may be off in their
-middle. Chosen by hand."""
+_PIECE_ERROR_PX = 0.01
+"""How far the straight pieces by which rows under perspective are followed may be off in their middle. Chosen by hand.
+"""
+_PIECE_PX, _LEAST_PIECE_PX = 128, 32
+"""Length that pieces have where that is exact enough, and the least: of shorter ones OpenCV's warp is hardly slower.
+"""
 _FLAGS = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "lanczos": cv2.INTER_LANCZOS4}
 
 
@@ -48,7 +52,7 @@ def warp_image(
     border = cv2.BORDER_REFLECT_101 if mirrored and large else cv2.BORDER_REPLICATE
     affine = np.allclose(matrix[2], (0.0, 0.0, 1.0), atol=_AFFINE_TOLERANCE)
     if interpolation == "cubic" and border == cv2.BORDER_REPLICATE:
-        found = _warped_along_lines(image, np.linalg.inv(matrix), 1 if affine else -(-size[0] // _PIECE_PX))
+        found = _warped_along_lines(image, np.linalg.inv(matrix), affine)
         if found is not None:
             return found
     if affine:
@@ -56,18 +60,31 @@ def warp_image(
     return cv2.warpPerspective(image, matrix, size, flags=flags, borderMode=border)
 
 
-def _warped_along_lines(image: np.ndarray, back: np.ndarray, pieces: int) -> np.ndarray | None:
+def _warped_along_lines(image: np.ndarray, back: np.ndarray, affine: bool) -> np.ndarray | None:
     """Return the image (H, W) or (H, W, 3) as `back` (3, 3) shows it; None if its rows are not such lines."""
+    width = image.shape[1]
+    pieces, most = (1, 1) if affine else (-(-width // _PIECE_PX), max(width // _LEAST_PIECE_PX, 1))
+    while (lines := _lines(image, back, pieces)) is not None:
+        *found, error_px = lines
+        if error_px <= _PIECE_ERROR_PX:
+            return along_lines(image, *found)
+        if pieces >= most:
+            return None
+        # A piece's error grows with the square of its length.
+        pieces = min(math.ceil(pieces * max(math.sqrt(error_px / _PIECE_ERROR_PX), 1.0) + 0.1), most)
+    return None
+
+
+def _lines(image: np.ndarray, back: np.ndarray, pieces: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, float] | None:
+    """Return knots and what they show, as `warp_lines` takes them, and the largest error between, px; None: behind."""
     height, width = image.shape[:2]
     knots, rows = np.linspace(0.0, width, 2 * pieces + 1), np.arange(height, dtype=float)[:, None]
     depth = back[2, 0] * knots + back[2, 1] * rows + back[2, 2]
     if not (depth > 0.0).all():
         return None
     source_x, source_y = ((back[axis, 0] * knots + back[axis, 1] * rows + back[axis, 2]) / depth for axis in (0, 1))
-    for each in (source_x, source_y):
-        if np.abs(each[:, 1::2] - (each[:, :-1:2] + each[:, 2::2]) / 2).max() > _PIECE_ERROR_PX:
-            return None
-    return along_lines(image, knots[::2], source_x[:, ::2], source_y[:, ::2])
+    off = (np.abs(each[:, 1::2] - (each[:, :-1:2] + each[:, 2::2]) / 2).max() for each in (source_x, source_y))
+    return knots[::2], source_x[:, ::2], source_y[:, ::2], float(max(off))
 
 
 def along_lines(image: np.ndarray, knots: np.ndarray, source_x: np.ndarray, source_y: np.ndarray) -> np.ndarray | None:

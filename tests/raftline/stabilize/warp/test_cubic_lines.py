@@ -25,7 +25,7 @@ def opencv(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("degrees", [-8.0, -0.5, 0.0, 0.01, 3.0])
-@pytest.mark.parametrize("scale", [0.8, 0.9, 1.0, 1.13, 2.5])
+@pytest.mark.parametrize("scale", [0.8, 0.84, 0.9, 1.0, 1.13, 1.24, 2.5])
 def test_the_result_is_that_of_opencv_within_a_grey_level(degrees: float, scale: float) -> None:
     image = cv2.GaussianBlur(textured(WIDTH, HEIGHT), (3, 3), 0.8)
     matrix = similarity(2.3, -4.7, degrees, scale)
@@ -77,3 +77,13 @@ def test_under_perspective_the_result_is_that_of_opencv_within_a_grey_level(tilt
     size = (WIDTH, HEIGHT)
     expected = cv2.warpPerspective(image, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     assert np.abs(found - expected)[4:-4, 4:-4].max() <= 1
+
+
+def test_stronger_perspective_is_followed_by_shorter_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, matrix = textured(640, 360), similarity(2.3, -4.7, 0.5, 1.15)
+    matrix[2, :2] = 4e-5, -2e-5
+    matrix[0, 0] += 0.03
+    expected = cv2.warpPerspective(image, matrix, (640, 360), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    monkeypatch.delattr(cv2, "warpPerspective")
+    found = warp_image(image, matrix).astype(int)
+    assert np.abs(found - expected)[4:-4, 4:-4].max() <= 2
