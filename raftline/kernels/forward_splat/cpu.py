@@ -80,9 +80,12 @@ def _land(channels, error, carried, landed):  # type: ignore[no-untyped-def]
             landed[i, j] = origin[i, j] >= 0
             if landed[i, j]:
                 row = origin[i, j] // width
-                carried[i, j] = channels[row, origin[i, j] - row * width]
+                column = origin[i, j] - row * width
+                for channel in range(count):  # by elements: to assign an array takes numba 3 s more to compile
+                    carried[i, j, channel] = channels[row, column, channel]
             else:
-                carried[i, j] = 0
+                for channel in range(count):
+                    carried[i, j, channel] = np.float32(0)
 
 
 @compiled

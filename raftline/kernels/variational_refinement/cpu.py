@@ -124,8 +124,10 @@ def _warp(luma1, luma2, flow, first, last, images):  # type: ignore[no-untyped-d
                 images[row + 2, plane, beside] = images[row + 2, plane, 2]
                 images[row + 2, plane, width + 2 + beside] = images[row + 2, plane, width + 1]
     for beyond in range(2):
-        images[beyond] = images[2]
-        images[rows + 2 + beyond] = images[rows + 1]
+        for plane in range(3):  # by elements: to assign an array takes numba 3 s more to compile
+            for column in range(width + 4):
+                images[beyond, plane, column] = images[2, plane, column]
+                images[rows + 2 + beyond, plane, column] = images[rows + 1, plane, column]
 
 
 @compiled(fastmath=_LIBERTIES)
