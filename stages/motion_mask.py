@@ -143,7 +143,7 @@ class MotionMask(stage.Stage):
 
     @classmethod
     def modules(cls, given: Mapping[str, Any]) -> Iterable[str]:
-        return ("raftline.kernels.readied",)
+        return ("raftline.kernels.ahead.masks",)
 
     def open(self) -> None:
         source = self.context.source

@@ -18,7 +18,7 @@ def compiled(kernel: Callable[..., Any] | None = None, *, fastmath: bool | set[s
     """Decorator: compile `kernel` with numba at its first call; it runs without the GIL.
 
     Its arguments are given by position, and a kernel cannot call another. The machine code is cached on disk for the
-    next process where a folder is writable. `__wrapped__` is the kernel in Python.
+    next process where a folder is writable. `__wrapped__` is the kernel in Python, `dispatcher()` numba's.
 
     Args:
         fastmath: LLVM's fast-math flags.
@@ -29,14 +29,17 @@ def compiled(kernel: Callable[..., Any] | None = None, *, fastmath: bool | set[s
 def _lazy(fastmath: bool | set[str], kernel: Callable[..., Any]) -> Callable[..., Any]:
     dispatcher: Callable[..., Any] | None = None
 
+    def made() -> Callable[..., Any]:
+        nonlocal dispatcher
+        with _FIRST_CALL:  # threads that meet here get the same one, which compiles once for them all
+            dispatcher = dispatcher or _dispatcher(fastmath, kernel)
+        return dispatcher
+
     @functools.wraps(kernel)
     def call(*arguments: Any) -> Any:
-        nonlocal dispatcher
-        if dispatcher is None:
-            with _FIRST_CALL:  # threads that meet here get the same one, which compiles once for them all
-                dispatcher = dispatcher or _dispatcher(fastmath, kernel)
-        return dispatcher(*arguments)
+        return (dispatcher or made())(*arguments)
 
+    call.dispatcher = made  # type: ignore[attr-defined]
     return call
 
 

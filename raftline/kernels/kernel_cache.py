@@ -21,3 +21,7 @@ class KernelCache(FunctionCache):
         rtsys.initialize(target_context)  # what kernels that make arrays are linked with
         with self._guard_against_spurious_io_errors():
             return self._load_overload(sig, target_context)
+
+    def keeps_any(self) -> bool:
+        """Tell whether the kernel was compiled for some arguments, from this source and by this numba."""
+        return bool(self._cache_file._load_index())

@@ -55,10 +55,10 @@ class OpticalFlow(stage.Stage, ComputesAhead, WorksInSections):
 
     @classmethod
     def modules(cls, given: Mapping[str, Any]) -> Iterable[str]:
-        network = ["raftline.flow.network", "raftline.flow.session"]
+        network = ["raftline.flow.network", "raftline.flow.session", "raftline.kernels.ahead.network"]
         if given.get("runtime") != "torch" and importlib.util.find_spec("openvino") is not None:
             network.append("raftline.raft.compiled.loading")
-        return ("raftline.kernels.readied", *(network if given.get("estimator", "auto") == "raft" else ()))
+        return ("raftline.kernels.ahead.flow", *(network if given.get("estimator", "auto") == "raft" else ()))
 
     @classmethod
     def in_one_process(cls, options: Any) -> bool:

@@ -37,7 +37,7 @@ class MovedFrames(stage.Stage):
 
     @classmethod
     def modules(cls, given: Mapping[str, Any]) -> Iterable[str]:
-        return ("raftline.kernels.readied", *_PARTS)
+        return (*_PARTS, "raftline.kernels.ahead.stabilization")
 
     def open(self) -> None:
         from stages.stabilization.correction import Corrector

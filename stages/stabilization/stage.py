@@ -54,7 +54,7 @@ class Stabilization(stage.Stage, Gathers, WorksInSections):
 
     @classmethod
     def modules(cls, given: Mapping[str, Any]) -> Iterable[str]:
-        return ("raftline.kernels.readied", *_PARTS)
+        return (*_PARTS, "raftline.kernels.ahead.stabilization")
 
     @classmethod
     def yields_at_end(cls, options: Any) -> bool:

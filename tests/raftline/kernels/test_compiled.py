@@ -57,7 +57,7 @@ def test_what_readies_numba_before_a_fork_starts_no_thread_and_later_no_compiler
         "import os, sys, raftline.kernels.readied; "
         "print(len(os.listdir('/proc/self/task')), 'numba.np.linalg' in sys.modules)"
     )
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "OPENBLAS_NUM_THREADS": "1"}
     compiling, loading = (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment).stdout
         for _ in range(2)
