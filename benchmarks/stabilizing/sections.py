@@ -32,7 +32,7 @@ def main() -> None:
         flows, shown = measured_flows(clip, "dis"), []
         for minutes in (1e6, arguments.minutes):
             output, context = stabilized_markers(clip, flows, {"section_minutes": minutes})
-            shown.append(f"{left_over(output, rate_hz)[0]:.3f} px at zoom {context.said['zoom']}")
+            shown.append(f"{left_over(output, rate_hz).corners_px:.3f} px at zoom {context.said['zoom']}")
         print(f"{clip.name:22} one section {shown[0]}, {arguments.minutes:.3f} min each {shown[1]}", flush=True)
 
 

@@ -23,7 +23,8 @@ class StabilizationOptions(stage.Options):
         ge=0.05,
         le=10,
         description="camera movement slower than this is kept, faster movement is removed as shake; in Hz. null: 0.6; "
-        "in a whole clip 0.3 if it sways at all frequencies, as a hand does, with no gap between slow and fast",
+        "in a whole clip 0.3 if it sways at all frequencies, as a hand does, with no gap between slow and fast; where "
+        "that is only likely, 0.3 as far as the zoom for 0.6 allows",
     )
     tripod: bool = Field(False, description="remove all camera movement, slow movement too, as far as the zoom allows")
     method: Method = Field(

@@ -14,7 +14,7 @@ from pipeline.stage import Context
 from raftline.camera.parallax import of_far_plane
 from raftline.camera.revision import revised
 from raftline.camera.transforms import motion_matrices, motion_vectors
-from raftline.stabilize.path.cutoff_choice import choose_cutoff
+from raftline.stabilize.path.cutoff_choice import with_cutoff
 from raftline.stabilize.path.parallax_smoothing import smooth_gains
 from raftline.stabilize.path.path_plot import PathRun
 from raftline.stabilize.path.path_records import PathRecord, path_of, runs_of, with_all_bars
@@ -95,14 +95,16 @@ class WholeClip(Spooling):
 
     def _limits(self, runs: list[CameraPath]) -> PathLimits:
         options = self._options
-        return PathLimits(
-            options.cutoff_hz or choose_cutoff(runs),
+        limits = PathLimits(
             max_zoom=options.max_zoom,
             zooming=options.zooming,
             tripod=options.tripod,
             most_shift=(options.most_shift_x, options.most_shift_y),
             most_turn_degrees=options.most_turn_degrees,
         )
+        if options.cutoff_hz is None:
+            return with_cutoff(runs, limits, options.method)
+        return replace(limits, cutoff_hz=options.cutoff_hz)
 
     def _readout(
         self, recorded: Sequence[Sequence[PathRecord]], runs: list[CameraPath]

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from raftline.camera.transforms import SHIFTS
-from raftline.stabilize.path.path_smoothing import CameraPath, accumulate, own_frames
+from raftline.stabilize.choices import Method
+from raftline.stabilize.path.path_smoothing import (
+    ZOOM_TO_USE,
+    CameraPath,
+    PathLimits,
+    accumulate,
+    own_frames,
+    smooth_clip,
+)
 from raftline.stabilize.path.slow_movement import gap_likelihood_ratio
+from raftline.stabilize.warp.crop import USUAL_ZOOM
 
 INTENDED_HZ = 0.6
 """Cutoff of a clip whose spectrum has a gap between slow movement and shake: cycles of 1.7 s or more are intended.
@@ -29,10 +39,42 @@ stops has no gap either, but along one axis.
 """
 
 
-def choose_cutoff(runs: Sequence[CameraPath]) -> float:
-    """Return the frequency, Hz, below which camera movement is intended in the clip that these runs make up."""
+_LIKELY = 1.0
+"""Log likelihood ratio by which a spectrum without a gap is the likelier one, but not for sure.
+
+A hundred frames tell little: of 16 pieces of 100 and 150 frames of four handheld clips, 5 are below -10, 9 between -10
+and -1, and two at -0.7 and 0.4. Pans and fixed cameras that shake, of 90 to 180 frames, have -0.8 to 11.
+"""
+
+
+def with_cutoff(runs: Sequence[CameraPath], limits: PathLimits, method: Method = "optimal") -> PathLimits:
+    """Return limits with the frequency below which camera movement is intended in the clip that these runs make up.
+
+    Where it is only likely that a hand sways, the sway is removed as far as the zoom allows that shake needs anyway: if
+    it was meant, little is lost.
+
+    Args:
+        runs: The clip.
+        limits: `cutoff_hz` is not read.
+        method: As in `smooth_clip`.
+    """
+    intended, sway = replace(limits, cutoff_hz=INTENDED_HZ), replace(limits, cutoff_hz=SWAY_HZ)
+    evidence = _gap_evidence(runs)
+    if evidence < -_SURE:
+        return sway
+    if evidence > -_LIKELY or limits.tripod:
+        return intended
+    zoom = smooth_clip(list(runs), replace(intended, zooming="static"), method).zoom
+    if zoom == 1.0:
+        return intended
+    most = USUAL_ZOOM if limits.max_zoom == "auto" else limits.max_zoom
+    return replace(sway, max_zoom=max(zoom, min(zoom / ZOOM_TO_USE, most)))
+
+
+def _gap_evidence(runs: Sequence[CameraPath]) -> float:
+    """Return the log likelihood ratio of a gap above `INTENDED_HZ` against none, along the axis that says it most."""
     ratio = np.zeros(len(SHIFTS))
     for run in runs:
         own = own_frames(run)
         ratio += gap_likelihood_ratio(run.times[own], accumulate(run.motions)[own][:, SHIFTS], INTENDED_HZ)
-    return SWAY_HZ if ratio.max() < -_SURE else INTENDED_HZ
+    return float(ratio.max())

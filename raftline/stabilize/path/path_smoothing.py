@@ -25,7 +25,7 @@ _CLIP_ITERATIONS, _CLIP_PENALTY = 400, 3.0
 `python -m benchmarks.bench_stabilization --parts known` shows their effect."""
 _ZOOM_SECONDS = 1.0
 """Time over which a dynamic zoom rises before it is needed, and falls after."""
-_ZOOM_TO_USE = 0.998
+ZOOM_TO_USE = 0.998
 """Share of the zoom that a bounded correction is planned for; the rest covers what its first-order bound leaves out."""
 
 
@@ -229,7 +229,7 @@ def _constrained(run: CameraPath, limits: PathLimits, zoom: float) -> np.ndarray
     cutoff_hz = _TRIPOD_HZ if limits.tripod else limits.cutoff_hz
     own = own_frames(run)
     times, path = run.times[own], accumulate(run.motions)[own]
-    margin = corner_margin(zoom * _ZOOM_TO_USE, run.width, run.height)
+    margin = corner_margin(zoom * ZOOM_TO_USE, run.width, run.height)
     beside = slow_path(times, path, cutoff_hz) - path
     begun, held = np.empty(0), np.empty((0, path.shape[1]))
     size = run.width, run.height
