@@ -8,12 +8,11 @@ kept once a second, and after a crash it is that old.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
 
 from pipeline.arrays import LazyArray
 from pipeline.config.plan import Plan
@@ -154,4 +153,4 @@ def state_keeper(
 
 
 def _nbytes(array: LazyArray) -> int:
-    return int(np.prod(array.shape, dtype=np.int64)) * array.dtype.itemsize
+    return math.prod(array.shape) * array.dtype.itemsize

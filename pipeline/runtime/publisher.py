@@ -22,8 +22,8 @@ from pipeline.runtime.entries import tells_once
 from pipeline.transport.base import START, Commit, Position, Publication, Transport
 from pipeline.transport.keys import ring_name
 
-_SLOTS_AT_ONCE = 4
-"""Slots taken per round trip: a frame needs one, so three trips out of four are saved. Chosen by hand;
+_SLOTS_AT_ONCE = 8
+"""Slots taken per round trip: a frame needs one, so seven trips out of eight are saved. Chosen by hand;
 `python -m benchmarks.bench_pipeline --only decode` shows its effect."""
 _MOST_AT_ONCE = 8
 """Messages that share a commit. Chosen by hand; `python -m benchmarks.bench_pipeline --only decode` shows its effect.

@@ -157,7 +157,7 @@ class StillnessDetector:
         Then the frame's own noise is taken up, unless that is too much.
         """
         kept = _kept(step_seconds, _NOISE_SECONDS if self.still else _UNREST_SECONDS)
-        self._noise_levels = max(kept * self._noise_levels, median(differs[-1]))
+        self._noise_levels = _at_least_median(kept * self._noise_levels, differs[-1])
         noise_levels = min(self._noise_levels, _MOST_NOISE_LEVELS)
         most = np.float32(max(noise_levels + _MOST_LEVELS, _MOST_OF_NOISE * noise_levels))
         kept = np.float32(_kept(step_seconds, _NOISE_SECONDS))
@@ -168,6 +168,12 @@ class StillnessDetector:
 
 def _kept(step_seconds: float, time_constant_seconds: float) -> float:
     return math.exp(-step_seconds / time_constant_seconds)
+
+
+def _at_least_median(level: float, values: np.ndarray) -> float:
+    """`level`, or the median of `values` if that is more: to see that most are below takes a tenth of finding it."""
+    most_are_below = np.count_nonzero(values < level) > values.size // 2
+    return level if most_are_below else max(level, median(values))
 
 
 def _planar(planes: Sequence[np.ndarray]) -> Sequence[np.ndarray]:

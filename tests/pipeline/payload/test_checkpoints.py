@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.errors import StateLost
 from pipeline.payload.checkpoints import Checkpoints, FileCheckpoints, TransportCheckpoints
-from pipeline.payload.state_bytes import PackedState, unpacked
+from pipeline.payload.state_bytes import PackedState, checksum, unpacked
 from pipeline.transport.memory import MemoryTransport
 
 NAME = "cam.1:flow"
@@ -122,3 +122,14 @@ def test_what_cannot_be_kept_is_refused(wrong: dict) -> None:
 def test_bytes_that_are_no_state_are_said_to_be_lost() -> None:
     with pytest.raises(StateLost):
         unpacked(np.full(64, 7, np.uint8))
+
+
+@pytest.mark.parametrize("kind", ["whole words in a row", "odd rows", "no rows", "a number"])
+def test_the_checksum_of_an_array_that_is_written_in_pieces_is_that_of_all_bytes(kind: str) -> None:
+    shape = {"whole words in a row": (70, 1000, 8), "odd rows": (70, 1001, 3), "no rows": (0, 4), "a number": ()}[kind]
+    values = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
+    packed = PackedState.of({"values": values, "after": np.arange(3)})
+    into = np.full(packed.size_bytes, 7, np.uint8)
+    assert packed.write(into) == checksum(into)
+    kept = unpacked(into)
+    assert np.array_equal(kept["values"], values) and np.array_equal(kept["after"], np.arange(3))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pytest
 
-from raftline.flow.stillness import StillnessDetector
+from raftline.flow.stillness import StillnessDetector, _at_least_median
 from tests.raftline.synthetic_motion import textured
 
 WIDTH, HEIGHT, FPS = 384, 216, 10
@@ -183,3 +183,11 @@ def test_frames_without_a_time_are_taken_to_come_at_the_usual_rate() -> None:
     plain = np.zeros((16, 16), np.uint8)
     still = [detector.is_still([plain], None) for _ in range(40)]
     assert still.index(True) in (30, 31)  # sums of steps
+
+
+def test_noise_is_the_median_wherever_that_is_more_than_what_is_left_of_the_noise_before() -> None:
+    random = np.random.default_rng(5)
+    for _ in range(200):
+        values = np.round(random.random(random.integers(1, 9)), 1).astype(np.float32)  # even counts, and equal values
+        for level in (0.0, float(values[0]), float(random.random())):
+            assert _at_least_median(level, values) == max(level, float(np.median(values.astype(np.float64))))
