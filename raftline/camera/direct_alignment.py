@@ -15,16 +15,16 @@ their effect.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from raftline.camera.camera_motion import CameraMotion, confidence_of, grid_centres
-from raftline.camera.luma_pyramid import AlignmentPoints, LumaPyramid
-from raftline.camera.normal_equations import inverse_of
+from raftline.camera.luma_pyramid import AlignmentPoints, LumaPyramid, to_level
 from raftline.camera.plane_models import PLANE_MODELS, ModelName, PlaneModel
-from raftline.camera.point_comparison import PointComparison
+from raftline.camera.point_comparison import Limits, PointComparison
 from raftline.camera.robust_weights import TUKEY_SIGMAS
 from raftline.camera.transforms import centred, frame_corners, transform_points
 from raftline.kernels.compiled import compiled
@@ -52,6 +52,7 @@ _RICHER_EVERY = 2
 """One point in so many goes on with a homography: half the time, and still hundredths of a px."""
 _MIN_POINTS = 100
 """Points without which there is no alignment: ten for each parameter, gain and brightness."""
+_LIMITS = Limits(_ITERATIONS, _CONVERGED_PX, _MIN_POINTS, _MAX_CONDITION)
 
 
 @dataclass(frozen=True)
@@ -198,19 +199,29 @@ def _aligned(
     points: AlignmentPoints, before: LumaPyramid, after: LumaPyramid, level: int, matrix: np.ndarray, model: PlaneModel
 ) -> Alignment | None:
     """Align two images on one level; None if the points do not determine the model."""
-    to_local = centred(*before.levels[level].shape[::-1])[0] @ before.to_level(level)
-    from_local = np.linalg.inv(to_local)
-    solved = _solved(points, after.levels[level], to_local @ matrix @ from_local, model)
-    if solved is None:
+    to_local, from_local, from_centred, half_diagonal = _places(before.size, before.levels[level].shape)
+    comparison = PointComparison(points, _design(points, model), model.basis, MIN_SIGMA)
+    warp = to_local @ matrix @ from_local
+    if not comparison.settle(after.levels[level], from_centred, half_diagonal, warp, _LIMITS):
         return None
-    warp, covariance, comparison = solved
     back = from_local @ warp @ to_local
-    return _described(back / back[2, 2], covariance, comparison, points, before, level, model)
+    return _described(back / back[2, 2], comparison, points, before, level, model)
+
+
+@functools.lru_cache(maxsize=16)
+def _places(size: tuple[int, int], level: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Return how places of a frame of `size` (width, height) and those of a `level` (height, width) are told.
+
+    That is (3, 3) px of the frame to centred coordinates of the level, back, from those to the level's px, and the
+    half diagonal of the level, px.
+    """
+    to_centred, half_diagonal = centred(*level[::-1])
+    to_local = to_centred @ to_level(*size, *level[::-1])
+    return to_local, np.linalg.inv(to_local), np.linalg.inv(to_centred), half_diagonal
 
 
 def _described(
     matrix: np.ndarray,
-    covariance: np.ndarray,
     comparison: PointComparison,
     points: AlignmentPoints,
     before: LumaPyramid,
@@ -221,7 +232,7 @@ def _described(
     height, width = before.levels[level].shape
     level_px, sigmas = before.width / width, comparison.sigmas
     better = sigmas[-1] <= _MAX_SIGMA_GROWTH * sigmas[0] and comparison.correlation() > _MIN_CORRELATION
-    error_px = model.corner_error_px(covariance, width, height) * level_px
+    error_px = model.corner_error_px(comparison.covariance, width, height) * level_px
     return Alignment(matrix, error_px, better, sigmas[-1], points.gradient, level_px)
 
 
@@ -231,44 +242,16 @@ def _design(points: AlignmentPoints, model: PlaneModel) -> np.ndarray:
     What the matrix does not hold (`PlaneModel.extra`) is found to first order, as gain and brightness are.
     """
     design = np.empty((model.parameters + 2, len(points.value)), np.float32)
-    for row, along_u, along_v in zip(design, *model.rows(*points.local, *points.local), strict=False):
-        np.add(along_u * points.gradient[0], along_v * points.gradient[1], out=row)
+    model.steepest(points.local, points.gradient, design[:-2])
     design[-2], design[-1] = points.value - points.value.mean(), 1.0
     return design
-
-
-def _solved(
-    points: AlignmentPoints, other: np.ndarray, warp: np.ndarray, model: PlaneModel
-) -> tuple[np.ndarray, np.ndarray, PointComparison] | None:
-    """Return the warp (3, 3) in centred coordinates, its covariance (K, K) px², and the comparison that led to it."""
-    height, width = other.shape
-    to_centred, half_diagonal = centred(width, height)
-    from_centred = np.linalg.inv(to_centred)
-    k = model.parameters - model.extra
-    compare = PointComparison(points, _design(points, model), MIN_SIGMA)
-    offsets, inverse = np.zeros(model.extra + 2), None
-    for _ in range(_ITERATIONS):
-        if compare(other, from_centred @ warp, offsets) < _MIN_POINTS:
-            return None
-        inverse = inverse_of(compare.normal, _MAX_CONDITION)
-        if inverse is None:  # gain and brightness may be hard to tell apart, the model may not
-            if not np.linalg.cond(compare.normal[:k, :k]) < _MAX_CONDITION:
-                return None
-            inverse = np.linalg.pinv(compare.normal)
-        step = inverse @ compare.right
-        warp = warp @ np.linalg.inv(model.matrix(step[:k], half_diagonal))
-        offsets += step[k:]
-        if np.abs(step[:k]).max() < _CONVERGED_PX:
-            break
-    assert inverse is not None
-    return warp, inverse[:k, :k] * compare.sigmas[-1] ** 2, compare
 
 
 @compiled
 def _follow(flow_px: Any, x: Any, y: Any, matrix: Any, reach_px: Any, found: Any) -> None:
     """Weigh cells (h, w) by Tukey's biweight of the flow (h, w, 2) less that of `matrix` (3, 3), at x (w,), y (h,) px.
 
-    `transforms.transform_xy`, spelt out: a kernel cannot call another.
+    `transforms.transform_xy`, spelt out.
     """
     for i in range(y.size):
         for j in range(x.size):

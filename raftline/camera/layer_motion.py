@@ -74,7 +74,7 @@ def layers_of(
 def _leave(flow_px: Any, x: Any, y: Any, matrix: Any, gate_px: Any, rest: Any, follows: Any) -> None:
     """Leave of flow (h, w, 2) what `matrix` does not explain, and tell how near to none, 0-1 (h, w), that is.
 
-    `transforms.transform_xy`, spelt out: a kernel cannot call another.
+    `transforms.transform_xy`, spelt out.
     """
     for i in range(y.size):
         for j in range(x.size):

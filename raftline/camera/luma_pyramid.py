@@ -6,13 +6,14 @@ their effect on steadiness, `--parts speed` on time.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 
-from raftline.camera.transforms import centred_points
+from raftline.camera.transforms import centred
 from raftline.kernels.cell import CELL_PX
 from raftline.kernels.compiled import compiled
 
@@ -42,6 +43,11 @@ class LumaPyramid:
     height: int
     """Height of the frame, px."""
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the frame, px."""
+        return self.width, self.height
+
     @classmethod
     def of(cls, luma: np.ndarray) -> LumaPyramid:
         """Build the pyramid of a frame's luma, (H, W) uint8."""
@@ -56,9 +62,7 @@ class LumaPyramid:
 
     def to_level(self, level: int) -> np.ndarray:
         """Return the transform (3, 3) from px of the frame to px of a level; the areas of pixels coincide."""
-        height, width = self.levels[level].shape
-        x_scale, y_scale = width / self.width, height / self.height
-        return np.array([[x_scale, 0.0, (x_scale - 1) / 2], [0.0, y_scale, (y_scale - 1) / 2], [0.0, 0.0, 1.0]])
+        return to_level(self.width, self.height, *self.levels[level].shape[::-1])
 
     def points(self, level: int, cell_weights: np.ndarray) -> AlignmentPoints:
         """Pick the trusted points of a level with the strongest gradients, at most one of each 2 x 2 px.
@@ -69,17 +73,30 @@ class LumaPyramid:
         """
         image = self.levels[level]
         height, width = image.shape
-        rows = np.minimum(np.arange(height) * self.height // (height * CELL_PX), cell_weights.shape[0] - 1)
-        columns = np.minimum(np.arange(width) * self.width // (width * CELL_PX), cell_weights.shape[1] - 1)
+        rows, columns = (
+            _cells(self.height, height, cell_weights.shape[0]),
+            _cells(self.width, width, cell_weights.shape[1]),
+        )
         trust = cell_weights.astype(np.float32)
         blocks = (height // 2) * (width // 2)
-        strength, places = np.empty(blocks, np.float32), np.empty(blocks, np.int64)
+        strength, places = np.empty(blocks, np.float32), np.empty(blocks, np.int32)
         _strongest(image, trust, rows, columns, strength, places)
         least = _of_rank(strength, _MAX_POINTS) if blocks > _MAX_POINTS else np.float32(0.0)
-        places = places[(strength >= least) & (strength > 0.0)]
-        found = np.empty((6, len(places)))
-        _gather(image, trust, rows, columns, places, found)
-        return AlignmentPoints(centred_points(found[:2], width, height), found[2], found[3:5], found[5])
+        scale = 1.0 / centred(width, height)[1]
+        found = _gather(image, trust, rows, columns, strength, places, least, scale)
+        return AlignmentPoints(found[:2], found[2], found[3:5], found[5])
+
+
+def to_level(width: int, height: int, level_width: int, level_height: int) -> np.ndarray:
+    """Return the transform (3, 3) from px of a frame to px of a level; the areas of pixels coincide."""
+    x_scale, y_scale = level_width / width, level_height / height
+    return np.array([[x_scale, 0.0, (x_scale - 1) / 2], [0.0, y_scale, (y_scale - 1) / 2], [0.0, 0.0, 1.0]])
+
+
+@functools.lru_cache(maxsize=16)
+def _cells(whole_px: int, level_px: int, cells: int) -> np.ndarray:
+    """Return the 8 px cell of a frame's side that each px of a level's side lies in, (level_px,)."""
+    return np.minimum(np.arange(level_px) * whole_px // (level_px * CELL_PX), cells - 1)
 
 
 @dataclass(frozen=True)
@@ -146,12 +163,26 @@ def _strongest(image: Any, trust: Any, cell_rows: Any, cell_columns: Any, streng
 
 
 @compiled
-def _gather(image: Any, trust: Any, cell_rows: Any, cell_columns: Any, places: Any, found: Any) -> None:
-    """Write x, y, value, gradient along x and y, and trust (6, N) at flat indices (N,) off the border."""
-    width = image.shape[1]
+def _gather(
+    image: Any, trust: Any, cell_rows: Any, cell_columns: Any, strength: Any, places: Any, least: Any, scale: Any
+) -> Any:
+    """Return x and y, centred, value, gradient along x and y, and trust (6, N) of those of the places (blocks,), flat
+    indices, whose strength is at least `least`.
+    """
+    height, width = image.shape
+    count = 0
     for n in range(places.size):
-        i, j = divmod(places[n], width)
-        found[0, n], found[1, n], found[2, n] = j, i, image[i, j]
-        found[3, n] = (image[i, j + 1] - image[i, j - 1]) * np.float32(0.5)
-        found[4, n] = (image[i + 1, j] - image[i - 1, j]) * np.float32(0.5)
-        found[5, n] = trust[cell_rows[i], cell_columns[j]]
+        count += strength[n] >= least and strength[n] > 0.0
+    found, at = np.empty((6, count)), 0
+    for n in range(places.size):
+        if not (strength[n] >= least and strength[n] > 0.0):
+            continue
+        i, j = np.uint32(places[n]) // np.uint32(width), np.uint32(places[n]) % np.uint32(width)
+        found[0, at] = j * scale - scale * (width - 1) / 2
+        found[1, at] = i * scale - scale * (height - 1) / 2
+        found[2, at] = image[i, j]
+        found[3, at] = (image[i, j + np.uint32(1)] - image[i, j - np.uint32(1)]) * np.float32(0.5)
+        found[4, at] = (image[i + np.uint32(1), j] - image[i - np.uint32(1), j]) * np.float32(0.5)
+        found[5, at] = trust[cell_rows[i], cell_columns[j]]
+        at += 1
+    return found

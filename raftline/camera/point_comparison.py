@@ -1,13 +1,14 @@
-"""One iteration of `direct_alignment` over its points, in one pass each over their places and their design."""
+"""The iterations of `direct_alignment` over its points: in one pass each over their places and their design."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from raftline.camera.luma_pyramid import AlignmentPoints
-from raftline.camera.normal_equations import BLOCK
+from raftline.camera.normal_equations import BLOCK, invert
 from raftline.camera.robust_weights import TUKEY_SIGMAS
 from raftline.kernels.compiled import compiled
 
@@ -20,47 +21,87 @@ _MEDIAN_OF_SIGMA = 0.6745
 """Median of the absolute values of a Gaussian, in its sigma."""
 
 
+_SETTLED, _FEW, _ILL = range(3)
+"""What iterations end with: a small step or enough of them, too few points, a matrix without an inverse."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What iterations end at."""
+
+    iterations: int
+    converged_px: float
+    """Step of all parameters of the motion."""
+    least_points: int
+    """Points that must lie in the other image."""
+    most_condition: float
+    """Of the normal matrix."""
+
+
 class PointComparison:
     """Compares the points of one image with another, under one motion after the other."""
 
-    def __init__(self, points: AlignmentPoints, design: np.ndarray, least_sigma: float) -> None:
+    def __init__(self, points: AlignmentPoints, design: np.ndarray, basis: np.ndarray, least_sigma: float) -> None:
         """Begin with points.
 
         Args:
             points: N points of the one image.
             design: (K, N) float32: change of their values by each parameter; the last is the brightness, 1.
+            basis: (M, 3, 3): what the first parameters add to the motion, see `PlaneModel.basis`.
             least_sigma: Grey levels.
         """
-        count = len(points.value)
-        self._points, self._design, self._least = points, design, least_sigma
+        count, parameters = len(points.value), len(design)
+        self._points, self._design, self._basis, self._least = points, design, basis, least_sigma
         self._difference, self._found = np.empty(count), np.empty(2)
         self._weights, self._residual = np.empty((2, count), np.float32)
-        self.normal, self.right = np.empty((len(design), len(design))), np.empty(len(design))
-        """Normal equations of the last call, float64 (K, K) and (K,)."""
+        self.normal, self.inverse = np.empty((2, parameters, parameters))
+        self.right, self.offsets = np.empty(parameters), np.zeros(parameters - len(basis))
+        """Of the normal equations under the last motion, and the other parameters, float64."""
         self.sigmas: list[float] = []
-        """Robust sigma of what was left in each call, grey levels."""
+        """Robust sigma of what was left under each motion, grey levels."""
 
-    def __call__(self, image: np.ndarray, matrix: np.ndarray, offsets: np.ndarray) -> int:
-        """Compare, weigh, and take the normal equations of what is left.
+    @property
+    def covariance(self) -> np.ndarray:
+        """(M, M) px² of the parameters of the motion."""
+        moves = len(self._basis)
+        return self.inverse[:moves, :moves] * self.sigmas[-1] ** 2
+
+    def settle(self, image: np.ndarray, to_px: np.ndarray, unit_px: float, warp: np.ndarray, limits: Limits) -> bool:
+        """Find the motion under which the points differ least.
+
+        The other parameters begin at 0, and the brightness at the median of the differences.
 
         Args:
             image: (h, w) float32 grey levels.
-            matrix: (3, 3) centred coordinates to px of the image.
-            offsets: (E,) float64: the last parameters, whose share is subtracted. The first call sets the brightness to
-                the median of the differences.
+            to_px: (3, 3) centred coordinates to px of the image.
+            unit_px: Of centred coordinates.
+            warp: (3, 3) of centred coordinates: the motion to begin with; set to the one that is found.
+            limits: When to end.
 
         Returns:
-            Count of points that lie in the image.
+            False if the points do not determine it.
         """
-        points, least_yet = self._points, min(self.sigmas, default=np.inf)
-        _compare(image, points.local, points.value, points.trust, matrix, self._difference, self._weights)
-        _weigh(
-            self._difference, self._weights, self._design, offsets, not self.sigmas, self._least, least_yet,
-            self._residual, self._found, self.normal, self.right,
-        )  # fmt: skip
-        inside, sigma = self._found.tolist()
-        self.sigmas.append(sigma)
-        return int(inside)
+        points, sigmas, done, outcome = self._points, np.empty(limits.iterations), 0, _ILL
+        while outcome == _ILL and done < limits.iterations:
+            done, outcome = _settle(
+                image, points.local, points.value, points.trust, self._design, self._basis, to_px, unit_px, warp,
+                self.offsets, limits.iterations, limits.converged_px, limits.least_points, limits.most_condition,
+                self._least, self._difference, self._weights, self._residual, self._found, self.normal, self.right,
+                self.inverse, sigmas, done,
+            )  # fmt: skip
+            self.sigmas = sigmas[:done].tolist()
+            if outcome == _ILL and not self._moves_by_pseudoinverse(unit_px, warp, limits):
+                return False
+        return outcome != _FEW
+
+    def _moves_by_pseudoinverse(self, unit_px: float, warp: np.ndarray, limits: Limits) -> bool:
+        """Gain and brightness may be hard to tell apart; return whether the motion is not."""
+        moves = len(self._basis)
+        if not np.linalg.cond(self.normal[:moves, :moves]) < limits.most_condition:
+            return False
+        self.inverse[:] = np.linalg.pinv(self.normal)
+        _step(self._basis, unit_px, self.inverse, self.right, warp, self.offsets)
+        return True
 
     def correlation(self) -> float:
         """Return Pearson's correlation of the points in the image with what is there; NaN if one is constant."""
@@ -68,11 +109,70 @@ class PointComparison:
 
 
 @compiled
+def _step(basis: Any, unit_px: Any, inverse: Any, right: Any, warp: Any, offsets: Any) -> Any:
+    """Take the step of normal equations from `warp` (3, 3) and `offsets` (E,); return its largest parameter, px."""
+    moves = basis.shape[0]
+    a, largest = np.zeros((3, 3)), 0.0
+    a[0, 0] = a[1, 1] = a[2, 2] = 1.0
+    for k in range(right.size):
+        step = 0.0
+        for j in range(right.size):
+            step += inverse[k, j] * right[j]
+        if k >= moves:
+            offsets[k - moves] += step
+            continue
+        largest = max(largest, abs(step))
+        for i in range(3):
+            for j in range(3):
+                a[i, j] += step / unit_px * basis[k, i, j]
+    back, before = np.empty((3, 3)), warp.copy()
+    for i in range(3):
+        for j in range(3):  # the adjugate: rows and columns in cyclic order spare the signs
+            m, n, p, q = (j + 1) % 3, (j + 2) % 3, (i + 1) % 3, (i + 2) % 3
+            back[i, j] = a[m, p] * a[n, q] - a[m, q] * a[n, p]
+    determinant = a[0, 0] * back[0, 0] + a[0, 1] * back[1, 0] + a[0, 2] * back[2, 0]
+    for i in range(3):
+        for j in range(3):
+            total = before[i, 0] * back[0, j] + before[i, 1] * back[1, j] + before[i, 2] * back[2, j]
+            warp[i, j] = total / determinant
+    return largest
+
+
+@compiled
+def _settle(
+    image: Any, local: Any, value: Any, trust: Any, design: Any, basis: Any, to_px: Any, unit_px: Any, warp: Any,
+    offsets: Any, iterations: Any, converged_px: Any, least_points: Any, most_condition: Any,
+    least: Any, difference: Any, weights: Any, residual: Any, found: Any, normal: Any, right: Any,
+    inverse: Any, sigmas: Any, done: Any,
+) -> Any:  # fmt: skip
+    """Iterate from `warp` on; return the count of iterations so far, and what they ended with."""
+    matrix = np.empty((3, 3))
+    while done < iterations:
+        for i in range(3):
+            for j in range(3):
+                matrix[i, j] = to_px[i, 0] * warp[0, j] + to_px[i, 1] * warp[1, j] + to_px[i, 2] * warp[2, j]
+        _compare(image, local, value, trust, matrix, difference, weights)
+        least_yet = np.inf
+        for n in range(done):
+            least_yet = min(least_yet, sigmas[n])
+        _weigh(difference, weights, design, offsets, done == 0, least, least_yet, residual, found, normal, right)
+        if found[0] < least_points:
+            return done, _FEW
+        sigmas[done] = found[1]
+        done += 1
+        if not invert(normal, inverse) < most_condition:
+            return done, _ILL
+        if _step(basis, unit_px, inverse, right, warp, offsets) < converged_px:
+            break
+    return done, _SETTLED
+
+
+@compiled
 def _compare(image: Any, local: Any, value: Any, trust: Any, matrix: Any, difference: Any, weights: Any) -> None:
     """Sample an image float32 (h, w) where `matrix` (3, 3) takes points local (2, N), and subtract `value`.
 
     Bilinear in float64: `cv2.remap` rounds to 1/32 px, more than the error that is sought. weights: the trust; -1
-    outside. `transforms.transform_xy`, spelt out: a kernel cannot call another.
+    outside. `transforms.transform_xy`, spelt out.
     """
     height, width = image.shape
     for n in range(value.size):

@@ -55,7 +55,7 @@ def transform_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
 def transform_xy(matrix: np.ndarray, x: Any, y: Any) -> tuple[Any, Any]:
     """Apply a plane transform to coordinates that lie in arrays of their own.
 
-    Compiled kernels spell this out, since one cannot call another: `direct_alignment` does.
+    Compiled kernels spell this out: `direct_alignment` does.
 
     Args:
         matrix: (3, 3), of the dtype to calculate in: float32 to keep float32 coordinates so.

@@ -148,7 +148,7 @@ def _leave(
     """Leave of flow (h, w, 2) what the motion `matrix` does not explain, rest (2, h, w), and of weights (h, w) those of
     cells that stay in the frame.
 
-    `transforms.transform_xy`, spelt out: a kernel cannot call another.
+    `transforms.transform_xy`, spelt out.
     """
     for i in range(y.size):
         for j in range(x.size):

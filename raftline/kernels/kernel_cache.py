@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from numba.core.caching import FunctionCache
@@ -16,12 +17,30 @@ class KernelCache(FunctionCache):
     as ever, and the compiler readies itself. numba 0.61 to 0.68 agree in what is used of them here.
     """
 
+    def __init__(self, kernel: Callable[..., Any], called: Iterable[Any] = ()) -> None:
+        """Find the place of a kernel, which is compiled anew if its file or that of a kernel that it calls changes.
+
+        Args:
+            kernel: The kernel in Python.
+            called: numba's dispatchers of the kernels that it calls.
+        """
+        super().__init__(kernel)
+        self._files = tuple(getattr(each._cache, "files", None) for each in called)
+
+    @property
+    def files(self) -> tuple[Any, ...]:
+        """Stamps of the files that the machine code is made from."""
+        return self._impl.locator.get_source_stamp(), self._files
+
+    def keeps_any(self) -> bool:
+        """Tell whether the kernel was compiled for some arguments, from this source and by this numba."""
+        return bool(self._cache_file._load_index())
+
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Load a kernel for arguments of these types; None if it is not there."""
         rtsys.initialize(target_context)  # what kernels that make arrays are linked with
         with self._guard_against_spurious_io_errors():
             return self._load_overload(sig, target_context)
 
-    def keeps_any(self) -> bool:
-        """Tell whether the kernel was compiled for some arguments, from this source and by this numba."""
-        return bool(self._cache_file._load_index())
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        return *super()._index_key(sig, codegen), self._files

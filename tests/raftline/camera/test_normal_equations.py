@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from raftline.camera.normal_equations import reweigh
+from raftline.camera.normal_equations import invert, reweigh
 from raftline.camera.robust_fit import _weighted_median
 from raftline.camera.robust_weights import TUKEY_SIGMAS, tukey_weights
 
@@ -18,6 +18,20 @@ def test_sums_in_blocks_are_the_matrix_products(points: int) -> None:
     np.testing.assert_allclose(robust, wanted, atol=1e-12)
     np.testing.assert_allclose(normal, sum((rows * wanted) @ rows.T for rows in design), atol=1e-9)
     np.testing.assert_allclose(right, sum((rows * wanted) @ along for rows, along in zip(design, flow, strict=True)))
+
+
+@pytest.mark.parametrize("parameters", [1, 4, 10])
+def test_a_normal_matrix_is_inverted_and_its_condition_told(parameters: int) -> None:
+    rows = np.random.default_rng(parameters).normal(size=(parameters, 30)) * np.arange(1.0, parameters + 1)[:, None]
+    normal, inverse = rows @ rows.T, np.empty((parameters, parameters))
+    condition = invert(normal, inverse)
+    np.testing.assert_allclose(inverse, np.linalg.inv(normal), rtol=1e-9, atol=1e-12)
+    exact = float(np.linalg.cond(normal))
+    assert exact * (1 - 1e-9) <= condition <= parameters * exact * (1 + 1e-9)
+
+
+def test_a_matrix_that_is_not_positive_definite_has_no_condition() -> None:
+    assert invert(np.array([[1.0, 2.0], [2.0, 1.0]]), np.empty((2, 2))) == np.inf
 
 
 def test_the_weighted_median_is_that_of_the_sorted_values() -> None:

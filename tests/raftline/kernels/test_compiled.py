@@ -64,3 +64,32 @@ def test_what_readies_numba_before_a_fork_starts_no_thread_and_later_no_compiler
     )
     assert compiling.strip() == "1 True"
     assert loading.strip() == "1 False"
+
+
+_CALLED = """
+from raftline.kernels.compiled import compiled
+
+@compiled
+def grow(value):
+    return value {how}
+"""
+_CALLING = """
+from called import grow
+from raftline.kernels.compiled import compiled
+
+@compiled
+def grown_twice(value):
+    return grow(grow(value))
+
+print(grown_twice(5))
+"""
+
+
+def test_a_kernel_calls_kernels_of_other_files_and_follows_their_changes(tmp_path: Path) -> None:
+    (tmp_path / "calling.py").write_text(_CALLING)
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    command = [sys.executable, str(tmp_path / "calling.py")]
+    for how, grown in (("+ 1", "7"), ("+ 1", "7"), ("* 3 + 0", "45")):
+        (tmp_path / "called.py").write_text(_CALLED.format(how=how))
+        result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        assert result.stdout.strip() == grown
