@@ -64,4 +64,4 @@ def _dispatcher(fastmath: bool | set[str], kernel: Callable[..., Any]) -> Callab
 def _called(kernel: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
     """Return the kernels that a kernel calls, as the compiler takes them."""
     named = ((name, kernel.__globals__.get(name)) for name in kernel.__code__.co_names)
-    return {name: each.dispatcher() for name, each in named if hasattr(each, "dispatcher")}
+    return {name: each.dispatcher() for name, each in named if each is not None and hasattr(each, "dispatcher")}
