@@ -25,7 +25,9 @@ def test_each_list_has_a_module_and_names_kernels_with_types_of_their_arguments(
     assert kernels
     assert Path(ahead.__file__).with_name(f"{name}.py").exists()
     for (module, kernel), signatures in kernels.items():
-        code = getattr(importlib.import_module(module), kernel).__wrapped__.__code__
+        found = getattr(importlib.import_module(module), kernel, None)
+        assert found is not None, f"{module}.{kernel} is gone: run python -m benchmarks.kernel_signatures"
+        code = found.__wrapped__.__code__
         for signature in signatures:
             assert len([numba_type(each) for each in signature]) == code.co_argcount, (module, kernel)
 
