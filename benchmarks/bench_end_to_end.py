@@ -2,9 +2,9 @@
 
     python -m benchmarks.bench_end_to_end [--only CASE ...] [--repeats N] [--json FILE]
 
-Peers run in the same call: ffmpeg's vidstab (two passes), and DVR-Scan where it is on the PATH. Run it on an idle
-machine. Flow of a stream against other implementations of RAFT is in `bench_flow`, decoding against a bare loop in
-`bench_pipeline`.
+Peers run in the same call: ffmpeg's vidstab (two passes), DVR-Scan where it is on the PATH, and RAFT of torchvision,
+OpenVINO and ONNX Runtime (``pip install --no-deps torchvision==0.28.0``, and what `bench_flow` names). Run it on an
+idle machine.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -127,9 +128,40 @@ def cameras(folder: Path) -> Iterator[Target | tuple[str, Any]]:
             yield Target("camera to event, one camera, dis, p99", "ms", latency, 150, False)
 
 
+def flow_of_a_stream(folder: Path) -> Iterator[Target | tuple[str, Any]]:
+    """RAFT-small on 640x480 against the same network elsewhere, as `benchmarks.bench_flow` measures it."""
+    found = _told_by("benchmarks.bench_flow", folder, "--only", "runtimes")
+    yield "flow", found["runtimes"]
+    yield from (Target(**each) for each in found["targets"] if each["what"].startswith("RAFT-small 640x480, stream"))
+
+
+def decoding(folder: Path) -> Iterator[Target | tuple[str, Any]]:
+    """1080p decoded to nothing against a bare loop, as `benchmarks.bench_pipeline` measures it."""
+    found = _told_by("benchmarks.bench_pipeline", folder, "--only", "decode")["decode_1080p"]
+    yield "decode", found
+    yield Target("decode 1080p to nothing, over a bare loop's frames/s", "", found["ratio"]["median"], 0.9, True)
+
+
+def _told_by(benchmark: str, folder: Path, *arguments: str) -> dict[str, Any]:
+    """Run another benchmark and return its JSON."""
+    told = folder / "told.json"
+    timed([sys.executable, "-m", benchmark, *arguments, "--json", told])
+    return json.loads(told.read_text())
+
+
 CASES: dict[str, Case] = {
     case.__name__: case
-    for case in (start, demo, stabilize_360p, stabilize_1080p, events_of_a_file, still_camera, cameras)
+    for case in (
+        start,
+        demo,
+        stabilize_360p,
+        stabilize_1080p,
+        events_of_a_file,
+        still_camera,
+        cameras,
+        flow_of_a_stream,
+        decoding,
+    )
 }
 
 
