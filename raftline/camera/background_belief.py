@@ -18,6 +18,7 @@ import numpy as np
 from raftline.camera.camera_motion import grid_centres
 from raftline.camera.layer_motion import Layers, layers_of
 from raftline.camera.packed_maps import as_packed, packed_map, unpacked_map
+from raftline.kernels.compiled import compiled
 
 _SIDE_CELLS = 40
 """Cells looked at along the longer side: bounds the time and the state."""
@@ -189,16 +190,36 @@ def _carried(belief: np.ndarray, flow_px: np.ndarray, step_px: int) -> np.ndarra
 
     What moves by itself covers what it comes to.
     """
-    rows, columns = belief.shape
-    at_y, at_x = np.mgrid[:rows, :columns].astype(np.float32)
-    cells = flow_px / np.float32(step_px)
-    back_x, back_y = at_x - cells[..., 0], at_y - cells[..., 1]
-    carried = cv2.remap(belief, back_x, back_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    moves = belief < _MOVES
-    to_x, to_y = (at_x + cells[..., 0])[moves], (at_y + cells[..., 1])[moves]
-    for x, along in ((np.floor(to_x), 1 - to_x % 1), (np.floor(to_x) + 1, to_x % 1)):
-        for y, down in ((np.floor(to_y), 1 - to_y % 1), (np.floor(to_y) + 1, to_y % 1)):
-            inside = (x >= 0) & (x < columns) & (y >= 0) & (y < rows) & (along * down > _COVERED_SHARE)
-            place = y[inside].astype(int), x[inside].astype(int)
-            np.minimum.at(carried, place, belief[moves][inside])
+    back, onto = np.empty((2, *belief.shape), np.float32), np.empty((2, *belief.shape), np.float32)
+    _trace(flow_px, np.float32(step_px), back, onto)
+    carried = cv2.remap(belief, back[0], back[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    _cover(belief, onto, carried)
     return carried
+
+
+@compiled
+def _trace(flow_px: Any, step_px: Any, back: Any, onto: Any) -> None:
+    """Write where cells come from and go to, x and y (2, h, w), by flow float32 (h, w, 2)."""
+    for i in range(flow_px.shape[0]):
+        for j in range(flow_px.shape[1]):
+            u, v = flow_px[i, j, 0] / step_px, flow_px[i, j, 1] / step_px
+            back[0, i, j], back[1, i, j] = np.float32(j) - u, np.float32(i) - v
+            onto[0, i, j], onto[1, i, j] = np.float32(j) + u, np.float32(i) + v
+
+
+@compiled
+def _cover(belief: Any, onto: Any, carried: Any) -> None:
+    """Let what moves by itself cover what it comes to."""
+    rows, columns = belief.shape
+    for i in range(rows):
+        for j in range(columns):
+            if not belief[i, j] < _MOVES:
+                continue
+            left, top = np.floor(onto[0, i, j]), np.floor(onto[1, i, j])
+            along, down = onto[0, i, j] - left, onto[1, i, j] - top
+            for right in range(2):
+                for below in range(2):
+                    x, y = left + right, top + below
+                    share = (along if right else 1 - along) * (down if below else 1 - down)
+                    if x >= 0 and x < columns and y >= 0 and y < rows and share > _COVERED_SHARE:
+                        carried[int(y), int(x)] = min(carried[int(y), int(x)], belief[i, j])

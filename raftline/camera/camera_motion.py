@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from raftline.camera.pair_consensus import consensus
 from raftline.camera.plane_models import PLANE_MODELS, ModelName, PlaneModel
-from raftline.camera.robust_fit import RobustFit, consensus, refine
+from raftline.camera.robust_fit import RobustFit, refine
 from raftline.camera.transforms import centred, centred_points, frame_corners, transform_points
 from raftline.flow.median import median
 from raftline.kernels.cell import CELL_PX
@@ -88,8 +89,8 @@ def fit_camera_motion(
 ) -> CameraMotion:
     """Fit a plane model to the motion that most of the trusted flow shares.
 
-    A consensus of random pairs finds that motion, reweighted least squares refine it (see `robust_fit`). Where the
-    data do not support the model, a simpler one is returned, and why.
+    A consensus of random pairs finds that motion, reweighted least squares refine it (see `pair_consensus` and
+    `robust_fit`). Where the data do not support the model, a simpler one is returned, and why.
 
     Args:
         flow_px: (h, w, 2) float px, on the grid of 8 px cells or at every pixel of the frame.

@@ -12,17 +12,6 @@ BLOCK = 512
 """Points whose rows stay in the L1 cache while all their products are taken: 512 x 10 rows x 8 bytes are 40 kB."""
 
 
-def inverse_of(normal: np.ndarray, most_condition: float) -> np.ndarray | None:
-    """Invert a normal matrix (K, K) float64; None if its condition is beyond `most_condition`.
-
-    One decomposition tells both, in a third of the time of `np.linalg.cond` and `np.linalg.inv`.
-    """
-    values, vectors = np.linalg.eigh(normal)
-    if not values[0] * most_condition > values[-1]:
-        return None
-    return (vectors / values) @ vectors.T
-
-
 @compiled
 def invert(normal: Any, inverse: Any) -> Any:
     """Invert a normal matrix (K, K) float64 into another one, by its Cholesky root.

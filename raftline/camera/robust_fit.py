@@ -1,4 +1,4 @@
-"""Robust fit of a plane model to displacements: a consensus of random pairs, refined by reweighted least squares.
+"""Robust fit of a plane model to displacements, by reweighted least squares from what `pair_consensus` found.
 
 Constants without another reason were chosen by hand; `python -m benchmarks.bench_stabilization --parts known` shows
 their effect.
@@ -6,24 +6,16 @@ their effect.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from raftline.camera.normal_equations import inverse_of, reweigh
+from raftline.camera.normal_equations import invert, reweigh
 from raftline.camera.plane_models import PlaneModel
 from raftline.camera.robust_weights import TUKEY_SIGMAS
-from raftline.flow.median import median
 from raftline.kernels.compiled import compiled
 
-_HYPOTHESES = 160
-"""Pairs drawn. A third of the flow agreeing, a pair is good with 1/9: all 160 are bad once in 1.5e8 times."""
-_MIN_PAIR_DISTANCE = 0.15
-"""Half diagonals between the points of a pair: closer ones tell no turn."""
-_SCORED_POINTS = 500
-"""Points that each hypothesis is scored on."""
 _ITERATIONS = 8
 """Of reweighting, at most."""
 _CONVERGED_PX = 1e-3
@@ -34,9 +26,6 @@ _MIN_SIGMA_PX = 0.05
 """Flow is no more exact than this."""
 _RAYLEIGH_MEDIAN = 1.1774
 """Median length of a two-dimensional Gaussian residual, in sigmas of one axis: sqrt(2 ln 2)."""
-_CENTRE_WEIGHT, _RIM_WEIGHT = 0.3, 1.7
-"""Weight of a point in the middle and at the rim, between them by the fourth power. A thing in the middle must then
-fill 72 % of the frame to be taken for the world."""
 
 
 @dataclass(frozen=True)
@@ -55,58 +44,6 @@ class RobustFit:
     """(k, k) float64 px², as if the points were independent."""
 
 
-def consensus(
-    points: np.ndarray, flow: np.ndarray, weights: np.ndarray, half_diagonal: float, threshold_px: float
-) -> np.ndarray:
-    """Find the similarity that most of the weight agrees with, among those of random pairs of points (RANSAC).
-
-    Hypotheses are scored by truncated squares (MSAC). Pairs are drawn with a fixed seed, so that the same flow always
-    gives the same motion.
-
-    Args:
-        points: (2, N) centred (see `transforms.centred`).
-        flow: (2, N) px.
-        weights: (N,) >= 0 with a positive sum.
-        half_diagonal: Half the frame's diagonal, px.
-        threshold_px: Residual at which squares are truncated, px.
-
-    Returns:
-        (N,) px: the length of the residual of each point.
-    """
-    start = points[0] + 1j * points[1]
-    end = start + (flow[0] + 1j * flow[1]) / half_diagonal
-    chance = np.cumsum(weights)
-    pairs, few = _draws(min(_SCORED_POINTS, len(start)))
-    first, second = np.searchsorted(chance, pairs * chance[-1], side="right")
-    apart = np.abs(start[first] - start[second]) > _MIN_PAIR_DISTANCE
-    first, second = first[apart], second[apart]
-    turn = (end[first] - end[second]) / (start[first] - start[second])
-    shift = end[first] - turn * start[first]
-    typical = median(flow[0]) + 1j * median(flow[1])
-    turn = np.concatenate([turn, [1.0, 1.0]])
-    shift = np.concatenate([shift, [0.0, typical / half_diagonal]])
-
-    scored = np.searchsorted(chance, few * chance[-1], side="right")
-    cost = np.empty(len(turn))
-    reach = threshold_px / half_diagonal
-    _score(start[scored], end[scored], _rim_preference(points[:, scored]), turn, shift, reach, cost)
-    best = int(np.argmin(cost))
-    return np.abs(end - turn[best] * start - shift[best]) * half_diagonal
-
-
-@functools.lru_cache(maxsize=8)
-def _draws(scored: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw uniformly from 0 to 1: pairs of points (2, hypotheses), and the points that score them (scored,)."""
-    rng = np.random.default_rng(0)
-    return rng.random((2, _HYPOTHESES)), rng.random(scored)
-
-
-def _rim_preference(points: np.ndarray) -> np.ndarray:
-    """Return weights (N,): what moves by itself is more often in the middle, the world around it at the rim."""
-    from_centre = np.abs(points) / np.maximum(np.abs(points).max(axis=1, keepdims=True), 1e-9)
-    return _CENTRE_WEIGHT + (_RIM_WEIGHT - _CENTRE_WEIGHT) * from_centre.max(axis=0) ** 4
-
-
 def refine(
     model: PlaneModel,
     points: np.ndarray,
@@ -120,42 +57,51 @@ def refine(
 
     Args:
         model: The model to fit.
-        points: As in `consensus`.
-        flow: As in `consensus`.
-        weights: As in `consensus`.
-        half_diagonal: As in `consensus`.
+        points: As in `pair_consensus.consensus`, as the next four are.
+        flow: (2, N) px.
+        weights: (N,) >= 0.
+        half_diagonal: px.
         residual_px: (N,) px: what `consensus` returned.
-        threshold_px: As in `consensus`; twice the first sigma.
+        threshold_px: Twice the first sigma.
 
     Returns:
         The fit, or None if the points do not determine the model.
     """
     design = model.design(points, points + flow / half_diagonal)
+    parameters, inverse = np.zeros(model.parameters), np.empty((model.parameters, model.parameters))
+    robust, residual_px = np.zeros(len(weights)), residual_px.copy()
+    sigma = _refine(design, flow, weights, threshold_px, parameters, inverse, robust, residual_px)
+    return None if sigma is None else RobustFit(parameters, robust, residual_px, sigma, inverse * sigma**2)
+
+
+@compiled
+def _refine(
+    design: Any, flow: Any, weights: Any, threshold_px: Any, parameters: Any, inverse: Any, robust: Any, residual: Any
+) -> Any:
+    """Iterate from the residuals (N,) on; return sigma, None if the points do not determine the parameters (K,)."""
+    count = parameters.size
+    normal, right, scratch = np.empty((count, count)), np.empty(count), np.empty((2, weights.size))
     sigma = threshold_px / 2.0
-    parameters, inverse = np.zeros(model.parameters), np.eye(model.parameters)
-    normal, right = np.empty((model.parameters, model.parameters)), np.empty(model.parameters)
-    robust, residual_px, scratch = np.zeros(len(weights)), residual_px.copy(), np.empty((2, len(weights)))
     for _ in range(_ITERATIONS):
-        reweigh(design, flow, weights, residual_px, TUKEY_SIGMAS * sigma, robust, normal, right)
-        found = inverse_of(normal, _MAX_CONDITION)
-        if found is None:
+        reweigh(design, flow, weights, residual, TUKEY_SIGMAS * sigma, robust, normal, right)
+        if not invert(normal, inverse) < _MAX_CONDITION:
             return None
-        inverse = found
-        previous = parameters
-        parameters = inverse @ right
-        _lengths(design, flow, parameters, scratch, residual_px)
-        sigma = _scale(residual_px, weights, 3.0 * max(sigma, threshold_px / 3.0), scratch)
-        if np.max(np.abs(parameters - previous)) < _CONVERGED_PX:
+        step = 0.0
+        for k in range(count):
+            found = 0.0
+            for j in range(count):
+                found += inverse[k, j] * right[j]
+            step = max(step, abs(found - parameters[k]))
+            parameters[k] = found
+        _lengths(design, flow, parameters, scratch, residual)
+        gate = 3.0 * max(sigma, threshold_px / 3.0)
+        near = _near(residual, weights, gate, scratch[0], scratch[1])
+        sigma = gate / 3.0
+        if near:  # the weighted median of the residuals within the gate of 3 sigmas
+            sigma = max(weighted_median(scratch[0, :near], scratch[1, :near]) / _RAYLEIGH_MEDIAN, _MIN_SIGMA_PX)
+        if step < _CONVERGED_PX:
             break
-    return RobustFit(parameters, robust, residual_px, sigma, inverse * sigma**2)
-
-
-def _scale(residual_px: np.ndarray, weights: np.ndarray, gate_px: float, scratch: np.ndarray) -> float:
-    """Return the sigma of one axis, from the weighted median of the residuals within the gate of 3 sigmas."""
-    count = _near(residual_px, weights, gate_px, *scratch)
-    if not count:
-        return gate_px / 3.0
-    return max(float(_weighted_median(scratch[0, :count], scratch[1, :count])) / _RAYLEIGH_MEDIAN, _MIN_SIGMA_PX)
+    return sigma
 
 
 @compiled
@@ -167,20 +113,6 @@ def _near(values: Any, weights: Any, gate: Any, near: Any, near_weights: Any) ->
             near[count], near_weights[count] = values[n], weights[n]
             count += 1
     return count
-
-
-@compiled(fastmath={"reassoc", "contract"})
-def _score(start: Any, end: Any, preference: Any, turn: Any, shift: Any, reach: Any, cost: Any) -> None:
-    """Sum the truncated squared residuals of points (N,) under each similarity (H,), all complex, by `preference`."""
-    for hypothesis in range(turn.size):
-        a, b = turn[hypothesis].real / reach, turn[hypothesis].imag / reach
-        x, y = shift[hypothesis].real / reach, shift[hypothesis].imag / reach
-        total = 0.0
-        for n in range(start.size):
-            u = end[n].real / reach - a * start[n].real + b * start[n].imag - x
-            v = end[n].imag / reach - b * start[n].real - a * start[n].imag - y
-            total += preference[n] * min(u * u + v * v, 1.0)
-        cost[hypothesis] = total
 
 
 @compiled
@@ -197,7 +129,7 @@ def _lengths(design: Any, flow: Any, parameters: Any, left: Any, lengths: Any) -
 
 
 @compiled
-def _weighted_median(values: Any, weights: Any) -> Any:
+def weighted_median(values: Any, weights: Any) -> Any:
     """Return the least value up to which half the weight lies; reorders both (N,).
 
     Hoare's selection: of the two parts on either side of a pivot, it goes on with the one that holds the median.

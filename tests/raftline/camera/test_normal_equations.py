@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from raftline.camera.normal_equations import invert, reweigh
-from raftline.camera.robust_fit import _weighted_median
+from raftline.camera.robust_fit import weighted_median
 from raftline.camera.robust_weights import TUKEY_SIGMAS, tukey_weights
 
 
@@ -34,7 +34,7 @@ def test_a_matrix_that_is_not_positive_definite_has_no_condition() -> None:
     assert invert(np.array([[1.0, 2.0], [2.0, 1.0]]), np.empty((2, 2))) == np.inf
 
 
-def test_the_weighted_median_is_that_of_the_sorted_values() -> None:
+def test_theweighted_median_is_that_of_the_sorted_values() -> None:
     rng = np.random.default_rng(0)
     for count in (1, 2, 3, 7, 30, 200):
         for levels in (1, 3, 1000):  # many values alike, and few
@@ -43,4 +43,4 @@ def test_the_weighted_median_is_that_of_the_sorted_values() -> None:
             order = np.argsort(values)
             cumulative = np.cumsum(weights[order])
             wanted = values[order[np.searchsorted(cumulative, cumulative[-1] / 2)]]
-            assert _weighted_median(values.copy(), weights.copy()) == wanted
+            assert weighted_median(values.copy(), weights.copy()) == wanted
