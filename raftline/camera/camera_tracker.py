@@ -6,6 +6,7 @@ Constants without another reason were tuned by hand on the large movers of `pyth
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -260,7 +261,7 @@ class CameraTracker:
         """Return the trust (rows, columns) in each cell to follow the camera; None trusts all alike."""
         known = [each.trust(*step.texture.shape) for each in (self._belief, self._parallax) if each is not None]
         trusts = [each for each in (*known, step.allowed) if each is not None]
-        return np.prod(trusts, axis=0) if trusts else None
+        return functools.reduce(np.multiply, trusts) if trusts else None
 
     def state(self) -> dict[str, Any]:
         """Return everything as JSON values, some 10 kB."""

@@ -243,7 +243,7 @@ def _design(points: AlignmentPoints, model: PlaneModel) -> np.ndarray:
     """
     design = np.empty((model.parameters + 2, len(points.value)), np.float32)
     model.steepest(points.local, points.gradient, design[:-2])
-    design[-2], design[-1] = points.value - points.value.mean(), 1.0
+    design[-2], design[-1] = points.value - points.value.sum() / len(points.value), 1.0
     return design
 
 

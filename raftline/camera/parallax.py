@@ -21,6 +21,7 @@ from raftline.camera.cholesky import BandedCholesky
 from raftline.camera.mesh import centre_shift, mesh_shape, mesh_smoothness
 from raftline.camera.revision import Revision, revision
 from raftline.camera.vertex_motion import VertexMotion, mesh_weights
+from raftline.kernels.compiled import compiled
 
 _MEMORY_SECONDS, _MEMORY_FRAMES = 1.0, 20
 """Time constant of the exponential forgetting: a second, or 20 frames where a second holds fewer."""
@@ -138,11 +139,8 @@ class ParallaxField:
         self._strength = float(np.clip(self._strength + (step if self._supported else -step), 0.0, 1.0))
 
     def _take(self, seen: VertexMotion) -> None:
-        shift, rest, one = seen.shift[:, None, None], seen.rest, np.ones_like(seen.counted)
-        sums = [one, *(shift * one), *rest, (shift**2).sum() * one, (shift * rest).sum(axis=0), (rest**2).sum(axis=0)]
-        self._moments *= np.exp(-min(seen.seconds / _MEMORY_SECONDS, 1.0 / _MEMORY_FRAMES))
-        moments = self._moments + seen.counted * np.stack(sums)
-        self._moments = moments.astype(np.float32).astype(np.float64)  # as the state holds them
+        kept = np.exp(-min(seen.seconds / _MEMORY_SECONDS, 1.0 / _MEMORY_FRAMES))
+        _add_moments(self._moments, kept, seen.shift, seen.rest, seen.counted)
 
     def _revise(self) -> list[Revision]:
         """Look at the first frames again, knowing the gains: before, each fit took one plane or the other."""
@@ -172,18 +170,10 @@ class ParallaxField:
 
     def _solve(self) -> float:
         """Take the gains from the moments, smooth over the mesh; return the share of vertices that support them."""
-        weight, moments = np.maximum(self._moments[0], 1e-9), self._moments
-        camera = np.maximum(moments[5] - (moments[1:3] ** 2).sum(axis=0) / weight, 1e-9)
-        both = moments[6] - (moments[1:3] * moments[3:5]).sum(axis=0) / weight
-        rest = np.maximum(moments[7] - (moments[3:5] ** 2).sum(axis=0) / weight, 1e-9)
-        gain = both / camera
-        variance_px2 = np.maximum(rest - gain * both, 0.0) / weight / 2
-        smooth = _smooth(gain, camera / np.maximum(variance_px2, _MIN_SIGMA_PX**2))
-        self._gains = np.clip(smooth, _MIN_GAIN, _MAX_GAIN)
-        parallax_px = np.abs(self._gains) * np.sqrt(camera / weight)
-        supports = gain * both > (_MIN_EXPLAINED_SHARE + _CHANCE_FRAMES / weight) * rest
-        supports &= (weight > _MIN_FRAMES / 2) & (parallax_px > _MIN_PARALLAX_PX) & (self._gains > _FIXED_GAIN)
-        return float(supports.mean()) if weight.max() >= _MIN_FRAMES else 0.0
+        gain, certain = np.empty((2, *self._gains.shape))
+        _regress(self._moments, gain, certain)
+        self._gains = np.clip(_smooth(gain, certain), _MIN_GAIN, _MAX_GAIN)
+        return _supporting(self._moments, self._gains)
 
     def state(self) -> dict[str, Any]:
         """Return everything as JSON values: about 8 kB, up to 20 kB during a path's first frames.
@@ -243,3 +233,46 @@ def _smooth(gain: np.ndarray, certain: np.ndarray) -> np.ndarray:
     normal = mesh_smoothness(*gain.shape) / _TYPICAL_DIFFERENCE**2
     normal[-1] += certain.ravel() + _TYPICAL_GAIN**-2
     return BandedCholesky(normal).solve((certain * gain).ravel()).reshape(gain.shape)
+
+
+@compiled
+def _add_moments(moments: Any, kept: Any, shift: Any, rest: Any, counted: Any) -> None:
+    """Add a frame to the moments (8, rows, columns), of which a part is kept; rounded as the state holds them."""
+    x, y = shift[0], shift[1]
+    for row in range(counted.shape[0]):
+        for column in range(counted.shape[1]):
+            u, v, weight = rest[0, row, column], rest[1, row, column], counted[row, column]
+            added = (1.0, x, y, u, v, x * x + y * y, x * u + y * v, u * u + v * v)
+            for k in range(8):
+                moments[k, row, column] = np.float32(moments[k, row, column] * kept + weight * added[k])
+
+
+@compiled
+def _regress(moments: Any, gain: Any, certain: Any) -> None:
+    """Write the gains (rows, columns) that moments (8, rows, columns) tell, and their precision."""
+    for row in range(gain.shape[0]):
+        for column in range(gain.shape[1]):
+            m, weight = moments[:, row, column], max(moments[0, row, column], 1e-9)
+            camera = max(m[5] - (m[1] * m[1] + m[2] * m[2]) / weight, 1e-9)
+            both = m[6] - (m[1] * m[3] + m[2] * m[4]) / weight
+            rest = max(m[7] - (m[3] * m[3] + m[4] * m[4]) / weight, 1e-9)
+            gain[row, column] = both / camera
+            variance = max(rest - both / camera * both, 0.0) / weight / 2
+            certain[row, column] = camera / max(variance, _MIN_SIGMA_PX * _MIN_SIGMA_PX)
+
+
+@compiled
+def _supporting(moments: Any, gains: Any) -> Any:
+    """Return the share of vertices that support parallax by smooth gains (rows, columns); 0 of too few frames."""
+    most, count = 0.0, 0
+    for row in range(gains.shape[0]):
+        for column in range(gains.shape[1]):
+            m, weight = moments[:, row, column], max(moments[0, row, column], 1e-9)
+            camera = max(m[5] - (m[1] * m[1] + m[2] * m[2]) / weight, 1e-9)
+            both = m[6] - (m[1] * m[3] + m[2] * m[4]) / weight
+            rest = max(m[7] - (m[3] * m[3] + m[4] * m[4]) / weight, 1e-9)
+            explains = both / camera * both > (_MIN_EXPLAINED_SHARE + _CHANCE_FRAMES / weight) * rest
+            moves = abs(gains[row, column]) * np.sqrt(camera / weight) > _MIN_PARALLAX_PX
+            count += explains and weight > _MIN_FRAMES / 2 and moves and gains[row, column] > _FIXED_GAIN
+            most = max(most, weight)
+    return count / gains.size if most >= _MIN_FRAMES else 0.0

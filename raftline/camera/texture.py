@@ -46,10 +46,9 @@ def texture_weights(luma: np.ndarray) -> np.ndarray:
     along_x, along_y = cv2.Scharr(smooth, cv2.CV_16S, 1, 0), cv2.Scharr(smooth, cv2.CV_16S, 0, 1)
     sums = np.empty((3, rows, columns), np.float32)
     _structure(along_x, along_y, sums)
-    xx, yy, xy = (cv2.blur(each, (3, 3)) for each in sums / np.float32((_SCHARR_GAIN * _HALF_CELL) ** 2))
-    weaker = (xx + yy) / 2 - np.sqrt(((xx - yy) / 2) ** 2 + xy**2)
-    seen = np.maximum(weaker - 2.0 * _noise_gradient_variance(half) - _ROUNDING_CONTRAST, 0.0)
-    return (seen / (seen + _HALF_WEIGHT_CONTRAST)).astype(np.float32)
+    weights, unseen = np.empty((rows, columns), np.float32), 2.0 * _noise_gradient_variance(half) + _ROUNDING_CONTRAST
+    _weigh(cv2.blur(sums[0], (3, 3)), cv2.blur(sums[1], (3, 3)), cv2.blur(sums[2], (3, 3)), unseen, weights)
+    return weights
 
 
 def _noise_gradient_variance(image: np.ndarray) -> float:
@@ -60,8 +59,7 @@ def _noise_gradient_variance(image: np.ndarray) -> float:
     """
     counts = np.zeros(_LAPLACIAN_LEVELS, np.int64)
     _laplacian_counts(image, counts)
-    middle = (counts.sum() + np.arange(1, 3)) // 2  # the two middle ones of an even count, as a median takes them
-    sigma = float(np.searchsorted(np.cumsum(counts), middle).mean()) / (6.0 * 0.6745)  # filter's gain, median of sigma
+    sigma = _median_of(counts) / (6.0 * 0.6745)  # filter's gain, median of sigma
     return _NOISE_VARIANCE_GAIN * sigma**2
 
 
@@ -83,6 +81,34 @@ def _structure(along_x: Any, along_y: Any, sums: Any) -> None:
                 for k in range(j * _HALF_CELL, (j + 1) * _HALF_CELL):
                     total += row[product, k]
                 sums[product, i, j] = np.float32(total)
+
+
+@compiled
+def _weigh(xx: Any, yy: Any, xy: Any, unseen: Any, weights: Any) -> None:
+    """Weigh cells (h, w) by the smaller eigenvalue of their tensors, summed up, less what noise would give."""
+    unit = np.float32((_SCHARR_GAIN * _HALF_CELL) ** 2)
+    for i in range(weights.shape[0]):
+        for j in range(weights.shape[1]):
+            a, b, c = xx[i, j] / unit, yy[i, j] / unit, xy[i, j] / unit
+            apart = (a - b) / np.float32(2.0)
+            seen = max((a + b) / np.float32(2.0) - np.sqrt(apart * apart + c * c) - unseen, 0.0)
+            weights[i, j] = np.float32(seen / (seen + _HALF_WEIGHT_CONTRAST))
+
+
+@compiled
+def _median_of(counts: Any) -> Any:
+    """Return the median of whole numbers from 0, told by their counts."""
+    total = 0
+    for value in range(counts.size):
+        total += counts[value]
+    below, lower = 0, -1
+    for value in range(counts.size):
+        below += counts[value]
+        if lower < 0 and below >= (total + 1) // 2:
+            lower = value
+        if below >= (total + 2) // 2:
+            return 0.5 * (lower + value)
+    return 0.0
 
 
 @compiled
