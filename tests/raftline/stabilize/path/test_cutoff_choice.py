@@ -50,11 +50,13 @@ def test_a_fixed_camera_that_shakes_and_short_shots_are_no_sway() -> None:
     assert cutoff_hz([run_of(shaken[first : first + 75], TIMES[:75]) for first in range(0, 300, 75)]) == INTENDED_HZ
 
 
-def test_a_pan_that_sets_out_and_stops_is_meant() -> None:
+@pytest.mark.parametrize("downwards", [0.0, 0.7])
+def test_a_pan_that_sets_out_and_stops_is_meant_in_any_direction(downwards: float) -> None:
     speed_px_s = np.interp(TIMES, [3.0, 3.4, 6.0, 6.4], [0.0, 100.0, 100.0, 0.0])
     base, shaken = shaken_path(TIMES)
     path = shaken - base
     path[:, 2] += np.cumsum(speed_px_s) / 30
+    path[:, 5] += downwards * np.cumsum(speed_px_s) / 30
     assert cutoff_hz([run_of(path)]) == INTENDED_HZ
 
 
