@@ -164,7 +164,10 @@ class Transport(ABC):
         """
 
     def commit_all(self, commits: Sequence[Commit]) -> Committed:
-        """Make several commits in order, each atomic, in as few round trips as possible. Returns the last result."""
+        """Make several commits of one worker, for one source and stage, in order and in as few round trips as possible.
+
+        Returns the last result.
+        """
         return [self.commit(commit) for commit in commits][-1]
 
     @abstractmethod

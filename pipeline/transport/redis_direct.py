@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Sequence
 from typing import Any
 
 import redis
-
-Command = Sequence[Any]
 
 
 class DirectCommands:
@@ -32,25 +29,6 @@ class DirectCommands:
         connection = self._connection()
         connection.send_command(*command)
         return connection.read_response()
-
-    def transaction(self, commands: Sequence[Command]) -> list[Any]:
-        """Send several commands as one transaction, in one round trip. Raises the first error among their replies."""
-        connection = self._connection()
-        connection.send_packed_command(connection.pack_commands([("MULTI",), *commands, ("EXEC",)]))
-        errors = []
-        for _ in range(len(commands) + 1):  # OK, then QUEUED for each
-            try:
-                connection.read_response()
-            except redis.ResponseError as error:
-                errors.append(error)
-        try:
-            replies = connection.read_response()
-        except redis.ResponseError as error:
-            raise (errors[0] if errors else error) from None  # EXEC only says that there was one
-        for reply in replies:
-            if isinstance(reply, redis.ResponseError):
-                raise reply
-        return list(replies)
 
     def close(self) -> None:
         """Close all connections. A command that is waited for in another thread fails."""

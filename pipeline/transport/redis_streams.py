@@ -14,7 +14,7 @@ from redis import exceptions
 
 from pipeline.errors import TransportLost
 from pipeline.redaction import redact
-from pipeline.transport.base import START, Commit, Committed, Entry, Lease, Position, Progress, Transport
+from pipeline.transport.base import START, Commit, Committed, Entry, Lease, Position, Progress, Publication, Transport
 from pipeline.transport.keys import GROUP_CONSUMER, Keys
 from pipeline.transport.letter_box import LetterBox
 from pipeline.transport.redis_connection import connect, translate_redis_errors
@@ -23,6 +23,7 @@ from pipeline.transport.redis_lease import acquire_lease
 
 _FIRST_DELAY_SECONDS, _LONGEST_DELAY_SECONDS = 0.05, 1.0
 """Between repetitions of a commit: short enough not to delay a live stream, then doubling to spare the server."""
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 _RELEASE_WORKER = """
 local token = redis.call('GET', KEYS[1])
 if token and string.sub(token, -#ARGV[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
@@ -102,48 +103,24 @@ class RedisStreams(Transport):
 
     @translate_redis_errors
     def _commit_once(self, commits: Sequence[Commit], again: bool) -> Committed:
-        calls = [self._call(commit, again) for commit in commits]
+        call = ("EVALSHA", self._sha, *self._call(commits, again))
         try:
-            replies = self._evaluate(calls)
+            published, length = self._direct.call(*call)
         except exceptions.NoScriptError:  # a new server, or SCRIPT FLUSH
             self.client.script_load(self._commit)
-            replies = self._evaluate(calls)
-        published, length = replies[-1]
+            published, length = self._direct.call(*call)
         return Committed(bool(published), int(length))
 
-    def _evaluate(self, calls: Sequence[Sequence[Any]]) -> list[Any]:
-        commands = [("EVALSHA", self._sha, *call) for call in calls]
-        if len(commands) == 1:
-            return [self._direct.call(*commands[0])]
-        return self._direct.transaction(commands)  # the script exists for all calls or for none
-
-    def _call(self, commit: Commit, again: bool) -> list[Any]:
+    def _call(self, commits: Sequence[Commit], again: bool) -> list[Any]:
         """Arguments of ``commit.lua``: number of keys, keys, arguments."""
-        keys, publication = self.keys, commit.publication
-        own, upstream = (commit.source, commit.stage), (commit.source, commit.upstream or commit.stage)
-        step: dict[str, Any] = {"acknowledge": list(commit.acknowledge), "group": commit.stage, "again": again}
-        if publication is not None:
-            step |= {
-                "position": publication.position,
-                "readers": publication.readers,
-                "keep": 0 if publication.lossless else publication.keep,
-                "lossless": publication.lossless,
-                "once": publication.once,
-                "slots": publication.encoded.slots,
-            }
-        if commit.processed is not None:
-            step |= {"processed": commit.processed, "counts": dict(commit.counts)}
-            step |= {"read": commit.read} if commit.read else {}
-        if commit.snapshot is not None:
-            step["snapshot"] = commit.snapshot
-        if commit.checkpoint is not None:
-            step["checkpoint"] = commit.checkpoint
-        if commit.ended:
-            step["ended"] = True
+        keys, one = self.keys, commits[0]
+        own = one.source, one.stage
+        upstream = one.source, next((each.upstream for each in commits if each.upstream), one.stage)
         names = [keys.lease(*own), keys.stream(*own), keys.open(*own), keys.state(*own), keys.counters(*own)]
         names += [keys.stream(*upstream), keys.open(*upstream), keys.once(*own)]
-        arguments = [commit.token, keys.held_prefix, keys.free_prefix, json.dumps(step), *_flat(publication)]
-        return [len(names), *names, *arguments]
+        steps = _to_json({"group": one.stage, "again": again, "steps": [_step(commit) for commit in commits]})
+        entries = [part for commit in commits if commit.publication for part in _flat(commit.publication)]
+        return [len(names), *names, one.token, keys.held_prefix, keys.free_prefix, steps, *entries]
 
     @translate_redis_errors
     def dead_letter(self, commit: Commit, entry: Entry, error: str, foreign: bool = False) -> None:
@@ -281,8 +258,37 @@ def _raw_entry(id: bytes, flat: list[bytes] | None) -> Entry:
     return Entry(id.decode(), dict(zip(flat[::2], flat[1::2], strict=True)) if flat else {})
 
 
-def _flat(publication: Any) -> list[Any]:
-    return [] if publication is None else [part for pair in publication.encoded.fields.items() for part in pair]
+def _step(commit: Commit) -> dict[str, Any]:
+    """A step as ``commit.lua`` has it."""
+    step: dict[str, Any] = {"acknowledge": list(commit.acknowledge)}
+    if commit.publication is not None:
+        step["entry"] = _published(commit.publication)
+    if commit.processed is not None:
+        step |= {"processed": commit.processed, "counts": dict(commit.counts)}
+        step |= {"read": commit.read} if commit.read else {}
+    if commit.snapshot is not None:
+        step["snapshot"] = commit.snapshot
+    if commit.checkpoint is not None:
+        step["checkpoint"] = commit.checkpoint
+    if commit.ended:
+        step["ended"] = True
+    return step
+
+
+def _published(publication: Publication) -> dict[str, Any]:
+    return {
+        "position": publication.position,
+        "readers": publication.readers,
+        "keep": 0 if publication.lossless else publication.keep,
+        "lossless": publication.lossless,
+        "once": publication.once,
+        "slots": publication.encoded.slots,
+        "parts": 2 * len(publication.encoded.fields),
+    }
+
+
+def _flat(publication: Publication) -> list[Any]:
+    return [part for pair in publication.encoded.fields.items() for part in pair]
 
 
 def _text(mapping: Any) -> dict[str, str]:
