@@ -24,6 +24,8 @@ _JUDGED_FRAMES = 24
 """Moving frames after which a file is taken for progressive, unless its stream says otherwise. Chosen by hand."""
 _SURE_FRAMES = 3
 """Combed frames that are enough, if they are most of those that move. Chosen by hand."""
+_RESTED_FRAMES, _REST_STEP = 24, 4
+"""After so many frames in a row without motion one in four is looked at, until something moves. Chosen by hand."""
 _LEVELS = (12, 40)
 """Least and greatest difference in luma, of 255, that counts as motion. Chosen by hand."""
 _ABOVE_NOISE = 3.0
@@ -149,7 +151,7 @@ class Combing:
     def __init__(self) -> None:
         self.seen = 0
         """Frames that were looked at."""
-        self._moving = self._combed = 0
+        self._moving = self._combed = self._resting = 0
         self._top_first_px = self._bottom_first_px = 0
         self._previous: np.ndarray | None = None
 
@@ -171,13 +173,20 @@ class Combing:
     def look_at(self, frame: av.VideoFrame) -> None:
         """Judge by one frame more."""
         self.seen += 1
+        rests = self._resting >= _RESTED_FRAMES
+        if rests and self.seen % _REST_STEP:
+            return
         luma, before = _luma(frame), self._previous
         self._previous = luma
         if luma is None or before is None or before.shape != luma.shape:
             return
         difference = cv2.absdiff(luma, before)
         if np.count_nonzero(difference[2:-2] > _LEVELS[0]) < _LEAST_MOVING * difference[2:-2].size:
+            self._resting += 1
             return  # nothing moves whatever the noise is, as most of the time before a camera that stands
+        self._resting = 0
+        if rests:
+            return  # the frame looked at before is not the one before this one
         luma, before = luma.astype(np.int16), before.astype(np.int16)
         levels = int(np.clip(_ABOVE_NOISE * np.median(difference), *_LEVELS))
         moving = difference[2:-2] > levels

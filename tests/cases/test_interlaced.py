@@ -143,3 +143,12 @@ def test_a_restart_goes_on_with_the_same_frames(tmp_path):
     source = video(tmp_path / "fields.mkv", [woven(bar, index, True) for index in range(14)])
     whole, rest = decode(source)[0], decode(source, 6)[0]
     assert [fingerprint(frame) for frame in rest] == [fingerprint(frame) for frame in whole[6:]]
+
+
+@pytest.mark.parametrize("stood_frames", [60, 61, 62, 63])
+@pytest.mark.parametrize("top_first", [True, False])
+def test_fields_are_seen_soon_after_a_long_rest(stood_frames: int, top_first: bool) -> None:
+    combing = Combing()
+    for image in [bar(0)] * stood_frames + [woven(bar, index, top_first) for index in range(8)]:
+        combing.look_at(av.VideoFrame.from_ndarray(image, "gray"))
+    assert combing.is_interlaced and combing.top_field_first is top_first
