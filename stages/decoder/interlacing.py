@@ -187,10 +187,9 @@ class Combing:
         self._resting = 0
         if rests:
             return  # the frame looked at before is not the one before this one
-        luma, before = luma.astype(np.int16), before.astype(np.int16)
-        levels = int(np.clip(_ABOVE_NOISE * np.median(difference), *_LEVELS))
+        levels = int(np.clip(_ABOVE_NOISE * _median(difference), *_LEVELS))
         moving = difference[2:-2] > levels
-        moving_px = int(moving.sum())
+        moving_px = np.count_nonzero(moving)
         if moving_px < _LEAST_MOVING * moving.size:
             return
         self._moving += 1
@@ -216,9 +215,17 @@ def _luma(frame: av.VideoFrame) -> np.ndarray | None:
     return np.array(some if bits <= 8 else some >> (bits - 8), np.uint8, order="C")
 
 
+def _median(levels: np.ndarray) -> float:
+    """The median of uint8 (H, W): counting takes a tenth of the time of ranking, at the start of every file."""
+    up_to = np.cumsum(cv2.calcHist([levels], [0], None, [256], [0, 256]), dtype=np.float64)
+    below, above = np.searchsorted(up_to, ((levels.size - 1) // 2, levels.size // 2), side="right")
+    return (int(below) + int(above)) / 2
+
+
 def _standing_out(luma: np.ndarray, distance: int, levels: int, where: np.ndarray) -> int:
     """Count px of rows 2 to -2 that are `levels` brighter, or darker, than those `distance` rows above and below."""
     rows = luma[2:-2]
-    above, below = rows - luma[2 - distance : -2 - distance], rows - luma[2 + distance : len(luma) - 2 + distance]
-    out = ((above > levels) & (below > levels)) | ((above < -levels) & (below < -levels))
-    return int((out & where).sum())
+    above, below = luma[2 - distance : -2 - distance], luma[2 + distance : len(luma) - 2 + distance]
+    brighter = cv2.min(cv2.subtract(rows, above), cv2.subtract(rows, below))
+    darker = cv2.min(cv2.subtract(above, rows), cv2.subtract(below, rows))
+    return int(np.count_nonzero((cv2.max(brighter, darker) > levels) & where))
