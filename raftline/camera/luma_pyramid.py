@@ -37,7 +37,7 @@ class LumaPyramid:
     """Two levels of a frame's luma; made once per frame, used with the one before and the one after."""
 
     levels: tuple[np.ndarray, ...]
-    """(h, w) float32 each, blurred, from coarse to fine; fewer than two for a tiny frame."""
+    """(h, w) float32 each, blurred, from coarse to fine; one alone for a tiny frame."""
     width: int
     """Width of the frame, px."""
     height: int
@@ -57,7 +57,7 @@ class LumaPyramid:
         fine = cv2.resize(luma, size, interpolation=cv2.INTER_AREA) if scale < 1 else luma
         half = (max(1, fine.shape[1] // _COARSE_FACTOR), max(1, fine.shape[0] // _COARSE_FACTOR))
         coarse = cv2.resize(fine, half, interpolation=cv2.INTER_AREA)
-        large = (level for level in (coarse, fine) if min(level.shape) >= _MIN_SIDE_PX)
+        large = [level for level in (coarse, fine) if min(level.shape) >= _MIN_SIDE_PX] or [fine]
         return cls(tuple(_blurred(level) for level in large), width, height)
 
     def to_level(self, level: int) -> np.ndarray:
