@@ -25,7 +25,7 @@ _TYPES: dict[str, type] = {cls.__name__: cls for cls in (*MESSAGE_TYPES, MotionO
 _FIELDS = {cls: tuple(field.name for field in fields(cls)) for cls in _TYPES.values()}
 _AS_THEY_ARE = frozenset({type(None), str, int, float, bool})
 """Types whose values JSON holds as they are."""
-_WITHOUT_PIXELS = b"without_pixels"
+WITHOUT_PIXELS = b"without_pixels"
 """A field of entries whose arrays were left out; stated in docs/wire_format.md."""
 _to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=True).encode
 
@@ -179,7 +179,7 @@ def _lazy(spec: dict[str, Any], entry: Mapping[bytes, bytes], payload: Payload) 
     if dtype.hasobject or any(size < 0 for size in shape):
         raise DecodeError(f"array of dtype {spec['dtype']!r} and shape {shape} is not allowed")
     if "field" in spec:
-        if _WITHOUT_PIXELS in entry:
+        if WITHOUT_PIXELS in entry:
             return LazyArray(shape, dtype, _trimmed)
         data = entry[spec["field"].encode()]
         if len(data) != math.prod(shape) * dtype.itemsize:

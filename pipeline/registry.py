@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
+from pydantic.errors import PydanticUserError
+
 from pipeline import plugin_files
 from pipeline.errors import PluginError
 from pipeline.messages import MESSAGE_TYPES, EndOfStream, Gap
@@ -119,6 +121,8 @@ def _import_failure(module_name: str, use: str, error: BaseException) -> str:
     else:
         where = _own_line(module_name, error)
     hint = ""
+    if isinstance(error, PydanticUserError):
+        said = error.message.partition(";")[0] + "; write `name: type = value`, as in gain: float = 1.5"
     if isinstance(error, ModuleNotFoundError) and error.name:
         hint = f"; {plugin_files.how_to_install([error.name.partition('.')[0]])}, or the package that it is part of"
     return f"cannot import {use!r}: {type(error).__name__}: {said} (at {where}){hint}"

@@ -108,6 +108,8 @@ def _explain_one(details: ErrorDetails, schema: dict[str, Any]) -> tuple[tuple[s
         return keys, f"unknown key; allowed here: {', '.join(known) or 'no keys'}{nearest(name, known)}"
     if kind == "missing":
         return keys, f"this key is missing; expected {_expected(node)}"
+    if kind == "string_unicode":
+        return keys, f"found {details['input']!a}; allowed: text in UTF-8; rename the file or folder"
     if "[key]" in details["loc"]:
         return keys, f"found {found(details['input'])}; allowed: {_said(details)}"
     expected = _said(details) if kind in ("value_error", "assertion_error") else _expected(node)

@@ -108,7 +108,7 @@ def read_configuration(path: Path) -> dict[str, Any]:
         hint = nearest(path.name, beside) or (f"; this directory has: {', '.join(beside)}" if beside else "")
         raise ConfigError(f"{path}: no such configuration file{hint}") from None
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text; a video is given with -i"
         raise ConfigError(f"{path}: cannot read the configuration: {reason}") from None
     data = parse_yaml(text, str(path))
     if not isinstance(data, dict):

@@ -23,7 +23,7 @@ _SIGNATURES_KEPT = 64
 """Kinds of messages that one stream may alternate between without being checked in full again. Chosen by hand."""
 _READ_ONLY = ("destination is read-only", "array is read-only", "array marked as readonly", "WRITEABLE flag")
 """What numpy and OpenCV say of writing into an array that is read-only."""
-MISTAKES = (TypeError, AttributeError, NameError, ImportError, NotImplementedError)
+MISTAKES = (TypeError, AttributeError, NameError, ImportError, NotImplementedError, RecursionError)
 """Errors of a plug-in that has not processed anything yet which lie in its code, not in a message."""
 
 

@@ -12,6 +12,8 @@ from pipeline.transport.base import Transport
 
 FINAL_ERRORS = (OutputInWork, UserError)
 """What a worker reports by name, the first that fits, where starting it again is pointless."""
+_NO_INPUT = "EOF when reading a line"
+"""What Python says where `input()` has nothing to read."""
 
 
 def end_run_on_mistake(error: BaseException, plan: Plan, stage: StagePlan, transport: Transport) -> None:
@@ -20,6 +22,10 @@ def end_run_on_mistake(error: BaseException, plan: Plan, stage: StagePlan, trans
     if isinstance(error, BdbQuit):
         raise PluginError(
             f"{called} called breakpoint(), and its process has no terminal; run it with --in-process"
+        ) from error
+    if isinstance(error, EOFError) and str(error) == _NO_INPUT:
+        raise PluginError(
+            f"{called} called input(), and its process has no terminal; run it with --in-process"
         ) from error
     if not isinstance(error, MISTAKES):
         return

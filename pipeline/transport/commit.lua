@@ -65,7 +65,7 @@ local function publish(entry, first)
   local id = redis.call(unpack(add))
   if entry.once then
     -- The stream is trimmed whether it was read or not; what no later message repeats is kept beside it, without pixels.
-    local keep = {'XADD', KEYS[8], 'MAXLEN', '=', entry.keep, id, 'without_pixels', 1}
+    local keep = {'XADD', KEYS[8], 'MAXLEN', '=', entry.keep, id, entry.once, 1}
     for index = 7, #add, 2 do
       if not string.match(add[index], '^a%d+$') then set(keep, add[index], add[index + 1]) end
     end

@@ -7,6 +7,8 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pipeline.codec import WITHOUT_PIXELS
+
 
 @dataclass
 class Group:
@@ -31,6 +33,6 @@ class Stream:
     def keep_once(self, id: str, keep: int) -> None:
         """Keep the newest entry beside the stream, and at most `keep` of these."""
         told = {name: value for name, value in self.entries[id].items() if not re.fullmatch(rb"a\d+", name)}
-        self.once[id] = {**told, b"without_pixels": b"1"}
+        self.once[id] = {**told, WITHOUT_PIXELS: b"1"}
         while len(self.once) > keep:
             self.once.popitem(last=False)

@@ -12,6 +12,7 @@ from typing import Any, cast
 import redis
 from redis import exceptions
 
+from pipeline.codec import WITHOUT_PIXELS
 from pipeline.errors import TransportLost
 from pipeline.redaction import redact
 from pipeline.transport.base import START, Commit, Committed, Entry, Lease, Position, Progress, Publication, Transport
@@ -281,7 +282,7 @@ def _published(publication: Publication) -> dict[str, Any]:
         "readers": publication.readers,
         "keep": 0 if publication.lossless else publication.keep,
         "lossless": publication.lossless,
-        "once": publication.once,
+        "once": WITHOUT_PIXELS.decode() if publication.once else False,
         "slots": publication.encoded.slots,
         "parts": 2 * len(publication.encoded.fields),
     }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import importlib
+import shlex
 from pathlib import Path
 from typing import Any
 
 import typer
 import typer.main
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from raftline.shipped import shipped_configurations
 
@@ -67,6 +68,22 @@ class _Commands(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
+class _Run(TyperCommand):
+    """Says how inputs are given where they follow the configuration, as `-i *.mp4` gives them too."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.allow_extra_args = True
+        left = super().parse_args(ctx, args)
+        if left:
+            config = ctx.params["config"]
+            inputs = " ".join(f"-i {shlex.quote(each)}" for each in left)
+            ctx.fail(
+                f"{left[0]!r} has no place here. Give each input an -i of its own: raftline run {config} ... {inputs}. "
+                f"Many files, one after the other: raftline batch {config} FILES -o DIR"
+            )
+        return left
+
+
 app = typer.Typer(
     cls=_Commands,
     name="raftline",
@@ -91,7 +108,7 @@ def _loaded(name: str) -> Any:
     if isinstance(found, typer.Typer):
         holder.add_typer(found, name=name)
     else:
-        holder.command(name)(found)
+        holder.command(name, cls=_Run if name == "run" else None)(found)
     return typer.main.get_group(holder).commands[name]
 
 

@@ -17,6 +17,7 @@ from pipeline.errors import OutputError, UserError
 from raftline.cli.arguments import Debug
 from raftline.cli.dataclass_options import option_like, with_options
 from raftline.cli.failures import reported
+from raftline.cli.output_directory import check_output_file
 from raftline.cli.results import console
 from raftline.evaluation.protocol import PROTOCOL
 from raftline.flow.options import FlowOptions
@@ -97,6 +98,8 @@ def evaluate(
 
     if chosen_start:
         raise UserError("--chosen-start: it is called --warm-start adaptive now")
+    if json_file is not None:
+        check_output_file(json_file)
     several = [options.weights, *(compare or ())]
     counts = _counts(curve) if curve is not None else [iterations]
     ways = [options] if curve is None else _cold_and_warm(options)
@@ -206,7 +209,6 @@ def _write(path: Path, results: list[Evaluation]) -> None:
     """One run as it is; several as a list under `runs`."""
     report = results[0].to_json() if len(results) == 1 else {"runs": [result.to_json() for result in results]}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(report, indent=2) + "\n")
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -10,6 +10,7 @@ import typer
 from pipeline.errors import InputError, OutputError, UserError
 from raftline.cli.arguments import Debug
 from raftline.cli.failures import reported
+from raftline.cli.output_directory import check_output_file
 
 if TYPE_CHECKING:
     from raftline.stabilize.export.camera_steps import CameraStep
@@ -95,10 +96,10 @@ def _export_network(
     output = output or Path(f"raft_{network}{suffix}")
     if output.suffix != suffix:
         raise OutputError(f"{output}: found the suffix {output.suffix or 'none'!r}; {format} has {suffix}")
+    check_output_file(output)
     model = load_raft(weights, "cpu").eval()
     print(f"exporting RAFT-{model.architecture} with {iterations} iterations; this takes seconds for each", flush=True)
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
         made = export_network(model, network, iterations, format, output)  # type: ignore[arg-type]
     except ImportError as error:
         raise UserError(

@@ -13,6 +13,7 @@ from pipeline.errors import InputError, OutputError, UserError
 from raftline.cli.arguments import Debug
 from raftline.cli.dataclass_options import with_options
 from raftline.cli.failures import reported
+from raftline.cli.output_directory import check_output_file
 from raftline.flow.options import FlowOptions
 
 SUFFIXES = (".flo", ".npz", ".png")
@@ -46,6 +47,7 @@ def flow(image1: Image, image2: Image, output: Output, options: FlowOptions, deb
     if output.suffix.lower() not in SUFFIXES:
         raise OutputError(f"{output}: found the suffix {output.suffix or 'none'!r}; allowed: {', '.join(SUFFIXES)}")
     first, second = _read(image1), _read(image2)
+    check_output_file(output)
     if first.shape != second.shape:
         raise InputError(f"{image1} is {_size(first)} px, {image2} is {_size(second)} px; they must be of one size")
     session = _open(options)
@@ -91,7 +93,6 @@ def _write(path: Path, flow_px: Any) -> None:
     from raftline.whole_file import written_whole
 
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix.lower() != ".png":
             write_flow(path, flow_px)
             return

@@ -24,10 +24,26 @@ RENAMED = {
 }
 """Key paths of older files -> the last key's name today. They are read, with a warning."""
 
-_SCIENTIFIC = re.compile(r"[-+]?\d+[eE][-+]?\d+")
-"""A float of YAML 1.2 that YAML 1.1, which PyYAML reads, takes for text, because it has no point: 4e-4."""
+_PLAIN = {
+    "bool": r"true|True|TRUE|false|False|FALSE",
+    "null": r"~|null|Null|NULL|",
+    "merge": r"<<",
+    "int": r"[-+]?[0-9]+",
+    "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+}
+"""What is something else than text in YAML 1.2, as in the configurations of pipelines, of which the library knows
+nothing; in the order in which it is tried. PyYAML reads 1.1, where `off` is false, 010 is eight and 4e-4 is text."""
 
 _log = logging.getLogger(__name__)
+
+
+class _Loader(yaml.SafeLoader):
+    yaml_implicit_resolvers: dict[str, Any] = {}
+
+
+for _name, _pattern in _PLAIN.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(f"(?:{_pattern})$"), None)
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value))
 
 
 class OptionsError(ValueError):
@@ -53,7 +69,7 @@ def read_values(path: Path) -> dict[str, Any]:
         OptionsError: no such file, not YAML, or no mapping.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise OptionsError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     except yaml.YAMLError as error:
@@ -74,7 +90,7 @@ def check_values(values: Mapping[str, Any], source: str) -> TrainOptions:
     """
     # As JSON, because strict checking then takes a list for a tuple and a text for a path, and nothing else for
     # anything else.
-    document = json.dumps(_with_floats(_renamed(values, source)), default=str)
+    document = json.dumps(_renamed(values, source), default=str)
     try:
         return TrainOptions.model_validate_json(document)
     except ValidationError as error:
@@ -101,14 +117,6 @@ def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, 
         inner = result.get(key)
         result[key] = _laid_over(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
     return result
-
-
-def _with_floats(node: Any) -> Any:
-    if isinstance(node, Mapping):
-        return {key: _with_floats(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_with_floats(value) for value in node]
-    return float(node) if isinstance(node, str) and _SCIENTIFIC.fullmatch(node) else node
 
 
 def _explained(details: "ErrorDetails") -> str:

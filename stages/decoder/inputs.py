@@ -83,6 +83,22 @@ def kind_of(input: str) -> InputKind | None:
     return _BY_SCHEME.get(scheme or "")
 
 
+def fault_of(url: str, kind: InputKind) -> str | None:
+    """What is wrong with the address of an input, as far as it tells by itself; None: nothing."""
+    if kind not in (RTSP, RTMP, HTTP_STREAM, HLS, HTTP_FILE):  # the others may listen, and need no host
+        return None
+    place = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0].rpartition("@")[2]
+    host, _, port = place.rpartition("]")[2].partition(":")
+    if not host and "]" not in place:
+        return f"the host is missing; write {kind.schemes[0]}://HOST/PATH"
+    if port and not port.isdecimal():
+        return (
+            "the port is no number. In a password, write / as %2F, ? as %3F, # as %23 and @ as %40; or take it from "
+            "the environment, as it is: 'rtsp://user:${CAM_PASSWORD}@HOST/PATH'"
+        )
+    return None
+
+
 def _suffix(url: str) -> str:
     try:
         return PurePosixPath(urlsplit(url).path).suffix.lower()

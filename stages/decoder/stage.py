@@ -31,7 +31,7 @@ from stages.decoder.file_reading import FileReading
 from stages.decoder.frame_messages import FrameMessages
 from stages.decoder.hardware import VideoHardware
 from stages.decoder.images import list_images, read_image
-from stages.decoder.inputs import ALLOWED, HTTP_FILE, PIPE, SRT, kind_of
+from stages.decoder.inputs import ALLOWED, HTTP_FILE, PIPE, SRT, fault_of, kind_of
 from stages.decoder.options import DecoderOptions
 from stages.decoder.spans import sections_of, spans_of
 from stages.decoder.standard_input import StandardInput, nothing_is_piped
@@ -84,6 +84,8 @@ class Decoder(Source, CutsFiles):
                 "built against an FFmpeg with libsrt, or let FFmpeg pass the stream on: ffmpeg -i 'srt://...' -c copy "
                 "-f mpegts udp://127.0.0.1:5000, and give udp://127.0.0.1:5000 here"
             )
+        if kind is not None and (fault := fault_of(input, kind)) is not None:
+            raise InputError(f"{display}: {fault}")
         if kind is None:
             path = _path(input, display)
             if not path.is_dir():

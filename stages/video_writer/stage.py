@@ -30,6 +30,9 @@ from stages.video_writer.tracks import TracksReport
 _SHORTER_SECONDS = 1.0
 """A video that ends this much before its input was shortened on purpose, and its audio is cut too. Chosen by
 hand: more than the few frames that a damaged end may cost."""
+_LATE_SECONDS = 1.0
+"""A video that begins this late says so: players show nothing until then. Chosen by hand; pictures and sound of one
+recording begin less apart."""
 _MOST_THREADS = 4
 """Encoder threads if the option says 0. Chosen by hand: the other stages need the cores, too."""
 
@@ -246,11 +249,17 @@ class VideoWriter(stage.Stage, WorksInSegments):
             start_at_zero=self.options.start == "zero" or self.context.source.live,
             cut=end.reason == "stopped" or self._is_shorter(track, facts),
         )
+        self._say_when_it_begins(segments[0], wanted)
         with writing(self._output.part):
             report = write_video(self._output.part, segments, wanted)
         report.left_out.update(f"{name}: encoding loses it" for name in facts.lost)
         self._output.finish()
         self._say_what_was_written(report, file)
+
+    def _say_when_it_begins(self, first: SegmentReader, wanted: Wanted) -> None:
+        seconds = next(iter(first.places())).pts * first.track.time_base
+        if not wanted.start_at_zero and seconds >= _LATE_SECONDS:
+            self.context.status(start=f"at {float(seconds):.1f} s, as in the input; `start: zero` begins at 0")
 
     @property
     def _container(self) -> Container:

@@ -216,6 +216,12 @@ def test_a_single_file_that_is_no_stage_is_refused(
     assert words.format(folder=folder) in refusal(use)
 
 
+def test_an_option_without_its_type_is_refused_in_a_line_that_says_what_to_write(folder: Path) -> None:
+    (folder / "untyped.py").write_text("from pipeline import stage\nclass Options(stage.Options):\n    gain = 1.5\n")
+    said = refusal("untyped:Stage")
+    assert "`gain = 1.5`" in said and "write `name: type = value`" in said and "\n" not in said
+
+
 def test_what_a_plug_in_imports_in_vain_is_named_with_how_to_install_it(folder: Path) -> None:
     (folder / "broken.py").write_text("import no_such_thing.inner\n")
     assert f"install with: {sys.executable} -m pip install no_such_thing, or the package" in refusal("broken:Stage")

@@ -46,7 +46,7 @@ class Outcome:
     """Tasks that may run meanwhile, and that others can do without."""
 
     def __str__(self) -> str:
-        return "failed" if self.error else f"left: {self.left}" if self.left else self.said
+        return f"failed: {self.error}" if self.error else f"left: {self.left}" if self.left else self.said
 
 
 class Interruption:

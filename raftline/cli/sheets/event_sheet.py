@@ -47,7 +47,8 @@ def _events(log: Path) -> list[dict[str, Any]]:
     try:
         lines = log.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{log}: cannot be read: {error}; give a log of the stage event_log") from error
+        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InputError(f"{log}: cannot be read: {why}; give a log of the stage event_log") from error
     events = []
     for number, line in enumerate(lines, 1):
         try:

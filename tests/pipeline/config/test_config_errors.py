@@ -67,6 +67,11 @@ def test_a_mistake_is_refused_with_its_key_what_was_found_and_what_is_allowed(ov
     assert words in refusal(override)
 
 
+def test_a_name_that_is_not_utf_8_is_said_to_be_so() -> None:
+    with pytest.raises(ConfigError, match=r"found 'a\\udcff.mp4'; allowed: text in UTF-8; rename the file or folder"):
+        load_config("test.yaml", inputs=["a\udcff.mp4"])
+
+
 def test_an_error_names_the_file_it_stands_in() -> None:
     write(YAML.replace("iterations: 8", "iteratons: 8"))
     assert refusal().startswith("test.yaml: stages.flow.options.iteratons: unknown key")

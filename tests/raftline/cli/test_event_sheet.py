@@ -77,6 +77,12 @@ def test_what_is_no_log_of_events_is_said(tmp_path, text, words):
         write_event_sheet(path)
 
 
+@pytest.mark.parametrize(("name", "words"), [("", "Is a directory"), ("no.jsonl", "No such file or directory")])
+def test_a_log_that_cannot_be_read_is_named_once(tmp_path, name, words):
+    with pytest.raises(InputError, match=rf"cannot be read: {words}; give a log of the stage event_log$"):
+        write_event_sheet(tmp_path / name)
+
+
 def test_the_command_tells_what_it_wrote_and_fails_with_the_users_mistake(tmp_path):
     log(tmp_path, event(0))
     assert run(tmp_path, "event-sheet", "clip.motion.jsonl").stdout == "event sheet: clip.motion.png\n"

@@ -64,6 +64,13 @@ def test_a_configuration_or_a_file_in_place_of_a_command_is_told_how_to_run(fold
         assert told in " ".join(said.replace("│", " ").split())
 
 
+def test_inputs_after_the_configuration_are_told_to_take_an_i_each() -> None:
+    done = CliRunner().invoke(app, ["run", "stabilize", "-i", "a.mp4", "b b.mp4", "c.mp4"])
+    said = " ".join(done.stderr.replace("│", " ").split())
+    assert done.exit_code == 2 and "'b b.mp4' has no place here" in said
+    assert "raftline run stabilize ... -i 'b b.mp4' -i c.mp4" in said and "raftline batch stabilize FILES" in said
+
+
 def test_a_run_says_how_it_went_and_writes_it_down(folder: Path) -> None:
     done = run(folder, "run", "counting.yaml", "-i", "a.mp4", "-i", "b.mp4", "-o", "out")
     assert (folder / "out" / "a.sums.txt").read_text() == sums(20)

@@ -87,6 +87,22 @@ def test_what_cannot_be_done_is_one_line_and_leaves_no_file(
     assert not list(folder.glob("flow*"))
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["flow", "first.png", "second.png", "-o", "first.png/flow.flo"],
+        ["evaluate", "--dataset", "sintel:none", "--json", "first.png/report.json"],
+        ["export", "--format", "onnx", "-o", "first.png/raft.onnx"],
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_computed(
+    here: Callable[..., Result], arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for computes in ("flow.estimators.open_session", "evaluation.evaluation.evaluate", "raft.weights.loading.load_raft"):
+        monkeypatch.setattr(f"raftline.{computes}", None)
+    assert f"{arguments[-1]}: cannot be written: " in here(*arguments, code=2).stderr
+
+
 def test_evaluate_writes_its_results_as_json(folder: Path, here: Callable[..., Result]) -> None:
     chairs = data_path("flow", "chairs")
     here("evaluate", "--weights", "dis", "--dataset", f"chairs:{chairs}", "--json", "results/out.json")

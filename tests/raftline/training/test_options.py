@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 
-from raftline.training.options_file import RENAMED, OptionsError, load_options
+from raftline.training.options_file import RENAMED, OptionsError, load_options, read_values
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "train"
 LEAST = "output: out\nsteps: 10\nheight: 128\nwidth: 136\nsynthetic: {clips: 1}\n"
@@ -47,6 +48,13 @@ def test_a_second_file_replaces_single_values(tmp_path: Path) -> None:
     options = load_options(written(tmp_path), more)
     assert (options.steps, options.synthetic.clips, options.synthetic.textures) == (20, 1, Path("photos"))
     assert options.schedule.learning_rate == 0.001
+
+
+def test_values_are_those_of_yaml_1_2(tmp_path: Path) -> None:
+    path = tmp_path / "values.yaml"
+    path.write_text("a: off\nb: 010\nc: 4e-4\nd: 12:30\ne:\nf: .inf\ng: true\nh: 2020-01-01\ni: '1'\n")
+    read = {"a": "off", "b": 10, "c": 4e-4, "d": "12:30", "e": None, "f": math.inf, "g": True, "h": "2020-01-01"}
+    assert read_values(path) == {**read, "i": "1"}
 
 
 def test_a_path_may_begin_at_home(tmp_path: Path) -> None:

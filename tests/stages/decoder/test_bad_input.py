@@ -152,6 +152,26 @@ def test_cameras_are_live_and_files_are_not(input, live):
     assert Decoder.is_live(input) is live
 
 
+@pytest.mark.parametrize(
+    ("input", "words"),
+    [
+        ("rtsp://", "the host is missing; write rtsp://HOST/PATH"),
+        ("rtsp:///stream", "the host is missing"),
+        ("rtsp://joe:pa/ss@camera/stream", "the port is no number. In a password, write / as %2F"),
+        ("http://user@/x.mp4", "the host is missing; write http://HOST/PATH"),
+    ],
+)
+def test_an_address_that_cannot_be_right_is_refused_before_anything_starts(input, words):
+    with pytest.raises(InputError) as error:
+        Decoder.check_input(input, "shown")
+    assert str(error.value).startswith(f"shown: {words}")
+
+
+@pytest.mark.parametrize("input", ["rtsp://[::1]:554/x", "rtsp://u:p%2F@camera/x@y", "udp://:5000", "rtsp://h:554/x:y"])
+def test_an_address_that_may_be_right_passes(input):
+    Decoder.check_input(input, input)
+
+
 def test_what_is_not_there_is_refused_before_anything_starts(tmp_path):
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "notes.mp4").write_text("no video, but one has to open it to know")

@@ -95,8 +95,9 @@ def test_every_audio_stream_is_taken_over(tmp_path):
 
 def test_sound_and_video_of_a_transport_stream_keep_their_start_of_an_hour(tmp_path):
     source = data_path("video/odd/test.ts")
-    path, _ = written(tmp_path, source)
+    path, machine = written(tmp_path, source)
     assert times(path) == times(source)
+    assert machine.context.said["start"] == "at 3600.0 s, as in the input; `start: zero` begins at 0"
     before, after = sound(source), sound(path)
     assert [data for _, data in after] == [data for _, data in before]
     assert apart(after, before) <= Fraction(1, 44100)  # a tick of the output's clock is what rounding can cost
@@ -104,7 +105,8 @@ def test_sound_and_video_of_a_transport_stream_keep_their_start_of_an_hour(tmp_p
 
 def test_start_zero_moves_sound_and_video_together(tmp_path):
     source = data_path("video/odd/test.ts")
-    path, _ = written(tmp_path, source, start="zero")
+    path, machine = written(tmp_path, source, start="zero")
+    assert "start" not in machine.context.said
     moved = times(source)[0] - times(path)[0]
     assert times(path)[0] == 0 and moved == 3600
     assert abs((sound(source)[0][0] - sound(path)[0][0]) - moved) <= Fraction(1, 44100)

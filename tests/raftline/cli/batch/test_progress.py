@@ -45,6 +45,6 @@ def test_a_file_that_is_done_is_a_line_with_the_names_of_its_outputs(capsys: pyt
         "[1/3] a.mp4: finished, 12 frames, 0.4 s",
         *(f"    out/{n}" for n in range(4)),
         "    and 2 more",
-        "[2/3] b.mp4: failed",
+        "[2/3] b.mp4: failed: no such file",
         "[3/3] c.mp4: left: another run works on it",
     ]
