@@ -85,6 +85,10 @@ class Relay(Stage):
                 yield message
             if self.options.do == "exit":
                 sys.exit(3)
+            if self.options.do == "recurse":
+                yield from self.process(message)
+            if self.options.do == "ask":
+                input("go on? ")
             if self.options.do == "break":
                 breakpoint()
             if self.options.do == "misspell":

@@ -154,6 +154,8 @@ def test_a_stage_that_cannot_open_ends_the_run_at_once(tmp_path: Path) -> None:
             "misspell",
             r"failed at its first message: AttributeError: 'Frame' object has no attribute 'planse' \(.*plugins.py",
         ),
+        (0, "recurse", r"failed at its first message: RecursionError: .*plugins\.py:\d+\)"),
+        (0, "ask", r"called input\(\), and its process has no terminal; run it with --in-process"),
         (7, "exit", r"process called exit with 3 \(.*plugins\.py:\d+\); a stage must not end its process"),
     ],
 )

@@ -98,8 +98,8 @@ def test_what_cannot_be_done_is_one_line_and_leaves_no_file(
 def test_an_output_that_cannot_be_written_is_refused_before_anything_is_computed(
     here: Callable[..., Result], arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for computes in ("flow.estimators.open_session", "evaluation.evaluation.evaluate", "raft.weights.loading.load_raft"):
-        monkeypatch.setattr(f"raftline.{computes}", None)
+    for what in ("flow.estimators.open_session", "evaluation.evaluation.evaluate", "raft.weights.loading.load_raft"):
+        monkeypatch.setattr(f"raftline.{what}", None)
     assert f"{arguments[-1]}: cannot be written: " in here(*arguments, code=2).stderr
 
 
