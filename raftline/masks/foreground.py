@@ -30,6 +30,8 @@ _SAME_SHARE = 0.15
 """Of a part that looks unlike the background: if the flow moves in so much of it, all of it moves."""
 _SMALL_HOLE_SHARE = 0.001
 """Of the frame: smaller holes are filled, larger ones are seen through. About the default `min_area`."""
+_CHANGED_LEVELS = 5
+"""Grey levels between means over 3x3 points: 7 sigma of a noise of 2."""
 _FARTHEST_SHARE = 0.03
 """Nothing that is done with a mask reaches as far, nor 8 points."""
 _GAP_POINTS = 5
@@ -94,6 +96,13 @@ def surroundings(mask: np.ndarray, points: float) -> tuple[slice, slice]:
 def clearly_other(mean: np.ndarray) -> np.ndarray:
     """bool (h, w): what looks unlike the background by far, by its `averaged` distance."""
     return mean > _STRONG_SIGMAS * STEPS_PER_SIGMA
+
+
+def changing_points(previous: np.ndarray | None, image: np.ndarray) -> np.ndarray | None:
+    """bool (h, w): where the image is not that of the frame before."""
+    if previous is None:
+        return None
+    return cv2.absdiff(cv2.blur(image[..., 0], (3, 3)), cv2.blur(previous[..., 0], (3, 3))) > _CHANGED_LEVELS
 
 
 def averaged(distance: np.ndarray) -> np.ndarray:
