@@ -19,7 +19,7 @@ from pipeline.arrays import Array, LazyArray
 PixelFormat = Literal["yuv420p", "yuv420p10", "rgb24", "gray8"]
 ColorRange = Literal["tv", "pc"]
 ColorSpace = Literal["bt601", "bt709", "bt2020", "rgb"]
-FlowStart = Literal["first", "cold", "warm", "duplicate", "still", "scene_cut", "passing", "resumed"]
+FlowStart = Literal["first", "cold", "warm", "duplicate", "still", "scene_cut", "passing", "resumed", "registered"]
 GapReason = Literal["reconnect", "lost_frames", "scene_cut", "decoder_reset", "size_change", "restart"]
 EndReason = Literal["end", "stopped", "failed"]
 
@@ -125,7 +125,8 @@ class Flow:
     """How the estimate was initialized. For ``first`` and ``scene_cut`` there is no flow: all arrays are None. For
     ``duplicate`` (the last frame again) and ``still`` (the camera stands, and nothing but noise has changed for a
     while) nothing was estimated: all flow is zero. So it is for ``passing``: a single frame, such as a flash, that has
-    little in common with either neighbor. The next one is ``resumed``: its flow is from the frame before that one."""
+    little in common with either neighbor. The next one is ``resumed``: its flow is from the frame before that one. ``registered``:
+    the frame moves as one, which was measured on its pixels; the network did not run."""
     grid_px: Array | None
     """float32 (ceil(H/8), ceil(W/8), 2): (u, v) in px of the full frame, x right, y down. Cell (i, j) is centered at
     (8 j + 3.5, 8 i + 3.5) of the earlier frame. The content at (x, y) moved to (x + u, y + v)."""

@@ -26,6 +26,7 @@ _LESS: dict[Accuracy, dict[str, Any]] = {
         "early_stop_px": None,
         "max_side_px": 640,
         "one_motion_side_px": 256,
+        "register_one_motion": True,
     },
     "cells": {
         "iterations": 6,
@@ -57,6 +58,7 @@ CHOSEN = (
     "dis_preset",
     "max_side_px",
     "one_motion_side_px",
+    "register_one_motion",
     "only_changed",
     "changed_iterations",
 )
@@ -112,7 +114,7 @@ def _exactness(name: str, value: Any) -> float:
     """Grows with how exact an option's value makes the flow."""
     if name == "dis_preset":
         return _PRESETS_BY_EXACTNESS.index(value)
-    if name == "only_changed":
+    if name in ("only_changed", "register_one_motion"):
         return float(not value)
     if name == "early_stop_px":
         return math.inf if value is None else -value

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from raftline.flow.accuracy import may_use_gpu
 from raftline.flow.changed_part import Box
 from raftline.flow.dis import DisSession
 from raftline.flow.options import FlowOptions
+from raftline.flow.registered_session import RegisteredSession
 from raftline.flow.result import FlowResult, SessionStatus
 from raftline.flow.store import FlowStore
 
 if TYPE_CHECKING:
+    from raftline.flow.session import FlowSession
     from raftline.flow.update_loop import UpdateLoop
 
 
@@ -51,14 +55,16 @@ class Session(Protocol):
 
 
 def open_session(
-    options: FlowOptions | None = None, update_loop: UpdateLoop | None = None, store: FlowStore | None = None
+    options: FlowOptions | None = None,
+    open_network: Callable[[], UpdateLoop] | None = None,
+    store: FlowStore | None = None,
 ) -> Session:
     """Open a session of the estimator that the options name.
 
     Args:
         options: how to estimate.
-        update_loop: the network, where sessions share one (`raftline.flow.network.open_raft`); None loads it. RAFT
-            only.
+        open_network: returns the network, where sessions share one (`raftline.flow.network.open_raft`); None: one is
+            loaded. Called when the network is needed. RAFT only.
         store: where flow is looked for before it is estimated, and kept; None: nowhere.
 
     Raises:
@@ -67,6 +73,20 @@ def open_session(
     options = options or FlowOptions()
     if options.estimator == "dis":
         return DisSession(options, store)
+    if not options.register_one_motion:
+        return _network(options, open_network, store)
+    alone = replace(options, duplicates=None, scene_cut=None, register_one_motion=False)
+    if not may_use_gpu(options.device):
+        return RegisteredSession(options, lambda: _network(alone, open_network, store))
+    network = _network(alone, open_network, store)
+    if network.batching_pays:  # a GPU estimates several streams in one pass
+        return _network(options, open_network, store)
+    return RegisteredSession(options, lambda: network)
+
+
+def _network(
+    options: FlowOptions, open_network: Callable[[], UpdateLoop] | None, store: FlowStore | None
+) -> FlowSession:
     from raftline.flow.session import FlowSession  # here: DIS needs no torch
 
-    return FlowSession(update_loop, options, store)
+    return FlowSession(None if open_network is None else open_network(), options, store)

@@ -17,6 +17,9 @@ _SAME_SHARE = 0.8
 plane; 0.55 where something moves over 60 % of the frame or 42 % of it is nearer."""
 _RANSAC_ROUNDS = 200
 """At a share of 0.5, three blocks that agree are missed with a chance of 1e-12."""
+_FEW_PX, _NEAR_PX = 4, 0.5
+"""Side of the blocks that a first affine motion is found by, and how far they may be off it, px: a quarter of a frame's
+size, and 2 px of that. Chosen by hand."""
 _LEAST_SLOPE = 1.0
 """Root mean square of the change, grey levels per px along the weaker direction, from which a block's flow tells its
 motion. Without it and with a similarity, 14 % of the frames of four handheld clips, 48 % of one of them and all of a
@@ -49,6 +52,22 @@ def moves_as_one(flow_px: npt.NDArray[np.float32], step_px: int = 1, luma: npt.N
         here, there, method=cv2.RANSAC, ransacReprojThreshold=agrees_px, maxIters=_RANSAC_ROUNDS, refineIters=0
     )
     return found is not None and _share(here, there, agree.ravel() > 0, agrees_px) >= _SAME_SHARE
+
+
+def affine_motion(flow_px: npt.NDArray[np.float32]) -> npt.NDArray[np.float64] | None:
+    """Return the affine motion (3, 3), px to px, that most of the flow, float32 (h, w, 2) px at each px, agrees with.
+
+    None: there is none.
+    """
+    height, width = flow_px.shape[:2]
+    size = (max(2, width // _FEW_PX), max(2, height // _FEW_PX))
+    blocks = np.asarray(cv2.resize(flow_px, size, interpolation=cv2.INTER_AREA), np.float32)
+    here = (_places(size) / _STEP_PX + 0.5) * np.divide((width, height), size).astype(np.float32) - 0.5
+    there = here + blocks.reshape(-1, 2)
+    found, _ = cv2.estimateAffine2D(
+        here, there, method=cv2.RANSAC, ransacReprojThreshold=_NEAR_PX, maxIters=_RANSAC_ROUNDS
+    )
+    return None if found is None else np.vstack([found, [0.0, 0.0, 1.0]])
 
 
 @functools.lru_cache(maxsize=8)

@@ -119,6 +119,14 @@ class FlowOptions:
             none="always full size",
         ),
     )
+    register_one_motion: bool = field(
+        default=False,
+        metadata=described(
+            "RAFT only, on a CPU: where one shift, turn, zoom and shear explain a frame's motion on its pixels, to "
+            "1/640 of the longer side in 95 % of its textured parts, take that, and what is left of it in each part, "
+            "without running the network. Not where flow at every pixel or confidence is wanted"
+        ),
+    )
     only_changed: bool = field(
         default=False,
         metadata=described(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from raftline.kernels.cell import CELL_PX
 from raftline.raft.padding import Padding
 
-Start = Literal["cold", "warm", "duplicate", "scene_cut", "resumed"]
+Start = Literal["cold", "warm", "duplicate", "scene_cut", "resumed", "registered"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class FlowResult:
     """cold: there was no last flow to start from. warm: there was. duplicate: this frame is the last one
     again; its flow is zero, and nothing was run. scene_cut: a cold start between frames that have little in common:
     do not trust the flow. resumed: a cold start, from the frame before the previous one: that had little in common with
-    either, and the scene cut before it is withdrawn."""
+    either, and the scene cut before it is withdrawn. registered: the frames move as one, which was measured on their
+    pixels; the network did not run."""
     iterations: int
     """Updates that were run; 0 for a duplicate and for estimators that have none."""
     padding: Padding

@@ -98,6 +98,25 @@ class FlowSession:
         """
         return estimate_together([FrameRequest(self, frame_rgb, full_resolution, confidence, changed)])[0]
 
+    def begin_at(self, frame_rgb: npt.NDArray[np.uint8], grid_px: npt.NDArray[np.float32] | None = None) -> None:
+        """Begin a run with a frame, as after a call with it.
+
+        Args:
+            frame_rgb: as in a call.
+            grid_px: flow into it from the frame before, as in `FlowResult.grid_px`, from which the next pair goes on;
+                None: not known, the next start is cold.
+        """
+        goes_on = self._stream.has_begun
+        self.reset()
+        self._changes.judge(frame_rgb)
+        if goes_on:
+            self._size.moved_as_one()
+        else:
+            self._size.begin(*frame_rgb.shape[:2])
+        self._stream.begin_at(self._size.scaled(frame_rgb), frame_rgb.shape[:2], grid_px)
+        if self._size.is_small or self._part.able:
+            self._last_rgb = frame_rgb.copy()
+
     def reset(self) -> None:
         """End the run, as after a gap: the next frame is the first of a new one."""
         self._changes.reset()

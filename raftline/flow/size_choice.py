@@ -56,6 +56,11 @@ class SizeChoice:
             return frame_rgb
         return cv2.resize(frame_rgb, worked[::-1], interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
+    def moved_as_one(self) -> None:
+        """Hear of a frame that moves as one, of which there is no result."""
+        self._calm += 1
+        self.is_small = self._has_two and (self.is_small or self._calm >= _CALM_FRAMES)
+
     def judge(self, result: FlowResult) -> bool:
         """Choose the size to go on at. Returns whether it is another one: then a small result is not good enough."""
         if not self._has_two or result.start == "scene_cut":

@@ -101,6 +101,25 @@ class Stream:
             moved = torch.from_numpy(resampled_flow(whole, last_cells, step.cells)).permute(2, 0, 1)[None]
             self._last_flow = (moved if part is None else part.of(moved)).to(last_flow)
 
+    def begin_at(
+        self, frame_rgb: npt.NDArray[np.uint8], frame: tuple[int, ...], grid_px: npt.NDArray[np.float32] | None
+    ) -> None:
+        """Begin at a frame.
+
+        Args:
+            frame_rgb: uint8 (h, w, 3) RGB, the frame at the size to work at.
+            frame: (H, W) of the frame itself.
+            grid_px: (H', W', 2) in px of that: flow into it; None: not known.
+        """
+        self.reset()
+        step = Step.of(frame_rgb, self, "first")
+        self._move_on(step, None if self._store is not None else self.update_loop.model.encode(step.image))
+        if grid_px is not None:
+            height, width = frame
+            cells = Cells.padded(height, width, Padding.for_size(height, width))
+            flow = torch.from_numpy(resampled_flow(grid_px, cells, step.cells) / CELL_PX).permute(2, 0, 1)[None]
+            self._last_flow = flow.to(step.image)
+
     def stored(self, step: "Step") -> FlowResult | None:
         """Move on to a frame whose flow is in the store; None: it is not."""
         if self._store is None or self._last_image is None or step.full_resolution or step.change != "continuous":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipeline.stage import Context, Demand
-from raftline.flow.accuracy import Accuracy, estimator_for, settings_for
+from raftline.flow.accuracy import Accuracy, estimator_for, may_use_gpu, settings_for
 from raftline.flow.options import FlowOptions
 
 if TYPE_CHECKING:
@@ -29,3 +29,9 @@ def network_of(options: FlowOptions, context: Context) -> UpdateLoop:
 
     loaded = (options.weights, options.device, options.threads, options.runtime, options.precision)
     return context.shared(f"raft {loaded}", lambda: open_raft(options))
+
+
+def opens_network_late(options: FlowOptions) -> bool:
+    """Whether the network is loaded at the first frame that needs it: where that can hardly fail, and one may not."""
+    shipped = (options.weights, options.runtime, options.precision) == ("default", "auto", "auto")
+    return options.register_one_motion and shipped and not may_use_gpu(options.device)

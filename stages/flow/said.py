@@ -22,6 +22,8 @@ def said_settings(options: FlowOptions, max_side_px: int | None, full_resolution
         return f"{size}, {options.dis_preset}"
     if options.one_motion_side_px is not None:
         size += f", {options.one_motion_side_px} px while it moves as one"
+    if options.register_one_motion:
+        size += ", registered without the network where its pixels move as one"
     stop = "" if options.early_stop_px is None else f" until less than {options.early_stop_px:g} px is gained"
     half = options.grid_refinement == "half" and not full_resolution
     refined = ("refined at half size" if half else "refined") if options.variational_refinement else "not refined"

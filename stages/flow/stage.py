@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from raftline.flow.options import FlowOptions
 from raftline.flow.result import FlowResult, SessionStatus
 from raftline.flow.stillness import StillnessDetector
 from raftline.raft.weights import errors as raft_weights
-from stages.flow.chosen import chosen, network_of
+from stages.flow.chosen import chosen, network_of, opens_network_late
 from stages.flow.flow_messages import Place, cut_message, flow_message, zero_message
 from stages.flow.options import Options as FlowStageOptions
 from stages.flow.said import said_accuracy, said_session, said_settings
@@ -105,9 +106,11 @@ class OpticalFlow(stage.Stage, ComputesAhead, WorksInSections):
         self._stillness = None if still_seconds is None else StillnessDetector(still_seconds, finds_changed=parts)
         try:
             options = self._flow_options = FlowOptions(**given)
-            update_loop = network_of(options, self.context) if options.estimator == "raft" else None
-            self._store = None if folder is None else opened_store(folder, options, update_loop)
-            self._session = open_session(options, update_loop, self._store)
+            network = partial(network_of, options, self.context)
+            if options.estimator == "raft" and not opens_network_late(options):
+                network()
+            self._store = None if folder is None else opened_store(folder, options, network)
+            self._session = open_session(options, network, self._store)
         except raft_weights.WeightsError as error:
             raise WeightsError(f"stage {self.context.stage!r}: {error}") from error
         except ValueError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,12 @@ if TYPE_CHECKING:
     from raftline.flow.update_loop import UpdateLoop
 
 
-def opened_store(folder: str, options: FlowOptions, update_loop: UpdateLoop | None) -> FlowStore:
-    """A store for flow with these options, by a network that runs like this one; None: DIS. Raises `OutputError`."""
-    model = None if update_loop is None else update_loop.model
-    runs_on = () if model is None else (model.runtime, model.precision.name, str(update_loop and update_loop.device))
+def opened_store(folder: str, options: FlowOptions, open_network: Callable[[], UpdateLoop]) -> FlowStore:
+    """A store for flow with these options, by a network that runs like this one. Raises `OutputError`."""
+    runs_on: tuple[str, ...] = ()
+    if options.estimator == "raft":
+        loop = open_network()
+        runs_on = loop.model.runtime, loop.model.precision.name, str(loop.device)
     try:
         return FlowStore(Path(folder), f"{options} {runs_on}")
     except OSError as error:

@@ -45,7 +45,7 @@ def test_a_wrong_frame_is_refused_with_what_was_found_and_what_to_do(
     update_loop: UpdateLoop, estimator: Any, frame: Frame, found: str
 ) -> None:
     with pytest.raises(ValueError, match=f"frame_rgb: expected uint8 RGB of shape \\(height, width, 3\\), {found}"):
-        open_session(FlowOptions(estimator=estimator), update_loop)(frame)
+        open_session(FlowOptions(estimator=estimator), lambda: update_loop)(frame)
 
 
 def test_what_is_no_array_is_refused(update_loop: UpdateLoop) -> None:
