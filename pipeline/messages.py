@@ -125,8 +125,8 @@ class Flow:
     """How the estimate was initialized. For ``first`` and ``scene_cut`` there is no flow: all arrays are None. For
     ``duplicate`` (the last frame again) and ``still`` (the camera stands, and nothing but noise has changed for a
     while) nothing was estimated: all flow is zero. So it is for ``passing``: a single frame, such as a flash, that has
-    little in common with either neighbor. The next one is ``resumed``: its flow is from the frame before that one. ``registered``:
-    the frame moves as one, which was measured on its pixels; the network did not run."""
+    little in common with either neighbor. The next one is ``resumed``: its flow is from the frame before that one.
+    ``registered``: the frame moves as one, which was measured on its pixels; the network did not run."""
     grid_px: Array | None
     """float32 (ceil(H/8), ceil(W/8), 2): (u, v) in px of the full frame, x right, y down. Cell (i, j) is centered at
     (8 j + 3.5, 8 i + 3.5) of the earlier frame. The content at (x, y) moved to (x + u, y + v)."""

@@ -178,6 +178,16 @@ class Stage(ABC):
         return ()
 
     @classmethod
+    def modules_for(cls, given: Mapping[str, Any], demand: Demand) -> Iterable[str]:
+        """The same where it is known what the stage's readers ask for: with less than all, less may have to be loaded.
+
+        Args:
+            given: As in `modules`.
+            demand: Of the readers.
+        """
+        return cls.modules(given)
+
+    @classmethod
     def yields_at_end(cls, options: Any) -> bool:
         """Whether it yields nothing of a file before the file's end: stages after it then have the cores to themselves.
 

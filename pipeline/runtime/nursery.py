@@ -20,6 +20,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from pipeline.config.plan import Plan
@@ -42,7 +43,7 @@ class End(NamedTuple):
     """User and system time, of all its threads."""
 
 
-Plugin = tuple[str, Mapping[str, Any]]
+Plugin = tuple[str, Mapping[str, Any]] | tuple[str, Mapping[str, Any], Mapping[str, Any]]
 _LOST = End(-int(signal.SIGKILL), 0.0)
 """Of workers whose nursery died: they are killed, since nobody would learn how they end."""
 
@@ -93,9 +94,10 @@ class Nursery:
     @classmethod
     def for_plan(cls, plan: Plan, keep: bool = False, fork: bool = False) -> Nursery:
         """One that loads the plug-ins of a plan."""
-        plans = (*plan.stages.values(), *plan.sources.values())
+        stages = [(each.use, each.given, asdict(each.demand)) for each in plan.stages.values()]
+        sources = [(each.use, each.given) for each in plan.sources.values()]
         piped = any(source.info.input == STANDARD_INPUT for source in plan.sources.values())
-        return cls([(each.use, each.given) for each in plans], plan.search_path, keep, piped, fork)
+        return cls([*stages, *sources], plan.search_path, keep, piped, fork)
 
     def wait_until_loaded(self) -> None:
         """Wait until the plug-ins are loaded, which takes seconds, and far more on a busy machine."""

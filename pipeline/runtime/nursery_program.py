@@ -21,11 +21,12 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from pipeline import registry
+from pipeline.demand import Demand
 from pipeline.runtime.cores import limit_loaded_libraries
 from pipeline.runtime.own_program import own_program
 
@@ -71,9 +72,8 @@ def _load(task: dict[str, Any]) -> None:
     for module in _ALWAYS:
         registry.load_module(module)
     for plugin in task["plugins"]:
-        use, given = plugin
         with contextlib.suppress(BaseException):  # the worker says what is wrong; a plug-in may even call sys.exit
-            for module in registry.load(use).modules(given):
+            for module in _modules(*plugin):
                 registry.load_module(module)
         if sum(1 for _ in _THREADS.iterdir()) > 1:
             task["plugins"].remove(plugin)
@@ -82,6 +82,12 @@ def _load(task: dict[str, Any]) -> None:
                     os.set_inheritable(descriptor, True)
             _tell_again(task)
             os.execv(sys.executable, own_program(__name__))
+
+
+def _modules(use: str, given: dict[str, Any], asked: dict[str, Any] | None = None) -> Iterable[str]:
+    """What a plug-in wants to be loaded; `asked`: of a stage, what its readers ask for, as far as that is known."""
+    plugin = registry.load(use)
+    return plugin.modules(given) if asked is None else plugin.modules_for(given, Demand(**asked))
 
 
 def _tell_again(task: dict[str, Any]) -> None:

@@ -123,8 +123,8 @@ class FlowOptions:
         default=False,
         metadata=described(
             "RAFT only, on a CPU: where one shift, turn, zoom and shear explain a frame's motion on its pixels, to "
-            "1/640 of the longer side in 95 % of its textured parts, take that, and what is left of it in each part, "
-            "without running the network. Not where flow at every pixel or confidence is wanted"
+            "1/640 of the longer side in 80 % of its textured parts, and in 95 % once parts have moved by what they "
+            "differ, take that without running the network. Not where flow at every pixel or confidence is wanted"
         ),
     )
     only_changed: bool = field(

@@ -1,52 +1,49 @@
 """Flow of a frame that moves as one, measured on its pixels: no network is needed for that.
 
-One affine motion is aligned on small frames (Lucas and Kanade, 1981), block by block, and each block says what is left
-of it there. Where hardly any block is left with more than the flow of a small network would err by, that motion, with
-what is left, is the flow; else parts of the frame move on their own, and nothing is said.
+One affine motion is aligned on small frames, block by block, and each block says how far it is off that. Where most are
+within what the flow of a small network errs by, and hardly any is once the blocks have moved by what they said, that
+is the flow; else parts of the frame move on their own, and nothing is said.
 
-Constants without another reason were chosen by hand: on 23 steps each of five handheld and six made clips 95 % of the
-blocks agree within the limit on 87 to 100 % of the steps of four handheld clips and where the scene is a plane, and on
-0 to 4 % with two layers of depth, behind a large object and before a flapping bird.
+Constants without another reason were chosen by hand: they hold on 93 to 100 % of the steps of four handheld clips and
+where the scene is a plane, on 19 % with two layers of depth, whose camera hardly moves there, and on 5 % behind a large
+object.
 """
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from raftline.flow.block_shifts import BLOCK, BlockShifts, block_shifts
 from raftline.flow.grid import Cells, working_size
 from raftline.flow.median import median
 from raftline.flow.one_motion import affine_motion
 from raftline.kernels.cell import CELL_PX
-from raftline.kernels.compiled import compiled
 
 _SIDES_PX = (160, 320)
 """Longer sides at which frames are aligned, coarse to fine. The first motion is looked for at the coarse one."""
+_LEAST_SIDE_PX = 16
+"""Shorter side of the coarse frame; OpenCV's look takes no less than 12."""
 _BLUR_PX = 0.8
 """Sigma of the Gaussian that keeps noise and aliasing out of the gradients."""
-_BLOCK = 8
-"""Side of a block, px of the small frame. Each is measured with its neighbours: 24 px."""
-_LEAST_TEXTURE = 1.0
-"""Mean square of the slope along the weaker direction, (grey levels per px)², from which a block tells its motion."""
 _ROUNDS, _CONVERGED_PX = 3, 0.03
 """Steps of the affine motion at each size; the step of a corner, px of the small frame, at which they end."""
 _REWEIGHTINGS, _TUKEY_SIGMAS, _LEAST_SIGMA_PX, _DAMPING = 3, 4.685, 0.05, 1e-6
 """Of the fit of a step to the blocks' shifts."""
+_RAYLEIGH_MEDIAN = 1.1774
+"""Median length of a two-dimensional Gaussian residual, in sigmas of one axis."""
 _LEAST_BLOCKS = 40
 """That tell their motion, of 880 at 16:9."""
 _AGREES_SHARE = 1 / 640
 """Of the longer side, up to which a block agrees: 1 px at 640 px, as in `one_motion`."""
-_SAME_SHARE = 0.95
-"""Of the blocks that have to agree. Others keep what is left of their motion at twice the limit, at most."""
-_SURE_TEXTURE, _DOUBT = 2.0, 0.05
-"""Texture at which what is left in a block counts half; weight against it of there being nothing left."""
-_UNSEEN = -1e6
-"""Grey levels where the later frame shows nothing."""
+_SAME_SHARE, _EXPLAINED_SHARE = 0.8, 0.95
+"""Of the blocks that have to agree with one motion, as in `one_motion`; and with it and what they were off it."""
+_MOST_OFF = 6.0
+"""Times that limit up to which it is believed how far a block is off."""
 # OpenCV takes None for "allocate the result", which its type stubs do not say.
 _NEW_ARRAY: Any = None
 
@@ -72,62 +69,61 @@ class SmallFrame:
         return cls(height, width, coarse, tuple(_blurred(each) for each in (coarse, fine)))
 
 
-class _Blocks(NamedTuple):
-    """What the blocks of two aligned frames say."""
+class Registration:
+    """Measures flow between frames that move as one. Not to be shared between threads."""
 
-    places: npt.NDArray[np.float64]
-    """(N, 3): x and y of the middle, centred, and 1; px of the small frame."""
-    shifts: npt.NDArray[np.float64]
-    """(N, 2) px of the small frame: what is left of the motion."""
-    texture: npt.NDArray[np.float32]
-    """(rows, columns), of all blocks; 0 where a block tells nothing."""
+    def __init__(self) -> None:
+        self._look = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        """Right to a px or two of the coarse frame."""
+        self._look.setFinestScale(0)
 
+    def __call__(self, earlier: SmallFrame, later: SmallFrame, cells: Cells) -> npt.NDArray[np.float32] | None:
+        """Measure the flow from one frame to the next.
 
-def registered_flow(earlier: SmallFrame, later: SmallFrame, cells: Cells) -> npt.NDArray[np.float32] | None:
-    """Measure the flow from one frame to the next, where they move as one.
+        Args:
+            earlier, later: of one size.
+            cells: where the flow is wanted, on frames of that size.
 
-    Args:
-        earlier, later: of one size.
-        cells: where the flow is wanted, on frames of that size.
-
-    Returns:
-        float32 (rows, columns, 2) px of the frames; None: parts move on their own, or too little has texture.
-    """
-    first = affine_motion(_look().calc(earlier.coarse, later.coarse, _NEW_ARRAY))
-    if first is None:
-        return None
-    to_level = _to_level(earlier, earlier.levels[0])
-    matrix, blocks = np.linalg.inv(to_level) @ first @ to_level, None
-    for before, after in zip(earlier.levels, later.levels, strict=True):
-        to_level = _to_level(earlier, before)
-        aligned = _aligned(before, after, to_level @ matrix @ np.linalg.inv(to_level))
-        if aligned is None:
+        Returns:
+            float32 (rows, columns, 2) px of the frames; None: parts move on their own, or too little has texture.
+        """
+        if min(earlier.coarse.shape) < _LEAST_SIDE_PX:
             return None
-        found, blocks = aligned
-        matrix = np.linalg.inv(to_level) @ found @ to_level
-    assert blocks is not None
-    left = np.hypot(*blocks.shifts.T)
-    limit = max(earlier.levels[-1].shape) * _AGREES_SHARE
-    if float((left <= limit).mean()) < _SAME_SHARE:
-        return None
-    return _flow(matrix, _left_of(blocks, left, 2 * limit), to_level, cells)
+        looked = np.asarray(self._look.calc(earlier.coarse, later.coarse, _NEW_ARRAY), np.float32)
+        first = affine_motion(looked)
+        if first is None:
+            return None
+        to_level = _to_level(earlier, earlier.levels[0])
+        matrix, blocks = np.linalg.inv(to_level) @ first @ to_level, None
+        for before, after in zip(earlier.levels, later.levels, strict=True):
+            to_level = _to_level(earlier, before)
+            aligned = _aligned(before, after, to_level @ matrix @ np.linalg.inv(to_level))
+            if aligned is None:
+                return None
+            found, blocks = aligned
+            matrix = np.linalg.inv(to_level) @ found @ to_level
+        assert blocks is not None
+        limit_px = max(after.shape) * _AGREES_SHARE
+        if _share(blocks, limit_px) < _SAME_SHARE:
+            return None
+        field = blocks.field(_MOST_OFF * limit_px)
+        blocks = block_shifts(before, after, found, field)
+        if len(blocks.shifts) < _LEAST_BLOCKS or _share(blocks, limit_px) < _EXPLAINED_SHARE:
+            return None
+        return _flow(matrix, field + blocks.field(limit_px), to_level, cells)
 
 
-@functools.cache
-def _look() -> cv2.DISOpticalFlow:
-    """A first look, right to a px or two of the coarse frame."""
-    look = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    look.setFinestScale(0)
-    return look
+def _share(blocks: BlockShifts, limit_px: float) -> float:
+    return float((blocks.lengths <= limit_px).mean())
 
 
 def _aligned(
     before: npt.NDArray[np.float32], after: npt.NDArray[np.float32], matrix: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], _Blocks] | None:
-    """The motion (3, 3), px of these small frames, from a first guess on, and what is left of it in their blocks."""
+) -> tuple[npt.NDArray[np.float64], BlockShifts] | None:
+    """The motion (3, 3), px of these small frames, from a first guess on, and how far their blocks are off it."""
     height, width = before.shape
     for _ in range(_ROUNDS):
-        blocks = _measured(before, after, matrix)
+        blocks = block_shifts(before, after, matrix)
         if len(blocks.shifts) < _LEAST_BLOCKS:
             return None
         step = _step(blocks)
@@ -139,28 +135,7 @@ def _aligned(
     return matrix, blocks
 
 
-def _measured(
-    before: npt.NDArray[np.float32], after: npt.NDArray[np.float32], matrix: npt.NDArray[np.float64]
-) -> _Blocks:
-    height, width = before.shape
-    there = cv2.warpAffine(
-        after, matrix[:2], (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_CONSTANT, borderValue=_UNSEEN,
-    )  # fmt: skip
-    rows, columns = height // _BLOCK, width // _BLOCK
-    sums, shifts = np.empty((rows, columns, 9), np.float32), np.empty((rows, columns, 2), np.float32)
-    texture = np.empty((rows, columns), np.float32)
-    middle = np.where(there < 0.5 * _UNSEEN, before, 0.5 * (before + there))
-    _sum_products(before, there, middle, sums)
-    _solve(sums, height, width, shifts, texture)
-    telling = texture > 0.0
-    row, column = np.nonzero(telling)
-    x = column * _BLOCK + (_BLOCK - width) / 2
-    y = row * _BLOCK + (_BLOCK - height) / 2
-    return _Blocks(np.stack([x, y, np.ones(len(x))], axis=1), shifts[telling].astype(np.float64), texture)
-
-
-def _step(blocks: _Blocks) -> npt.NDArray[np.float64]:
+def _step(blocks: BlockShifts) -> npt.NDArray[np.float64]:
     """(3, 2): the affine motion, of places to shifts, of most blocks."""
     places, shifts = blocks.places, blocks.shifts
     weights = np.ones(len(places))
@@ -170,7 +145,7 @@ def _step(blocks: _Blocks) -> npt.NDArray[np.float64]:
         step = np.linalg.solve(weighted.T @ places + _DAMPING * np.eye(3), weighted.T @ shifts)
         off = shifts - places @ step
         squared = np.einsum("nd,nd->n", off, off)
-        sigma = max(float(np.sqrt(median(squared))) / 1.1774, _LEAST_SIGMA_PX)
+        sigma = max(float(np.sqrt(median(squared))) / _RAYLEIGH_MEDIAN, _LEAST_SIGMA_PX)
         weights = np.maximum(1.0 - squared / (_TUKEY_SIGMAS * sigma) ** 2, 0.0) ** 2
     return step
 
@@ -183,29 +158,19 @@ def _as_matrix(step: npt.NDArray[np.float64], width: int, height: int) -> npt.ND
     return matrix
 
 
-def _left_of(blocks: _Blocks, left: npt.NDArray[np.float64], most: float) -> npt.NDArray[np.float32]:
-    """(rows, columns, 2) px of the small frame: what is left of the motion, smoothed; 0 where nothing is told."""
-    texture = blocks.texture
-    shown = np.zeros((*texture.shape, 3), np.float32)
-    telling = texture > 0.0
-    sure = np.where(left <= most, texture[telling] / (texture[telling] + _SURE_TEXTURE), 0.0)
-    shown[telling, :2], shown[telling, 2] = blocks.shifts * sure[:, None], sure
-    shown = np.asarray(cv2.blur(shown, (3, 3)), np.float32)
-    return shown[..., :2] / (shown[..., 2:] + _DOUBT)
-
-
 def _flow(
-    matrix: npt.NDArray[np.float64], left: npt.NDArray[np.float32], to_level: npt.NDArray[np.float64], cells: Cells
+    matrix: npt.NDArray[np.float64], field: npt.NDArray[np.float32], to_level: npt.NDArray[np.float64], cells: Cells
 ) -> npt.NDArray[np.float32]:
-    """(rows, columns, 2) px: the motion (3, 3), and what is left of it."""
+    """(rows, columns, 2) px: the motion (3, 3) after a field (rows, columns, 2) of blocks, px of the small frame."""
     x = CELL_PX * np.arange(cells.columns) + (CELL_PX - 1) / 2 - cells.left
     y = CELL_PX * np.arange(cells.rows) + (CELL_PX - 1) / 2 - cells.top
     scale = to_level[0, 0], to_level[1, 1]
-    blocks = [
-        ((at * scale[axis] + to_level[axis, 2] - (_BLOCK - 1) / 2) / _BLOCK).astype(np.float32)
+    column, row = (
+        ((at * scale[axis] + to_level[axis, 2] - (BLOCK - 1) / 2) / BLOCK).astype(np.float32)
         for axis, at in enumerate((x, y))
-    ]
-    more = cv2.remap(left, *np.meshgrid(*blocks), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    )
+    map_x, map_y = np.meshgrid(column, row)
+    more = cv2.remap(field, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     here = np.stack(np.meshgrid(x, y), axis=-1)
     there = (here + more / scale) @ matrix[:2, :2].T + matrix[:2, 2]
     return (there - here).astype(np.float32)
@@ -218,69 +183,10 @@ def _to_level(frame: SmallFrame, level: npt.NDArray[np.float32]) -> npt.NDArray[
 
 
 def _resized(luma: npt.NDArray[np.uint8], side_px: int) -> npt.NDArray[np.uint8]:
-    size = working_size(*luma.shape, side_px)[::-1]
+    height, width = luma.shape
+    size = working_size(height, width, side_px)[::-1]
     return cv2.resize(luma, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def _blurred(luma: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     return cv2.GaussianBlur(luma.astype(np.float32), (0, 0), _BLUR_PX).astype(np.float32, copy=False)
-
-
-@compiled
-def _sum_products(earlier: Any, later: Any, middle: Any, sums: Any) -> None:
-    """Sum over blocks (rows, columns, 9) of two aligned frames (h, w): slopes x and y of their mean `middle`,
-    difference, the products xx, xy, yy, xd, yd, and how many px count: far below 0 the later one is not seen."""
-    height, width = earlier.shape
-    for row in range(sums.shape[0]):
-        for column in range(sums.shape[1]):
-            a = b = d = aa = ab = bb = ad = bd = np.float32(0.0)
-            seen = 0
-            for i in range(max(row * _BLOCK, 1), min((row + 1) * _BLOCK, height - 1)):
-                for j in range(max(column * _BLOCK, 1), min((column + 1) * _BLOCK, width - 1)):
-                    x = (middle[i, j + 1] - middle[i, j - 1]) * np.float32(0.5)
-                    y = (middle[i + 1, j] - middle[i - 1, j]) * np.float32(0.5)
-                    off = (earlier[i, j] - middle[i, j]) * np.float32(2.0)
-                    seen += later[i, j] > np.float32(-1.0)
-                    a += x
-                    b += y
-                    d += off
-                    aa += x * x
-                    ab += x * y
-                    bb += y * y
-                    ad += x * off
-                    bd += y * off
-            for at, value in enumerate((a, b, d, aa, ab, bb, ad, bd)):
-                sums[row, column, at] = value
-            sums[row, column, 8] = seen
-
-
-@compiled
-def _solve(sums: Any, height: Any, width: Any, shifts: Any, texture: Any) -> None:
-    """Write the shift (rows, columns, 2) and texture (rows, columns) of each block with its neighbours in frames of
-    height x width, a change of brightness left out; texture is 0 where it is too little or a px is not seen."""
-    rows, columns = sums.shape[:2]
-    each = np.empty(9, np.float64)
-    for row in range(rows):
-        for column in range(columns):
-            each[:] = 0.0
-            top, bottom = max(row - 1, 0), min(row + 2, rows)
-            left, right = max(column - 1, 0), min(column + 2, columns)
-            for i in range(top, bottom):
-                for j in range(left, right):
-                    for at in range(9):
-                        each[at] += sums[i, j, at]
-            down = min(bottom * _BLOCK, height - 1) - max(top * _BLOCK, 1)
-            along = min(right * _BLOCK, width - 1) - max(left * _BLOCK, 1)
-            count = each[8]
-            texture[row, column] = 0.0
-            if count < down * along:
-                continue
-            a, b, d = each[0] / count, each[1] / count, each[2] / count
-            xx, xy, yy = each[3] / count - a * a, each[4] / count - a * b, each[5] / count - b * b
-            xd, yd = each[6] / count - a * d, each[7] / count - b * d
-            weaker = (xx + yy) / 2 - np.sqrt(((xx - yy) / 2) ** 2 + xy * xy)
-            if weaker < _LEAST_TEXTURE:
-                continue
-            texture[row, column] = weaker
-            shifts[row, column, 0] = (yy * xd - xy * yd) / (xx * yy - xy * xy)
-            shifts[row, column, 1] = (xx * yd - xy * xd) / (xx * yy - xy * xy)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from raftline.flow.changed_part import Box
 from raftline.flow.grid import Cells
 from raftline.flow.options import FlowOptions
-from raftline.flow.registered_flow import SmallFrame, registered_flow
+from raftline.flow.registered_flow import Registration, SmallFrame
 from raftline.flow.result import FlowResult, SessionStatus, zero_result
 from raftline.flow.scene_change import ChangeDetector
 from raftline.raft.padding import Padding
@@ -53,6 +53,7 @@ class RegisteredSession:
         self._options = options
         self._open_network = open_network
         self._network: FlowSession | None = None
+        self._registration = Registration()
         self._changes = ChangeDetector(options.duplicates, options.scene_cut)
         self._last: _Seen | None = None
         self._before_cut: _Seen | None = None
@@ -125,11 +126,13 @@ class RegisteredSession:
         if self._network is not None:
             return self._network.status
         threads = self._options.threads or cv2.getNumThreads()
-        return SessionStatus("raft", "cpu", *[_NOT_LOADED] * 5, threads, ())
+        return SessionStatus(
+            "raft", "cpu", _NOT_LOADED, _NOT_LOADED, _NOT_LOADED, _NOT_LOADED, _NOT_LOADED, threads, ()
+        )
 
     def _registered(self, last: _Seen, now: _Seen, padding: Padding) -> FlowResult | None:
         cells = Cells.padded(now.small.height, now.small.width, padding)
-        grid_px = registered_flow(last.small, now.small, cells)
+        grid_px = self._registration(last.small, now.small, cells)
         if grid_px is None:
             return None
         self._behind = True

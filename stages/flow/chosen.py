@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipeline.stage import Context, Demand
@@ -10,6 +11,10 @@ from raftline.flow.options import FlowOptions
 
 if TYPE_CHECKING:
     from raftline.flow.update_loop import UpdateLoop
+
+
+_SHIPPED = {"weights": "default", "runtime": "auto", "precision": "auto"}
+"""What is there wherever raftline is, so that loading it late cannot fail in the midst of a run."""
 
 
 def chosen(options: Any, demand: Demand) -> tuple[Accuracy, dict[str, Any]]:
@@ -31,7 +36,16 @@ def network_of(options: FlowOptions, context: Context) -> UpdateLoop:
     return context.shared(f"raft {loaded}", lambda: open_raft(options))
 
 
+def may_need_no_network(given: Mapping[str, Any], demand: Demand) -> bool:
+    """Whether a run may end before the network is needed, by the options as the user wrote them."""
+    asked, needs = given.get("accuracy", "auto"), given.get("register_one_motion", "auto")
+    accuracies = {demand.accuracy, *demand.also} if asked == "auto" else {asked}
+    registers = accuracies == {"coarse"} if needs == "auto" else needs is True
+    shipped = all(given.get(name, value) == value for name, value in _SHIPPED.items())
+    return registers and shipped and not may_use_gpu(str(given.get("device", "auto")))
+
+
 def opens_network_late(options: FlowOptions) -> bool:
     """Whether the network is loaded at the first frame that needs it: where that can hardly fail, and one may not."""
-    shipped = (options.weights, options.runtime, options.precision) == ("default", "auto", "auto")
+    shipped = all(getattr(options, name) == value for name, value in _SHIPPED.items())
     return options.register_one_motion and shipped and not may_use_gpu(options.device)

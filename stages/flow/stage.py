@@ -22,7 +22,7 @@ from raftline.flow.options import FlowOptions
 from raftline.flow.result import FlowResult, SessionStatus
 from raftline.flow.stillness import StillnessDetector
 from raftline.raft.weights import errors as raft_weights
-from stages.flow.chosen import chosen, network_of, opens_network_late
+from stages.flow.chosen import chosen, may_need_no_network, network_of, opens_network_late
 from stages.flow.flow_messages import Place, cut_message, flow_message, zero_message
 from stages.flow.options import Options as FlowStageOptions
 from stages.flow.said import said_accuracy, said_session, said_settings
@@ -60,6 +60,10 @@ class OpticalFlow(stage.Stage, ComputesAhead, WorksInSections):
         if given.get("runtime") != "torch" and importlib.util.find_spec("openvino") is not None:
             network.append("raftline.raft.compiled.loading")
         return ("raftline.kernels.ahead.flow", *(network if given.get("estimator", "auto") == "raft" else ()))
+
+    @classmethod
+    def modules_for(cls, given: Mapping[str, Any], demand: stage.Demand) -> Iterable[str]:
+        return cls.modules({} if may_need_no_network(given, demand) else given)
 
     @classmethod
     def in_one_process(cls, options: Any) -> bool:

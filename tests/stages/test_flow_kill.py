@@ -51,7 +51,7 @@ RAFT = {"estimator": "raft", "iterations": 2, "cold_iterations": 3, "threads": 1
     ("options", "needs", "count"),
     [
         ({"estimator": "dis", "still_seconds": 0.75}, ("flow", "confidence"), None),
-        ({**RAFT, "max_side_px": None, "one_motion_side_px": 96}, (), 12),
+        ({**RAFT, "max_side_px": None, "one_motion_side_px": 96, "register_one_motion": True}, (), 12),
         ({**RAFT, "max_side_px": 96, "runtime": "auto"}, (), 12),
     ],
 )
