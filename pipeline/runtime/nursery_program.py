@@ -86,7 +86,7 @@ def _load(task: dict[str, Any]) -> None:
 
 def _modules(use: str, given: dict[str, Any], asked: dict[str, Any] | None = None) -> Iterable[str]:
     """What a plug-in wants to be loaded; `asked`: of a stage, what its readers ask for, as far as that is known."""
-    plugin = registry.load(use)
+    plugin: Any = registry.load(use)
     return plugin.modules(given) if asked is None else plugin.modules_for(given, Demand(**asked))
 
 
