@@ -43,7 +43,7 @@ class SessionStatus:
     """What a session runs on, for logs, `doctor` and the status page."""
 
     estimator: str
-    """"raft-small", "raft-large" or "dis-PRESET"."""
+    """"raft-small", "raft-large" or "dis-PRESET"; "raft" before its network is loaded."""
     device: str
     """"cpu", or "cuda:0 (NAME)"."""
     runtime: str

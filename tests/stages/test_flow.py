@@ -147,7 +147,8 @@ def test_frames_that_were_scaled_down_while_they_move_as_one_are_counted():
 
 def test_the_user_decides_over_the_readers():
     own = {"estimator": "raft", "iterations": 5, "cold_iterations": 7, "early_stop_px": None, "max_side_px": None}
-    status = said({**own, "one_motion_side_px": None, "variational_refinement": False}, "coarse")
+    own |= {"one_motion_side_px": None, "register_one_motion": False}
+    status = said({**own, "variational_refinement": False}, "coarse")
     assert status["settings"] == "full size, 5 updates (cold 7), not refined"
     status = said({"accuracy": "cells"}, "coarse")
     assert status["accuracy"] == "cells, as set"
@@ -164,7 +165,7 @@ def test_the_readers_decide_the_estimator_of_a_cpu(monkeypatch):
     monkeypatch.setattr("raftline.flow.accuracy._GPU_DRIVERS", ())
     assert said({}, "coarse")["estimator"].startswith("dis")
     assert said({}, "cells")["estimator"].startswith("dis")
-    assert said({}, "full")["estimator"] == said({"estimator": "raft"}, "coarse")["estimator"] == "raft-small"
+    assert said({}, "full")["estimator"] == said({"estimator": "raft"}, "cells")["estimator"] == "raft-small"
 
 
 def test_dis_takes_its_size_from_the_readers():
