@@ -53,7 +53,8 @@ and go faster. Chosen by hand; `python -m benchmarks.bench_motion_masks` shows i
 
 _LEARN_SECONDS, _LEARN_SELDOM_SECONDS = 0.2, 1.0
 """While nothing changes, one frame in so much time is learned; less often once that was so for `_LEARNED_SECONDS`.
-Before a camera that somebody passes after such a rest, masks with 1.0 s agree with those with 0.5 s to a J of 0.9999."""
+Before a camera that somebody passes after such a rest, masks with 1.0 s agree with those with 0.5 s to a J of 0.9999.
+"""
 _LEARNED_SECONDS = 10.0
 """The time constant of the background."""
 
