@@ -69,7 +69,7 @@ def read_values(path: Path) -> dict[str, Any]:
         OptionsError: no such file, not YAML, or no mapping.
     """
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        values = _Loader(path.read_text(encoding="utf-8")).get_single_data()
     except (OSError, UnicodeDecodeError) as error:
         raise OptionsError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     except yaml.YAMLError as error:

@@ -35,10 +35,10 @@ def test_each_list_has_a_module_and_names_kernels_with_types_of_their_arguments(
 def test_what_is_not_kept_is_compiled_once_by_forks_that_leave_no_thread(tmp_path: Path) -> None:
     code = """if True:
         import os
-        import raftline.camera.cholesky, raftline.camera.robust_fit
+        import raftline.camera.cholesky
         import raftline.kernels.ahead as ahead
         chosen = [
-            each for each in ahead.known("stabilization") if each.kernel.__name__ in ("_near", "_solve_lower")
+            each for each in ahead.known("stabilization") if each.kernel.__name__ in ("_root_of_banded", "_solve_lower")
         ]
         ahead.known = lambda name: chosen
         forked = ahead._forked
@@ -52,16 +52,16 @@ def test_what_is_not_kept_is_compiled_once_by_forks_that_leave_no_thread(tmp_pat
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment).stdout
         for _ in range(2)
     )
-    assert first.split() == ["_solve_lower", "_near", "True", "1"]
+    assert first.split() == ["_root_of_banded", "_solve_lower", "True", "1"]
     assert again.split() == ["True", "1"]
 
 
 def test_a_kernel_that_cannot_be_compiled_is_left_to_its_call(tmp_path: Path) -> None:
     code = """if True:
         import raftline.kernels.ahead as ahead
-        from raftline.camera.robust_fit import _near, _score
-        (sound,) = [each for each in ahead.known("stabilization") if each.kernel is _near]
-        ahead.known = lambda name: [ahead.Known(_score, (("no_type",),)), sound]
+        from raftline.camera.cholesky import _root_of_banded, _solve_lower
+        (sound,) = [each for each in ahead.known("stabilization") if each.kernel is _solve_lower]
+        ahead.known = lambda name: [ahead.Known(_root_of_banded, (("no_type",),)), sound]
         ahead.compile_ahead("stabilization")
         print(sound.is_kept())
     """
