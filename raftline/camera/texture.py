@@ -13,7 +13,7 @@ from raftline.kernels.compiled import compiled
 _HALF_CELL = CELL_PX // 2
 """Side of a cell in the image at half its size, where texture is looked at."""
 _SCHARR_GAIN = 32.0
-"""Response of OpenCV's Scharr filter to a gradient of one grey level per px."""
+"""Response of Scharr's filter to a gradient of one grey level per px."""
 _HALF_WEIGHT_CONTRAST = 4.0
 """Squared grey levels per px along the weaker direction at which a cell weighs half; chosen by hand, `python -m
 benchmarks.bench_stabilization --parts known` shows its effect."""
@@ -43,9 +43,8 @@ def texture_weights(luma: np.ndarray) -> np.ndarray:
     padded = cv2.copyMakeBorder(luma, *beyond, cv2.BORDER_REPLICATE) if any(beyond) else luma
     half = cv2.resize(padded, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     smooth = cv2.GaussianBlur(half, (5, 5), 1.0)
-    along_x, along_y = cv2.Scharr(smooth, cv2.CV_16S, 1, 0), cv2.Scharr(smooth, cv2.CV_16S, 0, 1)
     sums = np.empty((3, rows, columns), np.float32)
-    _structure(along_x, along_y, sums)
+    _structure(smooth, sums)
     weights, unseen = np.empty((rows, columns), np.float32), 2.0 * _noise_gradient_variance(half) + _ROUNDING_CONTRAST
     _weigh(cv2.blur(sums[0], (3, 3)), cv2.blur(sums[1], (3, 3)), cv2.blur(sums[2], (3, 3)), unseen, weights)
     return weights
@@ -64,17 +63,28 @@ def _noise_gradient_variance(image: np.ndarray) -> float:
 
 
 @compiled
-def _structure(along_x: Any, along_y: Any, sums: Any) -> None:
-    """Sum the products xx, yy, xy of gradients int16 (4 h, 4 w) over cells, float32 (3, h, w)."""
-    row = np.empty((3, along_x.shape[1]), np.int32)
+def _structure(smooth: Any, sums: Any) -> None:
+    """Sum the products xx, yy, xy of Scharr's gradients of uint8 (4 h, 4 w) over cells, float32 (3, h, w)."""
+    height, width = smooth.shape
+    row = np.empty((3, width), np.int32)
+    lines = np.empty((3, width + 2), np.int32)
     for i in range(sums.shape[1]):
         row[:] = 0
         for k in range(i * _HALF_CELL, (i + 1) * _HALF_CELL):
-            for j in range(along_x.shape[1]):
-                x, y = np.int32(along_x[k, j]), np.int32(along_y[k, j])
-                row[0, j] += x * x
-                row[1, j] += y * y
-                row[2, j] += x * y
+            for line in range(3):
+                at = abs(k + line - 1)
+                at = at if at < height else height - 2  # mirrored at the border, as OpenCV does
+                for j in range(width):
+                    lines[line, j + 1] = smooth[at, j]
+                lines[line, 0], lines[line, width + 1] = smooth[at, 1], smooth[at, width - 2]
+            for j in range(width):
+                right = 3 * lines[0, j + 2] + 10 * lines[1, j + 2] + 3 * lines[2, j + 2]
+                x = right - 3 * lines[0, j] - 10 * lines[1, j] - 3 * lines[2, j]
+                below = 3 * lines[2, j] + 10 * lines[2, j + 1] + 3 * lines[2, j + 2]
+                y = below - 3 * lines[0, j] - 10 * lines[0, j + 1] - 3 * lines[0, j + 2]
+                row[0, j] += np.int32(x) * np.int32(x)
+                row[1, j] += np.int32(y) * np.int32(y)
+                row[2, j] += np.int32(x) * np.int32(y)
         for product in range(3):
             for j in range(sums.shape[2]):
                 total = np.int32(0)
