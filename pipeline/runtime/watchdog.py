@@ -34,6 +34,8 @@ class _Standing:
     """Messages that it has taken and not acknowledged."""
     unread: int
     """Messages that wait for it."""
+    ended: bool
+    """It is done with the source."""
 
 
 class Watchdog:
@@ -65,6 +67,8 @@ class Watchdog:
             processes = pids.get(stage, [])
             states = [(pid, _NOT_RUNNING[state]) for pid in processes if (state := _state(pid)) in _NOT_RUNNING]
             waiting = standing.in_hand + standing.unread
+            if standing.ended:
+                continue
             if states:
                 reasons += [f"the worker of {stage} (process {pid}) {state}" for pid, state in states]
             elif standing.owner is None:
@@ -91,7 +95,8 @@ class Watchdog:
                     in_hand = int(group["pending"])
                     last = group["last-delivered-id"].decode()
                     unread = len(client.xrange(keys.stream(source, reads), min=f"({last}", count=plan.limits.entries))
-        return _Standing(None if owner is None else owner.decode(), in_hand, unread)
+        ended = bool(client.hexists(keys.state(source, stage), "ended"))
+        return _Standing(None if owner is None else owner.decode(), in_hand, unread, ended)
 
 
 def _without(processes: list[int]) -> str:

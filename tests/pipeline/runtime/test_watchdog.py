@@ -142,3 +142,13 @@ def test_a_stage_that_stands_is_named_and_those_after_it_are_not(watch: Watch, t
         "no progress for 11 s: decoder waits for the input; relay has 1 messages in hand and 0 to read, and finishes "
         "none"
     )
+
+
+def test_stages_that_are_done_with_a_source_have_no_part_in_it(watch: Watch, transport: RedisStreams) -> None:
+    token = transport.client.get(transport.keys.lease("a", "decoder")).decode()
+    publish(transport, "decoder", 1, 1)
+    transport.commit(Commit("a", "decoder", token, processed=Position(1, 1), ended=True))
+    transport.release_worker("decoders-worker", ["a"], "decoder")
+    transport.read("relay", [("a", "decoder")], 1, 0.01)
+    watch.after(0)
+    assert watch.after(11) == "no progress for 11 s: relay has 1 messages in hand and 0 to read, and finishes none"
