@@ -131,6 +131,14 @@ def test_a_time_lapse_keeps_the_id_of_what_goes_farther_than_its_size() -> None:
     assert {track.id for at, each in enumerate(regions) for track in tracker.update(each, at * 1.0, 1.0)} == {1}
 
 
+def test_in_a_time_lapse_what_changes_its_width_as_it_walks_travels() -> None:
+    tracker = RegionTracker(0.2, 0.7, px_per_point=1, slow_px_s=6)
+    for at, width in enumerate((18, 10, 18, 10, 18)):
+        walker = region(24 * at - width // 2, width=width, height=30)
+        (track,) = tracker.update([standing(walker)], float(at), 1.0)
+        assert at == 0 or (track.id, track.moved_seconds) == (1, float(at))
+
+
 def test_flicker_is_never_confirmed() -> None:
     tracker = tracker_of(persistence=0.2)
     rng = np.random.default_rng(0)
