@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Accuracy = Literal["coarse", "cells", "full"]
+Accuracy = Literal["coarse", "cells", "pixels", "full"]
 """How exact flow has to be, from cheap to dear. ``coarse``: within about a pixel over the frame, for what registers the
-frames itself. ``cells``: right in each cell of the 8 px grid, small objects included. ``full``: as exact as it can
-be."""
+frames itself. ``cells``: right in each cell of the 8 px grid, small objects included. ``pixels``: at every pixel
+as exact as the network of the RAFT paper alone. ``full``: as exact as it can be."""
 ACCURACIES: tuple[Accuracy, ...] = get_args(Accuracy)
 
 

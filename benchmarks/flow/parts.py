@@ -33,7 +33,8 @@ def speed(
     size: tuple[int, int],
     frames: int,
 ) -> dict[str, Any]:
-    """Time of a frame, from uint8 RGB to full-resolution flow in the host's memory, each way in turn at each frame.
+    """Time of a frame, from uint8 RGB to full-resolution flow in the host's memory, each way in turn at each frame; by
+    the clock, and of all threads.
 
     The first frame of a stream and the first pair of each way are not counted.
     """
@@ -45,24 +46,32 @@ def speed(
         **{name: lambda _, later, session=session: session(later) for name, session in sessions.items()},
         **pairs,
     }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for earlier, later in itertools.pairwise(frames_rgb):
+    wall: dict[str, list[float]] = {name: [] for name in ways}
+    cpu: dict[str, list[float]] = {name: [] for name in ways}
+    for number, (earlier, later) in enumerate(itertools.pairwise(frames_rgb)):
         for name, way in ways.items():
-            begin = time.perf_counter()
+            begin, begin_cpu = time.perf_counter(), time.process_time()
             way(earlier, later)
-            seconds[name].append(time.perf_counter() - begin)
-    milliseconds = {name: [1e3 * s for s in taken[1:]] for name, taken in seconds.items()}
-    ratios = {
-        f"{peer} / {name}": spread([p / o for p, o in zip(milliseconds[peer], milliseconds[name], strict=True)])
-        for peer in pairs
-        for name in streams
-    }
+            if number:
+                wall[name].append(1e3 * (time.perf_counter() - begin))
+                cpu[name].append(1e3 * (time.process_time() - begin_cpu))
     return {
         "clip": clip,
         "size": f"{size[0]}x{size[1]}",
-        "ms_per_frame": {name: spread(taken, 1) for name, taken in milliseconds.items()},
-        "times_faster": ratios,
+        "ms_per_frame": {name: spread(taken, 1) for name, taken in wall.items()},
+        "cpu_ms_per_frame": {name: spread(taken, 1) for name, taken in cpu.items()},
+        "times_faster": _ratios(wall, pairs, streams),
+        "times_less_cpu": _ratios(cpu, pairs, streams),
         "status": {name: vars(session.status) for name, session in sessions.items()},
+    }
+
+
+def _ratios(taken: dict[str, list[float]], peers: Iterable[str], ours: Iterable[str]) -> dict[str, Any]:
+    """Of each peer's times and each of ours, frame by frame."""
+    return {
+        f"{peer} / {name}": spread([p / o for p, o in zip(taken[peer], taken[name], strict=True)])
+        for peer in peers
+        for name in list(ours)
     }
 
 
@@ -86,19 +95,22 @@ def end_point_errors(model: Raft, reference: PairFlow | None, iterations: int) -
     return {"precision": model.precision.name, "epe_px": curve, "mean_epe_px": means, "peer_epe_px": peer}
 
 
-def stream_errors(update_loop: UpdateLoop, options: FlowOptions, counts: Iterable[int]) -> dict[str, Any]:
-    """EPE on all ground truth, of a stream's second frame, for each number of iterations; as `end_point_errors` says
-    it."""
-    curve: dict[str, list[float]] = {}
+def stream_errors(update_loop: UpdateLoop, options: FlowOptions, peer: PairFlow) -> dict[str, dict[str, Any]]:
+    """Of each pair of the ground truth: EPE of a stream's second frame, with as many updates as later ones, and of a
+    peer."""
+    options = replace(options, cold_iterations=options.iterations, duplicates=None)
+    found = {}
     for pair in known_pairs():
-        curve[pair.name] = []
-        for count in counts:
-            session = FlowSession(update_loop, replace(options, iterations=count, cold_iterations=count))
-            session(pair.image1)
-            result = session(pair.image2)
-            assert result is not None and result.flow_px is not None
-            curve[pair.name].append(round(pair.epe_px(result.flow_px), 4))
-    return {"epe_px": curve, "mean_epe_px": [round(statistics.mean(c), 4) for c in zip(*curve.values(), strict=True)]}
+        session = FlowSession(update_loop, options)
+        session(pair.image1)
+        result = session(pair.image2)
+        assert result is not None and result.flow_px is not None
+        found[pair.name] = {
+            "epe_px": round(pair.epe_px(result.flow_px), 4),
+            "peer_epe_px": round(pair.epe_px(peer(pair.image1, pair.image2)), 4),
+            "at_half_size": result.scaled_down,
+        }
+    return found
 
 
 def confidences(update_loop: UpdateLoop, iterations: int) -> dict[str, dict[str, float]]:

@@ -66,7 +66,7 @@ JsonFile = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write the results to FILE too.", show_default=False)
 ]
 ChosenStart = Annotated[bool, typer.Option("--chosen-start", hidden=True)]
-NOT_OFFERED = ("estimator", "iterations", "grid_refinement", "duplicates", "scene_cut")
+NOT_OFFERED = ("estimator", "iterations", "grid_refinement", "network_size", "duplicates", "scene_cut")
 """`weights` says which estimator, `iterations` may be the data set's, flow is scored at every pixel, and pairs of a
 data set are all estimated."""
 

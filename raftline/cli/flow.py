@@ -17,7 +17,15 @@ from raftline.cli.output_directory import check_output_file
 from raftline.flow.options import FlowOptions
 
 SUFFIXES = (".flo", ".npz", ".png")
-OF_A_STREAM = ("cold_iterations", "warm_start", "grid_refinement", "one_motion_side_px", "duplicates", "scene_cut")
+OF_A_STREAM = (
+    "cold_iterations",
+    "warm_start",
+    "grid_refinement",
+    "one_motion_side_px",
+    "network_size",
+    "duplicates",
+    "scene_cut",
+)
 """Options without effect on the flow at every pixel of a single pair."""
 
 Image = Annotated[Path, typer.Argument(help="An image: PNG, JPEG, BMP, WebP ...", show_default=False)]

@@ -15,9 +15,10 @@ from typing import Any, Literal
 
 from raftline.flow.options import DisPreset, Estimator, FlowOptions
 
-Accuracy = Literal["coarse", "cells", "full"]
+Accuracy = Literal["coarse", "cells", "pixels", "full"]
 """``coarse``: within about a pixel over the frame, for what registers the frames itself. ``cells``: right in each cell
-of the 8 px grid, small objects included. ``full``: as exact as it can be."""
+of the 8 px grid, small objects included. ``pixels``: at every pixel as exact as the paper's network with 12 updates.
+``full``: as exact as it can be."""
 
 _LESS: dict[Accuracy, dict[str, Any]] = {
     "coarse": {
@@ -36,6 +37,7 @@ _LESS: dict[Accuracy, dict[str, Any]] = {
         "only_changed": True,
         "changed_iterations": 2,
     },
+    "pixels": {"iterations": 4, "network_size": "adaptive"},
     "full": {},
 }
 """What differs from the defaults of `FlowOptions` at full size. The grid is refined at the size that is left. Half of
@@ -43,11 +45,14 @@ that is too coarse: before a blank wall it leaves 0.17 px of shake, not 0.11; hi
 0.54. 256 px leave no more shake than 640 while a frame moves as one (0.23 px against 0.25 on meshflow-3), but 1.8 px
 against 0.4 behind an object that moves on its own over 60 % of the frame. Of `coarse` updates, which start at the
 camera's motion, 2 leave as little shake as 4: 0.107 px against 0.106 with two layers of depth, 0.102 against 0.105
-before a blank wall, where 1 leaves 0.123. 448 px instead of 640 leave 0.123 with two layers of depth."""
+before a blank wall, where 1 leaves 0.123. 448 px instead of 640 leave 0.123 with two layers of depth. For `pixels`, 4
+updates are the fewest at which no scene has a larger end-point error than the authors' network with 12 (`python -m
+benchmarks.bench_flow --only runtimes`)."""
 _PRESETS_BY_EXACTNESS: tuple[DisPreset, ...] = ("ultrafast", "fast", "adaptive", "medium")
 _LESS_OF_DIS: dict[Accuracy, dict[str, Any]] = {
     "coarse": {"dis_preset": "adaptive", "max_side_px": 640},
     "cells": {"max_side_px": 384},
+    "pixels": {},
     "full": {},
 }
 CHOSEN = (
@@ -59,6 +64,7 @@ CHOSEN = (
     "max_side_px",
     "one_motion_side_px",
     "register_one_motion",
+    "network_size",
     "only_changed",
     "changed_iterations",
 )
@@ -80,7 +86,7 @@ def estimator_for(accuracy: Accuracy, device: str = "auto") -> Estimator:
         accuracy: how exact the flow has to be.
         device: as in `FlowOptions`.
     """
-    return "dis" if accuracy != "full" and not _runs_on_gpu(device) else "raft"
+    return "dis" if accuracy not in ("pixels", "full") and not _runs_on_gpu(device) else "raft"
 
 
 def may_use_gpu(device: str) -> bool:
@@ -116,6 +122,8 @@ def _exactness(name: str, value: Any) -> float:
         return _PRESETS_BY_EXACTNESS.index(value)
     if name in ("only_changed", "register_one_motion"):
         return float(not value)
+    if name == "network_size":
+        return float(value == "full")
     if name == "early_stop_px":
         return math.inf if value is None else -value
     return math.inf if value is None else float(value)

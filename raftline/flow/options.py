@@ -14,6 +14,7 @@ from raftline.raft.choices import CorrelationChoice, PrecisionChoice, RuntimeCho
 Estimator = Literal["raft", "dis"]
 WarmStart = Literal["never", "adaptive", "always"]
 GridRefinement = Literal["full", "half"]
+NetworkSize = Literal["full", "adaptive"]
 DisPreset = Literal["ultrafast", "fast", "medium", "adaptive"]
 
 DEFAULT_ITERATIONS = 10
@@ -125,6 +126,14 @@ class FlowOptions:
             "RAFT only, on a CPU: where one shift, turn, zoom and shear explain a frame's motion on its pixels, to "
             "1/640 of the longer side in 80 % of its textured parts, and in 95 % once parts have moved by what they "
             "differ, take that without running the network. Not where flow at every pixel or confidence is wanted"
+        ),
+    )
+    network_size: NetworkSize = field(
+        default="full",
+        metadata=described(
+            "RAFT only: size of the frames for the network. adaptive: half size while that explains their motion, else "
+            "full size; flow is refined at full size either way. Not used with one_motion_side_px, nor without "
+            "variational_refinement"
         ),
     )
     only_changed: bool = field(

@@ -35,7 +35,9 @@ class FlowResult:
     """(H', W') in [0, 1]: confidence of the grid's flow (`raftline.flow.confidence`); below 0.5 the cell is occluded.
     None where it was not asked for."""
     scaled_down: bool = False
-    """Whether it was estimated at the size of `FlowOptions.one_motion_side_px`."""
+    """Whether it was estimated at the size of `FlowOptions.one_motion_side_px`, or at half size (`network_size`)."""
+    unexplained: float = 0.0
+    """Share of the frame, 0 to 1, that flow estimated at half size does not explain (`network_size` adaptive)."""
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,15 @@ import torch
 
 from raftline.flow.changed_part import Box, PartChoice, whole_result
 from raftline.flow.grid import Cells
+from raftline.flow.half_size import HalfSize
 from raftline.flow.network import open_raft, prepare
 from raftline.flow.options import FlowOptions
 from raftline.flow.result import FlowResult, SessionStatus, zero_result
 from raftline.flow.scene_change import Change, ChangeDetector
 from raftline.flow.size_choice import SizeChoice, at_frame_size
+from raftline.flow.step import Step
 from raftline.flow.store import FlowStore
-from raftline.flow.stream import Step, Stream, estimate
+from raftline.flow.stream import Stream, estimate
 from raftline.flow.update_loop import UpdateLoop
 from raftline.kernels.choice import kernel_choice
 from raftline.raft.model import Raft
@@ -62,8 +64,11 @@ class FlowSession:
         self._update_loop = _update_loop(model, self._options)
         self._changes = ChangeDetector(self._options.duplicates, self._options.scene_cut)
         self._stream = Stream(self._update_loop, self._options, store)
-        self._size = SizeChoice(self._options.one_motion_side_px)
-        one_size = self._options.one_motion_side_px is None
+        small_px = self._options.one_motion_side_px
+        halves = self._options.network_size == "adaptive" and self._options.variational_refinement
+        self._halves = halves and small_px is None
+        self._size = HalfSize() if self._halves else SizeChoice(small_px)
+        one_size = small_px is None and not self._halves
         self._part = PartChoice(self._options.only_changed and one_size and not self.batching_pays)
         self._last_rgb: npt.NDArray[np.uint8] | None = None
         """The last frame, where flow may go on from it at another size or with another part."""
@@ -181,18 +186,26 @@ class FlowSession:
             self._part.reset()
         elif self._last_rgb is not None and self._part.able:
             self._choose_part(request, change, self._last_rgb)
-        return self._step(request, change)
+        return self._step(request.frame_rgb, change, request.full_resolution, request.confidence)
 
     def _choose_part(self, request: "FrameRequest", change: Change, last_rgb: npt.NDArray[np.uint8]) -> None:
         height, width = request.frame_rgb.shape[:2]
         cells = Cells.padded(height, width, Padding.for_size(height, width))
         wanted: Change = "first" if request.full_resolution else change
         if self._part.choose(wanted, request.changed, cells):
-            self._stream.resize(last_rgb, self._part.part)
+            self._stream.resize(self._step(last_rgb, "first"))
 
-    def _step(self, request: "FrameRequest", change: Change) -> Step:
-        image = self._size.scaled(request.frame_rgb)
-        return Step.of(image, self._stream, change, request.full_resolution, request.confidence, self._part.part)
+    def _step(
+        self,
+        frame_rgb: npt.NDArray[np.uint8],
+        change: Change,
+        full_resolution: bool = False,
+        confidence: bool = False,
+    ) -> Step:
+        """The step of a frame at the size, or of the part, of now."""
+        image = self._size.scaled(frame_rgb)
+        whole = frame_rgb if self._halves and image is not frame_rgb else None
+        return Step.of(image, self._stream, change, full_resolution, confidence, self._part.part, whole)
 
     def _go_on(self, request: "FrameRequest", step: Step, result: FlowResult | None) -> Step | None:
         """Choose the size to go on at. Returns what the network still has to do for this frame: all of it, at full
@@ -203,10 +216,10 @@ class FlowSession:
         moved = result is not None and self._size.judge(result)
         again = None
         if moved and self._size.is_small:
-            self._stream.resize(self._size.scaled(request.frame_rgb))
+            self._stream.resize(self._step(request.frame_rgb, "first"))
         elif moved and last_rgb is not None:
-            self._stream.resize(last_rgb)
-            again = self._step(request, "continuous")
+            self._stream.resize(self._step(last_rgb, "first"), redo=self._halves)
+            again = self._step(request.frame_rgb, "continuous", request.full_resolution, request.confidence)
         if self._size.is_small or self._part.able:
             self._last_rgb = request.frame_rgb.copy()
         return again
@@ -246,8 +259,8 @@ def estimate_together(requests: Sequence[FrameRequest]) -> list[FlowResult | Non
         for number, result in found.items():
             start = results[number].start if number in results else result.start
             frame, step = requests[number].frame_rgb.shape[:2], steps[number]
-            whole = whole_result(replace(result, start=start), step.part, step.cells)
-            results[number] = at_frame_size(whole, step.cells, frame)
+            whole = whole_result(replace(result, start=start), step.part, step.refined_cells)
+            results[number] = at_frame_size(whole, step.refined_cells, frame)
         again = {
             number: requests[number].session._go_on(requests[number], step, found.get(number))
             for number, step in steps.items()

@@ -51,7 +51,7 @@ class SizeChoice:
     def scaled(self, frame_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """The frame, uint8 (H, W, 3), at the size of now: itself where that is its own."""
         height, width = frame_rgb.shape[:2]
-        worked = working_size(height, width, self._side_px if self.is_small else None)
+        worked = working_size(height, width, self._small_side_px(height, width) if self.is_small else None)
         if worked == (height, width):
             return frame_rgb
         return cv2.resize(frame_rgb, worked[::-1], interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
@@ -69,6 +69,10 @@ class SizeChoice:
         self._calm = self._calm + 1 if as_one else 0
         was_small, self.is_small = self.is_small, as_one if self.is_small else self._calm >= _CALM_FRAMES
         return self.is_small != was_small
+
+    def _small_side_px(self, height: int, width: int) -> int | None:
+        """Longer side of small frames, where those of the stream are height x width."""
+        return self._side_px
 
 
 def at_frame_size(result: FlowResult, source: Cells, frame: tuple[int, int]) -> FlowResult:

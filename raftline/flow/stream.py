@@ -13,18 +13,17 @@ from torch import Tensor
 from raftline.flow.batches import batch, grouped, item_of, join
 from raftline.flow.changed_part import Part
 from raftline.flow.confidence import round_trip_confidence
-from raftline.flow.grid import Cells, resampled_flow
+from raftline.flow.grid import Cells, resampled, resampled_flow
+from raftline.flow.half_size import unexplained_share
 from raftline.flow.kept_tensors import kept_tensor, restored_tensor
 from raftline.flow.options import FlowOptions
 from raftline.flow.result import FlowResult, Start
-from raftline.flow.scene_change import Change
+from raftline.flow.step import Step
 from raftline.flow.store import FlowStore, StoredFlow
 from raftline.flow.update_loop import UpdateLoop
-from raftline.flow.variational import luma_of, refine_on_images, refined_grid
+from raftline.flow.variational import refine_from_smaller, refine_on_images, refined_grid
 from raftline.kernels.cell import CELL_PX
 from raftline.raft.model import CoarseFlow, EncodedFrame
-from raftline.raft.padding import Padding
-from raftline.raft.preprocess import to_network_input
 
 
 class Stream:
@@ -49,6 +48,8 @@ class Stream:
         self._last_image: Tensor | None = None
         """The network's input of the last frame, where there is a store: it is encoded when that is needed."""
         self._last_flow: Tensor | None = None
+        self._flow_before: Tensor | None = None
+        """The last flow that the last pair had to start from."""
         self._last_luma: Tensor | None = None
         self._last_cells: Cells | None = None
         self._last_part: Part | None = None
@@ -84,22 +85,23 @@ class Stream:
         before = _restored_frame(frame, device)
         self._before_cut = None if before is None else (before, restored_tensor(luma, device))
 
-    def resize(self, frame_rgb: npt.NDArray[np.uint8], part: Part | None = None) -> None:
+    def resize(self, step: Step, redo: bool = False) -> None:
         """Go on at another size, or with another part of the frames.
 
         Args:
-            frame_rgb: uint8 (H, W, 3) RGB, the last frame at that size. The last flow is resampled to it.
-            part: of its cells; None: all of them.
+            step: the last frame at that size, or that part of it. The last flow is resampled to it.
+            redo: forget the flow of the last pair, which is estimated again; step is then the frame before it.
         """
         last_flow, last_cells, last_part = self._last_flow, self._last_cells, self._last_part
+        if redo:
+            last_flow = self._last_flow = self._flow_before
         self._before_cut = None
-        step = Step.of(frame_rgb, self, "first", part=part)
         self._move_on(step, self.update_loop.model.encode(step.image))
         if last_flow is not None and last_cells is not None:
             flow = _to_array(last_flow)
             whole = flow if last_part is None else last_part.placed(flow, last_cells)
             moved = torch.from_numpy(resampled_flow(whole, last_cells, step.cells)).permute(2, 0, 1)[None]
-            self._last_flow = (moved if part is None else part.of(moved)).to(last_flow)
+            self._last_flow = (moved if step.part is None else step.part.of(moved)).to(last_flow)
 
     def begin_at(
         self, frame_rgb: npt.NDArray[np.uint8], frame: tuple[int, ...], grid_px: npt.NDArray[np.float32] | None
@@ -155,21 +157,27 @@ class Stream:
 
     def finish(self, pair: "_Pair", coarse: CoarseFlow, back: Tensor | None) -> FlowResult:
         """The result of a pair, from a batch of one; `back` is the flow from the later frame, in cells."""
-        step = pair.step
+        step, self._flow_before = pair.step, pair.last_flow
         self._last_flow = None if pair.start == "scene_cut" else coarse.flow
         grid_px = CELL_PX * coarse.flow
         trusted = None if back is None else round_trip_confidence(grid_px, CELL_PX * back)[0].cpu().numpy()
-        padding, flow_px = step.padding, None
-        if pair.lumas is not None and not step.full_resolution and self._options.grid_refinement == "half":
+        padding, flow_px, unexplained = step.padding, None, 0.0
+        grid_alone = not step.full_resolution and step.whole is None
+        if pair.lumas is not None and grid_alone and self._options.grid_refinement == "half":
             earlier, later = pair.lumas
             grid_px = refined_grid(padding.pad(earlier), padding.pad(later), grid_px)
         elif step.full_resolution or pair.lumas is not None:
             fine_px = self.update_loop.model.upsample(coarse, padding.crop(step.image))
             if pair.lumas is not None:
-                fine_px = refine_on_images(*pair.lumas, fine_px)
+                refine = refine_on_images if step.whole is None else refine_from_smaller
+                fine_px, padding = refine(*pair.lumas, fine_px), step.refined_padding
+                unexplained = 0.0 if step.whole is None else unexplained_share(*pair.lumas, fine_px)
                 grid_px = F.avg_pool2d(padding.pad(fine_px), CELL_PX)
             flow_px = _to_array(fine_px) if step.full_resolution else None
         result = FlowResult(_to_array(grid_px), flow_px, pair.start, coarse.iterations, padding, trusted)
+        if step.whole is not None:
+            trusted = None if trusted is None else resampled(trusted, step.cells, step.refined_cells)
+            result = replace(result, confidence=trusted, unexplained=unexplained, scaled_down=True)
         self._keep(pair, result)
         return result
 
@@ -187,9 +195,8 @@ class Stream:
 
     def _move_on(self, step: "Step", encoded: EncodedFrame | None) -> None:
         self._last_frame, self._last_cells, self._last_part = encoded, step.cells, step.part
-        self._last_image = step.image if self._store is not None else None
-        refined = self._options.variational_refinement
-        self._last_luma = luma_of(step.image, step.padding.crop(step.image)) if refined else None
+        self._last_image = step.image if self._store is not None and step.whole is None else None
+        self._last_luma = step.luma if self._options.variational_refinement else None
 
     def _options_for(self, start: Start, part: Part | None) -> FlowOptions:
         """Of a pair. The stream goes on from the flow of a cold start, which is worth more iterations."""
@@ -200,44 +207,6 @@ class Stream:
             return replace(options, iterations=max(options.iterations, options.cold_iterations))
         fewer = options.changed_iterations or options.iterations
         return options if part is None else replace(options, iterations=min(options.iterations, fewer))
-
-
-@dataclass(frozen=True)
-class Step:
-    """A frame that the network has to encode."""
-
-    stream: Stream
-    image: Tensor
-    """(1, 3, H', W'), the network's input."""
-    cells: Cells
-    """Of the frame before it was padded."""
-    padding: Padding
-    """That of the image: a part of a frame has none."""
-    change: Change
-    full_resolution: bool = False
-    confidence: bool = False
-    part: Part | None = None
-    """Which of the cells are in the image; None: all."""
-
-    @classmethod
-    def of(
-        cls,
-        frame_rgb: npt.NDArray[np.uint8],
-        stream: Stream,
-        change: Change,
-        full_resolution: bool = False,
-        confidence: bool = False,
-        part: Part | None = None,
-    ) -> "Step":
-        """The step of a frame, uint8 (H, W, 3) RGB, or of a part of it."""
-        height, width = frame_rgb.shape[:2]
-        padding = Padding.for_size(height, width)
-        image = to_network_input(frame_rgb, padding, stream.update_loop.device)
-        cells = Cells.padded(height, width, padding)
-        if part is not None:
-            image = part.of(image, CELL_PX).contiguous(memory_format=torch.channels_last)
-            padding = Padding(0, 0, 0, 0)
-        return cls(stream, image, cells, padding, change, full_resolution, confidence, part)
 
 
 @dataclass(frozen=True)

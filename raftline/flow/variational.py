@@ -53,6 +53,26 @@ def refine_on_images(luma1: Tensor, luma2: Tensor, flow_px: Tensor) -> Tensor:
     return variational_refinement(luma1, luma2, flow_px, RULES)
 
 
+def refine_from_smaller(luma1: Tensor, luma2: Tensor, flow_px: Tensor) -> Tensor:
+    """Refine flow of the images at a smaller size, first at that size, then at theirs.
+
+    Args:
+        luma1, luma2: (B, 1, H, W) of the earlier and the later frame (`luma_of`).
+        flow_px: (B, 2, h, w) float32, in px of the smaller size.
+
+    Returns:
+        (B, 2, H, W) float32 in px of the full size, channels-last in memory.
+
+    Raises:
+        ValueError: shapes that do not fit.
+    """
+    (height, width), (small_height, small_width) = luma1.shape[-2:], flow_px.shape[-2:]
+    small1, small2 = (F.interpolate(luma, (small_height, small_width), mode="area") for luma in (luma1, luma2))
+    larger = flow_px.new_tensor([width / small_width, height / small_height])[:, None, None]
+    refined_px = refine_on_images(small1, small2, flow_px) * larger
+    return refine_on_images(luma1, luma2, F.interpolate(refined_px, (height, width), mode="bilinear"))
+
+
 def refined_grid(luma1: Tensor, luma2: Tensor, grid_px: Tensor) -> Tensor:
     """Refine the flow of the grid on the images at half size: a quarter of the work.
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, create_model
 
 from pipeline import stage
-from raftline.flow.accuracy import CHOSEN
+from raftline.flow.accuracy import CHOSEN, Accuracy
 from raftline.flow.options import FlowOptions, current_value
 
 _AUTO = "auto: as exact as the readers need it"
@@ -41,12 +41,12 @@ def _options_model() -> type[stage.Stage.Options]:
     sides = _or_auto(Annotated[int | None, Field(ge=64)])
     described = (
         f"{fields['estimator'][1].description}; auto: raft on a GPU or where a reader needs exact flow (accuracy: "
-        "full), else dis"
+        "pixels or full), else dis"
     )
     fields["estimator"] = (_or_auto(fields["estimator"][0]), Field("auto", description=described))
     fields["max_side_px"] = (sides, Field("auto", description=f"{_MAX_SIDE}; {_AUTO}"))
     described = "how exact the flow has to be, and with it each option that is auto; auto: as the strictest reader asks"
-    fields["accuracy"] = (Literal["auto", "coarse", "cells", "full"], Field("auto", description=described))
+    fields["accuracy"] = (_or_auto(Accuracy), Field("auto", description=described))
     fields["still_seconds"] = (Annotated[float | None, Field(ge=0.75, le=600)], Field(1.0, description=_STILL))
     fields["section_minutes"] = (float, Field(5.0, gt=0, description=_SECTION))
     fields["store"] = (str | None, Field(None, description=_STORE))

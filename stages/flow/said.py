@@ -22,6 +22,8 @@ def said_settings(options: FlowOptions, max_side_px: int | None, full_resolution
         return f"{size}, {options.dis_preset}"
     if options.one_motion_side_px is not None:
         size += f", {options.one_motion_side_px} px while it moves as one"
+    elif options.network_size == "adaptive":
+        size += ", the network at half size where that explains the frames"
     if options.register_one_motion:
         size += ", registered without the network where its pixels move as one"
     stop = "" if options.early_stop_px is None else f" until less than {options.early_stop_px:g} px is gained"
@@ -33,6 +35,11 @@ def said_settings(options: FlowOptions, max_side_px: int | None, full_resolution
         fewer = min(options.iterations, options.changed_iterations or options.iterations)
         updates += f", {fewer} where only a part changes"
     return f"{size}, {updates}{stop}, {refined}"
+
+
+def said_small_size(options: FlowOptions) -> str:
+    """The size of frames that are scaled down while that is enough, as part of a counter's name."""
+    return "half_size" if options.one_motion_side_px is None else f"{options.one_motion_side_px}_px"
 
 
 def said_session(said: SessionStatus) -> dict[str, str | int]:

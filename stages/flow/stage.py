@@ -25,7 +25,7 @@ from raftline.raft.weights import errors as raft_weights
 from stages.flow.chosen import chosen, may_need_no_network, network_of, opens_network_late
 from stages.flow.flow_messages import Place, cut_message, flow_message, zero_message
 from stages.flow.options import Options as FlowStageOptions
-from stages.flow.said import said_accuracy, said_session, said_settings
+from stages.flow.said import said_accuracy, said_session, said_settings, said_small_size
 from stages.flow.stored_flow import opened_store, say_trouble
 from stages.shared.color import gray, rgb
 
@@ -173,7 +173,7 @@ class OpticalFlow(stage.Stage, ComputesAhead, WorksInSections):
             return Flow(message.header, message, "first", None)
         self._say_status()
         if result.scaled_down:
-            self.context.count(f"frames_at_{self._flow_options.one_motion_side_px}_px")
+            self.context.count(f"frames_at_{said_small_size(self._flow_options)}")
         if result.start == "resumed" and self._cut is not None:
             previous = self._cut[0]
         return flow_message(message, previous, result, self._worked(message))

@@ -133,6 +133,7 @@ def test_the_readers_decide_what_the_user_leaves_open(accuracy):
     assert status["settings"].startswith(size)
     small = settings["one_motion_side_px"]
     assert (f"{small} px while it moves as one" in status["settings"]) == (small is not None)
+    assert ("network at half size" in status["settings"]) == (settings["network_size"] == "adaptive")
 
 
 def test_frames_that_were_scaled_down_while_they_move_as_one_are_counted():
