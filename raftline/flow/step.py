@@ -71,7 +71,10 @@ class Step:
     @property
     def refined_padding(self) -> Padding:
         """That of the grid of refined flow."""
-        return self.padding if self.whole is None else Padding.for_size(*self.whole.shape[-2:])
+        if self.whole is None:
+            return self.padding
+        height, width = self.whole.shape[-2:]
+        return Padding.for_size(height, width)
 
     @property
     def refined_cells(self) -> Cells:

@@ -24,6 +24,7 @@ from raftline.flow.update_loop import UpdateLoop
 from raftline.flow.variational import refine_from_smaller, refine_on_images, refined_grid
 from raftline.kernels.cell import CELL_PX
 from raftline.raft.model import CoarseFlow, EncodedFrame
+from raftline.raft.padding import Padding
 
 
 class Stream:
