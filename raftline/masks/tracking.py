@@ -170,7 +170,8 @@ class RegionTracker:
     def _seen(self, track: Track | None, region: Region, seconds: float, step_seconds: float) -> Track:
         if track is None:
             track = _new_track(self._new_id(), region, seconds - step_seconds)
-        if not (_alike(track, region) or (step_seconds >= _SIGHTINGS_SECONDS and _apart(track, region))):
+        alike = _alike(track, region)
+        if not (all(alike) or (step_seconds >= _SIGHTINGS_SECONDS and any(alike) and _apart(track, region))):
             track = replace(track, mark=(*region.centre, seconds, *region.box[2:]))
         travelled = _travelled(track, region, seconds, self.px_per_point, self.slow_px_s)
         moves = region.flows or travelled
@@ -210,14 +211,16 @@ def _travelled(track: Track, region: Region, seconds: float, px_per_point: float
     return away >= size and away * px_per_point / elapsed >= slow_px_s
 
 
-def _alike(track: Track, region: Region) -> bool:
-    """The centre of what grows, shrinks, merges or splits goes somewhere without anything travelling."""
+def _alike(track: Track, region: Region) -> list[bool]:
+    """Whether each side is that of the mark: what grows, shrinks, merges or splits has a centre that goes somewhere
+    without anything travelling."""
     sizes = zip(region.box[2:], track.mark[3:], strict=True)
-    return all(_LEAST_ALIKE < now / was < 1 / _LEAST_ALIKE for now, was in sizes)
+    return [_LEAST_ALIKE < now / was < 1 / _LEAST_ALIKE for now, was in sizes]
 
 
 def _apart(track: Track, region: Region) -> bool:
-    """Whether a region lies beside the track's mark: it did not grow or shrink to where it is."""
+    """Whether a region lies beside the track's mark: it did not grow or shrink to where it is. Who walks grows wider
+    and narrower with each step, but stays as tall."""
     axes = zip(region.centre, track.mark[:2], region.box[2:], track.mark[3:], strict=True)
     return any(abs(now - was) >= (size_now + size_was) / 2 for now, was, size_now, size_was in axes)
 
