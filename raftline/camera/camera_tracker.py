@@ -21,6 +21,7 @@ from raftline.camera.direct_alignment import (
     following,
     refined_motion,
 )
+from raftline.camera.hindsight import Hindsight
 from raftline.camera.layer_order import LayerOrder
 from raftline.camera.parallax import ParallaxField
 from raftline.camera.plane_models import ModelName
@@ -64,6 +65,8 @@ class CameraTracker:
         self._richer = None if model is not None else RicherPlane()
         self._belief, self._memory = BackgroundBelief(width, height), WorldMemory()
         self._order = LayerOrder()
+        self.hindsight = Hindsight(width, height)
+        """Its state is large, and not part of `state`."""
         self._since = np.eye(3)
         """Motion over the frames without one up to the last, as far as their flow tells."""
         self._unseen = 0.0
@@ -86,8 +89,12 @@ class CameraTracker:
         motion, sighting = self._motion(step)
         if motion.confidence < _MIN_CONFIDENCE:
             self._lose(step)
+            self.hindsight.lose()
             return CameraMotion.unknown(motion.reason), []
+        was_settled = self._order.settled
         revised = [] if step.apart else self._learn(step, motion)
+        known = bool(revised) or (self._order.settled and not was_settled)
+        also = self.hindsight.take(step, motion.matrix, revised, self._belief if known else None)
         if step.apart:
             self._lose(step)
         self._since = np.eye(3)
@@ -98,7 +105,7 @@ class CameraTracker:
         if self._parallax is not None and (plane := self._parallax.trust(*shown.shape)) is not None:
             shown = shown * plane
         self._memory.keep(step.now, shown, step.texture, self._belief.contested, anew=bool(revised))
-        return motion, revised
+        return motion, revised + also
 
     def _motion(self, step: Step) -> tuple[CameraMotion, Sighting | None]:
         likely = None if step.apart else self._likely(step)
@@ -194,11 +201,13 @@ class CameraTracker:
                 return revised
         else:  # the two layers are depths of one world
             self._order.lose()
+            self.hindsight.forget()
         if self._parallax is None:
             return []
         revised = self._parallax.add(step.index, step.seconds, step.flow_px, motion.matrix, step.texture)
         if revised:  # the layer that was followed is not the one to follow
             self._belief, self._order = BackgroundBelief(*self._size), LayerOrder()
+            self.hindsight.forget()
         return revised
 
     def _lose(self, step: Step) -> None:
@@ -264,7 +273,7 @@ class CameraTracker:
         return functools.reduce(np.multiply, trusts) if trusts else None
 
     def state(self) -> dict[str, Any]:
-        """Return everything as JSON values, some 10 kB."""
+        """Return everything but `hindsight` as JSON values, some 10 kB."""
         return {
             "size": self._size,
             "parallax": self._parallax.state() if self._parallax else None,

@@ -119,6 +119,11 @@ class LayerOrder:
             self._open = []
         return self._turn() if turned else []
 
+    @property
+    def settled(self) -> bool:
+        """It is sure which layer is the world."""
+        return self._evidence > _SURE
+
     def _goes_on(self, offset: np.ndarray) -> bool:
         """Tell whether the other layer moves about as it did."""
         if self._offset is None:
@@ -196,7 +201,7 @@ class LayerOrder:
                 self._picture = None
         if self._picture is None or self._age > _MEMORY_SECONDS:
             later = small_picture(now)
-            self._picture, self._label = later.levels[0], _labels(small_picture(before), later, motions)
+            self._picture, self._label = later.levels[0], labels_of(small_picture(before), later, motions)
             self._motions, self._age = np.stack([np.eye(3), np.eye(3)]), 0.0
         return self._evidence < _TURNED
 
@@ -267,7 +272,7 @@ def _moved(image: np.ndarray, now: LumaPyramid, motion: np.ndarray) -> tuple[np.
     return cv2.warpPerspective(image, moved, size, flags=cv2.INTER_LINEAR), reaches > 0.99
 
 
-def _labels(before: LumaPyramid, now: LumaPyramid, motions: np.ndarray) -> np.ndarray:
+def labels_of(before: LumaPyramid, now: LumaPyramid, motions: np.ndarray) -> np.ndarray:
     """Return which layer each pixel (h, w) of a picture is of, by what two motions (2, 3, 3) into it leave."""
     off, known = [], np.ones(now.levels[0].shape, bool)
     for motion in motions:

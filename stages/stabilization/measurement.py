@@ -79,6 +79,7 @@ class Measurement:
         if starts:
             parallax = ParallaxField(*size, self._unseen_seconds) if self._finds_parallax else None
             self._tracker = CameraTracker(*size, self._model, parallax)
+            self._tracker.hindsight.looks_back = self._looks_back
         motion, revised, shear = CameraMotion.still(), [], None
         if not starts and message.start == "passing":
             motion = CameraMotion.unknown("the frame is unlike both its neighbors")
@@ -104,6 +105,11 @@ class Measurement:
     def _know_bars(self, luma: np.ndarray, anew: bool) -> None:
         found, known = bars_of(luma) if self._options.bars == "auto" else Bars(), None if anew else self._bars
         self._bars = known if found is None else found if known is None else known.narrowest(found)
+
+    @property
+    def _looks_back(self) -> bool:
+        """A whole clip is measured before anything of it is shown."""
+        return self._unseen_seconds == float("inf")
 
     @property
     def _finds_parallax(self) -> bool:
@@ -167,7 +173,7 @@ class Measurement:
             self._context.count(f"camera_model_{model}")
 
     def state(self) -> dict[str, Any]:
-        """Return everything but the last frame, as JSON values."""
+        """Return everything but the last frame and `large_state`, as JSON values."""
         return {
             "size": self._size,
             "after_gap": self._after_gap,
@@ -182,7 +188,19 @@ class Measurement:
         self._after_gap, self._lost = state["after_gap"], state["lost"]
         self._again = deque(maxlen=1 + self._lost)
         self._bars = None if state["bars"] is None else Bars(*state["bars"])
-        self._tracker = CameraTracker.from_state(state["tracker"], self._model) if state["tracker"] else None
+        tracker = state["tracker"]
+        self._tracker = CameraTracker.from_state(tracker, self._model) if tracker else None
+        if self._tracker is not None:
+            self._tracker.hindsight.looks_back = self._looks_back
+
+    def large_state(self) -> dict[str, Any] | None:
+        """Return what `state` leaves out, up to 5 MB; None: nothing."""
+        return self._tracker.hindsight.state() if self._tracker else None
+
+    def restore_large(self, state: Mapping[str, Any]) -> None:
+        """Go on where `large_state` was taken, after `restore`."""
+        if self._tracker is not None:
+            self._tracker.hindsight.restore(state)
 
 
 def _luma(frame: Frame) -> np.ndarray:

@@ -79,6 +79,17 @@ class SectionedMeasurement:
             self._counted(self._now)
         self._section, self._begun, self._first_index = (state[each] for each in ("section", "begun", "first_index"))
 
+    def large_state(self) -> dict[str, Any] | None:
+        """As `Measurement.large_state`."""
+        found = {"now": self._now and self._now.large_state(), "next": self._next and self._next.large_state()}
+        return found if any(found.values()) else None
+
+    def restore_large(self, state: Mapping[str, Any]) -> None:
+        """As `Measurement.restore_large`."""
+        for each, own in ((self._now, state["now"]), (self._next, state["next"])):
+            if each is not None and own is not None:
+                each.restore_large(own)
+
     @property
     def _measuring(self) -> list[Measurement]:
         return [each for each in (self._now, self._next) if each is not None]

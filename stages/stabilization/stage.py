@@ -161,6 +161,13 @@ class Stabilization(stage.Stage, Gathers, WorksInSections):
         self._measurement.restore(snapshot["measurement"])
         self._mode.restore(snapshot["mode"])
 
+    def checkpoint(self) -> Mapping[str, Any] | None:
+        """Small pictures of a file's last frames, which later ones may put right."""
+        return self._measurement.large_state()
+
+    def restore_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        self._measurement.restore_large(checkpoint)
+
     def close(self) -> None:
         if hasattr(self, "_mode"):
             self._mode.close()
