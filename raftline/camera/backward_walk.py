@@ -35,6 +35,8 @@ _SLACK = 1.2
 """Of the first two, for the layer that is not the world: it only tells where the world is."""
 _MORE_SHARE, _LESS_SHARE = 0.1, 0.5
 """Of what a sigma is more, and less, than the usual one, taken over by that."""
+_SAME_PX = 0.2
+"""Of a picture: guesses that are as near to each other lead to the same."""
 _LEARNED_SHARE = 0.4
 """Of its belief that a px gives up for what two pictures tell."""
 _APART_PX = 0.5
@@ -98,7 +100,7 @@ class BackwardWalk:
         earlier, self._steps = _pyramid(picture), self._steps + 1
         recorded = self._from_picture @ recorded @ self._to_picture
         trust = _cells(np.clip(2 * self._belief - 1, 0, 1))
-        starts = [recorded, self._offset @ recorded, np.linalg.inv(self._apart) @ recorded]
+        starts = self._distinct(recorded, self._offset @ recorded, np.linalg.inv(self._apart) @ recorded)
         world = self._world.follow(self._later, earlier, starts, trust)
         if world is None:
             self._carry(earlier, recorded, recorded)
@@ -106,7 +108,7 @@ class BackwardWalk:
         off = self._off_px(recorded, world) > _LEAST_OFF_PX
         if off and (self._steps <= _FIRST_STEPS or self._says(earlier, recorded, world, trust) <= _SAYS):
             off, world = False, recorded
-        starts = [self._apart @ world, recorded]
+        starts = self._distinct(self._apart @ world, recorded)
         other = self._other.follow(self._later, earlier, starts, _cells(np.clip(1 - 2 * self._belief, 0, 1)))
         self._offset = world @ np.linalg.inv(recorded)
         if other is not None:
@@ -136,6 +138,14 @@ class BackwardWalk:
         label = labels_of(_fine(self._later), _fine(earlier), back)
         sure = _LEARNED_SHARE * np.abs(label) * min(1.0, self._off_px(world, other) / _APART_PX)
         self._belief, self._later = belief * (1 - sure) + sure * (label < 0), earlier
+
+    def _distinct(self, *motions: np.ndarray) -> list[np.ndarray]:
+        """Return motions without those that lead where another one does."""
+        found: list[np.ndarray] = []
+        for motion in motions:
+            if all(self._off_px(motion, each) > _SAME_PX for each in found):
+                found.append(motion)
+        return found
 
     def _off_px(self, one: np.ndarray, other: np.ndarray) -> float:
         """Return how far two motions lead apart at the corners, rms, px of a picture."""

@@ -26,7 +26,7 @@ _MOST_FRAMES = 300
 _MOST_RIGHT = 20
 """Frames in a row that were right although the layers moved apart, after which those before are taken to be. Chosen by
 hand."""
-_MOST_STILL = 60
+_MOST_STILL = 45
 """The same whether they did or not: the longest stop, and the most time, .2 s. Chosen by hand."""
 _MOST_UNTOLD = 3
 """Frames in a row in which the world is not found, at most, while nothing moves past it. Chosen by hand."""

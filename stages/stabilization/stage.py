@@ -37,7 +37,7 @@ class Stabilization(stage.Stage, Gathers, WorksInSections):
 
     A killed worker loses nothing: the measurement of a frame is in a file before the frame is acknowledged, and the
     snapshot says how much of that file is valid. Frames that wait for what follows them stay unacknowledged; the
-    snapshot holds the smoother's state.
+    snapshot holds the smoother's state, the checkpoint the pictures by which frames of a file are put right.
     """
 
     class Options(StabilizationOptions):
