@@ -112,8 +112,11 @@ def _explain_one(details: ErrorDetails, schema: dict[str, Any]) -> tuple[tuple[s
         return keys, f"found {details['input']!a}; allowed: text in UTF-8; rename the file or folder"
     if "[key]" in details["loc"]:
         return keys, f"found {found(details['input'])}; allowed: {_said(details)}"
-    expected = _said(details) if kind in ("value_error", "assertion_error") else _expected(node)
-    return keys, f"found {found(details['input'], name)}; allowed: {expected}"
+    if kind not in ("value_error", "assertion_error"):
+        return keys, f"found {found(details['input'], name)}; allowed: {_expected(node)}"
+    said = _said(details)
+    says_what_was_found = isinstance(details["input"], Mapping) or ", found " in said
+    return keys, said if says_what_was_found else f"found {found(details['input'], name)}; allowed: {said}"
 
 
 def _said(details: ErrorDetails) -> str:
@@ -152,6 +155,8 @@ def _walk(location: tuple[int | str, ...], schema: dict[str, Any]) -> tuple[dict
         if inner is None and (step == "[key]" or (isinstance(step, str) and _is_tag(step, node))):
             continue
         keys.append(str(step))
+        if isinstance(step, int) and inner and "description" in node:  # what a list is for, its items are for
+            inner = {"description": node["description"], **inner}
         node = inner or {}
     return node, tuple(keys)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from pipeline.config import load_config
+from pipeline.config.explain import explain
 from pipeline.errors import ConfigError, PluginError
 from tests.pipeline.config_bench import PLUGIN, YAML, lay_out, plan, refusal, write
 
@@ -70,6 +72,43 @@ def test_a_mistake_is_refused_with_its_key_what_was_found_and_what_is_allowed(ov
 def test_a_name_that_is_not_utf_8_is_said_to_be_so() -> None:
     with pytest.raises(ConfigError, match=r"found 'a\\udcff.mp4'; allowed: text in UTF-8; rename the file or folder"):
         load_config("test.yaml", inputs=["a\udcff.mp4"])
+
+
+class Zones(BaseModel):
+    """Options with checks of their own."""
+
+    zones: list[list[tuple[float, float]]] = Field([], description="polygons of [x, y]")
+    url: str = "http://"
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        if not url.startswith("http://"):
+            raise ValueError(f"must begin with http://, found {url!r}")
+        return url
+
+    @model_validator(mode="after")
+    def _have_corners(self) -> Zones:
+        if any(len(zone) < 3 for zone in self.zones):
+            raise ValueError("a zone needs at least 3 corners")
+        return self
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"url": "x"}, "options.url: must begin with http://, found 'x'"),
+        ({"zones": [[[0, 0]]]}, "options: a zone needs at least 3 corners"),
+        (
+            {"zones": [[0, 1]]},
+            "options.zones.0.0: found 0; allowed: a list of 2: a number, a number (polygons of [x, y])",
+        ),
+    ],
+)
+def test_a_check_of_its_own_says_it_once_and_a_part_of_a_list_what_the_list_is_for(given: object, words: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        Zones.model_validate(given)
+    assert explain(error.value, Zones, ("options",), lambda _: "a.yaml").splitlines()[0] == f"a.yaml: {words}"
 
 
 def test_an_error_names_the_file_it_stands_in() -> None:
