@@ -17,7 +17,16 @@ from raftline.camera.registration import Keypoints, farthest, fits_in_place, key
 from raftline.camera.transforms import transform_points
 from raftline.masks.gaussian_mixture import DOUBT, LEARN, GaussianMixture
 from raftline.masks.illumination import illumination_change
-from raftline.masks.placed_images import SAMPLED_EVERY, STILL_POINTS, calibrated, sampled, unmoved, warped
+from raftline.masks.placed_images import (
+    SAMPLED_EVERY,
+    STILL_POINTS,
+    calibrated,
+    noise_levels,
+    sampled,
+    tolerance,
+    unmoved,
+    warped,
+)
 from raftline.state_trees import from_tree, tree_of
 
 _MISLED_POINTS = 3.0
@@ -33,16 +42,6 @@ so that it must not happen in every frame."""
 _BENT_POINTS = 16.0
 """How far the frame may lie turned or scaled on the background, at its corners. Resampling puts that right, but takes
 the nearest point and tears edges by half of one: it must not happen in every frame of a camera that turns."""
-_MISALIGNED, _ALIGNED = 0.35, 0.12
-"""Most and least misalignment of a frame under a moving camera, in units of two points, which a
-3x3 gradient spans. With less than the least, the distance of an edge would be so large that its mean over 3x3 points
-reaches two points outwards."""
-_STEEP_LEVELS = 24
-"""Of luma within 3x3 points: on edges this steep, differences come from misalignment and blur, not from noise."""
-_LEAST_STEEP = 100
-"""Samples on such edges that the median needs; with fewer the most misalignment is assumed."""
-_SIGMA_OF_MEDIAN = 1.4826
-"""Of a normal distribution: its sigma over the median of absolute deviations, 1 / 0.6745."""
 _KEYPOINT_FRAMES = 10
 """Keypoints are chosen again after this many frames: the background changes slowly, and choosing costs time."""
 
@@ -54,6 +53,7 @@ _KEPT: dict[str, Any] = {
     "_still_seconds": float,
     "_stands": bool,
     "_luma": np.ndarray | None,
+    "_noise_levels": np.ndarray,
     "_anew_seconds": float,
     "_relit_seconds": float,
     "_first": np.ndarray | None,
@@ -100,6 +100,8 @@ class RegisteredBackground:
         self._stands = False
         self._luma: np.ndarray | None = None
         """Of the last frame."""
+        self._noise_levels = np.zeros(2)
+        """Of the last two pairs of frames. The less tells: between two frames, the light may change."""
         self._anew_seconds = np.inf
         """Since the background had to begin anew."""
         self._relit_seconds = np.inf
@@ -139,6 +141,7 @@ class RegisteredBackground:
 
     def _seen_to_stand(self, image: np.ndarray, step_seconds: float) -> bool:
         before, self._luma = self._luma, image[..., 0]
+        self._noise_levels = np.array([self._noise_levels[1], noise_levels(before, image[..., 0])])
         self._anew_seconds += step_seconds
         self._relit_seconds += step_seconds
         if self._keypoints is None:
@@ -161,7 +164,8 @@ class RegisteredBackground:
 
         After a switch to infrared nothing fits; if that happens again at once, it is the camera that moves.
         """
-        change = illumination_change(sampled(image), *self._mixture.sampled(SAMPLED_EVERY)).kind
+        known = self._mixture.sampled(SAMPLED_EVERY)
+        change = illumination_change(sampled(image), *known, self._noise_levels.min()).kind
         return change == "followed" or (change == "anew" and self._anew_seconds > _ANEW_SECONDS)
 
     def look(self, image: np.ndarray, camera: np.ndarray | None) -> AgainstBackground:
@@ -220,13 +224,19 @@ class RegisteredBackground:
         self.learn(nowhere, nowhere, step_seconds)
 
     @property
+    def lumas(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Of the last frame, uint8 (h, w), and of the background, float32, 0: unknown. None: the camera moves."""
+        return None if self._placed is None or not self._stands else (self._placed[..., 0], self._mixture.luma)
+
+    @property
     def _standing(self) -> bool:
         return bool(np.array_equal(self._to_background, np.eye(3)))
 
     def _relight(self, placed: np.ndarray, inside: np.ndarray, moves: bool) -> float:
         """Follow a change of the illumination, or begin anew; by how many grey levels it, and not parallax, changed."""
         colors, known = self._mixture.sampled(SAMPLED_EVERY)
-        change = illumination_change(sampled(placed), colors, known & sampled(inside))
+        noise = self._noise_levels.min() if self._standing else 0.0
+        change = illumination_change(sampled(placed), colors, known & sampled(inside), noise)
         self._relit_seconds = self._relit_seconds if change.kind == "none" else 0.0
         if change.kind == "anew":
             self._mixture.forget()
@@ -273,17 +283,5 @@ class RegisteredBackground:
         return values if self._standing else warped(values, self._to_background)
 
     def _tolerance(self, placed: np.ndarray, inside: np.ndarray) -> np.ndarray | None:
-        """Grey levels by which a point may be off because the frame is misaligned or blurred, uint8 (h, w).
-
-        The median over all edges tells by how much: edges of things that move are few.
-        """
-        if self._standing:
-            return None
-        luma = self._mixture.luma.astype(np.uint8)
-        slope = cv2.morphologyEx(luma, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-        steep = (sampled(slope) > _STEEP_LEVELS) & sampled(inside) & sampled(self._mixture.known)
-        misaligned = _MISALIGNED
-        if np.count_nonzero(steep) >= _LEAST_STEEP:
-            off = cv2.absdiff(sampled(placed[..., 0]), sampled(luma))[steep]
-            misaligned = _SIGMA_OF_MEDIAN * float(np.median(off / sampled(slope)[steep]))
-        return cv2.convertScaleAbs(slope, alpha=min(max(misaligned, _ALIGNED), _MISALIGNED))
+        """Grey levels by which a point may be off because the frame is misaligned or blurred, uint8 (h, w)."""
+        return None if self._standing else tolerance(placed[..., 0], self._mixture.luma, inside & self._mixture.known)

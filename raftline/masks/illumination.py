@@ -27,8 +27,8 @@ _STILL_DIFFERS_SHARE = 0.5
 _ALL_DIFFERS_SHARE = 0.8
 _UNEXPLAINED_SHARE = 0.12
 """Where all of the image changed, so much that no curve explains is other illumination, not things that move."""
-_DIFFERS_LEVELS = 10.0
-"""Grey levels in luma or chroma: 5 sigma of a noise of 2."""
+_DIFFERS_LEVELS, _DIFFERS_SIGMAS = 10.0, 3.5
+"""Grey levels in luma or chroma, 5 sigma of a noise of 2; with more noise, so many sigmas of it."""
 _LINE_FITS = 3
 """Fits of a line, each to the points that agree with the last one."""
 _LEAST_OFF_LEVELS = 2.0
@@ -129,7 +129,9 @@ def relit(earlier: np.ndarray, later: np.ndarray, every: int) -> np.ndarray:
     return cv2.LUT(earlier, np.rint(luma_curve(before, now)).astype(np.uint8))
 
 
-def illumination_change(image: np.ndarray, colors: np.ndarray, known: np.ndarray) -> IlluminationChange:
+def illumination_change(
+    image: np.ndarray, colors: np.ndarray, known: np.ndarray, noise_levels: float = 0.0
+) -> IlluminationChange:
     """Compare points of a frame with the background's colors.
 
     A jump of the exposure or of the white balance maps each luma and chroma to another, over the whole image, and can
@@ -139,25 +141,26 @@ def illumination_change(image: np.ndarray, colors: np.ndarray, known: np.ndarray
         image: uint8 (h, w, 3), luma and two of chroma.
         colors: float32 (h, w, 3), the background's.
         known: bool (h, w), where there is a background.
+        noise_levels: Sigma of a frame's noise, grey levels.
     """
-    counts = np.zeros(4, np.int64)
-    _tally(image, colors, known, counts)
+    counts, differs = np.zeros(4, np.int64), max(_DIFFERS_LEVELS, _DIFFERS_SIGMAS * noise_levels)
+    _tally(image, colors, known, np.float32(differs), counts)
     samples, brighter, darker, differing = counts.tolist()
     as_bright = 2 * max(brighter, darker) <= samples - 2  # so is the median
     if samples < _LEAST_SAMPLES or (as_bright and differing <= _COLORS_DIFFER_SHARE * samples):
         return IlluminationChange("none")
     now, before = image[known].astype(np.float32), colors[known]
     if as_bright and differing < _DIFFERS_SHARE * samples:
-        return _of_few_colors(before[::_COLORS_EVERY], now[::_COLORS_EVERY])
+        return _of_few_colors(before[::_COLORS_EVERY], now[::_COLORS_EVERY], differs)
     off = now[:, 0] - before[:, 0]
     shift = abs(float(np.median(off)))
-    differed = _differing(now, before)
+    differed = _differing(now, before, differs)
     if shift <= _NOTICED_LEVELS and differed < _DIFFERS_SHARE:
-        return _of_few_colors(before[::_COLORS_EVERY], now[::_COLORS_EVERY])
+        return _of_few_colors(before[::_COLORS_EVERY], now[::_COLORS_EVERY], differs)
     curves = np.stack([luma_curve(before[:, 0], now[:, 0]), *(chroma_line(before[:, c], now[:, c]) for c in (1, 2))])
     lit = np.stack([curve[np.rint(before[:, channel]).astype(np.intp)] for channel, curve in enumerate(curves)], axis=1)
-    left = _differing(now, lit)
-    by_colors = _by_colors(before, now, _BETTER * left) if left > _CURVES_LEAVE_SHARE else None
+    left = _differing(now, lit, differs)
+    by_colors = _by_colors(before, now, _BETTER * left, differs) if left > _CURVES_LEAVE_SHARE else None
     if by_colors is not None:
         return by_colors
     if left > _STILL_DIFFERS_SHARE or (left > _UNEXPLAINED_SHARE and differed > _ALL_DIFFERS_SHARE):
@@ -168,17 +171,17 @@ def illumination_change(image: np.ndarray, colors: np.ndarray, known: np.ndarray
     return IlluminationChange("followed", curves, levels=shift, shift_levels=shift)
 
 
-def _of_few_colors(before: np.ndarray, now: np.ndarray) -> IlluminationChange:
+def _of_few_colors(before: np.ndarray, now: np.ndarray, differs: float) -> IlluminationChange:
     """The change where most of the image is as before: things that move, or a white balance in a dark image."""
-    found = _by_colors(before, now, _EXPLAINED_SHARE * _differing(now, before))
+    found = _by_colors(before, now, _EXPLAINED_SHARE * _differing(now, before, differs), differs)
     return IlluminationChange("none") if found is None else found
 
 
-def _by_colors(before: np.ndarray, now: np.ndarray, most_left: float) -> IlluminationChange | None:
+def _by_colors(before: np.ndarray, now: np.ndarray, most_left: float, differs: float) -> IlluminationChange | None:
     """The change by a map of the colors (N, 3), if it leaves at most this share of the points different."""
     colors = color_map(before, now)
     lit = within_gamut(before @ colors[:, :3].T + colors[:, 3])
-    left = _differing(now, lit)
+    left = _differing(now, lit, differs)
     if left > most_left or left > _UNEXPLAINED_SHARE:
         return None
     changed = np.abs(lit - before)
@@ -246,9 +249,9 @@ def chroma_line(before: np.ndarray, now: np.ndarray) -> np.ndarray:
 
 
 @compiled
-def _tally(image: Any, colors: Any, known: Any, counts: Any) -> None:
+def _tally(image: Any, colors: Any, known: Any, differs: Any, counts: Any) -> None:
     """Counts known points: all; those brighter, and those darker, by more than is noticed; those of another color."""
-    noticed, differs = np.float32(_NOTICED_LEVELS), np.float32(_DIFFERS_LEVELS)
+    noticed = np.float32(_NOTICED_LEVELS)
     for i in range(known.shape[0]):
         for j in range(known.shape[1]):
             if not known[i, j]:
@@ -262,7 +265,7 @@ def _tally(image: Any, colors: Any, known: Any, counts: Any) -> None:
             counts[3] += max(abs(luma), abs(blue), abs(red)) > differs
 
 
-def _differing(one: np.ndarray, other: np.ndarray) -> float:
-    """Share of the colors (N, 3) that differ in luma or chroma, 0-1."""
-    luma, blue, red = (np.abs(one - other) > _DIFFERS_LEVELS).T
+def _differing(one: np.ndarray, other: np.ndarray, differs: float) -> float:
+    """Share of the colors (N, 3) that differ in luma or chroma by more than so many levels, 0-1."""
+    luma, blue, red = (np.abs(one - other) > differs).T
     return float(np.mean(luma | blue | red))

@@ -15,6 +15,7 @@ from raftline.masks.background import RegisteredBackground
 from raftline.masks.detection import Detection, MovingObject, Tentative
 from raftline.masks.frame_camera import FrameCamera, frame_camera
 from raftline.masks.frame_input import FrameInput
+from raftline.masks.light_patches import without_light
 from raftline.masks.motion_events import EventRecorder, OpenEvent, largest_place
 from raftline.masks.options import MotionMaskOptions
 from raftline.masks.regions import Region, regions_of, with_velocities
@@ -175,6 +176,8 @@ class MotionDetector:
         previous = self._previous if self._rested_in is None else self._rested_in.image
         segmentation = self._segmenter.segment(frame, camera, previous)
         regions, labels, small = self._regions(segmentation)
+        if not self._options.shadows:
+            regions, labels = without_light(regions, labels, self._background.lumas)
         self._previous, self._rested_in, self._empty = frame.image, None, not regions
         on_grid = camera.on_grid(self.grid)
         tracks = self._tracker.update(regions, frame.seconds, frame.step_seconds, on_grid)

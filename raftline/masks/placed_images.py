@@ -18,6 +18,18 @@ SAMPLED_EVERY = 4
 """One point in this many along each axis is sampled for illumination and misalignment: enough for medians."""
 _COMMON_SIGMAS = 1.9
 """Distance that three quarters of a background's points stay below, in sigmas: `calibrated` scales to it."""
+_MISALIGNED, _ALIGNED = 0.35, 0.12
+"""Most and least misalignment of a frame under a moving camera, in units of two points, which a
+3x3 gradient spans. With less than the least, the distance of an edge would be so large that its mean over 3x3 points
+reaches two points outwards."""
+_STEEP_LEVELS = 24
+"""Of luma within 3x3 points: on edges this steep, differences come from misalignment and blur, not from noise."""
+_LEAST_STEEP = 100
+"""Samples on such edges that the median needs; with fewer the most misalignment is assumed."""
+_SIGMA_OF_MEDIAN = 1.4826
+"""Of a normal distribution: its sigma over the median of absolute deviations, 1 / 0.6745."""
+_NOISE_EVERY = 8
+"""One point in this many along each axis tells the noise of a frame."""
 _CLEANEST = 0.55
 """Of that: the least a frame is scaled by, so that clean frames do not raise noise."""
 
@@ -51,3 +63,35 @@ def warped(values: np.ndarray, back: np.ndarray, how: int = cv2.INTER_LINEAR) ->
     if np.allclose(back[2], (0, 0, 1), atol=1e-7):
         return cv2.warpAffine(values, back[:2], size, flags=flags)
     return cv2.warpPerspective(values, back, size, flags=flags)
+
+
+def noise_levels(before: np.ndarray | None, now: np.ndarray) -> float:
+    """Sigma of the noise of one of two frames that show the same, luma, uint8 (h, w), in grey levels; None: unknown, 0.
+
+    A change of the light as a whole has no part in it.
+    """
+    if before is None or before.shape != now.shape:
+        return 0.0
+    every = (slice(None, None, _NOISE_EVERY),) * 2
+    off = now[every].astype(np.int16) - before[every]
+    return float(np.median(np.abs(off - np.median(off)))) * _SIGMA_OF_MEDIAN / 2**0.5
+
+
+def tolerance(placed: np.ndarray, background: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Grey levels by which a point may be off because a frame is misaligned or blurred, uint8 (h, w).
+
+    The median over all edges tells by how much: edges of things that move are few.
+
+    Args:
+        placed: uint8 (h, w), luma of the frame on the background's points.
+        background: float32 (h, w), the background's.
+        known: bool (h, w), where both are known.
+    """
+    luma = background.astype(np.uint8)
+    slope = cv2.morphologyEx(luma, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    steep = (sampled(slope) > _STEEP_LEVELS) & sampled(known)
+    misaligned = _MISALIGNED
+    if np.count_nonzero(steep) >= _LEAST_STEEP:
+        off = cv2.absdiff(sampled(placed), sampled(luma))[steep]
+        misaligned = _SIGMA_OF_MEDIAN * float(np.median(off / sampled(slope)[steep]))
+    return cv2.convertScaleAbs(slope, alpha=min(max(misaligned, _ALIGNED), _MISALIGNED))

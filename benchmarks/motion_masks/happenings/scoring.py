@@ -74,7 +74,7 @@ def faults_of(told: Sequence[Span], true: Sequence[Span], step_seconds: float) -
             faults.append("missed")
         elif len(found) > 1 or sum(found[0] in others for others in meets) > 1:
             faults.append("split or merged")
-        elif max(abs(a - b) for a, b in zip(told[found[0]], event, strict=True)) > near:
+        elif max(abs(a - b) for a, b in zip(told[found[0]], event, strict=True)) > near + 1e-6:
             faults.append("off")
     faults += ["false" for at in range(len(told)) if not any(at in found for found in meets)]
     return faults + ["overlap" for one, other in pairwise(told) if other[0] < one[1] - 1e-6]

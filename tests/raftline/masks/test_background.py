@@ -143,3 +143,19 @@ def test_parallax_before_a_camera_that_moves_is_no_other_exposure() -> None:
         levels.append(background.look(image, similarity(-3.0, 0.0) if at else None).illumination_levels)
         background.learn(nothing, nothing, 0.04)
     assert max(levels) < 100
+
+
+@pytest.mark.parametrize("sigma", [4.0, 8.0, 12.0])
+def test_the_background_is_learned_under_strong_noise(sigma: float) -> None:
+    rng, small = np.random.default_rng(0), image_of(FRAME[:90, :160] // 2 + 40)
+    background, nothing = RegisteredBackground(90, 160, 10.0, shadows_out=True), np.zeros((90, 160), bool)
+    background.begin_anew(small)
+    levels = 0.0
+    for _ in range(15):
+        image = np.clip(small + rng.normal(0, sigma, small.shape), 0, 255).astype(np.uint8)
+        background.stands(image, 0.1)
+        seen = background.look(image, None)
+        background.learn(nothing, nothing, 0.1)
+        levels = max(levels, seen.illumination_levels)
+    assert levels == 0
+    assert background.look(image, None).known.all()
