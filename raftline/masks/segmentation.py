@@ -9,17 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 
 from raftline.camera.working_grid import WorkingGrid
 from raftline.kernels.cell import CELL_PX
 from raftline.masks.background import AgainstBackground, RegisteredBackground
 from raftline.masks.depth_layers import depth_layers
-from raftline.masks.foreground import averaged, clearly_other, foreground, grown
+from raftline.masks.foreground import averaged, changing_points, clearly_other, foreground, grown, trimmed
 from raftline.masks.frame_camera import FrameCamera
 from raftline.masks.frame_input import FrameInput
 from raftline.masks.illumination import ExposureTransient, relit
+from raftline.masks.motion_in_place import MotionInPlace
 from raftline.masks.parallax_scenery import DepthShown, parallax_scenery, shows_depth
 from raftline.masks.refinement import Evidence, refined
 from raftline.masks.residual_motion import (
@@ -42,8 +42,6 @@ frame, as a rule."""
 _TOO_LITTLE_SHARE = 0.0005
 """Of the frame: where less flows over unknown background, comparing the two images is not worth its time. It is less
 than the default `min_area`."""
-_CHANGED_LEVELS = 5
-"""Grey levels between means over 3x3 points: 7 sigma of a noise of 2."""
 _WIDELY_SHARE = 0.12
 """Of the frame: where more of it changes from frame to frame, it may be the light. As much as no curve explains in
 `illumination`."""
@@ -90,6 +88,8 @@ class _FlowMotion:
     """uint8 (h, w): `AgainstBackground.mahalanobis`, averaged."""
     scenery: np.ndarray | None
     """bool cells at another depth; None: there are none."""
+    in_place: np.ndarray | None
+    """bool cells that move all the time and go nowhere; None: there are none."""
 
 
 class MotionSegmenter:
@@ -106,7 +106,7 @@ class MotionSegmenter:
         self._unlike_seconds = np.zeros(grid.shape, np.float32)
         """For how long each point has looked unlike the background."""
         self._exposure = ExposureTransient()
-        self._depth = DepthShown()
+        self._in_place, self._depth = MotionInPlace(), DepthShown()
         self._stopped = StoppedObjects(grid, stopped_seconds)
         self._goes_on: np.ndarray | None = None
         """Of the frame, what moves in it; None: the camera stands."""
@@ -119,6 +119,7 @@ class MotionSegmenter:
         """Forget what moved: the next frame does not follow from the last one."""
         self._cells, self._depth = np.zeros((0, 0), bool), DepthShown()
         self._unlike_seconds[:] = 0.0
+        self._in_place.forget()
         self._stopped.forget()
 
     def segment(self, frame: FrameInput, camera: FrameCamera, previous: np.ndarray | None) -> Segmentation:
@@ -135,12 +136,15 @@ class MotionSegmenter:
         self._cells = flow.cells.moving
         settling = self._exposure.settles(flow.seen.illumination_levels, frame.seconds, frame.step_seconds)
         flowing = np.zeros(self._grid.shape, bool) if settling else flow.cells.drawn(self._grid)
-        changing = _changing(previous, frame.image) if camera.stands and flowing.any() else None
+        changing = changing_points(previous, frame.image) if camera.stands and flowing.any() else None
         if previous is not None and changing is not None and self._relit_around(frame, changing):
             flowing &= self._explaining(flow.cells, frame, previous)
         pair = self._pair_motion(frame, camera, previous, flow.cells, flowing & ~flow.seen.known)
         moved_here = None if pair is None else carried_forward(*pair)
         moves, unlike = foreground(flow.distance, flow.seen.known, flowing, moved_here, changing)
+        if flow.in_place is not None:
+            unlike &= ~grown(on_points(flow.in_place, self._grid), CELL_PX / self._grid.step_px)
+        moves = trimmed(moves, flow.seen.mahalanobis, flow.seen.known) if camera.stands else moves
         self._goes_on = None if camera.stands else moves
         outlined = moves if camera.stands else self._outlined(self._with_stopped(moves, frame), frame, flow, flowing)
         return Segmentation(
@@ -197,6 +201,7 @@ class MotionSegmenter:
             "cells": self._cells,
             "unlike_seconds": self._unlike_seconds,
             "exposure": self._exposure.full_state(),
+            "in_place": self._in_place.full_state(),
             "depth": self._depth.full_state(),
             "stopped": self._stopped.full_state(),
             "rested": [self._unlearned_seconds, self._rested_seconds],
@@ -206,6 +211,7 @@ class MotionSegmenter:
         """Go on exactly where `full_state` was taken."""
         self._cells, self._unlike_seconds = state["cells"], state["unlike_seconds"]
         self._exposure.restore_full(state["exposure"])
+        self._in_place.restore_full(state["in_place"])
         self._depth.restore_full(state["depth"])
         self._stopped.restore_full(state["stopped"])
         self._unlearned_seconds, self._rested_seconds = state["rested"]
@@ -226,11 +232,18 @@ class MotionSegmenter:
             self._background.learn_first(on_points(moving(residual_px).moving, self._grid))
         seen = self._background.look(frame.image, camera.on_grid(self._grid))
         distance = averaged(seen.mahalanobis)
-        cells = moving(residual_px, self._clearly_unlike(distance, camera.stands, frame.step_seconds))
-        scenery = None if camera.stands else self._scenery(frame.flow, residual_px, cells)
-        if scenery is not None:
-            cells = moving(np.where(scenery[..., None], np.float32(0), residual_px))
-        return _FlowMotion(cells, seen, distance, scenery)
+        clear = self._clearly_unlike(distance, camera.stands, frame.step_seconds)
+        cells = moving(residual_px, clear)
+        scenery = in_place = None
+        if camera.stands:
+            in_place = self._in_place.take(cells.moving, residual_px, frame.step_seconds)
+        else:
+            self._in_place.forget()
+            scenery = self._scenery(frame.flow, residual_px, cells)
+        left_out = in_place if scenery is None else scenery
+        if left_out is not None:
+            cells = moving(np.where(left_out[..., None], np.float32(0), residual_px), clear)
+        return _FlowMotion(cells, seen, distance, scenery, in_place)
 
     def _scenery(self, grid_px: np.ndarray, residual_px: np.ndarray, cells: CellMotion) -> np.ndarray | None:
         layers = depth_layers(grid_px, residual_px, cells.moving, self._grid.width, self._grid.height)
@@ -277,13 +290,6 @@ class MotionSegmenter:
     def _remembered(self, shape: tuple[int, ...]) -> np.ndarray | None:
         """bool cells: where something moved a frame ago, and a little around it."""
         return grown(self._cells, _REMEMBERED_CELLS) if self._cells.shape == shape else None
-
-
-def _changing(previous: np.ndarray | None, image: np.ndarray) -> np.ndarray | None:
-    """bool (h, w): where the image is not that of the frame before."""
-    if previous is None:
-        return None
-    return cv2.absdiff(cv2.blur(image[..., 0], (3, 3)), cv2.blur(previous[..., 0], (3, 3))) > _CHANGED_LEVELS
 
 
 @functools.lru_cache(maxsize=4)
