@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,14 @@ def chosen(options: Any, demand: Demand) -> tuple[Accuracy, dict[str, Any]]:
     also = demand.also if options.accuracy == "auto" else ()
     settings = settings_for(accuracy, given["estimator"], also)
     return accuracy, {**given, **{name: value for name, value in settings.items() if given[name] == "auto"}}
+
+
+def modules_of_network(given: Mapping[str, Any]) -> list[str]:
+    """What the network takes long to load, by the options as the user wrote them."""
+    modules = ["raftline.flow.network", "raftline.flow.session"]
+    if given.get("runtime") != "torch" and importlib.util.find_spec("openvino") is not None:
+        modules.append("raftline.raft.compiled.loading")
+    return [*modules, "raftline.kernels.ahead.network"]
 
 
 def network_of(options: FlowOptions, context: Context) -> UpdateLoop:

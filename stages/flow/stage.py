@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ from raftline.flow.options import FlowOptions
 from raftline.flow.result import FlowResult, SessionStatus
 from raftline.flow.stillness import StillnessDetector
 from raftline.raft.weights import errors as raft_weights
-from stages.flow.chosen import chosen, may_need_no_network, network_of, opens_network_late
+from stages.flow.chosen import chosen, may_need_no_network, modules_of_network, network_of, opens_network_late
 from stages.flow.flow_messages import Place, cut_message, flow_message, zero_message
 from stages.flow.options import Options as FlowStageOptions
 from stages.flow.said import said_accuracy, said_session, said_settings, said_small_size
@@ -56,10 +55,8 @@ class OpticalFlow(stage.Stage, ComputesAhead, WorksInSections):
 
     @classmethod
     def modules(cls, given: Mapping[str, Any]) -> Iterable[str]:
-        network = ["raftline.flow.network", "raftline.flow.session", "raftline.kernels.ahead.network"]
-        if given.get("runtime") != "torch" and importlib.util.find_spec("openvino") is not None:
-            network.append("raftline.raft.compiled.loading")
-        return ("raftline.kernels.ahead.flow", *(network if given.get("estimator", "auto") == "raft" else ()))
+        network = modules_of_network(given) if given.get("estimator", "auto") == "raft" else ()
+        return ("raftline.kernels.ahead.flow", *network)
 
     @classmethod
     def modules_for(cls, given: Mapping[str, Any], demand: stage.Demand) -> Iterable[str]:
@@ -99,7 +96,7 @@ class OpticalFlow(stage.Stage, ComputesAhead, WorksInSections):
         self._last = (0, -1)
         """Epoch and sequence of the last message in the state."""
         self._again: Mapping[str, Any] = {}
-        """What a restored state says of the last frame, which is delivered again."""
+        """What a restored state says of the last frame."""
 
     def open(self) -> None:
         self._accuracy, given = chosen(self.options, self.context.demand)
@@ -139,7 +136,9 @@ class OpticalFlow(stage.Stage, ComputesAhead, WorksInSections):
             batch = able[begin : begin + _TOGETHER]
             for each, _, _ in batch:
                 each._catch_up()
-            requests = [FrameRequest(session, each._image(frame), **each._wanted) for each, session, frame in batch]
+            requests = [
+                FrameRequest(session, rgb(frame, each._worked(frame)), **each._wanted) for each, session, frame in batch
+            ]
             for (each, _, frame), result in zip(batch, estimate_together(requests), strict=True):
                 each._ahead = frame, result
 
@@ -281,16 +280,13 @@ class OpticalFlow(stage.Stage, ComputesAhead, WorksInSections):
         self._start_from(frame)
 
     def _estimated(self, frame: Frame, **wanted: bool) -> FlowResult | None:
+        worked, stillness = self._worked(frame), self._stillness
         if isinstance(self._session, DisSession):
-            return self._session.of_luma(gray(frame, self._worked(frame)), **wanted)
-        return self._session(self._image(frame), **wanted, changed=self._stillness and self._stillness.changed)
+            return self._session.of_luma(gray(frame, worked), **wanted)
+        return self._session(rgb(frame, worked), **wanted, changed=stillness and stillness.changed)
 
     def _worked(self, frame: Frame) -> tuple[int, int]:
         return working_size(frame.height, frame.width, self._max_side_px)
-
-    def _image(self, frame: Frame) -> np.ndarray:
-        """The frame as RGB at the size to work at."""
-        return rgb(frame, self._worked(frame))
 
     def _say_status(self) -> None:
         said = self._session.status
