@@ -16,6 +16,10 @@ _TEXTURE_POINTS = 7
 _SAME_TEXTURE = 0.45
 """Correlation of the texture of a region with that of the background. Things have less than 0.1; noise of the texture's
 own size leaves 0.7 of a light's."""
+_UNEXPLAINED_NOISE, _UNEXPLAINED_SHARE = 4.0, 0.15
+"""What of a region's texture that of the background may not explain, in variances of the rest of the frame and in
+parts of what it does explain, as light is not even: more is of a thing that is seen through, such as smoke.
+"""
 _LIT_LEVELS = 8.0
 """Grey levels: points that are as bright as the background may be the background, at the rim of something."""
 _LEAST_POINTS = 30
@@ -54,7 +58,20 @@ def _shines_through(region: Region, labels: np.ndarray, label: int, luma: np.nda
     if np.count_nonzero(inside) < _LEAST_POINTS:
         return False
     one, other = (_texture(values)[inside] for values in (now, before))
-    return float(one @ other) > _SAME_TEXTURE * float(np.sqrt((one @ one) * (other @ other)))
+    both, background_square = float(one @ other), float(other @ other)
+    if both <= _SAME_TEXTURE * float(np.sqrt(float(one @ one) * background_square)):
+        return False
+    gain = both / background_square
+    unexplained = float(one @ one) - gain * both
+    noise = len(one) * max(1.0, gain**2) * _noise(labels, luma, background)
+    return unexplained <= _UNEXPLAINED_NOISE * noise + _UNEXPLAINED_SHARE * gain * both
+
+
+def _noise(labels: np.ndarray, luma: np.ndarray, background: np.ndarray) -> float:
+    """Return the variance of texture against the background where nothing moves; at least that of rounding."""
+    quiet = (labels == 0) & (background > 0)
+    off = (_texture(luma.astype(np.float32)) - _texture(background))[quiet]
+    return max(float(off @ off) / max(len(off), 1), 1 / 6)
 
 
 def _texture(values: np.ndarray) -> np.ndarray:

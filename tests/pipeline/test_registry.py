@@ -110,7 +110,7 @@ def test_a_stage_may_lie_in_a_package(folder: Path) -> None:
         ("plug:number", "is not a stage: found 3, expected a subclass of"),
         ("plug:Unfinished", "it does not implement process"),
         ("plug:Deaf", "declares no message class in `reads`"),
-        ("plug:Vague", "accuracy: found 'rough', expected one of coarse, cells, full"),
+        ("plug:Vague", "accuracy: found 'rough', expected one of coarse, cells, pixels, full"),
         ("plug:Lone", "reads: found a class alone; write a tuple: reads = (Flow,)"),
         ("plug:Listed", "reads: found 'Flow'; allowed: a tuple of Frame, Flow, Mask, "),
         ("plug:Boxed", "writes: found Flow; allowed: None or one of Frame, Flow, "),

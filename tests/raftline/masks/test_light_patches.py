@@ -51,6 +51,10 @@ def test_a_plain_thing_is_kept() -> None:
     assert seen(plain, PLACE) == [(30, 20, 30, 30)]
 
 
+def test_a_thing_that_is_seen_through_is_kept() -> None:
+    assert seen(0.6 * SCENE + 0.4 * with_thing(SCENE), PLACE) == [(30, 20, 30, 30)]
+
+
 def test_regions_that_are_left_are_numbered_anew() -> None:
     shown = with_thing(SCENE * (1 + 0.7 * SPOT), OTHER_PLACE)
     assert seen(shown, PLACE, OTHER_PLACE) == [(80, 10, 20, 30)]

@@ -33,13 +33,15 @@ def scene_frames(count: int, width: int = 160, height: int = 128) -> list[np.nda
 
 def crossing_frames(count: int) -> list[np.ndarray]:
     """A bright square that crosses a ground which stands still, and then is gone."""
-    ground = cv2.GaussianBlur(np.random.default_rng(2).integers(0, 200, (120, 160, 3), np.uint8), (0, 0), 2)
+    rng = np.random.default_rng(2)
+    ground = cv2.GaussianBlur(rng.integers(0, 200, (120, 160, 3), np.uint8), (0, 0), 2)
+    square = cv2.GaussianBlur(rng.integers(0, 200, (30, 30, 3), np.uint8), (0, 0), 2) // 2 + 120
     frames = []
     for index in range(count):
         frame = ground.copy()
         if 10 <= index < 50:
             left = 3 * (index - 10)
-            frame[40:70, left : left + 30] = cv2.GaussianBlur(frame[40:70, left : left + 30], (0, 0), 1) // 2 + 120
+            frame[40:70, left : left + 30] = square
         frames.append(frame)
     return frames
 
