@@ -16,10 +16,12 @@ _TEXTURE_POINTS = 7
 _SAME_TEXTURE = 0.45
 """Correlation of the texture of a region with that of the background. Things have less than 0.1; noise of the texture's
 own size leaves 0.7 of a light's."""
-_UNEXPLAINED_NOISE, _UNEXPLAINED_SHARE = 4.0, 0.15
+_UNEXPLAINED_NOISE, _UNEXPLAINED_SHARE = 3.0, 0.15
 """What of a region's texture that of the background may not explain, in variances of the rest of the frame and in
 parts of what it does explain, as light is not even: more is of a thing that is seen through, such as smoke.
 """
+_EVEN_POINTS = 15
+"""Side of the window over which light is even."""
 _LIT_LEVELS = 8.0
 """Grey levels: points that are as bright as the background may be the background, at the rim of something."""
 _LEAST_POINTS = 30
@@ -57,21 +59,28 @@ def _shines_through(region: Region, labels: np.ndarray, label: int, luma: np.nda
     inside = cv2.erode(lit.view(np.uint8), np.ones((3, 3), np.uint8)) > 0
     if np.count_nonzero(inside) < _LEAST_POINTS:
         return False
-    one, other = (_texture(values)[inside] for values in (now, before))
-    both, background_square = float(one @ other), float(other @ other)
-    if both <= _SAME_TEXTURE * float(np.sqrt(float(one @ one) * background_square)):
+    one, other = (_texture(values) * inside for values in (now, before))
+    both, brightness = one * other, other * other
+    if both.sum() <= _SAME_TEXTURE * float(np.sqrt((one * one).sum() * brightness.sum())):
         return False
-    gain = both / background_square
-    unexplained = float(one @ one) - gain * both
-    noise = len(one) * max(1.0, gain**2) * _noise(labels, luma, background)
-    return unexplained <= _UNEXPLAINED_NOISE * noise + _UNEXPLAINED_SHARE * gain * both
+    even = (_EVEN_POINTS, _EVEN_POINTS)
+    gain = cv2.blur(both, even) / np.maximum(cv2.blur(brightness, even), np.float32(1e-6))
+    unexplained = float(np.square(one - gain * other).sum())
+    noise = (
+        np.count_nonzero(inside) * max(1.0, float(np.square(gain)[inside].mean())) * _noise(labels, luma, background)
+    )
+    return unexplained <= _UNEXPLAINED_NOISE * noise + _UNEXPLAINED_SHARE * float(np.square(gain * other).sum())
 
 
 def _noise(labels: np.ndarray, luma: np.ndarray, background: np.ndarray) -> float:
-    """Return the variance of texture against the background where nothing moves; at least that of rounding."""
+    """Return the variance of texture against the background where nothing moves; at least that of rounding.
+
+    By the median, since the windows of points beside something that moves reach into it.
+    """
     quiet = (labels == 0) & (background > 0)
-    off = (_texture(luma.astype(np.float32)) - _texture(background))[quiet]
-    return max(float(off @ off) / max(len(off), 1), 1 / 6)
+    off = np.abs(_texture(luma.astype(np.float32)) - _texture(background))[quiet]
+    sigma = float(np.median(off)) / 0.6745 if len(off) else 0.0
+    return max(sigma**2, 1 / 6)
 
 
 def _texture(values: np.ndarray) -> np.ndarray:
