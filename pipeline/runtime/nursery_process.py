@@ -12,7 +12,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 import traceback
 from pathlib import Path
@@ -106,9 +105,6 @@ def _serve(task: int, kept: tuple[int, ...]) -> NoReturn:
         from pipeline.runtime.nursery_program import main
 
         status = main()
-        for thread in threading.enumerate():
-            if not thread.daemon and thread is not threading.main_thread():
-                thread.join()
     except SystemExit as left:
         status = left.code if isinstance(left.code, int) else status
     except BaseException:

@@ -170,3 +170,29 @@ print(threads, mine == its, held.name in opened, status, again, b"nursery_progra
 def test_it_is_a_fork_of_a_process_with_one_thread_and_a_program_once_that_has_died() -> None:
     done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=250, check=True)
     assert done.stdout.splitlines()[-1] == "1 True False 0 0 True"
+
+
+POOLED = """
+import os, sys
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+from pathlib import Path
+from pipeline.runtime.nursery import Nursery
+from pipeline.runtime.supervisor import Supervisor
+from tests.pipeline.running import make_test_plan
+
+stages = {"mine": {"use": "my_stage:Mine", "reads": "decoder"}}
+plan = make_test_plan(Path(sys.argv[1]), stages, source={"frames": 1})
+with Nursery.for_plan(plan, fork=True) as nursery:
+    print(Supervisor(plan, nursery=nursery).run()["state"])
+"""
+
+
+def test_a_forks_worker_whose_pool_has_idle_threads_ends_by_itself(tmp_path: Path) -> None:
+    farewell = f"atexit.register(lambda: open({str(tmp_path / 'farewell')!r}, 'w').close())"
+    pooled = STAGE.replace("return ()", f"{farewell}; POOL.submit(int).result(); return ()")
+    head = "import atexit\nfrom concurrent.futures import ThreadPoolExecutor\nPOOL = ThreadPoolExecutor(1)\n"
+    (tmp_path / "my_stage.py").write_text(head + pooled)
+    command = [sys.executable, "-c", POOLED, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=True)
+    assert done.stdout.splitlines()[-1] == "finished"
+    assert (tmp_path / "farewell").exists()  # a worker that has to be killed leaves none
