@@ -104,7 +104,7 @@ def _serve(task: int, kept: tuple[int, ...]) -> NoReturn:
             os.environ.setdefault(name, value)
         from pipeline.runtime.nursery_program import main
 
-        status = main()
+        main()
     except SystemExit as left:
         status = left.code if isinstance(left.code, int) else status
     except BaseException:

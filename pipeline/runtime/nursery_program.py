@@ -23,7 +23,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pipeline import registry
 from pipeline.demand import Demand
@@ -37,8 +37,8 @@ _TASK = 0
 _ALWAYS = ("pipeline.runtime.worker_program", "pipeline.transport.redis_streams")
 
 
-def main() -> int:
-    """Serve until the socket closes. Returns in each worker, with its exit status."""
+def main() -> NoReturn:
+    """Serve until the socket closes; in each worker, work until there is no more, and end with its exit status."""
     with open(_TASK, closefd=False) as told:
         task = json.load(told)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -57,9 +57,7 @@ def main() -> int:
         born = _Births(channel).serve()
     if born is None:
         os._exit(0)  # to take down what was loaded for others would take a moment, and serve nobody
-    status = born.live()
-    _end_at_once(status)
-    return status
+    _end_at_once(born.live())
 
 
 def _load(task: dict[str, Any]) -> None:
@@ -249,7 +247,7 @@ class _Worker:
             self._request = json.loads(received)
 
 
-def _end_at_once(status: int) -> None:
+def _end_at_once(status: int) -> NoReturn:
     """End a worker without taking down what it loaded, which writes to, and so copies, the pages it was forked with.
 
     That takes 0.08 CPU seconds of each worker. Threads are waited for, and those of pools end, as at the end of Python.

@@ -22,11 +22,12 @@ from typing import Any
 import numpy as np
 
 from raftline.camera.camera_motion import CameraMotion, confidence_of, grid_centres
-from raftline.camera.luma_pyramid import AlignmentPoints, LumaPyramid, to_level
+from raftline.camera.luma_pyramid import AlignmentPoints, LumaPyramid
 from raftline.camera.plane_models import PLANE_MODELS, ModelName, PlaneModel
 from raftline.camera.point_comparison import Limits, PointComparison
 from raftline.camera.robust_weights import TUKEY_SIGMAS
 from raftline.camera.transforms import centred, frame_corners, transform_points
+from raftline.flow.grid import to_level
 from raftline.kernels.compiled import compiled
 
 _ITERATIONS = 5

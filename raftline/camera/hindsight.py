@@ -20,6 +20,7 @@ from raftline.camera.luma_pyramid import LumaPyramid
 from raftline.camera.revision import Revision, revised, revision
 from raftline.camera.small_picture import small_picture
 from raftline.camera.step import Step
+from raftline.flow.grid import to_level
 
 _MOST_FRAMES = 300
 """Ten seconds of 30 frames; 4.5 MB. Chosen by hand."""
@@ -104,7 +105,7 @@ class Hindsight:
         found: list[Revision] = []
         right = still = untold = 0
         walk = BackwardWalk(self._kept[-1].picture, world)
-        to_picture = self._to_picture()
+        to_picture = to_level(*self._size, *self._kept[-1].picture.shape[::-1])
         from_picture = np.linalg.inv(to_picture)
         kept, self._kept = list(self._kept), deque([self._kept[-1]], maxlen=_MOST_FRAMES)
         for before, each in zip(kept[-2::-1], kept[:0:-1], strict=True):
@@ -118,12 +119,6 @@ class Hindsight:
             if step.lost or untold > _MOST_UNTOLD or right > _MOST_RIGHT or still > _MOST_STILL:
                 break
         return found[::-1]
-
-    def _to_picture(self) -> np.ndarray:
-        """Return the transform (3, 3) from px of the frame to px of a picture; the areas of pixels coincide."""
-        rows, columns = self._kept[-1].picture.shape
-        x, y = columns / self._size[0], rows / self._size[1]
-        return np.array([[x, 0.0, (x - 1) / 2], [0.0, y, (y - 1) / 2], [0.0, 0.0, 1.0]])
 
     def state(self) -> dict[str, Any] | None:
         """Return everything, up to 5 MB, as numbers and arrays; None: nothing is kept."""

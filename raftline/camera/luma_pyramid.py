@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from raftline.camera.transforms import centred
+from raftline.flow.grid import to_level
 from raftline.kernels.cell import CELL_PX
 from raftline.kernels.compiled import compiled
 
@@ -85,12 +86,6 @@ class LumaPyramid:
         scale = 1.0 / centred(width, height)[1]
         found = _gather(image, trust, rows, columns, strength, places, least, scale)
         return AlignmentPoints(found[:2], found[2], found[3:5], found[5])
-
-
-def to_level(width: int, height: int, level_width: int, level_height: int) -> np.ndarray:
-    """Return the transform (3, 3) from px of a frame to px of a level; the areas of pixels coincide."""
-    x_scale, y_scale = level_width / width, level_height / height
-    return np.array([[x_scale, 0.0, (x_scale - 1) / 2], [0.0, y_scale, (y_scale - 1) / 2], [0.0, 0.0, 1.0]])
 
 
 @functools.lru_cache(maxsize=16)

@@ -248,14 +248,21 @@ def _add_moments(moments: Any, kept: Any, shift: Any, rest: Any, counted: Any) -
 
 
 @compiled
+def _squares(m: Any) -> Any:
+    """Return the weight of moments (8,), and the squares about their means: the camera's, both's and the rest's."""
+    weight = max(m[0], 1e-9)
+    camera = max(m[5] - (m[1] * m[1] + m[2] * m[2]) / weight, 1e-9)
+    both = m[6] - (m[1] * m[3] + m[2] * m[4]) / weight
+    rest = max(m[7] - (m[3] * m[3] + m[4] * m[4]) / weight, 1e-9)
+    return weight, camera, both, rest
+
+
+@compiled
 def _regress(moments: Any, gain: Any, certain: Any) -> None:
     """Write the gains (rows, columns) that moments (8, rows, columns) tell, and their precision."""
     for row in range(gain.shape[0]):
         for column in range(gain.shape[1]):
-            m, weight = moments[:, row, column], max(moments[0, row, column], 1e-9)
-            camera = max(m[5] - (m[1] * m[1] + m[2] * m[2]) / weight, 1e-9)
-            both = m[6] - (m[1] * m[3] + m[2] * m[4]) / weight
-            rest = max(m[7] - (m[3] * m[3] + m[4] * m[4]) / weight, 1e-9)
+            weight, camera, both, rest = _squares(moments[:, row, column])
             gain[row, column] = both / camera
             variance = max(rest - both / camera * both, 0.0) / weight / 2
             certain[row, column] = camera / max(variance, _MIN_SIGMA_PX * _MIN_SIGMA_PX)
@@ -267,10 +274,7 @@ def _supporting(moments: Any, gains: Any) -> Any:
     most, count = 0.0, 0
     for row in range(gains.shape[0]):
         for column in range(gains.shape[1]):
-            m, weight = moments[:, row, column], max(moments[0, row, column], 1e-9)
-            camera = max(m[5] - (m[1] * m[1] + m[2] * m[2]) / weight, 1e-9)
-            both = m[6] - (m[1] * m[3] + m[2] * m[4]) / weight
-            rest = max(m[7] - (m[3] * m[3] + m[4] * m[4]) / weight, 1e-9)
+            weight, camera, both, rest = _squares(moments[:, row, column])
             explains = both / camera * both > (_MIN_EXPLAINED_SHARE + _CHANCE_FRAMES / weight) * rest
             moves = abs(gains[row, column]) * np.sqrt(camera / weight) > _MIN_PARALLAX_PX
             count += explains and weight > _MIN_FRAMES / 2 and moves and gains[row, column] > _FIXED_GAIN

@@ -45,6 +45,12 @@ def working_size(height: int, width: int, max_side_px: int | None) -> tuple[int,
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
+def to_level(width: int, height: int, level_width: int, level_height: int) -> np.ndarray:
+    """Return the transform (3, 3) from px of a frame to px of a level; the areas of pixels coincide."""
+    x_scale, y_scale = level_width / width, level_height / height
+    return np.array([[x_scale, 0.0, (x_scale - 1) / 2], [0.0, y_scale, (y_scale - 1) / 2], [0.0, 0.0, 1.0]])
+
+
 def resampled_flow(flow: np.ndarray, source: Cells, target: Cells) -> np.ndarray:
     """Resample flow to the cell centers of the same frame at another size, like `resampled`, and scale it with it."""
     cells = resampled(flow, source, target)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raftline.flow.block_shifts import BLOCK, BlockShifts, block_shifts
-from raftline.flow.grid import Cells, working_size
+from raftline.flow.grid import Cells, to_level, working_size
 from raftline.flow.median import median
 from raftline.flow.one_motion import affine_motion
 from raftline.kernels.cell import CELL_PX
@@ -93,15 +93,15 @@ class Registration:
         first = affine_motion(looked)
         if first is None:
             return None
-        to_level = _to_level(earlier, earlier.levels[0])
-        matrix, blocks = np.linalg.inv(to_level) @ first @ to_level, None
+        to_small = _to_small(earlier, earlier.levels[0])
+        matrix, blocks = np.linalg.inv(to_small) @ first @ to_small, None
         for before, after in zip(earlier.levels, later.levels, strict=True):
-            to_level = _to_level(earlier, before)
-            aligned = _aligned(before, after, to_level @ matrix @ np.linalg.inv(to_level))
+            to_small = _to_small(earlier, before)
+            aligned = _aligned(before, after, to_small @ matrix @ np.linalg.inv(to_small))
             if aligned is None:
                 return None
             found, blocks = aligned
-            matrix = np.linalg.inv(to_level) @ found @ to_level
+            matrix = np.linalg.inv(to_small) @ found @ to_small
         assert blocks is not None
         limit_px = max(after.shape) * _AGREES_SHARE
         if _share(blocks, limit_px) < _SAME_SHARE:
@@ -110,7 +110,7 @@ class Registration:
         blocks = block_shifts(before, after, found, field)
         if len(blocks.shifts) < _LEAST_BLOCKS or _share(blocks, limit_px) < _EXPLAINED_SHARE:
             return None
-        return _flow(matrix, field + blocks.field(limit_px), to_level, cells)
+        return _flow(matrix, field + blocks.field(limit_px), to_small, cells)
 
 
 def _share(blocks: BlockShifts, limit_px: float) -> float:
@@ -159,14 +159,14 @@ def _as_matrix(step: npt.NDArray[np.float64], width: int, height: int) -> npt.ND
 
 
 def _flow(
-    matrix: npt.NDArray[np.float64], field: npt.NDArray[np.float32], to_level: npt.NDArray[np.float64], cells: Cells
+    matrix: npt.NDArray[np.float64], field: npt.NDArray[np.float32], to_small: npt.NDArray[np.float64], cells: Cells
 ) -> npt.NDArray[np.float32]:
     """(rows, columns, 2) px: the motion (3, 3) after a field (rows, columns, 2) of blocks, px of the small frame."""
     x = CELL_PX * np.arange(cells.columns) + (CELL_PX - 1) / 2 - cells.left
     y = CELL_PX * np.arange(cells.rows) + (CELL_PX - 1) / 2 - cells.top
-    scale = to_level[0, 0], to_level[1, 1]
+    scale = to_small[0, 0], to_small[1, 1]
     column, row = (
-        ((at * scale[axis] + to_level[axis, 2] - (BLOCK - 1) / 2) / BLOCK).astype(np.float32)
+        ((at * scale[axis] + to_small[axis, 2] - (BLOCK - 1) / 2) / BLOCK).astype(np.float32)
         for axis, at in enumerate((x, y))
     )
     map_x, map_y = np.meshgrid(column, row)
@@ -176,10 +176,9 @@ def _flow(
     return (there - here).astype(np.float32)
 
 
-def _to_level(frame: SmallFrame, level: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """(3, 3): px of the frame to px of a small one; the areas of pixels coincide."""
-    across, down = level.shape[1] / frame.width, level.shape[0] / frame.height
-    return np.array([[across, 0.0, (across - 1) / 2], [0.0, down, (down - 1) / 2], [0.0, 0.0, 1.0]])
+def _to_small(frame: SmallFrame, level: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """(3, 3): px of the frame to px of a small one."""
+    return to_level(frame.width, frame.height, *level.shape[::-1])
 
 
 def _resized(luma: npt.NDArray[np.uint8], side_px: int) -> npt.NDArray[np.uint8]:

@@ -87,22 +87,22 @@ def car_stops(chance: Chance) -> Scene:
 
 def put_down(chance: Chance) -> Scene:
     """Somebody puts something down, which stays, and walks on."""
-    person, ahead = chance.person((45, 70)), chance.ahead()
-    place = chance.between(100, 220)
-    walker = person.walks(_begin(chance), [person.outside(ahead), place, person.outside(-ahead)], [1.0])
-    down = walker.keys[1].seconds + 0.5
-    thing = _thing_of(chance, person, place - 0.2 * person.tall * ahead)
-    return chance.scene((replace(thing, hidden=((-1.0, down),)), walker), walker.keys[-1].seconds + 6)
+    return _with_thing(chance, lambda moved: (-1.0, moved))
 
 
 def carried_away(chance: Chance) -> Scene:
     """Somebody takes with them what has stood there all the time."""
+    return _with_thing(chance, lambda moved: (moved, 1e9))
+
+
+def _with_thing(chance: Chance, hidden: Callable[[float], tuple[float, float]]) -> Scene:
+    """Somebody stops at a thing, which is `hidden` from and to these seconds, by that in which it is put or taken."""
     person, ahead = chance.person((45, 70)), chance.ahead()
     place = chance.between(100, 220)
     walker = person.walks(_begin(chance), [person.outside(ahead), place, person.outside(-ahead)], [1.0])
-    up = walker.keys[1].seconds + 0.5
     thing = _thing_of(chance, person, place - 0.2 * person.tall * ahead)
-    return chance.scene((replace(thing, hidden=((up, 1e9),)), walker), walker.keys[-1].seconds + 6)
+    moved = walker.keys[1].seconds + 0.5
+    return chance.scene((replace(thing, hidden=(hidden(moved),)), walker), walker.keys[-1].seconds + 6)
 
 
 def _thing_of(chance: Chance, person: Person, place: float) -> Actor:
